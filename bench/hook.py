@@ -1,0 +1,73 @@
+"""What one hook process costs, against a bare Python that does nothing: the wall time of a tool call's event, run in turns.
+
+Both are started as the client starts hooks: ``sh -c COMMAND`` with the payload on standard input, waited for.
+
+    python bench/hook.py [--runs 300] [--python python3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from support import EMIT, compare, recorded_hooks, spread
+
+from claude_hooks_otel.registration import command
+
+BAR = 0.6
+
+
+def main() -> int:
+    """Runs both in turns and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=300, help="of each")
+    parser.add_argument("--python", default=_plain_python(), help="the Python to compare with (no shim)")
+    options = parser.parse_args()
+    payload = sorted((hook.payload for hook in recorded_hooks() if hook.event == "PostToolUse"), key=len)
+    middle = payload[len(payload) // 2]
+    with tempfile.TemporaryDirectory(prefix="bench-hook-") as folder:
+        environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": folder,
+            "CLAUDE_AGENT_ID": "backend",
+            "CLAUDE_PROJECT_DIR": folder,
+            "CLAUDE_CODE_SESSION_ID": "0b3d10e2-402a-4910-a312-4016a2375dc4",
+        }
+        sides = {
+            "hook": ["/bin/sh", "-c", command("PostToolUse", str(EMIT))],
+            "python3 -I -S -c pass": [options.python, "-I", "-S", "-c", "pass"],
+        }
+        times: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(options.runs):
+            for name, arguments in sides.items():
+                times[name].append(_run(arguments, environ, middle))
+        written = len(list(Path(folder, ".local/state/claude-hooks-otel/spool/new").iterdir()))
+    for name, seconds in times.items():
+        print(f"{name}: {spread([second * 1000 for second in seconds], 'ms')}")
+    print(f"{written} of {options.runs} events are in the spool")
+    met = compare(*(statistics.median(times[name]) for name in sides), BAR)
+    return 0 if met and written == options.runs else 1
+
+
+def _run(arguments: list[str], environ: dict[str, str], payload: bytes) -> float:
+    began = time.perf_counter()
+    subprocess.run(
+        arguments, input=payload, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
+    )
+    return time.perf_counter() - began
+
+
+def _plain_python() -> str:
+    """The interpreter itself: a version manager's shim would only make the comparison easier for us."""
+    return shutil.which("python3", path="/usr/bin:/usr/local/bin:/bin") or sys.executable
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""What the daemon costs while nothing happens: its share of one core over a minute, with sessions open and with none.
+
+python bench/idle.py [--seconds 60] [--open 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from otlp_receiver import OtlpReceiver
+from real_daemon import Installation, RecordedSessions, wait_until
+from support import compare
+
+BAR_PERCENT = 0.2
+# Seconds after the last event: the daemon looks around more often for a while, closes sessions, exports.
+CALM_AFTER = 15.0
+
+
+def main() -> int:
+    """Measures twice and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60, help="how long to watch")
+    parser.add_argument("--open", type=int, default=3, help="sessions left open in the second measurement")
+    options = parser.parse_args()
+    met = []
+    for count in (0, options.open):
+        percent = _measure(count, options.seconds)
+        print(f"{count} sessions open: {percent:.3f} % of a core over {options.seconds:g} s; allowed: {BAR_PERCENT} %")
+        met.append(compare(percent, BAR_PERCENT, 1))
+    return 0 if all(met) else 1
+
+
+def _measure(open_sessions: int, seconds: float) -> float:
+    with tempfile.TemporaryDirectory(prefix="bench-idle-") as folder, OtlpReceiver() as receiver:
+        installation = Installation(Path(folder), {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http_endpoint})
+        sessions = RecordedSessions(["subagents"], Path(folder, "projects"))
+        left_open: set[str] = set()
+        for hook in sessions.hooks:
+            session = hook.recorded.fields["session_id"]
+            if len(left_open) < open_sessions:
+                left_open.add(session)
+            if not (hook.event == "SessionEnd" and session in left_open):
+                installation.run_hook(hook)
+        try:
+            process = psutil.Process(installation.start())
+            wait_until(lambda: not installation.waiting())
+            time.sleep(CALM_AFTER)
+            before = sum(process.cpu_times()[:2])
+            time.sleep(seconds)
+            return 100 * (sum(process.cpu_times()[:2]) - before) / seconds
+        finally:
+            installation.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""What our hooks cost a whole session: the real client, ten tool calls, with and without them in turns, the daemon running.
+
+Needs the client's npm package (see ``tests/e2e/client.py``); it runs offline, in namespaces of its own.
+
+    python bench/session.py [--runs 8]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from client import missing, play
+from support import compare, spread
+
+BAR = 1.10
+
+
+def main() -> int:
+    """Runs and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=8, help="of each side")
+    options = parser.parse_args()
+    if reason := missing():
+        print(reason)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="bench-session-") as folder:
+        found = play("ten_tool_calls", Path(folder, "world"), str(options.runs))
+    sides = found["seconds"]
+    print(f"with our hooks: {spread(sides['with'], 's')}")
+    print(f"with no hooks:  {spread(sides['without'], 's')}")
+    print(f"{found['tool_calls']} of {10 * (options.runs + 1)} tool calls are at the receiver")
+    return 0 if compare(statistics.median(sides["with"]), statistics.median(sides["without"]), BAR) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

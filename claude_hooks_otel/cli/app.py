@@ -1,0 +1,36 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from claude_hooks_otel import __version__
+from claude_hooks_otel.cli import daemon, demo, doctor, flush, install, report, status
+
+app = typer.Typer(
+    name="claude-hooks-otel",
+    help="Telemetry for Claude Code agents: every session becomes OpenTelemetry metrics, and no session notices.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"claude-hooks-otel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None: ...
+
+
+for module in (install, doctor, status, flush, report, daemon, demo):
+    module.register(app)

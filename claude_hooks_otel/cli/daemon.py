@@ -1,0 +1,58 @@
+"""``daemon``: runs the daemon in the foreground; the hooks start it by themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Annotated
+
+import typer
+
+from claude_hooks_otel.cli.console import out
+from claude_hooks_otel.daemon.lock import AlreadyRunningError, DaemonLock
+from claude_hooks_otel.paths import Home
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+
+    @app.command()
+    def daemon(
+        stop: Annotated[
+            bool, typer.Option("--stop", help="End the running daemon; what is captured waits in the spool.")
+        ] = False,
+        detached: Annotated[
+            bool, typer.Option("--detached", hidden=True, help="Leave the terminal first: for the hooks.")
+        ] = False,
+    ) -> None:
+        """Run the daemon here until it is idle or interrupted (the hooks start it by themselves)."""
+        if detached:
+            with contextlib.suppress(OSError):
+                os.setsid()
+        home = Home.from_environment()
+        if stop:
+            _stop(home)
+            return
+        try:
+            lock = DaemonLock.acquire(home)
+        except AlreadyRunningError:
+            out.print("A daemon is already running.")
+            return
+        from claude_hooks_otel.daemon.service import serve  # noqa: PLC0415 — only the one that holds the lock pays for the imports
+
+        try:
+            serve(home, dict(os.environ))
+        finally:
+            lock.release()
+
+
+def _stop(home: Home) -> None:
+    import signal  # noqa: PLC0415
+
+    from claude_hooks_otel.daemon.lock import is_running  # noqa: PLC0415
+
+    if not is_running(home):
+        out.print("No daemon is running.")
+        return
+    os.kill(int(home.pid.read_text()), signal.SIGTERM)
+    out.print("Told the daemon to stop.")

@@ -1,0 +1,35 @@
+"""``demo``: recorded sessions through the real entrypoints into a home of their own, and the report of them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import typer
+
+from claude_hooks_otel import demo as recorded
+from claude_hooks_otel.cli.console import out
+from claude_hooks_otel.cli.flush import flush_now
+from claude_hooks_otel.cli.report import print_report
+from claude_hooks_otel.installation.home_files import emit_path
+from claude_hooks_otel.paths import HOME_VARIABLE, Home
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+
+    @app.command()
+    def demo() -> None:
+        """Play recorded sessions through the hooks, the spool and the daemon's intake, and report what they did.
+
+        Everything happens in a temporary folder. With OTEL_EXPORTER_OTLP_ENDPOINT set, the metrics also go there.
+        """
+        with tempfile.TemporaryDirectory(prefix="claude-hooks-otel-demo-") as folder:
+            home = Home(Path(folder, "home"))
+            events = recorded.play(home, Path(folder, "projects"), emit_path())
+            out.print(f"{events} hook events of recorded sessions went through hooks/emit into the spool.\n")
+            answer = flush_now(home, timeout=60, environ=dict(os.environ) | {HOME_VARIABLE: str(home.root)})
+            print_report(home)
+            for name, error in answer["exporters"].items():
+                out.print(f"Exported to {name}." if error is None else f"{name} did not accept the export: {error}")

@@ -1,0 +1,64 @@
+"""``doctor``: every link between a session and the endpoint, what is wrong with it, and what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from claude_hooks_otel.cli.console import fail, out
+from claude_hooks_otel.diagnosis import capture, state
+from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, look_at_everything
+
+_COLOURS = {Level.OK: "green", Level.INFO: "cyan", Level.WARN: "yellow", Level.FAIL: "bold red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+
+    @app.command()
+    def doctor(
+        as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    ) -> None:
+        """Look at every link between a session and the endpoint; exit code 1 if one is broken."""
+        try:
+            findings = diagnose(Surroundings(os.environ, Path.cwd()))
+        except RuntimeError as error:
+            fail(escape(str(error)))
+        healthy = all(finding.level is not Level.FAIL for finding in findings)
+        if as_json:
+            typer.echo(json.dumps({"ok": healthy, "findings": [asdict(finding) for finding in findings]}, indent=2))
+        else:
+            out.print(_table(findings))
+        if not healthy:
+            raise typer.Exit(1)
+
+
+def diagnose(surroundings: Surroundings) -> list[Finding]:
+    """Looks at everything, in the order in which an event travels.
+
+    Raises:
+        RuntimeError: no variable names a home.
+    """
+    from claude_hooks_otel.diagnosis import export  # noqa: PLC0415 — OpenTelemetry, which other commands do not need
+
+    _ = surroundings.home
+    return list(look_at_everything((*capture.LOOKS, *state.LOOKS, *export.LOOKS), surroundings))
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        colour = _COLOURS[finding.level]
+        remedy = f"\n[{colour}]→[/] {escape(finding.remedy)}" if finding.remedy else ""
+        table.add_row(f"[{colour}]{finding.level}[/]", finding.link, escape(finding.observed) + remedy)
+    return table

@@ -1,0 +1,184 @@
+"""``report``: what the sessions did, from the embedded store alone."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+
+from claude_hooks_otel.cli.console import fail, out
+from claude_hooks_otel.facts.store import connect
+from claude_hooks_otel.identity import normalize
+from claude_hooks_otel.paths import Home
+from claude_hooks_otel.series import catalog
+from claude_hooks_otel.series.book import read_points
+from claude_hooks_otel.series.metric import Kind, Metric, SeriesPoint
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+
+    @app.command()
+    def report(
+        agent: Annotated[str | None, typer.Option(help="Only this agent.")] = None,
+        project: Annotated[str | None, typer.Option(help="Only this project.")] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="Every series, machine-readable.")] = False,
+    ) -> None:
+        """Show what all sessions did: per agent and project, per model, per tool."""
+        print_report(Home.from_environment(), agent=agent, project=project, as_json=as_json)
+
+
+def print_report(home: Home, *, agent: str | None = None, project: str | None = None, as_json: bool = False) -> None:
+    """Prints what a home's store holds; ends the program with a message where there is no store."""
+    try:
+        connection = connect(home.store, readonly=True)
+    except sqlite3.OperationalError:
+        fail(f"there is no store in {home.root} yet: run a session first, or `claude-hooks-otel demo`.")
+    wanted = {"agent": normalize(agent) if agent else None, "project": normalize(project) if project else None}
+    points = [point for point in read_points(connection, catalog.CATALOG) if _matches(point, wanted)]
+    connection.close()
+    if as_json:
+        typer.echo(json.dumps([_plain(point) for point in points], indent=1))
+        return
+    if not any(point.metric.common for point in points):
+        out.print("Nothing was captured yet.")
+        return
+    for table in (_agents(points), _models(points), _tools(points)):
+        if table.row_count:
+            out.print(table)
+            out.print()
+
+
+def _matches(point: SeriesPoint, wanted: dict[str, str | None]) -> bool:
+    labels = dict(point.labels)
+    return all(value is None or labels.get(key) == value for key, value in wanted.items())
+
+
+def _plain(point: SeriesPoint) -> dict[str, Any]:
+    scale = point.metric.scale
+    value = point.value if scale == 1 else point.value / scale
+    plain: dict[str, Any] = {"name": point.metric.prometheus_name, "labels": dict(point.labels), "value": value}
+    if point.metric.kind is Kind.HISTOGRAM:
+        plain["count"] = point.count
+    return plain
+
+
+class _Sums:
+    """Sums of metrics over groups of label values."""
+
+    def __init__(self, points: Iterable[SeriesPoint], *by: str) -> None:
+        self._sums: defaultdict[tuple[str, ...], defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self._scale = {metric.name: metric.scale for metric in catalog.METRICS}
+        for point in points:
+            labels = dict(point.labels)
+            if not point.metric.common or any(name not in labels for name in by):
+                continue
+            group = self._sums[tuple(labels[name] for name in by)]
+            group[point.metric.name] += point.value
+            group[f"{point.metric.name}#"] += point.count
+            for key, value in labels.items():
+                group[f"{point.metric.name}|{key}={value}"] += point.value
+
+    @property
+    def groups(self) -> list[tuple[str, ...]]:
+        return sorted(self._sums)
+
+    def get(self, group: tuple[str, ...], metric: Metric, label: str = "") -> float:
+        name = f"{metric.name}|{label}" if label else metric.name
+        return self._sums[group][name] / self._scale[metric.name]
+
+    def count(self, group: tuple[str, ...], metric: Metric) -> int:
+        return self._sums[group][f"{metric.name}#"]
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value else "–"
+
+
+def _dollars(value: float) -> str:
+    return f"${value:,.4f}" if 0 < value < 1 else f"${value:,.2f}"
+
+
+def _agents(points: list[SeriesPoint]) -> Table:
+    sums = _Sums(points, "agent", "project")
+    table = _table("Agents")
+    for column in ("agent", "project"):
+        table.add_column(column)
+    for column in (
+        "sessions",
+        "prompts",
+        "requests",
+        "tokens in",
+        "tokens out",
+        "cost",
+        "tool calls",
+        "lines +",
+        "lines −",
+        "sub-agents",
+        "tasks",
+    ):
+        table.add_column(column, justify="right")
+    for group in sums.groups:
+        table.add_row(
+            *group,
+            *(_number(sums.get(group, metric)) for metric in (catalog.SESSIONS, catalog.PROMPTS, catalog.API_REQUESTS, catalog.TOKENS_INPUT, catalog.TOKENS_OUTPUT)),
+            _dollars(sums.get(group, catalog.COST)),
+            *(_number(sums.get(group, metric)) for metric in (catalog.TOOL_CALLS, catalog.LINES_ADDED, catalog.LINES_DELETED, catalog.SUBAGENTS, catalog.TASKS_COMPLETED)),
+        )  # fmt: skip
+    return table
+
+
+def _models(points: list[SeriesPoint]) -> Table:
+    sums = _Sums(points, "model", "agent_type")
+    table = _table("Models")
+    table.add_column("model")
+    table.add_column("used by")
+    for column in ("requests", "input", "cache read", "written 5m", "written 1h", "output", "cost"):
+        table.add_column(column, justify="right")
+    for group in sums.groups:
+        priced = sums.get(group, catalog.COST)
+        table.add_row(
+            *group,
+            _number(sums.get(group, catalog.API_REQUESTS)),
+            *(
+                _number(sums.get(group, catalog.TOKENS_INPUT, f"cache={kind}"))
+                for kind in ("none", "read", "write_5m", "write_1h")
+            ),
+            _number(sums.get(group, catalog.TOKENS_OUTPUT)),
+            _dollars(priced) if priced else "unknown",
+        )
+    return table
+
+
+def _tools(points: list[SeriesPoint]) -> Table:
+    sums = _Sums([point for point in points if point.metric in (catalog.TOOL_CALLS, catalog.TOOL_DURATION)], "tool")
+    table = _table("Tools")
+    table.add_column("tool")
+    for column in ("calls", "ok", "failed", "refused", "other", "mean s"):
+        table.add_column(column, justify="right")
+    for group in sums.groups:
+
+        def outcome(*names: str, group: tuple[str, ...] = group) -> float:
+            return sum(sums.get(group, catalog.TOOL_CALLS, f"outcome={name}") for name in names)
+
+        timed = sums.count(group, catalog.TOOL_DURATION)
+        table.add_row(
+            *group,
+            _number(sums.get(group, catalog.TOOL_CALLS)),
+            _number(outcome("success")),
+            _number(outcome("error")),
+            _number(outcome("rejected", "denied")),
+            _number(outcome("interrupted", "invalid")),
+            f"{sums.get(group, catalog.TOOL_DURATION) / timed:.2f}" if timed else "–",
+        )
+    return table

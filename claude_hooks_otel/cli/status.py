@@ -1,0 +1,120 @@
+"""``status``: whether the daemon runs, what waits, what was accepted when."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from claude_hooks_otel.cli.console import out
+from claude_hooks_otel.daemon.lock import is_running
+from claude_hooks_otel.facts.store import connect
+from claude_hooks_otel.paths import Home
+from claude_hooks_otel.spool.maildir import Spool
+
+SECOND = 1_000_000_000  # nanoseconds
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+
+    @app.command()
+    def status(
+        as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    ) -> None:
+        """Show whether the daemon runs, what waits in the spool, and when each endpoint last accepted an export."""
+        state = read_status(Home.from_environment())
+        if as_json:
+            typer.echo(json.dumps(state, indent=2))
+            return
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        table.add_row("home", state["home"])
+        table.add_row(
+            "daemon",
+            f"running (pid {state['daemon']['pid']})"
+            if state["daemon"]["running"]
+            else "not running; the next session starts it",
+        )
+        table.add_row("spool", f"{state['spool']['waiting']} waiting, {state['spool']['set_aside']} set aside")
+        table.add_row(
+            "store",
+            f"{state['store']['events']} events, {state['store']['sessions']} sessions, {state['store']['series']} series",
+        )
+        if state["config_error"]:
+            table.add_row("configuration", f"[red]{state['config_error']}[/]")
+        for exporter in state["exporters"]:
+            age = exporter["seconds_since_accepted"]
+            when = "never accepted an export" if age is None else f"accepted an export {age:.0f} s ago"
+            table.add_row(
+                f"export {exporter['name']}",
+                f"{exporter['description']}\n{when}" + (f"\n[red]{exporter['error']}[/]" if exporter["error"] else ""),
+            )
+        if not state["exporters"]:
+            table.add_row("export", "no endpoint is configured: the embedded store serves (`claude-hooks-otel report`)")
+        for reason, count in state["dropped"].items():
+            table.add_row("dropped", f"{count} {reason}")
+        out.print(table)
+
+
+def read_status(home: Home) -> dict[str, Any]:
+    """The state of one home, as ``status --json`` prints it."""
+    spool = Spool(home.spool)
+    running = is_running(home)
+    state: dict[str, Any] = {
+        "home": str(home.root),
+        "daemon": {"running": running, "pid": int(home.pid.read_text()) if running and home.pid.exists() else None},
+        "spool": {
+            "waiting": spool.depth(),
+            "set_aside": len(list(spool.broken.iterdir())) if spool.broken.is_dir() else 0,
+        },
+        "store": {"events": 0, "sessions": 0, "series": 0, "newest_event_ns": None},
+        "config_error": None,
+        "exporters": [],
+        "dropped": {},
+        "drift": [],
+    }
+    try:
+        connection = connect(home.store, readonly=True)
+    except sqlite3.OperationalError:
+        return state  # nothing was ever taken in
+    try:
+        _read_store(connection, state)
+    finally:
+        connection.close()
+    return state
+
+
+def _read_store(connection: sqlite3.Connection, state: dict[str, Any]) -> None:
+    def one(query: str) -> Any:
+        return connection.execute(query).fetchone()[0]
+
+    meta = dict(connection.execute("SELECT name, value FROM meta"))
+    state["store"] = {
+        "events": one("SELECT COALESCE(SUM(value), 0) FROM series WHERE metric = 'claude.hooks.events'"),
+        "sessions": one("SELECT COUNT(*) FROM session"),
+        "series": one("SELECT COUNT(*) FROM series"),
+        "newest_event_ns": one("SELECT MAX(received_ns) FROM event"),
+    }
+    state["config_error"] = meta.get("config_error") or None
+    for name, description in json.loads(meta.get("exporters", "[]")):
+        ok_ns = int(meta.get(f"export.{name}.ok_ns", "0"))
+        state["exporters"].append(
+            {
+                "name": name,
+                "description": description,
+                "seconds_since_accepted": (time.time_ns() - ok_ns) / SECOND if ok_ns else None,
+                "error": meta.get(f"export.{name}.error") or None,
+            }
+        )
+    for labels, value in connection.execute(
+        "SELECT labels, value FROM series WHERE metric = 'claude.hooks.events.dropped'"
+    ):
+        state["dropped"][json.loads(labels)[0][1]] = value
+    state["drift"] = [
+        {"kind": kind, "name": name, "seen": seen}
+        for kind, name, seen in connection.execute("SELECT kind, name, seen FROM drift ORDER BY seen DESC LIMIT 50")
+    ]

@@ -1,0 +1,37 @@
+"""``python -E -P -m claude_hooks_otel.daemon``: what the hooks start. It returns at once where a daemon already runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+from claude_hooks_otel.daemon.lock import AlreadyRunningError, DaemonLock
+from claude_hooks_otel.paths import Home
+
+# The sessions come first: on a busy machine the daemon waits.
+NICENESS = 10
+
+
+def main() -> int:
+    """Runs the daemon to its end; 0 also where another one is running."""
+    with contextlib.suppress(OSError):
+        os.setsid()  # out of the terminal and the process group of whoever started it
+    try:
+        home = Home.from_environment()
+        lock = DaemonLock.acquire(home)
+    except (AlreadyRunningError, RuntimeError):
+        return 0
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+    from claude_hooks_otel.daemon.service import serve  # noqa: PLC0415 — only the one that holds the lock pays for the imports
+
+    try:
+        serve(home, dict(os.environ))
+    finally:
+        lock.release()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

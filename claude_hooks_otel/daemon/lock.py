@@ -1,0 +1,75 @@
+"""One daemon per home: a lock that the operating system gives back when its holder dies, however it dies.
+
+Standard library only, and little of it: this runs first in every process that wants to be the daemon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Self
+
+from claude_hooks_otel.paths import Home
+
+# Seconds. ``is_running`` holds a shared lock for less than this; a daemon that starts at that moment must not take it for another.
+ASKING_TAKES = 0.02
+
+
+class AlreadyRunningError(Exception):
+    """Another process is the daemon of this home."""
+
+
+class DaemonLock:
+    """The lock, held from ``acquire`` to ``release`` or to the process's end."""
+
+    def __init__(self, descriptor: int, pid_file: Path) -> None:
+        self._descriptor = descriptor
+        self._pid_file = pid_file
+
+    @classmethod
+    def acquire(cls, home: Home) -> Self:
+        """Takes the lock and says so in the pid file, which the hooks read.
+
+        Raises:
+            AlreadyRunningError: somebody else holds it.
+        """
+        home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for last_try in (False, False, True):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if last_try:
+                    os.close(descriptor)
+                    raise AlreadyRunningError from None
+                time.sleep(ASKING_TAKES)
+        with contextlib.suppress(
+            OSError
+        ):  # a full disk: the lock is what counts, the file saves hooks a needless start
+            home.pid.write_text(f"{os.getpid()}\n")
+        return cls(descriptor, home.pid)
+
+    def release(self) -> None:
+        """Gives the lock back; the pid file goes first, so that no hook takes a dead process for the daemon."""
+        with contextlib.suppress(FileNotFoundError):
+            self._pid_file.unlink()
+        os.close(self._descriptor)
+
+
+def is_running(home: Home) -> bool:
+    """Whether a daemon holds the lock right now."""
+    try:
+        descriptor = os.open(home.lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,138 @@
+"""The daemon's loop: take in what was captured, follow the transcripts, hand the series to the exporters, leave when idle."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from claude_hooks_otel.config import Config, ConfigError, load, otel_environment
+from claude_hooks_otel.daemon.exports import Exports
+from claude_hooks_otel.daemon.flush import FlushRequests
+from claude_hooks_otel.daemon.pipeline import EVENTS_PER_TRANSACTION, Pipeline
+from claude_hooks_otel.paths import Home
+
+# Seconds between looks at the spool: while something is going on, and otherwise. A look is two system calls.
+BUSY_WAIT, CALM_WAIT = 0.1, 0.5
+BUSY_FOR = 5.0
+# Seconds between rounds of housekeeping: files of killed hooks, silent sessions.
+HOUSEKEEPING_EVERY = 60.0
+# Seconds to wait after the store could not be written (a full disk) before trying again; the events wait in the spool.
+STORE_RETRY = 5.0
+# A log of this many bytes is rotated, once.
+LOG_BYTES = 1_000_000
+
+_log = logging.getLogger("claude_hooks_otel.daemon")
+
+
+class Service:
+    """One daemon at work.
+
+    Args:
+        home: whose daemon.
+        environ: its environment; ``CLAUDE_HOOKS_OTEL_*`` and ``OTEL_*`` count.
+        now_ns: the clock, Unix nanoseconds.
+    """
+
+    def __init__(self, home: Home, environ: Mapping[str, str], now_ns: Callable[[], int] = time.time_ns) -> None:
+        self.home = home
+        self.stopping = threading.Event()
+        self.config = _config(home, environ)
+        self.pipeline = Pipeline(home, self.config, now_ns)
+        self.exports = Exports(
+            self.pipeline, otel_environment(self.config, environ), self.config.daemon.export_delay_seconds
+        )
+        self.flushes = FlushRequests(home)
+        self._spool_seen = -1
+        self._active_at = time.monotonic()
+        self._kept_house_at = 0.0
+
+    def run(self) -> None:
+        """Works until there has been nothing to do for the idle time, or until told to stop."""
+        _log.info("started; exporting to: %s", self.exports.describe())
+        try:
+            while not self.stopping.is_set():
+                try:
+                    busy = self.work()
+                except (sqlite3.Error, OSError) as error:
+                    _log.error("store or spool cannot be used for now, events wait in the spool: %s", error)
+                    self._spool_seen = -1
+                    self.stopping.wait(STORE_RETRY)
+                    continue
+                if busy:
+                    self._active_at = time.monotonic()
+                    continue
+                if self._may_leave():
+                    _log.info("leaving: nothing to do for %s s", self.config.daemon.idle_timeout_seconds)
+                    break
+                self.stopping.wait(BUSY_WAIT if time.monotonic() - self._active_at < BUSY_FOR else CALM_WAIT)
+        finally:
+            self.close()
+
+    def work(self) -> bool:
+        """One round; returns whether there may be more to do at once."""
+        seen = self.pipeline.spool.changed()
+        taken = 0
+        if seen != self._spool_seen:
+            taken = self.pipeline.take_events()
+            if taken < EVENTS_PER_TRANSACTION:
+                self._spool_seen = seen  # read before the files were: whatever came since changes it again
+        if taken == EVENTS_PER_TRANSACTION:
+            return True  # a backlog: transcripts and exports can wait
+        lines = self.pipeline.follow_sessions()
+        self.exports.collect()
+        if self.flushes.waiting():
+            self.drain()
+            self.flushes.answer(self.exports)
+        self.exports.submit_if_due()
+        if time.monotonic() - self._kept_house_at > HOUSEKEEPING_EVERY:
+            self._keep_house()
+        return bool(taken or lines)
+
+    def drain(self) -> None:
+        """Takes everything in that has been captured so far."""
+        while self.pipeline.take_events():
+            pass
+        self.pipeline.follow_sessions(everything=True, settle=True)
+
+    def _keep_house(self) -> None:
+        self._kept_house_at = time.monotonic()
+        self.pipeline.spool.recover()
+        self.pipeline.prune(self.config.daemon.retention_days)
+
+    def _may_leave(self) -> bool:
+        idle = time.monotonic() - self._active_at
+        return idle > self.config.daemon.idle_timeout_seconds and not self.pipeline.has_live_sessions
+
+    def close(self) -> None:
+        """Sends what is new once more, briefly, and closes everything."""
+        self.exports.close()
+        self.pipeline.close()
+
+
+def _config(home: Home, environ: Mapping[str, str]) -> Config:
+    try:
+        return load(home, environ)
+    except ConfigError as error:
+        _log.error("the configuration is not usable, the defaults serve: %s", error)
+        return Config()
+
+
+def serve(home: Home, environ: Mapping[str, str]) -> None:
+    """Runs the daemon of a home, whose lock the caller holds, until it is idle or gets SIGTERM or SIGINT."""
+    home.create()
+    handler = logging.handlers.RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    try:
+        service = Service(home, environ)
+    except Exception:
+        _log.exception("could not start")
+        raise
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stopping.set())
+    service.run()

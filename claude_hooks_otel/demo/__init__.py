@@ -1,0 +1,70 @@
+"""Recorded sessions of the real client, played through the real hook entrypoint: the product without Claude Code at hand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from claude_hooks_otel.paths import Home
+from claude_hooks_otel.registration import command
+
+_RECORDING = Path(__file__).with_name("sessions.json.gz")
+# Seconds between the recordings' end and now: everything in them is over.
+_AGO = 60.0
+
+
+def play(home: Home, folder: Path, emit: Path) -> int:
+    """Plays the recorded sessions as if they had just ended: the hook command for every event, transcripts where it says.
+
+    Args:
+        home: where the hooks capture to.
+        folder: where the transcripts go.
+        emit: ``hooks/emit``.
+
+    Returns:
+        How many hook events were played.
+    """
+    with gzip.open(_RECORDING, "rt", encoding="utf-8") as file:
+        recording: dict[str, Any] = json.load(file)
+    shift = time.time() - _AGO - max(hook["t"] for hook in recording["hooks"])
+    for name, content in recording["files"].items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, list):
+            path.write_text("".join(json.dumps(_moved(line, shift)) + "\n" for line in content))
+        else:
+            path.write_text(json.dumps(content))
+    home.create()
+    # No interpreter, no console script on this PATH: nothing is started, what is captured waits for the flush.
+    base = {"PATH": "/usr/bin:/bin", "CLAUDE_HOOKS_OTEL_HOME": str(home.root)}
+    for hook in recording["hooks"]:
+        payload = json.dumps(hook["payload"]).replace("{projects}", str(folder))
+        subprocess.run(
+            ["/bin/sh", "-c", command(hook["event"], str(emit))],
+            input=payload.encode(),
+            env=base | hook["environment"],
+            check=True,
+        )
+        at = hook["t"] + shift
+        for entry in os.scandir(
+            home.spool / "new"
+        ):  # the receipt time is the file's: put it where the recording has it
+            if entry.stat().st_mtime > at + _AGO / 2:
+                os.utime(entry.path, (at, at))
+    return len(recording["hooks"])
+
+
+def _moved(line: dict[str, Any], shift: float) -> dict[str, Any]:
+    """A transcript's line, as if written ``shift`` seconds later."""
+    if isinstance(line.get("timestamp"), str):
+        moment = datetime.fromisoformat(line["timestamp"]) + timedelta(seconds=shift)
+        line["timestamp"] = moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if "startTime" in line:
+        line["startTime"] += round(shift * 1000)
+    return line

@@ -1,0 +1,1 @@
+"""What ``doctor`` looks at: every link between a session and the endpoint, a small function each."""

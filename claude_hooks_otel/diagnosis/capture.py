@@ -1,0 +1,178 @@
+"""From Claude Code to the spool: the shell, the registered hooks, and the hook itself, which is really run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from claude_hooks_otel import __version__, registration
+from claude_hooks_otel.diagnosis.finding import Finding, Level, Settings, Surroundings
+from claude_hooks_otel.installation.home_files import emit_path
+from claude_hooks_otel.paths import HOME_VARIABLE, Home
+from claude_hooks_otel.spool.envelope import Envelope
+from claude_hooks_otel.spool.maildir import Spool
+
+INSTALL = "Run `claude-hooks-otel install`."
+# The event for the trial: one that never starts a daemon.
+_TRIAL_EVENT = "PostToolUse"
+_TRIAL_PAYLOAD = b'{"hook_event_name": "PostToolUse", "trial": "\xff"}\n'
+# Seconds. A hook takes milliseconds; Claude Code would stop it after registration.TIMEOUT.
+_TRIAL_TIMEOUT = registration.TIMEOUT
+
+
+def shell(_: Surroundings) -> Iterator[Finding]:
+    """Claude Code runs hooks by ``sh``."""
+    if found := shutil.which("sh"):
+        yield Finding("shell", Level.OK, str(found))
+    else:
+        yield Finding("shell", Level.FAIL, "there is no sh on PATH", "Install a POSIX shell.")
+
+
+def hooks_registered(surroundings: Surroundings) -> Iterator[Finding]:
+    """Whether each event of the table is registered in one of the places where Claude Code looks."""
+    for settings in surroundings.settings:
+        if settings.problem:
+            yield Finding(
+                "hooks",
+                Level.FAIL,
+                f"{settings.path}: {settings.problem}",
+                "Correct the file: nothing in it takes effect.",
+            )
+    places = [f"{settings.name} settings" for settings in surroundings.settings if settings.commands]
+    plugins = [settings for settings in surroundings.settings if settings.enables_plugin]
+    places += ["plugin"] if plugins else []
+    if not places:
+        yield Finding("hooks", Level.FAIL, "they are in no settings of this user and folder", INSTALL)
+        return
+    registered = {event for settings in surroundings.settings for event in settings.commands}
+    missing = [] if plugins else [event for event in registration.REGISTERED if event not in registered]
+    if missing:
+        yield Finding("hooks", Level.WARN, f"{', '.join(places)}: missing {', '.join(missing)}", INSTALL)
+    elif surplus := sorted(registered - registration.REGISTERED.keys()):
+        yield Finding("hooks", Level.WARN, f"of an older version: {', '.join(surplus)}", INSTALL)
+    elif other := [settings.path for settings in surroundings.settings if not _is_current(settings)]:
+        yield Finding("hooks", Level.WARN, f"written by another version: {', '.join(map(str, other))}", INSTALL)
+    elif plugins and len(places) > 1:
+        note = "the plugin and settings: each event is counted once, but every hook runs twice"
+        yield Finding("hooks", Level.WARN, note, "Run `claude-hooks-otel install --plugin`, or disable the plugin.")
+    else:
+        yield Finding("hooks", Level.OK, f"{', '.join(places)}: all {len(registration.REGISTERED)} events")
+
+
+def _is_current(settings: Settings) -> bool:
+    return all(
+        command == registration.command(event, registration.SETTINGS_EMIT)
+        for event, commands in settings.commands.items()
+        for command in commands
+    )
+
+
+def hooks_switched_on(surroundings: Surroundings) -> Iterator[Finding]:
+    """The switches of Claude Code that keep hooks from running."""
+    managed = [settings for settings in surroundings.settings if settings.name == "managed"]
+    if surroundings.setting("disableAllHooks"):
+        yield Finding("switches", Level.FAIL, "disableAllHooks is set", "Remove it from the settings.")
+    elif any(settings.values.get("allowManagedHooksOnly") for settings in managed):
+        ours = any(settings.commands or settings.enables_plugin for settings in managed)
+        level = Level.OK if ours else Level.FAIL
+        yield Finding(
+            "switches", level, "only managed hooks run here", "" if ours else "Ask your administrator to add the hooks."
+        )
+    elif off := [name for name in ("CLAUDE_CODE_SIMPLE", "CLAUDE_CODE_SAFE_MODE") if surroundings.environ.get(name)]:
+        yield Finding(
+            "switches", Level.WARN, f"{', '.join(off)} is set: sessions started here run no hooks", "Unset it."
+        )
+    else:
+        yield Finding("switches", Level.OK, "nothing turns hooks off")
+
+
+def same_home(surroundings: Surroundings) -> Iterator[Finding]:
+    """Whether this command looks where the hooks write."""
+    here = Home.from_environment(surroundings.environ).root.absolute()
+    if here != surroundings.home.root:
+        yield Finding(
+            "home",
+            Level.WARN,
+            f"settings send events to {surroundings.home.root}, but commands in this shell look at {here}",
+            f"Set {HOME_VARIABLE}={surroundings.home.root} in your shell, or run `claude-hooks-otel install` with the one you mean.",
+        )
+    if not surroundings.home.root.is_absolute():
+        yield Finding(
+            "home",
+            Level.FAIL,
+            f"{surroundings.home.root} is another folder for every directory",
+            "Name an absolute path.",
+        )
+
+
+def hook_file(surroundings: Surroundings) -> Iterator[Finding]:
+    """Whether the ``emit`` that is registered is there, and of this version."""
+    if any(settings.commands for settings in surroundings.settings):
+        emit = surroundings.home.emit
+        if not emit.is_file() or not os.access(emit, os.R_OK):
+            yield Finding("hook file", Level.FAIL, f"{emit} is not there: nothing is captured", INSTALL)
+        elif emit.read_bytes() != emit_path().read_bytes():
+            yield Finding("hook file", Level.WARN, f"{emit} is of another version", INSTALL)
+        else:
+            yield Finding("hook file", Level.OK, str(emit))
+    if any(settings.enables_plugin for settings in surroundings.settings) and (root := _plugin_root(surroundings)):
+        same = (root / "hooks" / "emit").read_bytes() == emit_path().read_bytes()
+        level, remedy = (
+            (Level.OK, "") if same else (Level.WARN, "Update the plugin or the package, so that both have one version.")
+        )
+        yield Finding("hook file", level, f"{root} (plugin), package {__version__}", remedy)
+
+
+def _plugin_root(surroundings: Surroundings) -> Path | None:
+    """The newest copy of the plugin in Claude Code's cache."""
+    user = next(settings.path for settings in surroundings.settings if settings.name == "user")
+    found = user.parent.glob("plugins/cache/*/hooks-otel/*/hooks/emit")
+    newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
+    return newest and newest.parent.parent
+
+
+def capture_works(surroundings: Surroundings) -> Iterator[Finding]:
+    """Runs the registered command as Claude Code does, in a home of its own that goes afterwards."""
+    commands = [command for settings in surroundings.settings for command in settings.commands.get(_TRIAL_EVENT, ())]
+    root = _plugin_root(surroundings)
+    if not commands and root:
+        commands = [registration.plugin_hooks()["hooks"][_TRIAL_EVENT][0]["hooks"][0]["command"]]
+    for command in dict.fromkeys(commands):
+        yield _trial(command, surroundings, root)
+
+
+def _trial(command: str, surroundings: Surroundings, plugin_root: Path | None) -> Finding:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home(Path(folder))
+        home.emit.symlink_to(surroundings.home.emit.absolute())
+        environ = {"PATH": surroundings.environ.get("PATH", os.defpath), HOME_VARIABLE: folder}
+        environ |= {"CLAUDE_PLUGIN_ROOT": str(plugin_root)} if plugin_root else {}
+        begin = time.monotonic()
+        try:
+            done = subprocess.run(
+                ["/bin/sh", "-c", command],  # as Claude Code does
+                input=_TRIAL_PAYLOAD, env=environ, cwd="/", capture_output=True, check=False, timeout=_TRIAL_TIMEOUT,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return Finding("capture", Level.FAIL, f"the registered command can not be run: {error}", INSTALL)
+        took = (time.monotonic() - begin) * 1000
+        payloads = [entry.payload for entry in Spool(home.spool).take(2) if isinstance(entry, Envelope)]
+    if done.returncode or done.stdout or done.stderr:
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()
+        return Finding(
+            "capture",
+            Level.FAIL,
+            f"the registered command disturbs the session: exit code {done.returncode} {said}",
+            INSTALL,
+        )
+    if payloads != [_TRIAL_PAYLOAD]:
+        return Finding("capture", Level.FAIL, "a trial event did not arrive in the spool", INSTALL)
+    return Finding("capture", Level.OK, f"a trial event arrived in {took:.0f} ms")
+
+
+LOOKS = (shell, hooks_registered, hooks_switched_on, same_home, hook_file, capture_works)

@@ -1,0 +1,241 @@
+"""From the spool to the store: the home, the configuration, the daemon, and what they have taken in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from claude_hooks_otel import __version__
+from claude_hooks_otel.config import ConfigError
+from claude_hooks_otel.daemon.lock import is_running
+from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
+from claude_hooks_otel.facts.store import SCHEMA_VERSION, connect
+from claude_hooks_otel.series import catalog
+from claude_hooks_otel.series.book import read_points
+from claude_hooks_otel.spool.maildir import Spool
+
+INSTALL = "Run `claude-hooks-otel install`."
+# Bytes free below which events may soon be lost, and below which they are.
+LITTLE_SPACE, NO_SPACE = 200_000_000, 2_000_000
+# Events that wait, and seconds that the oldest has waited, beyond which a running daemon does not keep up.
+LONG_QUEUE, LONG_WAIT = 5_000, 60.0
+# Seconds: what an import of everything takes at most, on a slow machine.
+_IMPORT_TIMEOUT = 60
+SECOND = 1_000_000_000  # nanoseconds
+
+
+def home_folder(surroundings: Surroundings) -> Iterator[Finding]:
+    """Whether the home is there, private and writable, on a disk with room."""
+    root = surroundings.home.root
+    try:
+        status = root.stat()
+    except OSError as error:
+        yield Finding("home", Level.FAIL, f"{root}: {error.strerror}", INSTALL)
+        return
+    mode = stat.S_IMODE(status.st_mode)
+    free = shutil.disk_usage(root).free
+    if not os.access(root, os.W_OK | os.X_OK):
+        yield Finding("home", Level.FAIL, f"{root} can not be written", f"Make it yours: `chown -R $(id -u) '{root}'`.")
+    elif mode & 0o077:
+        yield Finding("home", Level.WARN, f"{root} is open to others (mode {mode:04o})", f"Run `chmod 700 '{root}'`.")
+    elif free < LITTLE_SPACE:
+        level = Level.FAIL if free < NO_SPACE else Level.WARN
+        yield Finding(
+            "home", level, f"{root}: {free / 1e6:.0f} MB left on its disk", "Make room: a full disk loses events."
+        )
+    else:
+        yield Finding("home", Level.OK, f"{root}, {free / 1e9:.1f} GB free")
+
+
+def configuration(surroundings: Surroundings) -> Iterator[Finding]:
+    """Whether the file can be used."""
+    path, config = surroundings.home.config, surroundings.config
+    if isinstance(config, ConfigError):
+        yield Finding(
+            "configuration",
+            Level.FAIL,
+            str(config),
+            "Until then the daemon works with the defaults and exports nothing.",
+        )
+    elif path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        yield Finding(
+            "configuration", Level.WARN, f"{path} is open to others and may hold secrets", f"Run `chmod 600 '{path}'`."
+        )
+    else:
+        yield Finding("configuration", Level.OK, str(path) if path.exists() else "no file: the defaults")
+
+
+def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
+    """Whether the Python that hooks start has the package, all its dependencies, and the same version of it."""
+    file = surroundings.home.interpreter
+    try:
+        python = file.read_text().strip()
+    except OSError:
+        on_path = shutil.which("claude-hooks-otel", path=surroundings.environ.get("PATH"))
+        level = Level.WARN if on_path else Level.FAIL
+        yield Finding(
+            "interpreter", level, f"{file} is not there" + (f"; hooks try {on_path}" if on_path else ""), INSTALL
+        )
+        return
+    code = "import claude_hooks_otel, claude_hooks_otel.daemon.service; print(claude_hooks_otel.__version__)"
+    try:
+        done = subprocess.run(
+            [python, "-E", "-P", "-c", code],
+            cwd="/", env=surroundings.hook_environ, capture_output=True, text=True, check=False, timeout=_IMPORT_TIMEOUT,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it does not answer"
+        yield Finding("interpreter", Level.FAIL, f"{python} can not be run: {reason}", INSTALL)
+        return
+    version = done.stdout.strip()
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        yield Finding(
+            "interpreter",
+            Level.FAIL,
+            f"{python} can not import the package: {last[0]}",
+            "Run `claude-hooks-otel install` with a Python that has it.",
+        )
+    elif version != __version__:
+        yield Finding("interpreter", Level.WARN, f"{python} has version {version}, this is {__version__}", INSTALL)
+    else:
+        yield Finding("interpreter", Level.OK, f"{python} has version {version}")
+
+
+def daemon(surroundings: Surroundings) -> Iterator[Finding]:
+    """Whether it runs, or why it ended."""
+    home = surroundings.home
+    if is_running(home):
+        pid = home.pid.read_text().strip() if home.pid.exists() else "unknown"
+        yield Finding("daemon", Level.OK, f"running, process {pid}")
+        return
+    try:
+        last = home.log.read_text(errors="replace").rstrip().splitlines()[-1:]
+        failed = "could not start" in home.log.read_text(errors="replace").rpartition(" started;")[2]
+    except OSError:
+        last, failed = [], False
+    if failed:
+        yield Finding("daemon", Level.FAIL, f"it could not start: {''.join(last)}", f"Look at {home.log}.")
+    else:
+        yield Finding("daemon", Level.OK, "not running; the next session starts it")
+
+
+def spool(surroundings: Surroundings) -> Iterator[Finding]:
+    """What waits, how long, and what nobody could read."""
+    box = Spool(surroundings.home.spool)
+    waiting = box.depth()
+    oldest = min(
+        (path.stat().st_mtime for _, path in zip(range(LONG_QUEUE), _files(box), strict=False)), default=time.time()
+    )
+    running, age = is_running(surroundings.home), time.time() - oldest
+    if waiting > LONG_QUEUE or (running and waiting and age > LONG_WAIT):
+        remedy = (
+            f"Look at {surroundings.home.log}." if running else "Run `claude-hooks-otel flush` to take them in now."
+        )
+        yield Finding("spool", Level.WARN, f"{waiting} waiting, the oldest for {age:.0f} s", remedy)
+    else:
+        yield Finding("spool", Level.OK, f"{waiting} waiting")
+    if broken := sum(1 for _ in box.broken.iterdir()) if box.broken.is_dir() else 0:
+        yield Finding(
+            "spool",
+            Level.WARN,
+            f"{broken} set aside: nobody could read them",
+            f"Look at {box.broken}; delete what you know.",
+        )
+
+
+def _files(box: Spool) -> Iterator[Any]:
+    if box.new.is_dir():
+        yield from (path for path in box.new.iterdir() if path.is_file())
+
+
+def store(surroundings: Surroundings) -> Iterator[Finding]:
+    """Whether it can be read, and what is in it that somebody should know."""
+    path = surroundings.home.store
+    if not path.exists():
+        yield Finding("store", Level.INFO, "nothing was taken in yet", "Run a session, then `claude-hooks-otel flush`.")
+        return
+    try:
+        with closing(connect(path, readonly=True)) as connection:
+            yield from _store(connection)
+    except sqlite3.Error as error:
+        yield Finding(
+            "store", Level.FAIL, f"{path} can not be read: {error}", "Move it away: the daemon makes a new one."
+        )
+
+
+def _store(connection: sqlite3.Connection) -> Iterator[Finding]:
+    meta = dict(connection.execute("SELECT name, value FROM meta"))
+    schema = int(meta.get("schema_version", SCHEMA_VERSION))
+    sessions, newest = connection.execute(
+        "SELECT (SELECT COUNT(*) FROM session), (SELECT MAX(received_ns) FROM event)"
+    ).fetchone()
+    if schema > SCHEMA_VERSION:
+        yield Finding(
+            "store",
+            Level.FAIL,
+            f"it was written by a newer version (schema {schema})",
+            "Install the newer version again.",
+        )
+        return
+    yield Finding("store", Level.OK, f"{sessions} sessions, schema {schema}")
+    if newest is None:
+        yield Finding(
+            "last event",
+            Level.WARN,
+            "none was taken in yet",
+            "Restart your sessions: they take up hooks when they begin.",
+        )
+    else:
+        yield Finding("last event", Level.OK, f"{_age((time.time_ns() - newest) / SECOND)} ago")
+    yield from _noteworthy(connection)
+
+
+def _noteworthy(connection: sqlite3.Connection) -> Iterator[Finding]:
+    dropped: list[str] = []
+    unpriced: list[str] = []
+    for point in read_points(connection, catalog.CATALOG):
+        labels = dict(point.labels)
+        if point.metric is catalog.HOOK_EVENTS_DROPPED:
+            dropped.append(f"{point.value} {labels['reason']}")
+        elif point.metric is catalog.UNPRICED_TOKENS and point.value:
+            unpriced.append(labels["model"])
+    if dropped:
+        yield Finding(
+            "lost events",
+            Level.WARN,
+            ", ".join(dropped),
+            "spool_full: make room on the disk. unreadable, error: look at spool/broken.",
+        )
+    if unpriced:
+        models = sorted(set(unpriced))
+        yield Finding(
+            "prices", Level.WARN, f"no price is known for {', '.join(models)}: its tokens are in no cost figure",
+            f'Add [prices."{models[0]}"] with input and output, dollars per million tokens, to the configuration.',
+        )  # fmt: skip
+    drift = connection.execute("SELECT kind, name FROM drift ORDER BY seen DESC LIMIT 10").fetchall()
+    if drift:
+        seen = ", ".join(f"{kind} {name}" for kind, name in drift)
+        yield Finding(
+            "client",
+            Level.INFO,
+            f"it sends what this version does not know: {seen}",
+            "Nothing is lost; a newer version may use it.",
+        )
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+LOOKS = (home_folder, configuration, interpreter, daemon, spool, store)

@@ -1,0 +1,112 @@
+"""Series as OpenTelemetry ``MetricsData``, built by hand so that every point keeps its own start time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from claude_hooks_otel import __version__
+from claude_hooks_otel.series.metric import Kind, SeriesPoint
+
+SCOPE_NAME = "claude_hooks_otel"
+
+# A gRPC receiver refuses messages over 4 MiB unless it is told otherwise. A histogram point with eight labels of 64 four-byte
+# characters (the longest that identity.normalize lets through) is under 2.7 KiB, so this many always fit.
+POINTS_PER_REQUEST = 1500
+
+
+def metrics_data(
+    points: Iterable[SeriesPoint],
+    resource: Resource,
+    now_ns: int,
+    *,
+    temporality: AggregationTemporality = AggregationTemporality.CUMULATIVE,
+    scope_version: str = __version__,
+) -> MetricsData:
+    """One export's worth of points, grouped by metric in the order in which the metrics first appear.
+
+    Args:
+        points: cumulative states, or what ``temporality.delta_points`` made of them.
+        resource: who sends (``resource.service_resource``).
+        now_ns: the time of the points, Unix nanoseconds.
+        temporality: what the values of counters and histograms mean; a gauge has none.
+        scope_version: the version of the instrumentation scope.
+    """
+    by_metric: dict[str, list[SeriesPoint]] = {}
+    for point in points:
+        by_metric.setdefault(point.metric.name, []).append(point)
+    scope = InstrumentationScope(SCOPE_NAME, scope_version)
+    metrics = [_metric(group, now_ns, temporality) for group in by_metric.values()]
+    scope_metrics = ScopeMetrics(scope=scope, metrics=metrics, schema_url="")
+    return MetricsData([ResourceMetrics(resource=resource, scope_metrics=[scope_metrics], schema_url="")])
+
+
+def requests(points: Iterable[SeriesPoint], size: int = POINTS_PER_REQUEST) -> Iterator[list[SeriesPoint]]:
+    """The points in portions that one request can hold."""
+    rest = iter(points)
+    while portion := list(islice(rest, size)):
+        yield portion
+
+
+def point_time(point: SeriesPoint, now_ns: int) -> int:
+    """The time under which a point is exported: never before its start, even where the clock was set back."""
+    return max(now_ns, point.start_time_ns)
+
+
+def _metric(points: list[SeriesPoint], now_ns: int, temporality: AggregationTemporality) -> Metric:
+    """One metric with all its points."""
+    declared = points[0].metric
+    data: Sum | Gauge | Histogram
+    match declared.kind:
+        case Kind.COUNTER:
+            data = Sum([_number_point(point, now_ns) for point in points], temporality, is_monotonic=True)
+        case Kind.GAUGE:
+            data = Gauge([_number_point(point, now_ns) for point in points])
+        case Kind.HISTOGRAM:
+            data = Histogram([_histogram_point(point, now_ns) for point in points], temporality)
+    return Metric(name=declared.name, description=declared.meaning, unit=declared.unit, data=data)
+
+
+def _exported(value: int, scale: int) -> int | float:
+    """A stored value in exported units: an integer stays one, anything else is the float nearest to the exact quotient."""
+    return (
+        value if scale == 1 else value / scale
+    )  # Python rounds the quotient of two integers correctly, whatever their size
+
+
+def _number_point(point: SeriesPoint, now_ns: int) -> NumberDataPoint:
+    return NumberDataPoint(
+        attributes=dict(point.labels),
+        start_time_unix_nano=point.start_time_ns,
+        time_unix_nano=point_time(point, now_ns),
+        value=_exported(point.value, point.metric.scale),
+    )
+
+
+def _histogram_point(point: SeriesPoint, now_ns: int) -> HistogramDataPoint:
+    return HistogramDataPoint(
+        attributes=dict(point.labels),
+        start_time_unix_nano=point.start_time_ns,
+        time_unix_nano=point_time(point, now_ns),
+        count=point.count,
+        sum=_exported(point.value, point.metric.scale),
+        bucket_counts=list(point.bucket_counts),
+        explicit_bounds=list(point.metric.buckets),
+        min=None,  # type: ignore[arg-type]  # absent on the wire: the extremes of all time are not kept
+        max=None,  # type: ignore[arg-type]
+    )

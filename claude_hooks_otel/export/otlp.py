@@ -1,0 +1,196 @@
+"""What OpenTelemetry's variables say about the OTLP metric exporter: protocol, target, security, timeout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from claude_hooks_otel.config import ConfigError
+from claude_hooks_otel.export.redaction import Redactor
+
+Protocol = Literal["grpc", "http/protobuf"]
+
+DEFAULT_GRPC_ENDPOINT = "http://localhost:4317"
+DEFAULT_HTTP_ENDPOINT = "http://localhost:4318"
+HTTP_PORT = 4318  # the port registered for OTLP over HTTP; 4317 is gRPC's
+HTTP_PATH = "v1/metrics"
+
+DEFAULT_TIMEOUT_MS = 10_000
+NO_LIMIT_MS = 2**31 - 1  # the specification's own stand-in for "no limit"
+# Less than this is no time for a request: whoever writes it probably means seconds.
+SHORT_TIMEOUT_MS = 100
+
+_HISTOGRAMS = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
+_EXPLICIT_BUCKETS = "explicit_bucket_histogram"
+
+_COMPRESSIONS: Mapping[Protocol, tuple[str, ...]] = {
+    "grpc": ("none", "gzip"),
+    "http/protobuf": ("none", "gzip", "deflate"),
+}
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the receiver said to the last attempt of an export. The stock exporters keep it to themselves, or only log it.
+
+    Attributes:
+        error: why the attempt failed; None when it was accepted.
+        rejected_points: how many points of an accepted request were refused (OTLP's partial success).
+        message: what the receiver has to say to an accepted request.
+    """
+
+    error: str | None = None
+    rejected_points: int = 0
+    message: str = ""
+
+    def clear(self) -> None:
+        """Forgets the attempt before."""
+        self.error, self.rejected_points, self.message = None, 0, ""
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpSettings:
+    """How the OTLP metric exporter sends.
+
+    Attributes:
+        protocol: the transport.
+        endpoint: the whole URL for HTTP; ``host:port`` or another gRPC target for gRPC.
+        secure: whether TLS is used.
+        timeout_s: seconds that one export may take, its retries included.
+        compression: ``none``, ``gzip`` or ``deflate``.
+        header_names: the names of the headers that are sent along.
+        warnings: what the variables say that can not be followed, a sentence each.
+    """
+
+    protocol: Protocol
+    endpoint: str
+    secure: bool
+    timeout_s: float
+    compression: str
+    header_names: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> OtlpSettings:
+        """Reads the ``OTEL_*`` variables in effect; those of the metrics signal win over the general ones.
+
+        Where no protocol is named, port 4318 means HTTP and anything else gRPC. Timeouts are milliseconds, as the specification
+        and Claude Code have them (opentelemetry-python reads seconds). Source: OpenTelemetry specification, "OpenTelemetry
+        Protocol Exporter" and "Common configuration".
+
+        Raises:
+            ConfigError: the protocol is not supported, or the endpoint can not be used with it.
+        """
+        protocol = _protocol(environment)
+        endpoint, secure = (_grpc_target if protocol == "grpc" else _http_target)(environment)
+        warnings: list[str] = []
+        if environment.get(_HISTOGRAMS, _EXPLICIT_BUCKETS).strip().lower() != _EXPLICIT_BUCKETS:
+            warnings.append(f"{_HISTOGRAMS} is ignored: series keep explicit buckets")
+        return cls(
+            protocol=protocol,
+            endpoint=endpoint,
+            secure=secure,
+            timeout_s=_timeout_ms(environment, warnings) / 1000,
+            compression=_compression(environment, protocol, warnings),
+            header_names=tuple(
+                header.partition("=")[0].strip()
+                for header in variable(environment, "HEADERS").split(",")
+                if "=" in header
+            ),
+            warnings=tuple(warnings),
+        )
+
+    def describe(self) -> str:
+        """One line for people; the endpoint may hold credentials, so it is for a ``Redactor`` to pass on."""
+        parts = [f"OTLP {self.protocol} to {self.endpoint} {'with' if self.secure else 'without'} TLS"]
+        parts.append("no timeout" if self.timeout_s * 1000 >= NO_LIMIT_MS else f"timeout {self.timeout_s:g} s")
+        if self.compression != "none":
+            parts.append(f"compression {self.compression}")
+        if self.header_names:
+            parts.append(f"headers {' '.join(self.header_names)}")
+        return ", ".join(parts)
+
+
+def variable(environment: Mapping[str, str], name: str) -> str:
+    """The value of ``OTEL_EXPORTER_OTLP_METRICS_<name>``, else of ``OTEL_EXPORTER_OTLP_<name>``, else an empty text."""
+    specific = environment.get(f"OTEL_EXPORTER_OTLP_METRICS_{name}", "").strip()
+    return specific or environment.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
+
+
+def _protocol(environment: Mapping[str, str]) -> Protocol:
+    """The protocol that is named, else the one that the endpoint's port stands for."""
+    match variable(environment, "PROTOCOL").lower():
+        case "grpc":
+            return "grpc"
+        case "http/protobuf":
+            return "http/protobuf"
+        case "":
+            endpoint = variable(environment, "ENDPOINT")
+            try:
+                port = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").port
+            except ValueError:
+                raise _bad_endpoint(environment, "is no URL") from None
+            return "http/protobuf" if port == HTTP_PORT else "grpc"
+        case other:
+            raise ConfigError(
+                f"OTEL_EXPORTER_OTLP_PROTOCOL={other} is not supported: use grpc or http/protobuf, or leave it unset "
+                f"(port {HTTP_PORT} then means http/protobuf, any other grpc)"
+            )
+
+
+def _http_target(environment: Mapping[str, str]) -> tuple[str, bool]:
+    """The URL, which the metrics variable gives as it is and the general one as a base; and whether it means TLS."""
+    base = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip() or DEFAULT_HTTP_ENDPOINT
+    specific = environment.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "").strip()
+    endpoint = specific or f"{base.removesuffix('/')}/{HTTP_PATH}"
+    scheme = endpoint.partition("://")[0].lower()
+    if scheme not in {"http", "https"}:
+        raise _bad_endpoint(environment, "has to begin with http:// or https:// for the protocol http/protobuf")
+    return endpoint, scheme == "https"
+
+
+def _grpc_target(environment: Mapping[str, str]) -> tuple[str, bool]:
+    """The target and whether TLS is used: the scheme decides, then the variable; a target without a scheme means TLS."""
+    endpoint = variable(environment, "ENDPOINT") or DEFAULT_GRPC_ENDPOINT
+    try:
+        url = urlsplit(endpoint)
+    except ValueError:
+        raise _bad_endpoint(environment, "is no URL") from None
+    insecure = variable(environment, "INSECURE").lower()
+    secure = url.scheme == "https" or (insecure != "true" if insecure else url.scheme != "http")
+    return url.netloc or endpoint, secure
+
+
+def _bad_endpoint(environment: Mapping[str, str], problem: str) -> ConfigError:
+    endpoint = Redactor(environment)(variable(environment, "ENDPOINT"))
+    return ConfigError(
+        f"the OTLP endpoint {endpoint} {problem}: set OTEL_EXPORTER_OTLP_ENDPOINT, such as {DEFAULT_HTTP_ENDPOINT}"
+    )
+
+
+def _timeout_ms(environment: Mapping[str, str], warnings: list[str]) -> int:
+    text = variable(environment, "TIMEOUT")
+    if not text:
+        return DEFAULT_TIMEOUT_MS
+    if not (text.isascii() and text.isdigit()):
+        warnings.append(
+            f"OTEL_EXPORTER_OTLP_TIMEOUT={text} is not a number of milliseconds: {DEFAULT_TIMEOUT_MS} is used"
+        )
+        return DEFAULT_TIMEOUT_MS
+    milliseconds = int(text)
+    if 0 < milliseconds < SHORT_TIMEOUT_MS:
+        warnings.append(f"OTEL_EXPORTER_OTLP_TIMEOUT={text} is in milliseconds and hardly enough for any export")
+    return min(milliseconds or NO_LIMIT_MS, NO_LIMIT_MS)
+
+
+def _compression(environment: Mapping[str, str], protocol: Protocol, warnings: list[str]) -> str:
+    text = variable(environment, "COMPRESSION").lower() or "none"
+    known = _COMPRESSIONS[protocol]
+    if text in known:
+        return text
+    warnings.append(
+        f"OTEL_EXPORTER_OTLP_COMPRESSION={text} is not known for {protocol} ({', '.join(known)}): none is used"
+    )
+    return "none"

@@ -1,0 +1,94 @@
+"""Cumulative or delta: what the exported values of counters and histograms count from.
+
+Series are cumulative. Where a receiver wants deltas, the difference to what it last accepted is computed here, from a baseline
+that the caller keeps: written only after an export was accepted, it makes a failed export part of the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from opentelemetry.sdk.metrics.export import AggregationTemporality
+
+from claude_hooks_otel.export.metrics import point_time
+from claude_hooks_otel.series.metric import Kind, SeriesPoint
+
+PREFERENCE = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+
+# What each preference means for synchronous counters and histograms, which ours are (OpenTelemetry specification, OTLP metrics
+# exporter). "lowmemory" differs from "delta" for asynchronous counters alone.
+_PREFERENCES = {
+    "cumulative": AggregationTemporality.CUMULATIVE,
+    "delta": AggregationTemporality.DELTA,
+    "lowmemory": AggregationTemporality.DELTA,
+}
+
+SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
+"""What identifies a series: its metric's name and its sorted labels."""
+
+
+class Baseline(NamedTuple):
+    """What a receiver has accepted of one series.
+
+    Attributes:
+        value: the cumulative value, in stored units.
+        bucket_counts: a histogram's cumulative counts per bucket.
+        time_ns: the end of the last accepted interval, Unix nanoseconds.
+    """
+
+    value: int
+    bucket_counts: tuple[int, ...]
+    time_ns: int
+
+
+def preferred_temporality(environment: Mapping[str, str]) -> AggregationTemporality:
+    """The temporality of counters and histograms; a preference that is not known is ignored (the stock exporter warns)."""
+    return _PREFERENCES.get(environment.get(PREFERENCE, "").strip().lower(), AggregationTemporality.CUMULATIVE)
+
+
+def series_key(point: SeriesPoint) -> SeriesKey:
+    """The key of a point's series."""
+    return point.metric.name, point.labels
+
+
+def delta_points(points: Iterable[SeriesPoint], baseline: Mapping[SeriesKey, Baseline]) -> Iterator[SeriesPoint]:
+    """What each series gained since its last accepted interval; the new interval starts where that one ended.
+
+    A series without a baseline starts with its own start time. Unchanged series are left out, gauges pass as they are. A counter
+    that went backwards (which the store rules out) is left out until it is past its baseline again, because a delta can not
+    take anything back.
+    """
+    for point in points:
+        before = baseline.get(series_key(point))
+        if point.metric.kind is Kind.GAUGE or before is None or not _continues(point, before):
+            yield point
+            continue
+        value = point.value - before.value
+        counts = tuple(now - then for now, then in zip(point.bucket_counts, before.bucket_counts, strict=True))
+        gains = counts or (value,)
+        if min(gains) >= 0 and max(gains) > 0:
+            yield replace(point, start_time_ns=before.time_ns, value=value, bucket_counts=counts)
+
+
+def accepted(
+    deltas: Iterable[SeriesPoint], baseline: Mapping[SeriesKey, Baseline], now_ns: int
+) -> dict[SeriesKey, Baseline]:
+    """The baselines that change when a receiver has accepted these deltas under the time ``now_ns``: to be kept by the caller."""
+    changed = {}
+    for delta in deltas:
+        if delta.metric.kind is Kind.GAUGE:
+            continue
+        key = series_key(delta)
+        before = baseline.get(key)
+        if before is None or before.time_ns != delta.start_time_ns:  # a new series: its first delta was all of it
+            before = Baseline(0, (0,) * len(delta.bucket_counts), delta.start_time_ns)
+        counts = tuple(then + gained for then, gained in zip(before.bucket_counts, delta.bucket_counts, strict=True))
+        changed[key] = Baseline(before.value + delta.value, counts, point_time(delta, now_ns))
+    return changed
+
+
+def _continues(point: SeriesPoint, before: Baseline) -> bool:
+    """Whether a baseline belongs to this series and not to an older one of the same name (a new store, other buckets)."""
+    return before.time_ns >= point.start_time_ns and len(before.bucket_counts) == len(point.bucket_counts)

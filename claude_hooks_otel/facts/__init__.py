@@ -1,0 +1,1 @@
+"""Facts: what happened, each with a natural key, so that the same thing seen twice, late or out of order is still one thing."""

@@ -1,0 +1,264 @@
+"""What each transcript line says: requests with their tokens, tool calls and how they ended, prompts, compactions, the account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from claude_hooks_otel.facts import from_tools, model, pricing
+from claude_hooks_otel.facts.from_hooks import MAIN, MILLISECOND
+from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.identity import Identity
+from claude_hooks_otel.series.metric import PICODOLLARS
+from claude_hooks_otel.witnesses import transcript_lines as lines
+
+# What a sub-agent is called whose type nobody told.
+UNNAMED_AGENT = "subagent"
+
+# Calls that wait for their result at the same time: more than any session runs; what was interrupted waits for ever.
+OPEN_CALLS = 256
+
+# (usage, requested model, Unix nanoseconds, speed, inference geo) → picodollars, None without a known price.
+Pricer = Callable[[pricing.TokenUsage, str, int, str | None, str | None], int | None]
+
+
+class TranscriptWitness:
+    """Reads transcript lines into the store.
+
+    Args:
+        store: where facts go; the caller holds the transaction.
+        price: tells what a request cost.
+        history_ns: tells since when lines count: older ones are of a time before capturing began.
+    """
+
+    def __init__(self, store: Store, price: Pricer, history_ns: Callable[[], int]) -> None:
+        self._store = store
+        self._price = price
+        self._history_ns = history_ns
+        # tool_use_id → input of the calls whose result has not been read yet: the result's line does not repeat it.
+        self._open_inputs: dict[str, Any] = {}
+
+    def is_open(self, tool_use_id: str) -> bool:
+        """Whether a call's result is still to come."""
+        return tool_use_id in self._open_inputs
+
+    def read(self, line: lines.Line, agent_id: str, agent_type: str | None, before_ns: int = 0) -> None:
+        """Takes one line in.
+
+        Args:
+            line: the line.
+            agent_id: whose transcript it stands in; empty for the main conversation.
+            agent_type: of that agent, where known.
+            before_ns: the last time that stands before it in its file.
+        """
+        if isinstance(line, lines.CostStateLine):
+            self._cost_state(line, before_ns)
+        if line.timestamp < self._history_ns():
+            return
+        match line:
+            case lines.AssistantLine():
+                self._answer(line, agent_id, agent_type or line.attribution_agent)
+            case lines.UserLine():
+                self._results(line)
+                self._prompt(line, agent_id)
+            case lines.SystemLine(subtype="compact_boundary", uuid=str(uuid)):
+                trigger = line.compact_metadata.trigger if line.compact_metadata else "auto"
+                self._store.upsert(
+                    model.CompactBoundary(
+                        uuid=uuid,
+                        session_id=line.session_id,
+                        trigger=trigger,
+                        at_ns=line.timestamp,
+                        **self._labels(line),
+                    )
+                )
+            case _:
+                pass
+
+    def _remember(self, tool_use_id: str, tool_input: Any) -> None:
+        self._open_inputs[tool_use_id] = tool_input
+        while len(self._open_inputs) > OPEN_CALLS:
+            del self._open_inputs[next(iter(self._open_inputs))]
+
+    def _labels(self, line: lines.Line, session_id: str | None = None) -> dict[str, Any]:
+        for candidate in (session_id, line.session_id):
+            if candidate and (identity := self._store.identity_at(candidate, line.timestamp)):
+                return identity.columns()
+        return Identity().columns()
+
+    # -- answers -------------------------------------------------------------------------------------------------------
+
+    def _answer(self, line: lines.AssistantLine, agent_id: str, agent_type: str | None) -> None:
+        message, usage = line.message, line.message.usage
+        # The one who paid: a fork's file repeats its parent's lines under its own session id.
+        session_id = line.request_session_id or line.session_id
+        labels = self._labels(line, session_id)
+        for block in message.blocks("tool_use"):
+            if isinstance(block.get("id"), str) and isinstance(block.get("name"), str):
+                self._remember(block["id"], block.get("input"))
+                self._store.upsert(
+                    model.ToolCall(
+                        tool_use_id=block["id"],
+                        session_id=session_id,
+                        agent_id=agent_id or None,
+                        agent_type=(agent_type or UNNAMED_AGENT) if agent_id else MAIN,
+                        tool=block["name"],
+                        started_ns=line.timestamp,
+                        **labels,
+                    )
+                )
+        if message.id is None or message.model in (None, lines.SYNTHETIC_MODEL) or usage is None:
+            return
+        spent = _billed(usage, usage.web_searches)
+        requested = line.requested_model or message.model or ""
+        self._store.upsert(
+            model.ApiRequest(
+                message_id=message.id,
+                request_id=line.request_id,
+                session_id=session_id,
+                agent_id=agent_id or None,
+                agent_type=(agent_type or UNNAMED_AGENT) if agent_id else MAIN,
+                model=requested,
+                answering_model=message.model,
+                at_ns=line.timestamp,
+                input_tokens=spent.input,
+                output_tokens=spent.output,
+                cache_read_tokens=spent.cache_read,
+                cache_write_5m_tokens=spent.cache_write_5m,
+                cache_write_1h_tokens=spent.cache_write_1h,
+                web_searches=spent.web_searches,
+                cost=self._cost(usage, requested, line.timestamp),
+                **labels,
+            )
+        )
+        if not agent_id:
+            self._store.upsert(
+                model.Session(
+                    session_id=line.session_id,
+                    model=requested,
+                    forked_from=session_id if session_id != line.session_id else None,
+                    context_tokens=spent.input + spent.cache_read + spent.cache_write_5m + spent.cache_write_1h,
+                    client_version=line.version,
+                    entrypoint=line.entrypoint,
+                    **labels,
+                )
+            )
+
+    def _cost(self, usage: lines.Usage, requested: str, at_ns: int) -> int | None:
+        """Picodollars; None without a known price. A long prompt can be dearer, so each round is priced by itself."""
+        total = 0
+        for number, part in enumerate(usage.rounds):
+            billed = _billed(part, usage.web_searches if number == 0 else 0)
+            cost = self._price(billed, requested, at_ns, usage.speed, usage.inference_geo)
+            if cost is None:
+                return None
+            total += cost
+        return total
+
+    # -- tool results and prompts ----------------------------------------------------------------------------------------
+
+    def _results(self, line: lines.UserLine) -> None:
+        for block in line.message.blocks("tool_result"):
+            tool_use_id = block.get("tool_use_id")
+            if not isinstance(tool_use_id, str):
+                continue
+            tool_input = self._open_inputs.pop(tool_use_id, None)
+            outcome = _outcome(line, block)
+            labels = self._labels(line)
+            self._store.upsert(
+                model.ToolCall(
+                    tool_use_id=tool_use_id,
+                    session_id=line.session_id,
+                    prompt_id=line.prompt_id,
+                    outcome=outcome,
+                    ended_ns=line.timestamp,
+                    **labels,
+                )
+            )
+            call = self._store.get(model.ToolCall, tool_use_id)
+            if outcome in ("success", "error") and call and call.tool and call.session_id:
+                self._finished(call, tool_input, line, block, labels)
+
+    def _finished(
+        self, call: model.ToolCall, tool_input: Any, line: lines.UserLine, block: dict[str, Any], labels: dict[str, Any]
+    ) -> None:
+        session = self._store.get(model.Session, line.session_id)
+        wishes = {"task_type": session.task_type, "task_complexity": session.task_complexity} if session else {}
+        from_tools.record(
+            self._store,
+            from_tools.FinishedCall(
+                tool_use_id=call.tool_use_id,
+                session_id=call.session_id or line.session_id,
+                tool=call.tool or "",
+                arguments=tool_input if isinstance(tool_input, dict) else {},
+                # A sub-agent's transcript keeps no response, only the text that the model saw.
+                result=block.get("content") if line.tool_use_result is None else line.tool_use_result,
+                succeeded=call.outcome == "success",
+                ended_ns=line.timestamp,
+                labels=labels,
+                directory=line.cwd,
+                wishes={name: value for name, value in wishes.items() if value},
+            ),
+        )
+
+    def _prompt(self, line: lines.UserLine, agent_id: str) -> None:
+        if not agent_id and line.prompt_id and line.is_human_prompt:
+            self._store.upsert(
+                model.Turn(
+                    prompt_id=line.prompt_id,
+                    session_id=line.session_id,
+                    prompts_in_transcript=1,
+                    started_ns=line.timestamp,
+                    **self._labels(line),
+                )
+            )
+
+    # -- the client's account --------------------------------------------------------------------------------------------
+
+    def _cost_state(self, line: lines.CostStateLine, before_ns: int) -> None:
+        for name, usage in line.model_usage.items():
+            self._store.upsert(
+                model.CostState(
+                    session_id=line.session_id,
+                    account_started_ns=round(line.start_time * MILLISECOND),
+                    duration_ns=round(line.total_duration * MILLISECOND),
+                    model=name,
+                    written_after_ns=before_ns,
+                    input_tokens=usage.input_tokens,
+                    output_tokens=usage.output_tokens,
+                    cache_read_tokens=usage.cache_read_input_tokens,
+                    cache_write_tokens=usage.cache_creation_input_tokens,
+                    cache_write_1h_tokens=usage.cache_creation_ephemeral_1h_input_tokens,
+                    web_searches=usage.web_search_requests,
+                    cost=None if usage.cost is None else round(usage.cost * PICODOLLARS),
+                    **self._labels(line),
+                )
+            )
+
+
+def _billed(tokens: lines.Tokens, web_searches: int) -> pricing.TokenUsage:
+    return pricing.TokenUsage(
+        input=tokens.input_tokens or 0,
+        output=tokens.output_tokens or 0,
+        cache_read=tokens.cache_read_input_tokens or 0,
+        cache_write_5m=tokens.cache_write_5m,
+        cache_write_1h=tokens.cache_write_1h,
+        web_searches=web_searches,
+    )
+
+
+def _outcome(line: lines.UserLine, block: dict[str, Any]) -> str:
+    """How a call ended, from its result in the transcript; the words are those of the metric ``claude.tool.calls``."""
+    if block.get("is_error") is not True:
+        return "success"
+    decision = line.permission_decision
+    content = block.get("content")
+    if decision and decision.decision == "reject":
+        return "rejected" if decision.source == "user_reject" else "denied"
+    if line.tool_denial_kind == "user-rejected":
+        return "rejected" if line.tool_denial_before_run else "interrupted"
+    if line.tool_denial_kind:
+        return "denied"
+    if isinstance(content, str) and content.startswith("<tool_use_error>"):
+        return "invalid"
+    return "error"

@@ -1,0 +1,365 @@
+"""The embedded store: one SQLite file (WAL) that holds the facts, the ledger of events, and how far each transcript was read.
+
+The tables of facts are made from ``facts.model``: one table a kind, one column a field. All writing happens in transactions that
+belong to the daemon; anything that only reads opens the file read-only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import typing
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from claude_hooks_otel.facts.model import KINDS, SHAPES, Fact
+from claude_hooks_otel.identity import Identity
+
+F = TypeVar("F", bound=Fact)
+# What is told of each change: the fact before (None for a new one) and after.
+ChangeListener = Callable[[Fact | None, Fact], None]
+
+# Raised when a change cannot be made by adding tables and columns, which ``_create`` does by itself.
+SCHEMA_VERSION = 1
+# How long a reader or a second process waits for a lock before it gives up.
+BUSY_TIMEOUT_SECONDS = 10.0
+# Pages of cache, negative for KiB: small, because the daemon's memory is a promise.
+CACHE_KIB = 4096
+# A later copy of the same payload within this time is a second copy of the same hook, not a second event.
+DUPLICATE_WINDOW_NS = 2_000_000_000
+
+_OTHER_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event (
+    digest BLOB, received_ns INTEGER, session_id TEXT, event TEXT, agent_id TEXT, prompt_id TEXT, detail TEXT,
+    PRIMARY KEY (digest, received_ns)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS event_by_session ON event (session_id, event, received_ns);
+CREATE TABLE IF NOT EXISTS identity (
+    session_id TEXT, since_ns INTEGER, agent TEXT, project TEXT, team TEXT, sprint TEXT, PRIMARY KEY (session_id, since_ns)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS transcript (
+    session_id TEXT, agent_id TEXT, path TEXT, inode INTEGER, offset INTEGER, last_ns INTEGER,
+    PRIMARY KEY (session_id, agent_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS series (
+    metric TEXT, labels TEXT, start_ns INTEGER, value INTEGER, buckets TEXT, PRIMARY KEY (metric, labels)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS baseline (
+    exporter TEXT, metric TEXT, labels TEXT, time_ns INTEGER, value INTEGER, buckets TEXT,
+    PRIMARY KEY (exporter, metric, labels)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS drift (kind TEXT, name TEXT, seen INTEGER, last_ns INTEGER, PRIMARY KEY (kind, name)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS api_request_by_session ON api_request (session_id, at_ns);
+CREATE INDEX IF NOT EXISTS cost_state_by_account ON cost_state (account_started_ns);
+CREATE INDEX IF NOT EXISTS tool_call_by_session ON tool_call (session_id, outcome);
+CREATE INDEX IF NOT EXISTS turn_by_session ON turn (session_id);
+CREATE INDEX IF NOT EXISTS subagent_by_session ON subagent (session_id);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A row of the event ledger: that an event happened, when, to whom, and one word about it."""
+
+    received_ns: int
+    event: str
+    agent_id: str
+    prompt_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The table of one kind of fact, and the statements that work on it."""
+
+    name: str
+    columns: dict[str, str]
+    insert: str
+    select: str
+    update: str
+
+    @classmethod
+    def of(cls, kind: type[Fact]) -> _Table:
+        """``ToolCall`` → table ``tool_call``, a column a field."""
+        shape, hints = SHAPES[kind], typing.get_type_hints(kind)
+        name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__).lstrip("_")
+        columns = {
+            field: "INTEGER" if int in (hints[field], *typing.get_args(hints[field])) else "TEXT"
+            for field in shape.names
+        }
+        listed, where = ", ".join(columns), " AND ".join(f"{field} = ?" for field in shape.keys)
+        changes = ", ".join(f"{field} = ?" for field, _ in shape.merges)
+        return cls(
+            name=name,
+            columns=columns,
+            insert=f"INSERT OR IGNORE INTO {name} ({listed}) VALUES ({', '.join('?' * len(columns))})",  # noqa: S608 — our own names
+            select=f"SELECT {listed} FROM {name} WHERE {where}",  # noqa: S608
+            update=f"UPDATE {name} SET {changes} WHERE {where}",  # noqa: S608
+        )
+
+
+_TABLES: dict[type[Fact], _Table] = {kind: _Table.of(kind) for kind in KINDS}
+
+
+def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
+    """Opens the store's file.
+
+    Raises:
+        sqlite3.OperationalError: it is not there (read-only), or cannot be opened.
+    """
+    if readonly:
+        connection = sqlite3.connect(
+            f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS
+        )
+        connection.execute("PRAGMA query_only = 1")
+        return connection
+    path.touch(mode=0o600, exist_ok=True)
+    connection = sqlite3.connect(
+        path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, cached_statements=256, check_same_thread=False
+    )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(
+        "PRAGMA synchronous = FULL"
+    )  # a spool file is deleted after its commit: the commit must be on disk
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    return connection
+
+
+class Journal(Protocol):
+    """What gathers beside the facts during a transaction and is written with them: the series."""
+
+    def mark(self) -> int:
+        """Where it stands."""
+
+    def rewind(self, mark: int) -> None:
+        """Forgets what came after a mark."""
+
+    def flush(self) -> object:
+        """Writes what has gathered, inside the transaction."""
+
+    def discard(self) -> None:
+        """Forgets everything that has gathered: the transaction did not happen."""
+
+
+class _NoJournal:
+    def mark(self) -> int:
+        return 0
+
+    def rewind(self, mark: int) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+    def discard(self) -> None:
+        pass
+
+
+class Store:
+    """The store as its one writer sees it.
+
+    Args:
+        path: the database file; made if it is not there.
+        now_ns: the clock, Unix nanoseconds.
+    """
+
+    def __init__(self, path: Path, now_ns: Callable[[], int]) -> None:
+        self.connection = connect(path)
+        self.now_ns = now_ns
+        self.journal: Journal = _NoJournal()
+        self.on_change: ChangeListener | None = None
+        try:
+            self._create()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the file; nothing is pending outside a transaction."""
+        self.connection.close()
+
+    def _create(self) -> None:
+        with self.transaction():
+            for kind, table in _TABLES.items():
+                columns = ", ".join(f"{name} {sql_type}" for name, sql_type in table.columns.items())
+                self.connection.execute(
+                    f"CREATE TABLE IF NOT EXISTS {table.name} ({columns}, PRIMARY KEY ({', '.join(SHAPES[kind].keys)})) WITHOUT ROWID"
+                )
+                present = {row[1] for row in self.connection.execute(f"PRAGMA table_info({table.name})")}
+                for name, sql_type in table.columns.items():
+                    if name not in present:
+                        self.connection.execute(f"ALTER TABLE {table.name} ADD COLUMN {name} {sql_type}")
+            for statement in _OTHER_TABLES.split(";"):
+                self.connection.execute(statement)
+            version = int(self.meta("schema_version", str(SCHEMA_VERSION)))
+            self.meta("created_ns", str(self.now_ns()))
+            self.meta("instance_id", str(uuid.uuid4()))
+            if version > SCHEMA_VERSION:  # in the transaction, so that nothing of a newer store is changed
+                raise RuntimeError(
+                    f"the store was written by a newer claude-hooks-otel (schema {version}, this one knows {SCHEMA_VERSION}): "
+                    "upgrade this installation, or point CLAUDE_HOOKS_OTEL_HOME elsewhere"
+                )
+
+    def meta(self, name: str, default: str) -> str:
+        """A named value; ``default`` is stored where there is none yet."""
+        self.connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, default))
+        row = self.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return str(row[0])
+
+    def history_ns(self) -> int:
+        """Where our time begins: what a transcript tells of before was before capturing began, and counts nothing.
+
+        That is when the store was made, or the first captured event, if that waited in the spool before there was a store; and
+        never before what was pruned, which would count again.
+        """
+        began = int(self.meta("history_ns", self.meta("created_ns", str(self.now_ns()))))
+        return max(began, int(self.meta("pruned_ns", "0")))
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Stores a named value."""
+        self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, the journal's entries included; the lock is taken at once, so that it cannot fail half-way."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.journal.flush()
+            self.connection.execute("COMMIT")
+        except BaseException:
+            self.journal.discard()  # first: a rollback can fail, too
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def step(self) -> Iterator[None]:
+        """One step of a transaction, undone alone where it fails: what one bad event did must not cost the others."""
+        mark = self.journal.mark()
+        self.connection.execute("SAVEPOINT step")
+        try:
+            yield
+        except Exception:
+            if self.connection.in_transaction:  # a full disk may have ended it all
+                self.connection.execute("ROLLBACK TO step")
+            self.journal.rewind(mark)
+            raise
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("RELEASE step")
+
+    # -- facts ---------------------------------------------------------------------------------------------------------
+
+    def upsert(self, fact: Fact) -> None:
+        """Adds what a sighting knows; tells ``on_change`` where that changed anything."""
+        kind = type(fact)
+        table, shape = _TABLES[kind], SHAPES[kind]
+        key = [getattr(fact, name) for name in shape.keys]
+        values = key + [getattr(fact, name) for name, _ in shape.merges]
+        if self.connection.execute(table.insert, values).rowcount:
+            old, new = None, fact
+        else:
+            old = kind(**dict(zip(shape.names, self.connection.execute(table.select, key).fetchone(), strict=True)))
+            new = old.merged(fact)
+            if new is old:
+                return
+            self.connection.execute(table.update, [getattr(new, name) for name, _ in shape.merges] + key)
+        if self.on_change:
+            self.on_change(old, new)
+
+    def get(self, kind: type[F], *key: str | int) -> F | None:
+        """The fact with this natural key."""
+        row = self.connection.execute(_TABLES[kind].select, key).fetchone()
+        return None if row is None else kind(**dict(zip(SHAPES[kind].names, row, strict=True)))
+
+    def select(self, kind: type[F], where: str = "1", *parameters: str | int) -> list[F]:
+        """The facts of a kind that meet an SQL condition."""
+        names = SHAPES[kind].names
+        rows = self.connection.execute(f"SELECT {', '.join(names)} FROM {_TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608
+        return [kind(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def see_sessions(self, seen: Mapping[str, tuple[int, int]]) -> None:
+        """Widens the time in which sessions were seen: session id → (first, last), Unix nanoseconds. It feeds no series."""
+        if seen and (earliest := min(first for first, _ in seen.values())) < self.history_ns():
+            self.set_meta("history_ns", str(earliest))
+        self.connection.executemany(
+            "UPDATE session SET first_seen_ns = MIN(first_seen_ns, ?), last_seen_ns = MAX(last_seen_ns, ?) WHERE session_id = ?",
+            [(first, last, session_id) for session_id, (first, last) in seen.items()],
+        )
+
+    # -- the ledger of events --------------------------------------------------------------------------------------------
+
+    def record_event(
+        self, digest: bytes, session_id: str, signal: Signal, window_ns: int = DUPLICATE_WINDOW_NS
+    ) -> bool:
+        """Enters an event; False if it is a copy of one that was entered before.
+
+        Args:
+            digest: of the payload's bytes.
+            session_id: whose event it is.
+            signal: what to remember of it.
+            window_ns: copies at most this far apart are one event.
+        """
+        return bool(
+            self.connection.execute(
+                "INSERT INTO event SELECT :digest, :at, :session, :event, :agent, :prompt, :detail WHERE NOT EXISTS "
+                "(SELECT 1 FROM event WHERE digest = :digest AND received_ns BETWEEN :at - :window AND :at + :window)",
+                {
+                    "digest": digest, "at": signal.received_ns, "session": session_id, "event": signal.event,
+                    "agent": signal.agent_id, "prompt": signal.prompt_id, "detail": signal.detail, "window": window_ns,
+                },
+            ).rowcount
+        )  # fmt: skip
+
+    def signals(self, session_id: str, *events: str) -> list[Signal]:
+        """The session's ledger rows of these events, in the order of their times."""
+        marks = ", ".join("?" * len(events))
+        rows = self.connection.execute(
+            f"SELECT received_ns, event, agent_id, prompt_id, detail FROM event WHERE session_id = ? AND event IN ({marks}) "  # noqa: S608
+            "ORDER BY received_ns, event",
+            (session_id, *events),
+        )
+        return [Signal(*row) for row in rows]
+
+    # -- whose a session is --------------------------------------------------------------------------------------------
+
+    def note_identity(self, session_id: str, at_ns: int, identity: Identity) -> None:
+        """Remembers whose the session is from ``at_ns`` on: a resumed session may belong to another agent."""
+        if self.identity_at(session_id, at_ns) != identity:
+            self.connection.execute(
+                "INSERT OR REPLACE INTO identity VALUES (?, ?, ?, ?, ?, ?)",
+                (session_id, at_ns, identity.agent, identity.project, identity.team, identity.sprint),
+            )
+
+    def identity_at(self, session_id: str, at_ns: int) -> Identity | None:
+        """Whose the session was at that time; before anything was known of it, whose it was first; None for an unknown one."""
+        for condition in ("since_ns <= ? ORDER BY since_ns DESC", "since_ns > ? ORDER BY since_ns"):
+            row = self.connection.execute(
+                f"SELECT agent, project, team, sprint FROM identity WHERE session_id = ? AND {condition} LIMIT 1",  # noqa: S608
+                (session_id, at_ns),
+            ).fetchone()
+            if row:
+                return Identity(*row)
+        return None
+
+    def note_drift(self, kind: str, name: str) -> None:
+        """Counts something the models do not know (an event, a field): what a newer client brings."""
+        self.connection.execute(
+            "INSERT INTO drift VALUES (?, ?, 1, ?) ON CONFLICT DO UPDATE SET seen = seen + 1, last_ns = excluded.last_ns",
+            (kind, name, self.now_ns()),
+        )
+
+    def prune(self, before_ns: int) -> None:
+        """Forgets ledger rows and facts of long ago; series are never forgotten.
+
+        Requests stay: what a session that is resumed later spent beside is its account less all of them (``facts.auxiliary``).
+        """
+        self.set_meta("pruned_ns", str(before_ns))
+        self.connection.execute("DELETE FROM event WHERE received_ns < ?", (before_ns,))
+        for table, column in (("tool_call", "ended_ns"), ("turn", "started_ns")):
+            self.connection.execute(f"DELETE FROM {table} WHERE {column} < ?", (before_ns,))  # noqa: S608

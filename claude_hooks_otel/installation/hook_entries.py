@@ -1,0 +1,106 @@
+"""Our entries in the ``hooks`` of a settings file: put in, replaced, found and taken out, whatever else stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from claude_hooks_otel import registration
+from claude_hooks_otel.installation.json_text import JsonText
+from claude_hooks_otel.installation.settings_file import SettingsError
+
+
+def check_shape(document: JsonText) -> None:
+    """Makes sure that ``hooks`` and ``env`` are what Claude Code expects.
+
+    Raises:
+        SettingsError: they are not; the message says what and where.
+    """
+    env = document.get(["env"])
+    if "env" in document.value and not isinstance(env, dict):
+        raise SettingsError("env has to be an object of names and values. Correct it and try again.")
+    if "hooks" not in document.value:
+        return
+    hooks = document.get(["hooks"])
+    if not isinstance(hooks, dict):
+        raise SettingsError("hooks has to be an object of event names. Correct it and try again.")
+    for event, groups in hooks.items():
+        if not isinstance(groups, list):
+            raise SettingsError(f"hooks.{event} has to be a list. Correct it and try again.")
+        for number, group in enumerate(groups):
+            if not isinstance(group, dict) or not isinstance(group.get("hooks"), list):
+                raise SettingsError(
+                    f"hooks.{event}[{number}] has to be an object with a list `hooks`. Correct it and try again."
+                )
+
+
+def register(document: JsonText) -> list[list[str]]:
+    """Makes the entries those of ``registration.settings_hooks``; older ones of ours are replaced where they stand.
+
+    Returns:
+        the objects and lists that had to be made to hold them.
+    """
+    made: list[list[str]] = []
+    if document.get(["hooks"]) is None:
+        document.set(["hooks"], {})
+        made.append(["hooks"])
+    wanted = registration.settings_hooks()
+    for event in [event for event in document.get(["hooks"]) if event not in wanted]:
+        if _take_out(document, event) and not document.get(["hooks", event]):
+            document.remove(["hooks", event])  # an event that an older version registered
+    for event, groups in wanted.items():
+        if document.get(["hooks", event]) is None:
+            document.set(["hooks", event], groups)
+            made.append(["hooks", event])
+            continue
+        [group] = groups
+        present = document.get(["hooks", event])
+        whole = [index for index, other in enumerate(present) if _is_wholly_ours(other)]
+        keep = next((index for index in whole if present[index] == group), whole[0] if whole else None)
+        if keep is not None and present[keep] != group:
+            document.set(["hooks", event, keep], group)
+        _take_out(document, event, but=keep)
+        if keep is None:
+            document.set(["hooks", event, len(document.get(["hooks", event]))], group)
+    return made
+
+
+def unregister(document: JsonText) -> int:
+    """Takes our entries out; returns how many there were. Lists and objects stay, be they empty."""
+    return sum(_take_out(document, event) for event in list(document.get(["hooks"]) or {}))
+
+
+def registered_commands(hooks: Any) -> dict[str, list[str]]:
+    """Our commands in a ``hooks`` object of whatever shape, by event."""
+    found: dict[str, list[str]] = {}
+    for event, groups in hooks.items() if isinstance(hooks, dict) else ():
+        for _, _, command in _ours(groups):
+            found.setdefault(event, []).append(command)
+    return found
+
+
+def _ours(groups: Any) -> Iterator[tuple[int, int, str]]:
+    """Each of our handlers: its group's position, its own in the group, its command."""
+    for group_index, group in enumerate(groups if isinstance(groups, list) else ()):
+        handlers = group.get("hooks") if isinstance(group, dict) else None
+        for index, handler in enumerate(handlers if isinstance(handlers, list) else ()):
+            command = handler.get("command") if isinstance(handler, dict) else None
+            if isinstance(command, str) and registration.is_ours(command):
+                yield group_index, index, command
+
+
+def _is_wholly_ours(group: Any) -> bool:
+    return len(list(_ours([group]))) == len(group["hooks"]) > 0
+
+
+def _take_out(document: JsonText, event: str, but: int | None = None) -> int:
+    """Takes our handlers of one event out, and the groups that held nothing else; ``but`` is a group to leave alone."""
+    groups = document.get(["hooks", event])
+    ours = [(group, index) for group, index, _ in _ours(groups) if group != but]
+    whole = {group for group, _ in ours if _is_wholly_ours(groups[group])}
+    for group, index in reversed(ours):
+        if group not in whole:
+            document.remove(["hooks", event, group, "hooks", index])
+    for group in sorted(whole, reverse=True):
+        document.remove(["hooks", event, group])
+    return len(ours)

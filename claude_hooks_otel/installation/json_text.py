@@ -1,0 +1,185 @@
+"""Changes to a JSON text that leave every byte alone which they do not concern: order, indentation, spelling, line ends.
+
+Only ``json`` reads and writes values here; this module knows where in the text they stand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Path = Sequence[str | int]
+
+_BLANK = re.compile(r"[ \t\r\n]*")
+_SCALAR = re.compile(r"[^ \t\r\n,\]}]+")
+# How far a level is indented in a text that does not show it.
+DEFAULT_INDENT = "  "
+
+
+class JsonTextError(ValueError):
+    """The text is no JSON document that can be changed."""
+
+
+@dataclass(slots=True)
+class _Node:
+    """Where a value stands: ``text[begin:end]``, and for an object or array its members."""
+
+    begin: int
+    end: int = 0
+    members: list[_Member] = field(default_factory=list)
+
+    def find(self, key: str | int) -> _Member | None:
+        """The member of that name (the last one counts, as for every JSON parser) or position."""
+        if isinstance(key, int):
+            return self.members[key] if key < len(self.members) else None
+        return next((member for member in reversed(self.members) if member.key == key), None)
+
+
+@dataclass(slots=True)
+class _Member:
+    begin: int  # of the key in an object, of the value in an array
+    key: str | None
+    node: _Node
+
+
+class JsonText:
+    """A JSON document as it stands in a file.
+
+    Args:
+        text: the document; a byte order mark before it stays.
+
+    Raises:
+        JsonTextError: it is not JSON; the message says where.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._mark = "\ufeff" if text.startswith("\ufeff") else ""
+        self.text = text.removeprefix("\ufeff")
+        try:
+            self.value = _loads(self.text)
+        except json.JSONDecodeError as error:
+            raise JsonTextError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+        except ValueError as error:
+            raise JsonTextError(str(error)) from None
+        except RecursionError:
+            raise JsonTextError("nested too deeply") from None
+
+    def __str__(self) -> str:
+        return self._mark + self.text
+
+    def get(self, path: Path) -> Any:
+        """The value at ``path``, or None."""
+        value = self.value
+        for key in path:
+            try:
+                value = value[key]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
+    def set(self, path: Path, value: object) -> None:
+        """Puts ``value`` at ``path``, in place of what is there, or as a new last member of the object or array above it."""
+        *above, key = path
+        parent = self._node(above)
+        if (member := parent.find(key)) is not None:
+            depth = len(path)
+            self._splice(member.node.begin, member.node.end, self._dump(value, depth))
+            return
+        name = "" if isinstance(key, int) else f"{json.dumps(key, ensure_ascii=False)}: "
+        line = self._newline + self._indent * len(path)
+        if parent.members:
+            end = parent.members[-1].node.end
+            self._splice(end, end, f",{line}{name}{self._dump(value, len(path))}")
+            return
+        close = self._newline + self._indent * len(above)
+        self._splice(parent.begin + 1, parent.end - 1, f"{line}{name}{self._dump(value, len(path))}{close}")
+
+    def remove(self, path: Path) -> None:
+        """Takes the member at ``path`` away, with its comma; nothing happens where there is none."""
+        *above, key = path
+        parent = self._node(above)
+        member = parent.find(key)
+        if member is None:
+            return
+        index = next(i for i, other in enumerate(parent.members) if other is member)
+        if len(parent.members) == 1:
+            self._splice(parent.begin + 1, parent.end - 1, "")
+        elif index:
+            self._splice(parent.members[index - 1].node.end, member.node.end, "")
+        else:
+            self._splice(member.begin, parent.members[1].begin, "")
+
+    def _splice(self, begin: int, end: int, text: str) -> None:
+        self.text = self.text[:begin] + text + self.text[end:]
+        self.value = _loads(self.text)
+
+    def _node(self, path: Path) -> _Node:
+        node = _scan(self.text, _skip(self.text, 0))
+        for key in path:
+            member = node.find(key)
+            if member is None:
+                raise KeyError(key)
+            node = member.node
+        return node
+
+    @property
+    def _newline(self) -> str:
+        return "\r\n" if "\r\n" in self.text else "\n"
+
+    @property
+    def _indent(self) -> str:
+        """The white space before the first member of the document."""
+        found = re.match(r"\s*[{\[][^\S\n]*\r?\n([ \t]+)\S", self.text)
+        return found[1] if found else DEFAULT_INDENT
+
+    def _dump(self, value: object, depth: int) -> str:
+        text = json.dumps(value, ensure_ascii=False, indent=self._indent)
+        return text.replace("\n", self._newline + self._indent * depth)
+
+
+def _loads(text: str) -> Any:
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def _skip(text: str, position: int) -> int:
+    found = _BLANK.match(text, position)
+    return found.end() if found else position
+
+
+def _scan(text: str, begin: int) -> _Node:
+    """Where the value that begins at ``begin`` ends, and where its members stand; the text is known to be JSON."""
+    node = _Node(begin)
+    opening = text[begin]
+    if opening == '"':
+        node.end = _string_end(text, begin)
+    elif opening in "{[":
+        position = _skip(text, begin + 1)
+        while text[position] not in "}]":
+            start, key = position, None
+            if opening == "{":
+                end = _string_end(text, position)
+                key = json.loads(text[position:end])
+                position = _skip(text, _skip(text, end) + 1)  # the colon
+            member = _Member(start, key, _scan(text, position))
+            node.members.append(member)
+            position = _skip(text, member.node.end)
+            if text[position] == ",":
+                position = _skip(text, position + 1)
+        node.end = position + 1
+    else:
+        found = _SCALAR.match(text, begin)
+        node.end = found.end() if found else begin
+    return node
+
+
+def _string_end(text: str, begin: int) -> int:
+    position = begin + 1
+    while text[position] != '"':
+        position += 2 if text[position] == "\\" else 1
+    return position + 1

@@ -1,0 +1,126 @@
+"""What ``install`` changed in a settings file, so that ``uninstall`` puts back exactly what was there."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from claude_hooks_otel.installation.json_text import JsonText
+from claude_hooks_otel.installation.settings_file import replace_file
+from claude_hooks_otel.paths import Home
+
+
+class EnvValue(BaseModel):
+    """A variable that we set in ``env``.
+
+    Attributes:
+        set_to: our value.
+        before: what was there, any JSON value.
+        was_there: whether anything was there.
+    """
+
+    set_to: str
+    before: object = None
+    was_there: bool = False
+
+
+class Changes(BaseModel):
+    """Everything that is ours in one settings file, besides the hook entries, which are known by their command.
+
+    Attributes:
+        env: the variables that we set.
+        made: objects and lists that were not there before, as paths from the document's root.
+        made_file: whether the file itself was not there before.
+    """
+
+    env: dict[str, EnvValue] = {}
+    made: list[list[str]] = []
+    made_file: bool = False
+
+    def set_env(self, document: JsonText, values: dict[str, str]) -> list[str]:
+        """Sets variables and remembers what they were; returns the names of those that changed."""
+        changed: list[str] = []
+        for name, value in values.items():
+            present = document.get(["env"]) or {}
+            if "env" not in document.value:
+                document.set(["env"], {})
+                self.made.append(["env"])
+            ours = self.env.get(name)
+            if ours is None or present.get(name) != ours.set_to:
+                if present.get(name) == value:
+                    self.env.pop(name, None)  # somebody else set it to the same: theirs
+                    continue
+                self.env[name] = EnvValue(set_to=value, before=present.get(name), was_there=name in present)
+            ours = self.env[name]
+            ours.set_to = value
+            if present.get(name) != value:
+                document.set(["env", name], value)
+                changed.append(name)
+        return changed
+
+    def restore_env(self, document: JsonText) -> list[str]:
+        """Puts back what our variables were, except those that somebody has changed since; returns the names."""
+        restored: list[str] = []
+        present = document.get(["env"])
+        for name, ours in self.env.items():
+            if not isinstance(present, dict) or present.get(name) != ours.set_to:
+                continue
+            if ours.was_there:
+                document.set(["env", name], ours.before)
+            else:
+                document.remove(["env", name])
+            restored.append(name)
+        return restored
+
+    def remove_empty(self, document: JsonText) -> None:
+        """Takes away the objects and lists that we made, where they are empty by now."""
+        for path in sorted(self.made, key=len, reverse=True):
+            if document.get(path) in ({}, []):
+                document.remove(path)
+
+
+_ALL = TypeAdapter(dict[str, Changes])
+
+
+class Record:
+    """The changes of every settings file, kept in one home.
+
+    Args:
+        home: whose.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._file = home.installations
+        try:
+            self._all = _ALL.validate_json(self._file.read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValidationError):
+            self._all = {}
+        self._before = self._dump()
+
+    def of(self, settings: Path) -> Changes:
+        """The changes of one settings file; recorded by ``save`` once they are altered."""
+        return self._all.setdefault(_key(settings), Changes())
+
+    def forget(self, settings: Path) -> None:
+        """Drops the memory of one settings file."""
+        self._all.pop(_key(settings), None)
+
+    @property
+    def settings_files(self) -> list[Path]:
+        """The settings files that were changed, the latest last."""
+        return [Path(key) for key in self._all]
+
+    def save(self) -> None:
+        """Writes it down, if it changed."""
+        if self._dump() != self._before:
+            replace_file(self._file, self._dump())
+
+    def _dump(self) -> bytes:
+        return json.dumps({key: changes.model_dump() for key, changes in self._all.items()}, indent=1).encode()
+
+
+def _key(settings: Path) -> str:
+    return os.path.realpath(settings)

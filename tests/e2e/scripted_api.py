@@ -1,0 +1,251 @@
+"""A Messages API on loopback that answers by script: the text of a prompt names the script (``script:NAME``), turn by turn.
+
+The server keeps no conversation: the assistant messages after that prompt say which turn it is. A sub-agent's prompt names a
+script of its own. What was charged is kept, as the third witness beside the client's telemetry and ours.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+_SCRIPT = re.compile(r"script:([\w-]+)")
+_COMPACTION = "Your task is to create a detailed summary"
+_ERROR_TYPES = {400: "invalid_request_error", 429: "rate_limit_error", 500: "api_error", 529: "overloaded_error"}
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a turn costs, in tokens."""
+
+    input: int = 11
+    output: int = 7
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "input_tokens": self.input,
+            "output_tokens": self.output,
+            "cache_read_input_tokens": self.cache_read,
+            "cache_creation_input_tokens": self.cache_write_5m + self.cache_write_1h,
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": self.cache_write_5m,
+                "ephemeral_1h_input_tokens": self.cache_write_1h,
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool the model wants to use."""
+
+    name: str
+    input: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One answer of the model.
+
+    Attributes:
+        text: what it says.
+        tools: what it wants to use.
+        usage: what the answer costs.
+        errors: HTTP statuses that as many requests for this turn get first.
+        wait: seconds before the first byte.
+    """
+
+    text: str = "ok"
+    tools: Sequence[Tool] = ()
+    usage: Usage = field(default_factory=Usage)
+    errors: Sequence[int] = ()
+    wait: float = 0.0
+
+
+@dataclass(frozen=True)
+class Charge:
+    """A request that was answered."""
+
+    model: str
+    usage: Usage
+
+
+COMPACTION = Turn("<summary>A scripted summary.</summary>", usage=Usage(input=900, output=300))
+
+
+class ScriptedApi:
+    """The server; a context manager.
+
+    Args:
+        scripts: name -> turns; past the last turn the answer is "done".
+    """
+
+    def __init__(self, scripts: Mapping[str, Sequence[Turn]]) -> None:
+        self.scripts = dict(scripts)
+        self.charges: list[Charge] = []
+        self._failed: dict[tuple[str, int], int] = {}
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server.daemon_threads = True
+        self._server.api = self  # type: ignore[attr-defined]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def turn(self, request: Mapping[str, Any]) -> Turn | int:
+        """The answer to a request, or the HTTP status it fails with."""
+        messages = request.get("messages", [])
+        if messages and any(_COMPACTION in text for text in _texts(messages[-1])):
+            return COMPACTION
+        for index in range(len(messages) - 1, -1, -1):
+            found = [name for text in _texts(messages[index]) for name in _SCRIPT.findall(text)]
+            if messages[index].get("role") != "user" or not found:
+                continue
+            number = sum(message.get("role") == "assistant" for message in messages[index + 1 :])
+            script = self.scripts.get(found[-1], ())
+            turn = script[number] if number < len(script) else Turn("done")
+            with self._lock:
+                failed = self._failed.get((found[-1], number), 0)
+                if failed < len(turn.errors):
+                    self._failed[found[-1], number] = failed + 1
+                    return turn.errors[failed]
+            return turn
+        return Turn()
+
+    def charge(self, model: str, usage: Usage) -> None:
+        with self._lock:
+            self.charges.append(Charge(model, usage))
+
+
+def _texts(message: Mapping[str, Any]) -> list[str]:
+    content = message.get("content")
+    if isinstance(content, str):
+        return [content]
+    return [block.get("text", "") for block in content or [] if block.get("type") == "text"]
+
+
+def _message(turn: Turn, model: str) -> dict[str, Any]:
+    blocks: list[dict[str, Any]] = [{"type": "text", "text": turn.text}]
+    blocks += [
+        {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex[:22]}", "name": tool.name, "input": dict(tool.input)}
+        for tool in turn.tools
+    ]
+    return {
+        "id": f"msg_{uuid.uuid4().hex[:22]}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": blocks,
+        "stop_reason": "tool_use" if turn.tools else "end_turn",
+        "stop_sequence": None,
+        "usage": turn.usage.as_json(),
+    }
+
+
+def _stream(message: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The message as server-sent events (Messages API, "Streaming messages")."""
+    usage = message["usage"]
+    yield (
+        "message_start",
+        {"message": {**message, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}},
+    )
+    for index, block in enumerate(message["content"]):
+        if block["type"] == "text":
+            start, delta = {**block, "text": ""}, {"type": "text_delta", "text": block["text"]}
+        else:
+            start, delta = (
+                {**block, "input": {}},
+                {"type": "input_json_delta", "partial_json": json.dumps(block["input"])},
+            )
+        yield "content_block_start", {"index": index, "content_block": start}
+        yield "content_block_delta", {"index": index, "delta": delta}
+        yield "content_block_stop", {"index": index}
+    end = {"stop_reason": message["stop_reason"], "stop_sequence": None}
+    counts = {name: value for name, value in usage.items() if name != "cache_creation"}
+    yield "message_delta", {"delta": end, "usage": counts}
+    yield "message_stop", {}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    @property
+    def _api(self) -> ScriptedApi:
+        return self.server.api  # type: ignore[attr-defined]
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+    def do_GET(self) -> None:
+        self._send(200, {"data": [], "has_more": False})
+
+    def do_HEAD(self) -> None:
+        self._send(200, {})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
+        if self.path.startswith("/v1/messages/count_tokens"):
+            self._send(200, {"input_tokens": 100})
+            return
+        if not self.path.startswith("/v1/messages"):
+            self._send(404, {"type": "error", "error": {"type": "not_found_error", "message": self.path}})
+            return
+        try:
+            self._answer(body)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True  # the client was killed
+
+    def _answer(self, body: dict[str, Any]) -> None:
+        turn = self._api.turn(body)
+        if isinstance(turn, int):
+            error = {"type": _ERROR_TYPES.get(turn, "api_error"), "message": "scripted"}
+            self._send(turn, {"type": "error", "error": error}, {"retry-after": "0"})
+            return
+        time.sleep(turn.wait)
+        model = body.get("model", "unknown")
+        message = _message(turn, model)
+        self._api.charge(model, turn.usage)
+        if not body.get("stream"):
+            self._send(200, message)
+            return
+        self.send_response(200)
+        for name, value in self._headers("text/event-stream").items():
+            self.send_header(name, value)
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        events = "".join(
+            f"event: {name}\ndata: {json.dumps({'type': name, **data})}\n\n" for name, data in _stream(message)
+        ).encode()
+        self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(events), events))
+
+    def _headers(self, content_type: str) -> dict[str, str]:
+        return {"content-type": content_type, "request-id": f"req_{uuid.uuid4().hex[:20]}"}
+
+    def _send(self, status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in {**self._headers("application/json"), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
