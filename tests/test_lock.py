@@ -97,7 +97,7 @@ def test_of_many_that_start_at_once_one_wins(home: Home) -> None:
 
 
 def test_asking_never_keeps_a_daemon_from_starting(home: Home) -> None:
-    """A question holds a shared lock for an instant; a daemon that starts in it tries again."""
+    """A question holds a shared lock for an instant; a daemon that starts in it waits for its end."""
     DaemonLock.acquire(home).release()
     asking = threading.Event()
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 from claude_hooks_otel.paths import Home
-
-# Seconds. ``is_running`` holds a shared lock for less than this; a daemon that starts at that moment must not take it for another.
-ASKING_TAKES = 0.02
 
 
 class AlreadyRunningError(Exception):
@@ -38,15 +35,12 @@ class DaemonLock:
         """
         home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        for last_try in (False, False, True):
-            try:
+        try:
+            with _turn(home):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if last_try:
-                    os.close(descriptor)
-                    raise AlreadyRunningError from None
-                time.sleep(ASKING_TAKES)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise AlreadyRunningError from None
         with contextlib.suppress(
             OSError
         ):  # a full disk: the lock is what counts, the file saves hooks a needless start
@@ -67,9 +61,25 @@ def is_running(home: Home) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with _turn(home):
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
     except BlockingIOError:
         return True
     finally:
         os.close(descriptor)
     return False
+
+
+@contextlib.contextmanager
+def _turn(home: Home) -> Iterator[None]:
+    """One process at a time tries the lock, so that nobody takes a question for a daemon. Held for two system calls.
+
+    The home folder's own descriptor carries this lock: there is no further file.
+    """
+    descriptor = os.open(home.root, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
