@@ -31,8 +31,8 @@ EMIT = TESTS.parent / "hooks" / "emit"
 # What may differ although nothing was lost: gauges are of the moment, failures and torn copies are what these tests cause.
 OF_THE_FAULT = {"claude.hooks.export.failures", "claude.hooks.events.dropped"}
 
-_TIMESTAMP = re.compile(rb'"timestamp":"([0-9T:.-]+)Z"')
-_START_TIME = re.compile(rb'"startTime":([0-9]+)')
+_TIMESTAMP = re.compile(rb'"timestamp": ?"([0-9T:.-]+)Z"')
+_START_TIME = re.compile(rb'"startTime": ?([0-9]+)')
 
 Totals = dict[tuple[str, frozenset[tuple[str, Any]]], Any]
 
