@@ -21,7 +21,7 @@ UNANSWERED = {
     },
     "killed": {"killed": 3},
     "permissions": {"ended": 2},
-    "tui-more": {"interrupted": 12, "ended": 1},
+    "tui-more": {"interrupted": 11, "ended": 2},
 }  # fmt: skip
 
 

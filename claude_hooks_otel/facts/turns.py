@@ -34,14 +34,15 @@ def settle_turns(store: Store, session: model.Session, *, may_infer: bool, is_ov
     turns = store.select(
         model.Turn, "session_id = ? AND started_ns IS NOT NULL ORDER BY started_ns", session.session_id
     )
-    killed = any(
-        run.end_reason == KILLED for run in store.select(model.SessionRun, "session_id = ?", session.session_id)
+    runs = store.select(
+        model.SessionRun, "session_id = ? AND ended_ns IS NOT NULL ORDER BY ended_ns", session.session_id
     )
     # Backwards: that the following turn has ended says that this one has. A prompt typed while Claude works says nothing.
     until, followed = _FOR_EVER, False
     for turn in reversed(turns):
         if turn.ended_ns is None and (followed or is_over):
-            gone = INTERRUPTED if followed else KILLED if killed else ENDED
+            left = next((run for run in runs if (turn.started_ns or 0) <= (run.ended_ns or 0) < until), None)
+            gone = INTERRUPTED if left is None and followed else KILLED if left and left.end_reason == KILLED else ENDED
             _end(store, session.session_id, turn.prompt_id, *_inferred(store, turn, until, gone))
             followed = True
         until, followed = turn.started_ns or until, followed or turn.ended_ns is not None
@@ -66,8 +67,10 @@ def _inferred(store: Store, turn: model.Turn, until_ns: int, gone: str) -> tuple
         "session_id = ? AND agent_id IS NULL AND at_ns >= ? AND at_ns < ? ORDER BY at_ns",
         turn.session_id or "", began, until_ns,
     )  # fmt: skip
-    if answers and (answers[-1].error or answers[-1].stop_reason in _FINAL_STOPS):
-        return answers[-1].at_ns or began, answers[-1].error
+    # The first: a background task that reports back has the model answer again.
+    final = next((answer for answer in answers if answer.error or answer.stop_reason in _FINAL_STOPS), None)
+    if final is not None:
+        return final.at_ns or began, final.error
     seen = store.connection.execute(
         "SELECT MAX(received_ns) FROM event WHERE session_id = ? AND received_ns >= ? AND received_ns < ?",
         (turn.session_id, began, until_ns),
