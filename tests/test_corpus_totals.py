@@ -150,3 +150,30 @@ def test_requests_are_the_clients(played: Replay) -> None:
 
 SIDE_REQUESTS = {"compact", "generate_session_title", "web_search_tool", "rename_generate_name"}
 UNSEEN_REQUESTS: dict[str, tuple[set[str], str]] = {}
+
+
+def test_failed_requests_are_the_clients(played: Replay) -> None:
+    """Every request of the client's api_error events is here once, as an error."""
+    failed = [request for request in played.pipeline.store.select(model.ApiRequest) if request.error]
+    witnessed = [
+        error.get("request_id")
+        for session, told in played.scenario.truth["sessions"].items()
+        if session[:8] not in LEFT_OUT
+        for error in told["api_error"]
+    ]
+    compacted = COMPACTED_ERRORS.get(played.scenario.name, (set(),))[0]
+    assert sorted(str(request.request_id) for request in failed) == sorted(
+        str(name) for name in witnessed if name not in compacted
+    )
+    counted = sum(
+        value
+        for (name, labels), value in played.totals().items()
+        if name == "claude.api.requests" and dict(labels)["outcome"] == "error"
+    )
+    assert counted == len(failed)
+
+
+# Failures that the client mends by itself and leaves no line of.
+COMPACTED_ERRORS: dict[str, tuple[set[str], str]] = {
+    "api-errors": ({"req_035eda19ee2e48dc8245"}, "a prompt that is too long is compacted and asked again"),
+}

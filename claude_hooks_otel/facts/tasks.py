@@ -32,7 +32,7 @@ _UPDATED = re.compile(r"Updated task #(\S+)\b.*\bstatus")
 _SUBJECT_POINTS = re.compile(
     r"\s*(?:\[[A-Za-z]+\]|[A-Za-z]+)?\s*[\[(]\s*(\d{1,4})\s*(?:sp|pts?|points?)?\s*[\])]", re.IGNORECASE
 )
-_SUBJECT = re.compile(r"\s*\[?([A-Za-z]+)\]?(?:\([^)]*\)|\[[^\]]*\])?!?\s*[:\]]")
+_SUBJECT = re.compile(r"\s*\[?([A-Za-z]+)\]?(?:\s?\([^)]*\)|\s?\[[^\]]*\])?!?\s*[:\]]")
 
 
 def task_facts(
