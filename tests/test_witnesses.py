@@ -19,7 +19,7 @@ TOLD_BY_BOTH = {
     "claude.branches", "claude.commits", "claude.compactions", "claude.features.delivered", "claude.files.modified",
     "claude.files.read", "claude.lines.added", "claude.lines.deleted", "claude.prompts", "claude.pull.requests",
     "claude.story_points.delivered", "claude.subagents", "claude.tasks.completed", "claude.tasks.created", "claude.test.runs",
-    "claude.tests", "claude.tool.calls",
+    "claude.tests", "claude.tool.calls", "claude.bugs.introduced", "claude.patterns.extracted",
 }  # fmt: skip
 # Calls that never ran, or did not end by themselves: no hook hears of them.
 TRANSCRIPT_ONLY = {"denied", "interrupted", "invalid", "rejected"}

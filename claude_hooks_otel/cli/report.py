@@ -49,7 +49,7 @@ def print_report(home: Home, *, agent: str | None = None, project: str | None = 
     if not any(point.metric.common for point in points):
         out.print("Nothing was captured yet.")
         return
-    for table in (_agents(points), _models(points), _tools(points)):
+    for table in (_agents(points), _work(points), _models(points), _tools(points)):
         if table.row_count:
             out.print(table)
             out.print()
@@ -97,12 +97,25 @@ class _Sums:
         return self._sums[group][f"{metric.name}#"]
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+def _table(title: str, names: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
+    """An empty table that fits 80 columns: names are cut rather than wrapped, numbers never."""
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    for name in names:
+        table.add_column(name, overflow="ellipsis", max_width=24)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value else "–"
+    """1,234 · 45.7k · 12.3M; a dash for nothing."""
+    if not value:
+        return "–"
+    if value < 10_000:
+        return f"{value:,.0f}"
+    return f"{value / 1000:,.1f}k" if value < 999_950 else f"{value / 1_000_000:,.1f}M"
 
 
 def _dollars(value: float) -> str:
@@ -111,50 +124,56 @@ def _dollars(value: float) -> str:
 
 def _agents(points: list[SeriesPoint]) -> Table:
     sums = _Sums(points, "agent", "project")
-    table = _table("Agents")
-    for column in ("agent", "project"):
-        table.add_column(column)
-    for column in (
-        "sessions",
-        "prompts",
-        "requests",
-        "tokens in",
-        "tokens out",
-        "cost",
-        "tool calls",
-        "lines +",
-        "lines −",
-        "sub-agents",
-        "tasks",
-    ):
-        table.add_column(column, justify="right")
+    table = _table("Agents", ("agent", "project"), ("sessions", "prompts", "tokens in", "tokens out", "cost"))
     for group in sums.groups:
         table.add_row(
             *group,
-            *(_number(sums.get(group, metric)) for metric in (catalog.SESSIONS, catalog.PROMPTS, catalog.API_REQUESTS, catalog.TOKENS_INPUT, catalog.TOKENS_OUTPUT)),
+            *(
+                _number(sums.get(group, metric))
+                for metric in (catalog.SESSIONS, catalog.PROMPTS, catalog.TOKENS_INPUT, catalog.TOKENS_OUTPUT)
+            ),
             _dollars(sums.get(group, catalog.COST)),
-            *(_number(sums.get(group, metric)) for metric in (catalog.TOOL_CALLS, catalog.LINES_ADDED, catalog.LINES_DELETED, catalog.SUBAGENTS, catalog.TASKS_COMPLETED)),
-        )  # fmt: skip
+        )
     return table
+
+
+# Column → what stands in it; the lines stand between the first two.
+_WORK = {
+    "calls": catalog.TOOL_CALLS, "commits": catalog.COMMITS, "tasks": catalog.TASKS_COMPLETED, "points": catalog.STORY_POINTS,
+    "tests": catalog.TESTS, "sub-\nagents": catalog.SUBAGENTS,
+}  # fmt: skip
+
+
+def _work(points: list[SeriesPoint]) -> Table:
+    sums = _Sums(points, "agent", "project")
+    first, *others = _WORK
+    table = _table("Work", ("agent", "project"), (first, "lines", *others))
+    for group in sums.groups:
+        calls, *rest = (_number(sums.get(group, metric)) for metric in _WORK.values())
+        table.add_row(*group, calls, _lines(sums, group), *rest)
+    return table
+
+
+def _lines(sums: _Sums, group: tuple[str, ...]) -> str:
+    added, deleted = sums.get(group, catalog.LINES_ADDED), sums.get(group, catalog.LINES_DELETED)
+    signed = (f"{sign}{_number(value)}" for sign, value in (("+", added), ("−", deleted)) if value)
+    return " ".join(signed) or "–"
 
 
 def _models(points: list[SeriesPoint]) -> Table:
     sums = _Sums(points, "model", "agent_type")
-    table = _table("Models")
-    table.add_column("model")
-    table.add_column("used by")
-    for column in ("requests", "input", "cache read", "written 5m", "written 1h", "output", "cost"):
-        table.add_column(column, justify="right")
+    table = _table("Models", ("model", "used by"), ("requests", "input", "read", "written", "output", "cost"))
     for group in sums.groups:
+        read, write_5m, write_1h, uncached = (
+            sums.get(group, catalog.TOKENS_INPUT, f"cache={kind}") for kind in ("read", "write_5m", "write_1h", "none")
+        )
         priced = sums.get(group, catalog.COST)
+        name, used_by = group
         table.add_row(
-            *group,
+            name.removeprefix("claude-"),  # as people call them
+            used_by,
             _number(sums.get(group, catalog.API_REQUESTS)),
-            *(
-                _number(sums.get(group, catalog.TOKENS_INPUT, f"cache={kind}"))
-                for kind in ("none", "read", "write_5m", "write_1h")
-            ),
-            _number(sums.get(group, catalog.TOKENS_OUTPUT)),
+            *map(_number, (uncached, read, write_5m + write_1h, sums.get(group, catalog.TOKENS_OUTPUT))),
             _dollars(priced) if priced else "unknown",
         )
     return table
@@ -162,10 +181,7 @@ def _models(points: list[SeriesPoint]) -> Table:
 
 def _tools(points: list[SeriesPoint]) -> Table:
     sums = _Sums([point for point in points if point.metric in (catalog.TOOL_CALLS, catalog.TOOL_DURATION)], "tool")
-    table = _table("Tools")
-    table.add_column("tool")
-    for column in ("calls", "ok", "failed", "refused", "other", "mean s"):
-        table.add_column(column, justify="right")
+    table = _table("Tools", ("tool",), ("calls", "ok", "failed", "refused", "other", "mean s"))
     for group in sums.groups:
 
         def outcome(*names: str, group: tuple[str, ...] = group) -> float:
