@@ -26,7 +26,15 @@ def settle_turns(store: Store, session: model.Session, *, may_infer: bool, is_ov
         may_infer: nothing of the session is on its way: a turn that another one followed will get no Stop any more.
         is_over: the session is over: nor will the last one.
     """
+    ended = {
+        prompt_id
+        for (prompt_id,) in store.connection.execute(
+            "SELECT prompt_id FROM turn WHERE session_id = ? AND ended_ns IS NOT NULL", (session.session_id,)
+        )
+    }
     for prompt_id, signal in _stops(store, session.session_id).items():
+        if prompt_id in ended:
+            continue
         failure = signal.detail if signal.event == "StopFailure" else None
         _end(store, session.session_id, prompt_id, signal.received_ns, failure)
     if not may_infer:
@@ -80,8 +88,6 @@ def _inferred(store: Store, turn: model.Turn, until_ns: int, gone: str) -> tuple
 
 def _end(store: Store, session_id: str, prompt_id: str, ended_ns: int, failure: str | None) -> None:
     known = store.get(model.Turn, prompt_id)
-    if known is not None and known.ended_ns is not None:
-        return
     labels = (store.identity_at(session_id, ended_ns) or Identity()).columns()
     active = None
     if known is not None and known.started_ns is not None:
