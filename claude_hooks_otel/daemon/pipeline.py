@@ -32,8 +32,6 @@ from claude_hooks_otel.witnesses.hook_events import HookEvent, PayloadError
 
 # Spool files a transaction takes in: one flush to disk per this many events.
 EVENTS_PER_TRANSACTION = 1000
-# Sessions seen this recently are looked at again when the daemon starts: something of them may have been missed.
-REVISIT_NS = 7 * 24 * 3600 * SECOND
 
 _log = logging.getLogger(__name__)
 
@@ -64,11 +62,7 @@ class Pipeline:
         since = self.store.history_ns if history_ns is None else lambda: history_ns
         self._follower = TranscriptFollower(self.store, TranscriptWitness(self.store, self._price, since))
         self._settlement = Settlement(self.store)
-        self._watches = Watches()
-        for session in self.store.select(model.Session, "last_seen_ns > ?", now_ns() - REVISIT_NS):
-            self._watches.hear(
-                session.session_id, now_ns()
-            )  # what arrived while nobody was here may still be coming in
+        self._watches = Watches(self.store.connection, now_ns())
 
     def close(self) -> None:
         """Closes the store."""
@@ -125,15 +119,13 @@ class Pipeline:
                         self._count_dropped("unreadable")
                         broken.append(entry.name)
                 self._hooks.flush()
+                self._watches.hear(heard, self.now_ns())
         except BaseException:
             self._hooks.forget()
             raise
         for name in broken:
             self.spool.set_aside(name)
         self.spool.done(taken)
-        now = self.now_ns()
-        for session_id in heard:
-            self._watches.hear(session_id, now)
         return len(taken)
 
     def _take_or_set_aside(self, entry: Entry) -> int:
@@ -187,13 +179,17 @@ class Pipeline:
             except Exception:
                 _log.exception("session %s cannot be followed; the others are", session_id)
                 if self._watches.is_quiet(session_id, now):
-                    self._watches.forget(session_id)  # until something of it arrives, or the next daemon looks at it
+                    with self.store.transaction():
+                        self._watches.forget(
+                            session_id
+                        )  # until something of it arrives, or the next daemon looks at it
         return lines
 
     def _follow(self, session_id: str, now: int, *, settle: bool) -> int:
         session = self.store.get(model.Session, session_id)
         if session is None:
-            self._watches.forget(session_id)
+            with self.store.transaction():
+                self._watches.forget(session_id)
             return 0
         lines = 0
         batches = self._follower.follow(session)
@@ -210,9 +206,9 @@ class Pipeline:
         if lines:
             self._watches.read_more(session_id, now)
         with self.store.transaction():
-            is_over = self._settlement.settle(session_id, now, 0 if settle else self._watches.heard_ns(session_id))
-        if is_over and not lines and self._watches.is_quiet(session_id, now):
-            self._watches.forget(session_id)
+            is_over = self._settlement.settle(session_id, now, 0 if settle else self._watches.heard_ns(session_id, now))
+            if is_over and not lines and self._watches.is_quiet(session_id, now):
+                self._watches.forget(session_id)
         return lines
 
     def prune(self, retention_days: int) -> None:

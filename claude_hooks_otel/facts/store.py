@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS baseline (
     exporter TEXT, metric TEXT, labels TEXT, time_ns INTEGER, value INTEGER, buckets TEXT,
     PRIMARY KEY (exporter, metric, labels)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS watch (session_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS drift (kind TEXT, name TEXT, seen INTEGER, last_ns INTEGER, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS api_request_by_session ON api_request (session_id, at_ns);
 CREATE INDEX IF NOT EXISTS api_request_by_time ON api_request (at_ns);
