@@ -148,11 +148,15 @@ def _ended_in_tool(folder: Path, number: signal.Signals) -> dict[str, Any]:
     flag = folder / "flag"
     turns = [
         Turn("first", [_bash("echo begin")], Usage(100, 10)),
-        Turn("second", [_bash(f"touch {flag}; sleep 30")], Usage(200, 20)),
+        # The client writes its transcript some 100 ms after the fact: what it had not written when it was killed nobody knows.
+        Turn("second", [_bash(f"sleep 1; touch {flag}; sleep 30")], Usage(200, 20)),
     ]
     with World(folder, {"long": turns}) as world:
         code = world.end_in_tool("script:long", flag, number)
-        return world.totals(lambda _, ours: ours["classes"].get("none") == 300) | {"code": code}
+        said_goodbye = {"SessionEnd": 1} if number is signal.SIGTERM else {}
+        return world.totals(
+            lambda _, ours: ours["classes"].get("none") == 300 and said_goodbye.items() <= ours["events"].items()
+        ) | {"code": code}
 
 
 def store_only(folder: Path) -> dict[str, Any]:
