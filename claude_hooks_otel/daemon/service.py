@@ -17,10 +17,10 @@ from claude_hooks_otel.daemon.pipeline import EVENTS_PER_TRANSACTION, Pipeline
 from claude_hooks_otel.paths import Home
 
 # Seconds between looks at the spool: while something is going on, and otherwise. A look is two system calls.
-BUSY_WAIT, CALM_WAIT = 0.25, 0.5
+BUSY_WAIT, CALM_WAIT = 0.25, 0.75
 BUSY_FOR = 5.0
-# Seconds between rounds of housekeeping: files of killed hooks, silent sessions.
-HOUSEKEEPING_EVERY = 60.0
+# Seconds between looks for what killed hooks left in the spool, and between rounds of forgetting facts past their retention.
+RECOVER_EVERY, PRUNE_EVERY = 60.0, 3600.0
 # Seconds to wait after the store could not be written (a full disk) before trying again; the events wait in the spool.
 STORE_RETRY = 5.0
 # A log of this many bytes is rotated, once.
@@ -49,7 +49,7 @@ class Service:
         self.flushes = FlushRequests(home)
         self._spool_seen = -1
         self._active_at = time.monotonic()
-        self._kept_house_at = 0.0
+        self._recovered_at = self._pruned_at = float("-inf")
 
     def run(self) -> None:
         """Works until there has been nothing to do for the idle time, or until told to stop."""
@@ -89,8 +89,7 @@ class Service:
             self.drain()
             self.flushes.answer(self.exports)
         self.exports.submit_if_due()
-        if time.monotonic() - self._kept_house_at > HOUSEKEEPING_EVERY:
-            self._keep_house()
+        self._keep_house()
         return bool(taken or lines)
 
     def drain(self) -> None:
@@ -100,9 +99,13 @@ class Service:
         self.pipeline.follow_sessions(everything=True, settle=True)
 
     def _keep_house(self) -> None:
-        self._kept_house_at = time.monotonic()
-        self.pipeline.spool.recover()
-        self.pipeline.prune(self.config.daemon.retention_days)
+        now = time.monotonic()
+        if now - self._recovered_at > RECOVER_EVERY:
+            self._recovered_at = now
+            self.pipeline.spool.recover()
+        if now - self._pruned_at > PRUNE_EVERY:
+            self._pruned_at = now
+            self.pipeline.prune(self.config.daemon.retention_days)
 
     def _may_leave(self) -> bool:
         idle = time.monotonic() - self._active_at
