@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 
 import psutil
+from support import compare
+
+# isort: split
 from otlp_receiver import OtlpReceiver
 from real_daemon import Installation, RecordedSessions, wait_until
-from support import compare
 
 BAR_PERCENT = 0.2
 # Seconds after the last event: the daemon looks around more often for a while, closes sessions, exports.

@@ -12,8 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from client import missing, play
 from support import compare, spread
+
+# isort: split
+from client import missing, play
 
 BAR_SECONDS = 3.0
 

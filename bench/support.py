@@ -13,6 +13,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 EMIT = REPOSITORY / "hooks" / "emit"
 
+# Imported first, it puts the tests' helpers on the path.
 sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "e2e")]
 
 from corpus import RECORDED_PROJECTS, SCENARIOS, RecordedHook, Scenario  # noqa: E402

@@ -91,6 +91,53 @@ class SeriesConfig(_Section):
     limit: Annotated[int, Field(ge=1)] = 2000
 
 
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class XpWeights(_Section):
+    """What each delivery is worth; ``bug_introduced`` is taken off."""
+
+    story_point: Weight = 10.0
+    feature: Weight = 20.0
+    commit: Weight = 2.0
+    pull_request_merged: Weight = 15.0
+    bug_introduced: Weight = 15.0
+
+
+class QualityWeights(_Section):
+    """How much each check on an agent's work counts."""
+
+    test_suite: Weight = 1.0
+    pull_request: Weight = 1.0
+    bug_introduced: Weight = 1.0
+
+
+class CollaborationWeights(_Section):
+    """How much each kind of hand-over counts."""
+
+    subagent: Weight = 1.0
+    task: Weight = 1.0
+    pull_request: Weight = 1.0
+
+
+class ScoresConfig(_Section):
+    """What the scores of an agent are made of (``series.scores``).
+
+    Attributes:
+        window_days: what efficiency, quality and collaboration look back on.
+        xp_per_level: experience of the first level; level n takes (n - 1) squared times it.
+        xp: weights of the experience.
+        quality: weights of the quality score.
+        collaboration: weights of the collaboration score.
+    """
+
+    window_days: Annotated[int, Field(ge=1)] = 30
+    xp_per_level: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 100.0
+    xp: XpWeights = XpWeights()
+    quality: QualityWeights = QualityWeights()
+    collaboration: CollaborationWeights = CollaborationWeights()
+
+
 class PriceConfig(_Section):
     """What a model costs, in US dollars per million tokens. A class that is not given has no price of its own here."""
 
@@ -110,6 +157,7 @@ class Config(BaseSettings):
         otel: standard ``OTEL_*`` variables, verbatim.
         daemon: how the daemon behaves.
         series: bounds of the series.
+        scores: what the scores of an agent are made of.
         prices: a model's name -> what it costs.
     """
 
@@ -122,6 +170,7 @@ class Config(BaseSettings):
     otel: dict[VariableName, Variable] = Field(default={}, repr=False)  # headers hold secrets
     daemon: DaemonConfig = DaemonConfig()
     series: SeriesConfig = SeriesConfig()
+    scores: ScoresConfig = ScoresConfig()
     prices: dict[Text, PriceConfig] = {}
 
     @classmethod

@@ -444,11 +444,23 @@ def test_a_daemon_that_left_no_process_id_is_started(hook: Hook, content: str | 
 
 @pytest.mark.parametrize("event", sorted(ASKING))
 def test_a_running_daemon_is_left_alone(hook: Hook, event: str) -> None:
-    """Only a session's start asks the daemon's own lock, for a process id can belong to another process by now."""
+    """Only a session's start asks closely, for a process id can belong to another process (this one) by now."""
     hook.home.pid.write_text(f"{os.getpid()}\n")
     with starts(hook) as started:
         run_inheriting(hook, event)
         assert started() == ([START] if event == "SessionStart" else [])
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="no /proc: a session's start asks the lock")
+@pytest.mark.parametrize("name", ["claude_hooks_otel.daemon", "/usr/bin/claude-hooks-otel"])
+def test_a_running_daemon_costs_a_sessions_start_no_python(hook: Hook, name: str) -> None:
+    """The process table says that the process of that number is the daemon."""
+    with subprocess.Popen([sys.executable, "-c", "input()", name], stdin=subprocess.PIPE) as daemon:
+        hook.home.pid.write_text(f"{daemon.pid}\n")
+        with starts(hook) as started:
+            run_inheriting(hook, "SessionStart")
+            assert started() == []
+        daemon.kill()
 
 
 def test_the_hook_does_not_wait_for_the_daemon(hook: Hook, tmp_path: Path) -> None:

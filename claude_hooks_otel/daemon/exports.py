@@ -14,6 +14,7 @@ from claude_hooks_otel.daemon.pipeline import Pipeline
 from claude_hooks_otel.export.exporters import NamedExporter, build_metric_exporters
 from claude_hooks_otel.export.resource import service_resource
 from claude_hooks_otel.export.temporality import Baseline, SeriesKey
+from claude_hooks_otel.facts.pricing import price_table_version
 from claude_hooks_otel.series import catalog
 from claude_hooks_otel.series.gauges import gauges
 from claude_hooks_otel.series.metric import SeriesPoint
@@ -107,14 +108,19 @@ class Exports:
             None,
         )
         now_ns = self._pipeline.now_ns()
-        points = [*self._pipeline.book.points(), *gauges(self._pipeline.store, now_ns), *self._own_gauges(now_ns)]
+        series = list(self._pipeline.book.points())
+        scores = self._pipeline.scores.points(series, now_ns, anew=urgent)
+        points = [*series, *gauges(self._pipeline.store, now_ns), *scores, *self._own_gauges(now_ns)]
         snapshot = Snapshot(self._number, self._submitted_changes, now_ns, points)
         for delivery in self._deliveries:
             delivery.submit(snapshot, urgent=urgent)
         return snapshot
 
     def _own_gauges(self, now_ns: int) -> list[SeriesPoint]:
-        found = [SeriesPoint(catalog.SPOOL_DEPTH, (), now_ns, self._pipeline.spool.depth())]
+        found = [
+            SeriesPoint(catalog.SPOOL_DEPTH, (), now_ns, self._pipeline.spool.depth()),
+            SeriesPoint(catalog.PRICE_TABLE, (("version", price_table_version()),), now_ns, 1),
+        ]
         for name, ok_ns in self._last_ok_ns.items():
             if ok_ns:
                 found.append(SeriesPoint(catalog.EXPORT_AGE, (("exporter", name),), now_ns, max(0, now_ns - ok_ns)))

@@ -25,6 +25,7 @@ from claude_hooks_otel.registration import REGISTERED
 from claude_hooks_otel.series import catalog
 from claude_hooks_otel.series.book import SeriesBook
 from claude_hooks_otel.series.projection import apply_change
+from claude_hooks_otel.series.scores import Scores
 from claude_hooks_otel.spool.maildir import Broken, Entry, Lost, Spool
 from claude_hooks_otel.witnesses.hook_events import HookEvent, PayloadError
 
@@ -72,6 +73,7 @@ class Pipeline:
         self.book = SeriesBook(self.store.connection, catalog.CATALOG, config.series.limit, now_ns)
         self.store.journal = self.book
         self.store.on_change = lambda old, new: apply_change(self.book, old, new)
+        self.scores = Scores(self.store, config.scores)
         self._config = config
         prices = config.price_overrides()
         self._overrides = {name: pricing.PriceOverride(**_complete(price)) for name, price in prices.items()}

@@ -17,7 +17,7 @@ from claude_hooks_otel.daemon.pipeline import EVENTS_PER_TRANSACTION, Pipeline
 from claude_hooks_otel.paths import Home
 
 # Seconds between looks at the spool: while something is going on, and otherwise. A look is two system calls.
-BUSY_WAIT, CALM_WAIT = 0.1, 0.5
+BUSY_WAIT, CALM_WAIT = 0.25, 0.5
 BUSY_FOR = 5.0
 # Seconds between rounds of housekeeping: files of killed hooks, silent sessions.
 HOUSEKEEPING_EVERY = 60.0

@@ -160,6 +160,7 @@ class HookWitness:
                 started_ns=at - (duration or 0),
                 ended_ns=at,
                 duration_ns=duration,
+                seen_by_hooks=1,
                 **labels,
             )
         )

@@ -11,6 +11,8 @@ from typing import Any
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.code import git_operations as git
 from claude_hooks_otel.facts.code import lines, suite_runs
+from claude_hooks_otel.facts.code.guidance import extracts_pattern
+from claude_hooks_otel.facts.code.reviews import told_reviews
 from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.facts.tasks import task_facts
 from claude_hooks_otel.identity import normalize
@@ -77,8 +79,13 @@ def _facts(call: FinishedCall) -> Iterator[model.Fact]:
                 at_ns=call.ended_ns,
                 **call.labels,
             )
+        if extracts_pattern(call.tool, call.arguments, call.result):
+            yield model.PatternExtracted(
+                tool_use_id=call.tool_use_id, session_id=call.session_id, at_ns=call.ended_ns, **call.labels
+            )
     if call.tool == "Bash":
         yield from _suites(call)
+        yield from _reviews(call)
 
 
 def _files(call: FinishedCall) -> Iterator[model.Fact]:
@@ -102,14 +109,24 @@ def _touched(call: FinishedCall, digest: str, how: str) -> model.FileTouched:
     )
 
 
+def _reviews(call: FinishedCall) -> Iterator[model.Fact]:
+    """What the host told of pull requests; whose they are, only the session knows that opened them."""
+    for told in told_reviews(_printed(call, "stdout") or ""):
+        yield model.PullRequestReview(
+            address_digest=told.address_digest, opened_ns=told.opened_ns, merged_ns=told.merged_ns
+        )
+
+
+def _printed(call: FinishedCall, *streams: str) -> str | None:
+    """What a command printed; None where no witness kept it."""
+    if isinstance(call.result, Mapping):
+        return "\n".join(text for name in streams if isinstance(text := call.result.get(name), str))
+    return call.result if isinstance(call.result, str) else None
+
+
 def _suites(call: FinishedCall) -> Iterator[model.Fact]:
-    command = call.arguments.get("command")
-    if not isinstance(command, str):
-        return
-    output = call.result
-    if isinstance(output, Mapping):
-        output = "\n".join(text for name in ("stdout", "stderr") if isinstance(text := output.get(name), str))
-    if not isinstance(output, str):
+    command, output = call.arguments.get("command"), _printed(call, "stdout", "stderr")
+    if not isinstance(command, str) or output is None:
         return
     status = _EXIT_CODE.match(output)
     exit_code = int(status[1]) if status else 0 if call.succeeded else None
@@ -124,6 +141,7 @@ def _suites(call: FinishedCall) -> Iterator[model.Fact]:
             skipped=run.skipped,
             errors=run.errors,
             coverage_basis_points=None if run.coverage_percent is None else round(run.coverage_percent * 100),
+            session_id=call.session_id,
             at_ns=call.ended_ns,
             **call.labels,
         )
@@ -180,3 +198,7 @@ def _record_git(store: Store, call: FinishedCall, operation: git.GitOperation) -
                 **call.labels,
             )
         )
+        if operation.key and operation.action == "created":
+            store.upsert(model.PullRequestReview(address_digest=operation.key, opened_ns=call.ended_ns, **call.labels))
+        elif operation.key and operation.action == "merged":
+            store.upsert(model.PullRequestReview(address_digest=operation.key, merged_ns=call.ended_ns))

@@ -107,6 +107,8 @@ class TranscriptWitness:
                         **labels,
                     )
                 )
+        if line.is_api_error_message:
+            self._failed_request(line, session_id, agent_id, agent_type, labels)
         if message.id is None or message.model in (None, lines.SYNTHETIC_MODEL) or usage is None:
             return
         spent = _billed(usage, usage.web_searches)
@@ -128,6 +130,7 @@ class TranscriptWitness:
                 cache_write_1h_tokens=spent.cache_write_1h,
                 web_searches=spent.web_searches,
                 cost=self._cost(usage, requested, line.timestamp),
+                stop_reason=message.stop_reason,
                 **labels,
             )
         )
@@ -140,6 +143,23 @@ class TranscriptWitness:
                     context_tokens=spent.input + spent.cache_read + spent.cache_write_5m + spent.cache_write_1h,
                     client_version=line.version,
                     entrypoint=line.entrypoint,
+                    **labels,
+                )
+            )
+
+    def _failed_request(
+        self, line: lines.AssistantLine, session_id: str, agent_id: str, agent_type: str | None, labels: dict[str, Any]
+    ) -> None:
+        if name := line.request_id or line.uuid:
+            self._store.upsert(
+                model.ApiRequest(
+                    message_id=f"error.{name}",
+                    request_id=line.request_id,
+                    session_id=session_id,
+                    agent_id=agent_id or None,
+                    agent_type=(agent_type or UNNAMED_AGENT) if agent_id else MAIN,
+                    at_ns=line.timestamp,
+                    error=line.error or "unknown",
                     **labels,
                 )
             )
@@ -202,7 +222,13 @@ class TranscriptWitness:
         )
 
     def _prompt(self, line: lines.UserLine, agent_id: str) -> None:
-        if not agent_id and line.prompt_id and line.is_human_prompt:
+        if agent_id or not line.prompt_id:
+            return
+        if line.is_interrupt:
+            self._store.upsert(
+                model.Turn(prompt_id=line.prompt_id, session_id=line.session_id, interrupted_ns=line.timestamp)
+            )
+        elif line.is_human_prompt:
             self._store.upsert(
                 model.Turn(
                     prompt_id=line.prompt_id,

@@ -105,20 +105,31 @@ class SessionRun(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn(Fact):
-    """A prompt and all that it set off in the main conversation."""
+    """A prompt and all that it set off in the main conversation.
+
+    ``failure`` says why it has no answer: the client's name of an API error, ``interrupted`` (by a human), ``killed`` or ``ended``
+    (the client was gone before it answered). ``interrupted_ns`` is the transcript's mark of it. ``active_ns`` is the turn's length
+    without the waits for permissions. How it ended is told by ``facts.turns``.
+    """
 
     prompt_id: str = key()
     session_id: str | None = once()
     prompts_seen_by_hooks: int | None = greatest()
     prompts_in_transcript: int | None = greatest()
     started_ns: int | None = least()
+    interrupted_ns: int | None = least()
     ended_ns: int | None = once()
     failure: str | None = once()
+    active_ns: int | None = once()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest(Fact):
-    """One answer of the Messages API, as the transcript's assistant lines tell it."""
+    """One answer of the Messages API, as the transcript's assistant lines tell it; or, with ``error``, its refusal to answer.
+
+    A failed request has no message: its request's id stands for it, or its line's. Its line names no model either: ``facts.settle``
+    takes that of the session.
+    """
 
     message_id: str = key()
     request_id: str | None = once()
@@ -136,6 +147,8 @@ class ApiRequest(Fact):
     web_searches: int | None = greatest()
     cost: int | None = greatest()
     prompt_id: str | None = once()
+    stop_reason: str | None = once()
+    error: str | None = once()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +203,8 @@ class ToolCall(Fact):
     started_ns: int | None = least()
     ended_ns: int | None = least()
     duration_ns: int | None = once()
+    seen_by_hooks: int | None = greatest()
+    transcript_only: int | None = once()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +284,8 @@ class Task(Fact):
     task_type: str | None = once()
     story_points: int | None = once()
     complexity: int | None = once()
+    introduced_by: str | None = once()
+    owner: str | None = latest()
     created_ns: int | None = least()
     started_ns: int | None = least()
     completed_ns: int | None = least()
@@ -311,6 +328,41 @@ class PullRequest(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PullRequestReview(Fact):
+    """A pull request from its opening to its merge, across sessions; it belongs to whoever opened it.
+
+    ``duration_ns`` is told by ``facts.settle``, when both ends are in.
+    """
+
+    address_digest: str = key()
+    opened_ns: int | None = least()
+    merged_ns: int | None = least()
+    duration_ns: int | None = once()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regression(Fact):
+    """What a session left worse than it found it, by test framework: told by ``facts.settle`` once the session is over.
+
+    ``bugs``: tests that fail in its last run beyond those that failed in its first.
+    """
+
+    session_id: str = key()
+    framework: str = key()
+    bugs: int | None = greatest()
+    at_ns: int | None = least()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternExtracted(Fact):
+    """Reusable guidance that a session wrote down: a new skill, command, sub-agent, rule or memory file."""
+
+    tool_use_id: str = key()
+    session_id: str | None = once()
+    at_ns: int | None = least()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteRun(Fact):
     """One run of a test suite in a Bash call."""
 
@@ -323,6 +375,7 @@ class SuiteRun(Fact):
     skipped: int | None = once()
     errors: int | None = once()
     coverage_basis_points: int | None = once()
+    session_id: str | None = once()
     at_ns: int | None = least()
 
 
@@ -359,7 +412,8 @@ class PermissionWait(Fact):
 
 KINDS: tuple[type[Fact], ...] = (
     Session, SessionRun, Turn, ApiRequest, AuxiliaryUsage, CostState, ToolCall, FileChange, FileTouched, Subagent, SubagentTurn,
-    Compaction, CompactBoundary, Task, GitCommit, GitBranch, PullRequest, SuiteRun, PatternLoad, ModelSwitch, PermissionWait,
+    Compaction, CompactBoundary, Task, GitCommit, GitBranch, PullRequest, PullRequestReview, Regression, PatternExtracted, SuiteRun,
+    PatternLoad, ModelSwitch, PermissionWait,
 )  # fmt: skip
 
 

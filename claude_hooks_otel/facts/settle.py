@@ -13,7 +13,8 @@ from typing import Any
 from claude_hooks_otel.facts import auxiliary, model
 from claude_hooks_otel.facts.store import Signal, Store
 from claude_hooks_otel.facts.tasks import DEFAULT_TYPE
-from claude_hooks_otel.identity import Identity
+from claude_hooks_otel.facts.turns import KILLED, settle_turns
+from claude_hooks_otel.identity import UNKNOWN, Identity
 
 SECOND = 1_000_000_000  # nanoseconds
 # Events are paired once nothing of their session has arrived for this long: a pair of two out of three would stand for ever.
@@ -56,11 +57,14 @@ class Settlement:
             return False
         over_ns = self._runs(session, signals, now_ns, quiet_ns)
         is_over = over_ns is not None and now_ns - over_ns >= GRACE_NS and quiet_ns >= GRACE_NS
-        self._turns(session)
+        self._permissions(session_id)
+        if quiet_ns >= GRACE_NS:
+            self._failed_requests(session_id)
+        settle_turns(self._store, session, may_infer=quiet_ns >= GRACE_NS, is_over=is_over)
         self._subagents(session, is_over=is_over)
         self._compactions(session)
         self._tasks(session_id)
-        self._permissions(session_id)
+        self._reviews()
         auxiliary.settle(self._store, session, nothing_follows=is_over or quiet_ns > START_GRACE_NS)
         if is_over:
             self._close(session_id)
@@ -91,7 +95,7 @@ class Settlement:
             )
             if end is None and (until is not None or silent):
                 seen = self._last_sign_of_life(session.session_id, until) if until is not None else last_seen
-                end = Signal(max(seen, start.received_ns), "SessionEnd", "", "", "killed")
+                end = Signal(max(seen, start.received_ns), "SessionEnd", "", "", KILLED)
             if end is not None and self._store.get(model.SessionRun, session.session_id, start.received_ns):
                 self._run(session, start.received_ns, start.detail, end)
         if ends and (not starts or ends[-1].received_ns >= starts[-1].received_ns):
@@ -128,22 +132,6 @@ class Settlement:
             "SELECT MAX(received_ns) FROM event WHERE session_id = ? AND received_ns < ?", (session_id, before_ns)
         ).fetchone()
         return row[0] or 0
-
-    def _turns(self, session: model.Session) -> None:
-        ended: dict[str, Signal] = {}
-        for signal in self._store.signals(session.session_id, "Stop", "StopFailure"):
-            if not signal.agent_id and signal.prompt_id:
-                ended.setdefault(signal.prompt_id, signal)
-        for prompt_id, signal in ended.items():
-            self._store.upsert(
-                model.Turn(
-                    prompt_id=prompt_id,
-                    session_id=session.session_id,
-                    ended_ns=signal.received_ns,
-                    failure=signal.detail if signal.event == "StopFailure" else None,
-                    **self._labels(session.session_id, signal.received_ns),
-                )
-            )
 
     def _subagents(self, session: model.Session, *, is_over: bool) -> None:
         signals = self._store.signals(session.session_id, "SubagentStart", "SubagentStop", "StopFailure")
@@ -215,6 +203,13 @@ class Settlement:
                 duration = max(0, task.completed_ns - begun)
                 self._store.upsert(model.Task(session_id=session_id, task_id=task.task_id, duration_ns=duration))
 
+    def _reviews(self) -> None:
+        """Measures the pull requests whose both ends are known by now, whichever sessions told of them."""
+        both = "agent IS NOT NULL AND opened_ns IS NOT NULL AND merged_ns IS NOT NULL AND duration_ns IS NULL"
+        for review in self._store.select(model.PullRequestReview, both):
+            duration = max(0, (review.merged_ns or 0) - (review.opened_ns or 0))
+            self._store.upsert(model.PullRequestReview(address_digest=review.address_digest, duration_ns=duration))
+
     def _permissions(self, session_id: str) -> None:
         """Pairs questions with the call they were about: the next one of that tool that ended after the question."""
         taken: set[str] = set()
@@ -244,8 +239,49 @@ class Settlement:
                 )
             )
 
+    def _failed_requests(self, session_id: str) -> None:
+        """Says which model did not answer: the one that answered the session before."""
+        for failed in self._store.select(
+            model.ApiRequest, "session_id = ? AND error IS NOT NULL AND model IS NULL", session_id
+        ):
+            answered = self._store.select(
+                model.ApiRequest,
+                "session_id = ? AND error IS NULL AND at_ns < ? AND agent_id IS ? ORDER BY at_ns DESC LIMIT 1",
+                session_id, failed.at_ns or 0, failed.agent_id,
+            )  # fmt: skip
+            name = answered[0].model if answered else UNKNOWN
+            self._store.upsert(model.ApiRequest(message_id=failed.message_id, model=name))
+
+    def _regressions(self, session_id: str) -> None:
+        """What fails in the last run of a suite and did not in the session's first."""
+        by_framework: dict[str, list[model.SuiteRun]] = {}
+        for run in self._store.select(
+            model.SuiteRun, "session_id = ? ORDER BY at_ns, tool_use_id, ordinal", session_id
+        ):
+            by_framework.setdefault(run.framework or UNKNOWN, []).append(run)
+        for framework, runs in by_framework.items():
+            first, last = ((run.failed or 0) + (run.errors or 0) for run in (runs[0], runs[-1]))
+            if last > first:
+                at_ns = runs[-1].at_ns or 0
+                self._store.upsert(
+                    model.Regression(
+                        session_id=session_id,
+                        framework=framework,
+                        bugs=last - first,
+                        at_ns=at_ns,
+                        **self._labels(session_id, at_ns),
+                    )
+                )
+
     def _close(self, session_id: str) -> None:
         """What a session that is over left open."""
+        self._regressions(session_id)
+        for call in self._store.select(
+            model.ToolCall,
+            "session_id = ? AND outcome IN ('success', 'error') AND seen_by_hooks IS NULL AND transcript_only IS NULL",
+            session_id,
+        ):
+            self._store.upsert(model.ToolCall(tool_use_id=call.tool_use_id, transcript_only=1))
         for call in self._store.select(
             model.ToolCall, "session_id = ? AND outcome IS NULL AND tool IS NOT NULL", session_id
         ):

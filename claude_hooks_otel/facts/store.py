@@ -54,6 +54,9 @@ CREATE TABLE IF NOT EXISTS baseline (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS drift (kind TEXT, name TEXT, seen INTEGER, last_ns INTEGER, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS api_request_by_session ON api_request (session_id, at_ns);
+CREATE INDEX IF NOT EXISTS api_request_by_time ON api_request (at_ns);
+CREATE INDEX IF NOT EXISTS suite_run_by_session ON suite_run (session_id);
+CREATE INDEX IF NOT EXISTS task_by_completion ON task (completed_ns);
 CREATE INDEX IF NOT EXISTS cost_state_by_account ON cost_state (account_started_ns);
 CREATE INDEX IF NOT EXISTS tool_call_by_session ON tool_call (session_id, outcome);
 CREATE INDEX IF NOT EXISTS turn_by_session ON turn (session_id);
@@ -277,7 +280,7 @@ class Store:
         row = self.connection.execute(_TABLES[kind].select, key).fetchone()
         return None if row is None else kind(**dict(zip(SHAPES[kind].names, row, strict=True)))
 
-    def select(self, kind: type[F], where: str = "1", *parameters: str | int) -> list[F]:
+    def select(self, kind: type[F], where: str = "1", *parameters: str | int | None) -> list[F]:
         """The facts of a kind that meet an SQL condition."""
         names = SHAPES[kind].names
         rows = self.connection.execute(f"SELECT {', '.join(names)} FROM {_TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608

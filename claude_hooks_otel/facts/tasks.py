@@ -28,7 +28,11 @@ _PREFIXES = {
 # What the model is shown: "Task #2 created successfully: …", "Updated task #1 status".
 _CREATED = re.compile(r"Task #(\S+) created")
 _UPDATED = re.compile(r"Updated task #(\S+)\b.*\bstatus")
-_SUBJECT = re.compile(r"\s*\[?([A-Za-z]+)\]?(?:\([^)]*\))?!?\s*[:\]]")
+# Points in a subject's prefix: "[5] …", "feat(5): …", "[bug][3 pts] …".
+_SUBJECT_POINTS = re.compile(
+    r"\s*(?:\[[A-Za-z]+\]|[A-Za-z]+)?\s*[\[(]\s*(\d{1,4})\s*(?:sp|pts?|points?)?\s*[\])]", re.IGNORECASE
+)
+_SUBJECT = re.compile(r"\s*\[?([A-Za-z]+)\]?(?:\([^)]*\)|\[[^\]]*\])?!?\s*[:\]]")
 
 
 def task_facts(
@@ -68,21 +72,26 @@ def task_facts(
                 task_id=str(task["id"]),
                 created_ns=at_ns,
                 task_type=_task_type(metadata, subject, headers),
-                story_points=_points(metadata, headers),
-                complexity=_number(metadata.get("complexity")) or _number(headers.get("task_complexity")),
+                story_points=_points(metadata, subject, headers),
+                complexity=_number(metadata.get("complexity"))
+                or _subject_points(subject)
+                or _number(headers.get("task_complexity")),
+                introduced_by=_introduced_by(metadata),
                 **labels,
             )
         ]
     if tool == "TaskUpdate" and tool_response.get("success") is True:
         change = tool_response.get("statusChange")
         status = change.get("to") if isinstance(change, dict) else None
-        if status in ("in_progress", "completed"):
+        owner = tool_input.get("owner")
+        if status in ("in_progress", "completed") or owner:
             return [
                 Task(
                     session_id=session_id,
                     task_id=str(tool_response.get("taskId", "")),
                     started_ns=at_ns if status == "in_progress" else None,
                     completed_ns=at_ns if status == "completed" else None,
+                    owner=normalize(owner) if isinstance(owner, str) and owner else None,
                     **labels,
                 )
             ]
@@ -108,11 +117,22 @@ def _task_type(metadata: Mapping[str, Any], subject: str, headers: Mapping[str, 
     return normalize(headers.get("task_type"), DEFAULT_TYPE)
 
 
-def _points(metadata: Mapping[str, Any], headers: Mapping[str, str]) -> int:
+def _points(metadata: Mapping[str, Any], subject: str, headers: Mapping[str, str]) -> int:
     for name in ("story_points", "storyPoints", "points", "complexity"):
         if points := _number(metadata.get(name)):
             return points
-    return _number(headers.get("task_complexity")) or DEFAULT_POINTS
+    return _subject_points(subject) or _number(headers.get("task_complexity")) or DEFAULT_POINTS
+
+
+def _subject_points(subject: str) -> int | None:
+    found = _SUBJECT_POINTS.match(subject)
+    return _number(found[1]) if found else None
+
+
+def _introduced_by(metadata: Mapping[str, Any]) -> str | None:
+    """The agent that a bug's task blames."""
+    name = metadata.get("introduced_by") or metadata.get("introducedBy")
+    return normalize(name) if isinstance(name, str) and name else None
 
 
 def _number(value: object) -> int | None:

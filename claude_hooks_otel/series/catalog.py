@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from claude_hooks_otel.series.metric import NANOSECONDS, PICODOLLARS, Kind, Metric
+from claude_hooks_otel.series.metric import NANOSECONDS, PICODOLLARS, SCORES, Kind, Metric
 
 # Seconds. Tool calls: from a file read to a long build.
 _TOOL_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 # Seconds. Turns, sub-agents and tasks: from an answer to a day's work.
 _WORK_SECONDS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0)
+# Seconds. Reviews: from some minutes to a month.
+_REVIEW_SECONDS = (300.0, 900.0, 3600.0, 14400.0, 28800.0, 86400.0, 172800.0, 345600.0, 604800.0, 1209600.0, 2592000.0)
 
 SESSIONS: Final = Metric(
     "claude.sessions", "{session}", Kind.COUNTER,
@@ -40,8 +42,16 @@ TURN_DURATION: Final = Metric(
 )  # fmt: skip
 TURN_FAILURES: Final = Metric(
     "claude.turn.failures", "{turn}", Kind.COUNTER,
-    "Turns of the main conversation that ended in an API error, by the client's name for it.",
+    "Turns of the main conversation that ended without an answer. `error` is the client's name of an API error, or `interrupted` "
+    "(a human stopped it), `ended` (the client left before the answer: a limit of turns or dollars, a closed terminal, a hook that "
+    "stopped it), `killed` (the client was gone without a word).",
     labels=("error",),
+)  # fmt: skip
+ACTIVE_TIME: Final = Metric(
+    "claude.active_time", "s", Kind.COUNTER,
+    "Seconds in which sessions worked on prompts: the length of each turn, less the waits for a permission inside it. A turn of 60 s "
+    "in which a human took 20 s to allow a command counts 40.",
+    scale=NANOSECONDS,
 )  # fmt: skip
 LINES_ADDED: Final = Metric(
     "claude.lines.added", "{line}", Kind.COUNTER,
@@ -81,7 +91,8 @@ COST: Final = Metric(
 )  # fmt: skip
 API_REQUESTS: Final = Metric(
     "claude.api.requests", "{request}", Kind.COUNTER,
-    "Requests that the Messages API answered, as the transcript shows them.",
+    "Requests to the Messages API, as the transcript shows them. `outcome`: `success` (it answered), or `error` (it did not, after "
+    "all the client's retries).",
     labels=("model", "agent_type", "outcome"),
 )  # fmt: skip
 UNPRICED_TOKENS: Final = Metric(
@@ -127,11 +138,22 @@ TASK_DURATION: Final = Metric(
 )  # fmt: skip
 STORY_POINTS: Final = Metric(
     "claude.story_points.delivered", "{point}", Kind.COUNTER,
-    "Story points of completed tasks: from the task's metadata (`story_points`), else the environment's complexity, else 1.",
+    "Story points of completed tasks: from the task's metadata (`story_points`, `points`, `complexity`), else a prefix of its subject "
+    "(`[5] …`, `feat(5): …`), else the environment's complexity, else 1.",
 )  # fmt: skip
 FEATURES: Final = Metric(
     "claude.features.delivered", "{feature}", Kind.COUNTER,
     "Completed tasks of type `feature`.",
+)  # fmt: skip
+BUGS: Final = Metric(
+    "claude.bugs.introduced", "{bug}", Kind.COUNTER,
+    "Tests that a session left failing beyond those that it found failing (its last run of a suite against its first), and tasks "
+    "whose metadata blame the agent (`introduced_by`). A session whose first run shows 1 failure and whose last shows 3 counts 2.",
+)  # fmt: skip
+PATTERNS_EXTRACTED: Final = Metric(
+    "claude.patterns.extracted", "{pattern}", Kind.COUNTER,
+    "Reusable guidance that sessions wrote down: new files that agents load again (skills, commands, sub-agents and rules below "
+    "`.claude/`, `CLAUDE.md`, `AGENTS.md`, Markdown below `patterns/`).",
 )  # fmt: skip
 COMPACTIONS: Final = Metric(
     "claude.compactions", "{compaction}", Kind.COUNTER,
@@ -176,6 +198,12 @@ PULL_REQUESTS: Final = Metric(
     "What sessions did to pull (merge) requests, each action on each request once: `created`, `merged`, `closed`, ….",
     labels=("action",),
 )  # fmt: skip
+REVIEW_DURATION: Final = Metric(
+    "claude.pr.review.duration", "s", Kind.HISTOGRAM,
+    "From the opening of a pull request to its merge, by its address, across sessions: as the calls that did both tell it, or as its "
+    "host did (`gh pr view --json url,createdAt,mergedAt`). It counts for the agent that opened it.",
+    scale=NANOSECONDS, buckets=_REVIEW_SECONDS,
+)  # fmt: skip
 TEST_RUNS: Final = Metric(
     "claude.test.runs", "{run}", Kind.COUNTER,
     "Runs of a test suite in a Bash call. `outcome`: `failed` with a failed test, `error` where something could not be run, else "
@@ -197,6 +225,39 @@ CLIENT_INFO: Final = Metric(
     "1 for each client version and entrypoint in use: join it to see who still runs what.",
     labels=("version", "entrypoint"),
 )  # fmt: skip
+AGENT_XP: Final = Metric(
+    "claude.agent.xp", "{xp}", Kind.GAUGE,
+    "Experience: what the agent has delivered since the beginning, weighted (`[scores.xp]`): 10 per story point, 20 per feature, 2 "
+    "per commit, 15 per merged pull request, less 15 per bug introduced, never below 0. 12 points in 2 features with 9 commits and "
+    "1 bug are 120 + 40 + 18 - 15 = 163.",
+    scale=SCORES,
+)  # fmt: skip
+AGENT_LEVEL: Final = Metric(
+    "claude.agent.level", "{level}", Kind.GAUGE,
+    "1 + the square root of XP / 100 (`[scores] xp_per_level`), rounded down: each level takes more than the one before. 163 XP are "
+    "level 2, 400 are level 3, 2,500 are level 6.",
+)  # fmt: skip
+EFFICIENCY: Final = Metric(
+    "claude.agent.efficiency.score", "{score}", Kind.GAUGE,
+    "Story points delivered per new token within the last 30 days (`[scores] window_days`). New tokens are input that was not read "
+    "from the cache, and output: what re-reading costs says nothing of the work. 12 points for 400,000 new tokens are 0.00003. An "
+    "agent that spent nothing has no score; one that delivered nothing has 0.",
+    scale=SCORES,
+)  # fmt: skip
+QUALITY: Final = Metric(
+    "claude.agent.quality.score", "{score}", Kind.GAUGE,
+    "0 to 1: of the checks on an agent's work in the window, the share that ended well, as far as that many checks can vouch for it "
+    "(lower end of Wilson's 95 % interval). Checks, weighted by `[scores.quality]`: the last run of each suite in each session (good: "
+    "passed), each pull request that was merged or closed (good: merged), each bug introduced (bad). 9 good ones of 10 are 0.60, 90 "
+    "of 100 are 0.83, 1 of 1 is 0.21; without any check there is no score.",
+    scale=SCORES,
+)  # fmt: skip
+COLLABORATION: Final = Metric(
+    "claude.agent.collaboration.score", "{score}", Kind.GAUGE,
+    "0 to 1, reckoned like the quality score, of the hand-overs in the window, weighted by `[scores.collaboration]`: sub-agents' turns "
+    "(good: completed), tasks given to an owner (good: completed), pull requests (good: merged). 18 of 20 that ended well are 0.70.",
+    scale=SCORES,
+)  # fmt: skip
 
 HOOK_EVENTS: Final = Metric(
     "claude.hooks.events", "{event}", Kind.COUNTER,
@@ -208,6 +269,17 @@ HOOK_EVENTS_DROPPED: Final = Metric(
     "Events that arrived without usable content: `spool_full` (no room to write), `unreadable` (no complete payload). What they "
     "told is recovered from the transcript where it is in there.",
     labels=("reason",), common=False,
+)  # fmt: skip
+TRANSCRIPT_ONLY: Final = Metric(
+    "claude.hooks.transcript_only", "{fact}", Kind.COUNTER,
+    "What only a transcript told and a hook should have: `kind` is `tool_call`, `session` (its start) or `subagent`. It grows where "
+    "hooks are killed, switched off in part, or were registered while a session ran; the totals are complete all the same.",
+    labels=("kind",), common=False,
+)  # fmt: skip
+PRICE_TABLE: Final = Metric(
+    "claude.hooks.price_table.info", "{table}", Kind.GAUGE,
+    "1, with the version of the price list in use (genai-prices).",
+    labels=("version",), common=False,
 )  # fmt: skip
 SPOOL_DEPTH: Final = Metric(
     "claude.hooks.spool.depth", "{event}", Kind.GAUGE,

@@ -22,6 +22,7 @@ NANOSECONDS = 1_000_000_000  # per second
 PICODOLLARS = (
     1_000_000_000_000  # per US dollar: the cheapest price, 0.01 USD per million tokens x 1.1, is 11,000 of them
 )
+SCORES = 1_000_000_000_000  # per unit of a score: story points per token are millionths
 
 # Every series carries these two.
 COMMON_LABELS = ("agent", "project")

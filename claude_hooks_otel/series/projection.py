@@ -29,6 +29,8 @@ def _session_run(run: model.SessionRun) -> Contributions:
     found: Contributions = {(catalog.SESSIONS, _with(run, source=run.source)): 1}
     if run.ended_ns is not None and run.started_ns != model.INFERRED:
         found[catalog.SESSION_DURATION, _with(run)] = max(0, run.ended_ns - run.started_ns)
+    if run.started_ns == model.INFERRED:
+        found[catalog.TRANSCRIPT_ONLY, (("kind", "session"),)] = 1
     return found
 
 
@@ -36,8 +38,12 @@ def _turn(turn: model.Turn) -> Contributions:
     found: Contributions = {}
     if prompts := max(turn.prompts_seen_by_hooks or 0, turn.prompts_in_transcript or 0):
         found[catalog.PROMPTS, _with(turn)] = prompts
+    if turn.agent is None:  # a mark in a transcript whose prompt nobody saw
+        return {}
     if turn.started_ns is not None and turn.ended_ns is not None:
         found[catalog.TURN_DURATION, _with(turn)] = max(0, turn.ended_ns - turn.started_ns)
+    if turn.active_ns:
+        found[catalog.ACTIVE_TIME, _with(turn)] = turn.active_ns
     if turn.failure is not None:
         found[catalog.TURN_FAILURES, _with(turn, error=turn.failure)] = 1
     return found
@@ -67,10 +73,9 @@ def _usage(fact: model.ApiRequest | model.AuxiliaryUsage, agent_type: str) -> Co
 def _api_request(request: model.ApiRequest) -> Contributions:
     if request.agent_type is None or request.model is None:
         return {}
-    found = _usage(request, request.agent_type)
-    found[
-        catalog.API_REQUESTS, _with(request, model=request.model, agent_type=request.agent_type, outcome="success")
-    ] = 1
+    outcome = "success" if request.error is None else "error"
+    found = _usage(request, request.agent_type) if request.error is None else {}
+    found[catalog.API_REQUESTS, _with(request, model=request.model, agent_type=request.agent_type, outcome=outcome)] = 1
     return found
 
 
@@ -84,6 +89,8 @@ def _tool_call(call: model.ToolCall) -> Contributions:
     found: Contributions = {(catalog.TOOL_CALLS, _with(call, tool=call.tool, outcome=call.outcome)): 1}
     if call.duration_ns is not None:
         found[catalog.TOOL_DURATION, _with(call, tool=call.tool)] = call.duration_ns
+    if call.transcript_only:
+        found[catalog.TRANSCRIPT_ONLY, (("kind", "tool_call"),)] = 1
     return found
 
 
@@ -108,6 +115,8 @@ def _subagent_turn(turn: model.SubagentTurn) -> Contributions:
         found[catalog.SUBAGENT_DURATION, _with(turn, agent_type=turn.agent_type)] = max(
             0, turn.ended_ns - turn.started_ns
         )
+    if turn.ended_ns == model.INFERRED and turn.outcome == "completed":
+        found[catalog.TRANSCRIPT_ONLY, (("kind", "subagent"),)] = 1
     return found
 
 
@@ -120,6 +129,8 @@ def _task(task: model.Task) -> Contributions:
     if task.task_type is None:
         return {}
     found: Contributions = {}
+    if task.introduced_by is not None:
+        found[catalog.BUGS, tuple(sorted(dict(task.labels(), agent=task.introduced_by).items()))] = 1
     if task.created_ns is not None:
         found[catalog.TASKS_CREATED, _with(task, task_type=task.task_type)] = 1
     if task.completed_ns is None:
@@ -143,6 +154,18 @@ def _git_branch(branch: model.GitBranch) -> Contributions:
 
 def _pull_request(request: model.PullRequest) -> Contributions:
     return {(catalog.PULL_REQUESTS, _with(request, action=request.action)): 1}
+
+
+def _pull_request_review(review: model.PullRequestReview) -> Contributions:
+    return {} if review.duration_ns is None else {(catalog.REVIEW_DURATION, _with(review)): review.duration_ns}
+
+
+def _regression(regression: model.Regression) -> Contributions:
+    return {(catalog.BUGS, _with(regression)): regression.bugs or 0}
+
+
+def _pattern_extracted(pattern: model.PatternExtracted) -> Contributions:
+    return {(catalog.PATTERNS_EXTRACTED, _with(pattern)): 1}
 
 
 def _suite_run(run: model.SuiteRun) -> Contributions:
@@ -189,6 +212,9 @@ _PROJECTIONS: dict[type[model.Fact], Callable[[Any], Contributions]] = {
     model.GitCommit: _git_commit,
     model.GitBranch: _git_branch,
     model.PullRequest: _pull_request,
+    model.PullRequestReview: _pull_request_review,
+    model.Regression: _regression,
+    model.PatternExtracted: _pattern_extracted,
     model.SuiteRun: _suite_run,
     model.PatternLoad: _pattern_load,
     model.ModelSwitch: _model_switch,

@@ -16,6 +16,8 @@ from pydantic.alias_generators import to_camel
 
 # A cheap look before a line (they grow to megabytes) is parsed. It may let others pass; the parsed type decides.
 _WANTED: Final = re.compile(rb'"type"\s*:\s*"(?:assistant|user|system|cost-state|attachment|pr-link)"')
+# How the line begins that the client writes where a human stopped a turn ("… by user", "… by user for tool use").
+_INTERRUPTED: Final = "[Request interrupted by user"
 # What a message written by the client itself (an API error shown as an answer) names as its model.
 SYNTHETIC_MODEL: Final = "<synthetic>"
 
@@ -153,6 +155,13 @@ class UserLine(Line):
     tool_denial_before_run: bool | None = None
     permission_decision: PermissionDecision | None = None
     interrupted_message_id: str | None = None
+
+    @property
+    def is_interrupt(self) -> bool:
+        """Whether it marks that a human stopped the turn."""
+        content = self.message.content
+        texts = [content] if isinstance(content, str) else [block.get("text") for block in self.message.blocks("text")]
+        return any(isinstance(text, str) and text.startswith(_INTERRUPTED) for text in texts)
 
     @property
     def is_human_prompt(self) -> bool:

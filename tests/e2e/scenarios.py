@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from client import World, wait_until
@@ -216,7 +218,12 @@ def ten_tool_calls(folder: Path, runs: str) -> dict[str, Any]:
                     seconds[side].append(ended.seconds)
         expected = 10 * (int(runs) + 1)
         world.receiver.wait_for(lambda it: sum(our_totals(it)["tools"].values()) == expected, 60)
-        return {"seconds": seconds, "tool_calls": sum(our_totals(world.receiver)["tools"].values())}
+        cpu = psutil.Process(int(world.home.pid.read_text())).cpu_times()
+        return {
+            "seconds": seconds,
+            "tool_calls": sum(our_totals(world.receiver)["tools"].values()),
+            "daemon_cpu_seconds": cpu.user + cpu.system,
+        }
 
 
 def turn_latency(folder: Path, turns: str) -> dict[str, Any]:

@@ -55,16 +55,22 @@ def pull_requests(
         yield "created", None  # it succeeded, and its output went elsewhere
 
 
+def pull_request_address(url: str) -> str | None:
+    """The address of the pull request that a URL leads to (or into); None for any other URL."""
+    found = _ADDRESS.match(url)
+    return found[0] if found else None
+
+
 def _address(told: Mapping[str, Any], shown: Sequence[str], output: str) -> str | None:
     """The address of the pull request that the client reports, perhaps by its number alone."""
     url, number = told.get("url"), told.get("number")
-    if isinstance(url, str) and (found := _ADDRESS.match(url)):
-        return found[0]
+    if isinstance(url, str) and (found := pull_request_address(url)) is not None:
+        return found
     by_number = [each for each in shown if each.endswith(f"/{number}")]
     if by_number:
         return by_number[0]
     # "Merged pull request acme/widgets#42": gh's host is github.com unless it was told another one
-    named = next((found for found in _SHORT_NAME.finditer(output) if found[2] == str(number)), None)
+    named = next((each for each in _SHORT_NAME.finditer(output) if each[2] == str(number)), None)
     return f"https://github.com/{named[1]}/pull/{number}" if named else None
 
 
