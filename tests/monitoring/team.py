@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-from real_daemon import Installation, RecordedSessions
+from corpus import RecordedHook
+from real_daemon import Installation, PlayedHook, RecordedSessions
 
 from claude_hooks_otel.facts.store import connect
 from claude_hooks_otel.series.book import read_points
@@ -38,6 +42,36 @@ class Machine:
         for hook in sessions.hooks:
             self.installation.run_hook(hook)
 
+    def tell(self, *events: tuple[str, dict[str, Any]], session: str | None = None, agent: str = "Backend") -> str:
+        """Events that no recording has, through the real hook; returns the session they are of."""
+        session = session or str(uuid.uuid4())
+        for event, fields in events:
+            now = time.time()
+            transcript = str(self.folder / f"{session}.jsonl")
+            common = {"session_id": session, "transcript_path": transcript, "cwd": "/home/dev/shop", "hook_event_name": event}
+            payload = json.dumps(common | fields).encode()
+            environ = {"CLAUDE_PROJECT_DIR": "/home/dev/shop", "CLAUDE_CODE_ENTRYPOINT": "cli"}
+            recorded = RecordedHook(now, event, "told", environ, payload, "/home/dev/shop")
+            self.installation.run_hook(PlayedHook(recorded, payload, round(now * 1e9)), agent=agent)
+        return session
+
+    def test_and_write(self, agent: str = "Backend") -> None:
+        """A session that runs tests, breaks two of them, and writes a skill down; and one that goes on."""
+        self.tell(
+            ("SessionStart", {"source": "startup"}),
+            _bash("pytest --cov", "TOTAL    40    4    90%\n12 passed in 0.31s"),
+            _write("/home/dev/shop/.claude/skills/release/SKILL.md", "---\nname: release\n---\nTag, build, publish.\n"),
+            _bash("pytest --cov", "TOTAL    40    8    80%\n2 failed, 10 passed in 0.35s"),
+            ("SessionEnd", {"reason": "other"}),
+            agent=agent,
+        )
+        self.tell(("SessionStart", {"source": "startup"}), _bash("pytest", "12 passed in 0.30s"), agent=agent)
+
+    def lose_an_event(self) -> None:
+        """A hook that found no room for its payload."""
+        name = f"PostToolUse.{uuid.uuid4()}.1"
+        (self.installation.home.spool / "new" / name).touch(mode=0o600)
+
     def books(self) -> Books:
         """The totals in its store."""
         found: Books = Counter()
@@ -50,6 +84,21 @@ class Machine:
                 else:
                     found[name, labels] += point.value
         return found
+
+
+def _bash(command: str, output: str) -> tuple[str, dict[str, Any]]:
+    answer = {"stdout": output, "stderr": "", "interrupted": False, "isImage": False}
+    return _tool("Bash", {"command": command}, answer)
+
+
+def _write(path: str, content: str) -> tuple[str, dict[str, Any]]:
+    answer = {"type": "create", "filePath": path, "content": content, "structuredPatch": [], "originalFile": None}
+    return _tool("Write", {"file_path": path, "content": content}, answer)
+
+
+def _tool(name: str, given: dict[str, Any], answer: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    fields = {"tool_name": name, "tool_input": given, "tool_response": answer, "duration_ms": 320}
+    return "PostToolUse", fields | {"tool_use_id": f"toolu_{uuid.uuid4().hex[:24]}"}
 
 
 def settled(machines: Iterable[Machine]) -> Books:
