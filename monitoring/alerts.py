@@ -42,7 +42,7 @@ _SPENT_1D = Series(c.COST).grown("1d", ["project"])
 ALERTS: Final = (
     Alert(
         "ClaudeHighCost", f"{Series(c.COST).grown('1h', ['project'])} > 10", "0m", "critical",
-        "{{ $labels.project }} cost {{ printf \"%.2f\" $value }} USD within an hour",
+        '{{ $labels.project }} cost {{ printf "%.2f" $value }} USD within an hour',
         "More than 10 USD (list price) in the last hour.",
     ),
     Alert(
@@ -86,7 +86,7 @@ ALERTS: Final = (
     ),
     Alert(
         "ClaudeBudgetSpent", f"{_SPENT_30D} > on() group_left() {BUDGET}", "0m", "critical",
-        "{{ $labels.project }} has used its budget: {{ printf \"%.2f\" $value }} USD in 30 days",
+        '{{ $labels.project }} has used its budget: {{ printf "%.2f" $value }} USD in 30 days',
         "The last 30 days cost more than the budget.",
     ),
     Alert(

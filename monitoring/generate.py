@@ -26,18 +26,27 @@ def files() -> Iterator[tuple[Path, str]]:
     """Each generated file and its content."""
     for build in (executive, agents, technical, quality):
         board = build()
-        yield SETUP / "grafana-dashboards" / f"{board.uid}.json", JSONEncoder(sort_keys=True, indent=2).encode(board) + "\n"
-    yield SETUP / "rules" / "claude-totals.yml", _NOTE + "it carries totals over times in which nobody sends.\n" + _yaml(
-        {"groups": [_totals()]}
+        yield (
+            SETUP / "grafana-dashboards" / f"{board.uid}.json",
+            JSONEncoder(sort_keys=True, indent=2).encode(board) + "\n",
+        )
+    yield (
+        SETUP / "rules" / "claude-totals.yml",
+        _NOTE + "it carries totals over times in which nobody sends.\n" + _yaml({"groups": [_totals()]}),
     )
-    yield SETUP / "rules" / "claude-alerts.yml", _NOTE + "RUNBOOK.md says what to do about each.\n" + _yaml(
-        {"groups": [{"name": "claude-alerts", "rules": [_alert(alert) for alert in ALERTS]}]}
+    yield (
+        SETUP / "rules" / "claude-alerts.yml",
+        _NOTE
+        + "RUNBOOK.md says what to do about each.\n"
+        + _yaml({"groups": [{"name": "claude-alerts", "rules": [_alert(alert) for alert in ALERTS]}]}),
     )
 
 
 def _totals() -> dict[str, Any]:
     rules = [
-        {"record": f"{name}{CARRIED}", "expr": carry(name)} for metric in catalog.METRICS for name in series_names(metric)
+        {"record": f"{name}{CARRIED}", "expr": carry(name)}
+        for metric in catalog.METRICS
+        for name in series_names(metric)
     ]
     return {"name": "claude-totals", "interval": CARRY_EVERY, "rules": rules}
 
@@ -65,7 +74,13 @@ def budget() -> str:
     return (
         "# What each project may cost in 30 days, in US dollars at list prices. Yours to edit: ClaudeBudgetBurn and\n"
         "# ClaudeBudgetSpent compare with it.\n"
-        + _yaml({"groups": [{"name": "claude-budget", "rules": [{"record": BUDGET, "expr": f"vector({DEFAULT_BUDGET_USD})"}]}]})
+        + _yaml(
+            {
+                "groups": [
+                    {"name": "claude-budget", "rules": [{"record": BUDGET, "expr": f"vector({DEFAULT_BUDGET_USD})"}]}
+                ]
+            }
+        )
     )
 
 

@@ -50,7 +50,9 @@ def agents() -> models.Dashboard:
             "XP",
         ), 10,
     )  # fmt: skip
-    board.add(lines("Efficiency", c.EFFICIENCY.meaning, [Query(chosen(c.EFFICIENCY).now(by=_BY), "{{agent}}")], "sci"), 7)
+    board.add(
+        lines("Efficiency", c.EFFICIENCY.meaning, [Query(chosen(c.EFFICIENCY).now(by=_BY), "{{agent}}")], "sci"), 7
+    )
     board.add(lines("XP", c.AGENT_XP.meaning, [Query(chosen(c.AGENT_XP).now(by=_BY), "{{agent}}")]), 7)
 
     board.row("Cost and time")
@@ -60,14 +62,20 @@ def agents() -> models.Dashboard:
     )
     turns = chosen(c.TURN_DURATION)
     board.add(
-        ranking("Turn duration, median", c.TURN_DURATION.meaning, Query(turns.quantile(0.5, by=_BY), "{{agent}}"), "s"), 8
+        ranking("Turn duration, median", c.TURN_DURATION.meaning, Query(turns.quantile(0.5, by=_BY), "{{agent}}"), "s"),
+        8,
     )
     board.add(
         ranking("Session duration, mean", c.SESSION_DURATION.meaning,
                 Query(chosen(c.SESSION_DURATION).mean(by=_BY), "{{agent}}"), "s"), 8,
     )  # fmt: skip
     board.add(
-        ranking("Task duration, mean", c.TASK_DURATION.meaning, Query(chosen(c.TASK_DURATION).mean(by=_BY), "{{agent}}"), "s"),
+        ranking(
+            "Task duration, mean",
+            c.TASK_DURATION.meaning,
+            Query(chosen(c.TASK_DURATION).mean(by=_BY), "{{agent}}"),
+            "s",
+        ),
         8,
     )
 

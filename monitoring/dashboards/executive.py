@@ -18,7 +18,11 @@ def executive() -> models.Dashboard:
     for title, span in (("Cost, last 24 h", "1d"), ("Cost, last 7 days", "7d"), ("Cost, last 30 days", "30d")):
         board.add(number(title, _LIST_PRICE, Query(cost.grown(span)), "currencyUSD", decimals=2), 4, 4)
     board.add(
-        number("Cost in range", f"In the time range on top. {_LIST_PRICE}", Query(cost.grown()), "currencyUSD", decimals=2), 4, 4
+        number(
+            "Cost in range", f"In the time range on top. {_LIST_PRICE}", Query(cost.grown()), "currencyUSD", decimals=2
+        ),
+        4,
+        4,
     )
     board.add(number("Sessions in range", c.SESSIONS.meaning, Query(chosen(c.SESSIONS).grown())), 4, 4)
     board.add(
@@ -29,7 +33,9 @@ def executive() -> models.Dashboard:
     )  # fmt: skip
 
     board.row("Cost")
-    board.add(bars("Cost by project", _LIST_PRICE, [Query(cost.grown(BAR, ["project"]), "{{project}}")], "currencyUSD"), 16)
+    board.add(
+        bars("Cost by project", _LIST_PRICE, [Query(cost.grown(BAR, ["project"]), "{{project}}")], "currencyUSD"), 16
+    )
     board.add(ranking("Cost by model", _LIST_PRICE, Query(cost.grown(by=["model"]), "{{model}}"), "currencyUSD"), 8)
     board.add(bars("Cost by agent", _LIST_PRICE, [Query(cost.grown(BAR, ["agent"]), "{{agent}}")], "currencyUSD"), 16)
     board.add(
@@ -65,7 +71,11 @@ def executive() -> models.Dashboard:
         ), 4, 9,
     )  # fmt: skip
     board.add(
-        bars("Tasks completed", c.TASKS_COMPLETED.meaning, [Query(chosen(c.TASKS_COMPLETED).grown(BAR, ["task_type"]), "{{task_type}}")]),
+        bars(
+            "Tasks completed",
+            c.TASKS_COMPLETED.meaning,
+            [Query(chosen(c.TASKS_COMPLETED).grown(BAR, ["task_type"]), "{{task_type}}")],
+        ),
         12,
     )
     board.add(

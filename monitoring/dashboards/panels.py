@@ -77,7 +77,13 @@ def _framed(panel: Any, title: str, description: str, unit: str, decimals: int |
 
 
 def number(
-    title: str, description: str, query: Query, unit: str = "short", *, steps: Thresholds = CALM, decimals: int | None = None
+    title: str,
+    description: str,
+    query: Query,
+    unit: str = "short",
+    *,
+    steps: Thresholds = CALM,
+    decimals: int | None = None,
 ) -> Any:
     """One figure for the whole time range."""
     panel = _framed(stat.Panel(), title, description, unit, decimals)
@@ -152,7 +158,13 @@ def _time_series(title: str, description: str, queries: Sequence[Query], unit: s
 
 
 def ranking(
-    title: str, description: str, query: Query, unit: str = "short", *, steps: Thresholds = CALM, top: float | None = None
+    title: str,
+    description: str,
+    query: Query,
+    unit: str = "short",
+    *,
+    steps: Thresholds = CALM,
+    top: float | None = None,
 ) -> Any:
     """Horizontal bars, the longest first."""
     panel = _framed(bargauge.Panel(), title, description, unit)

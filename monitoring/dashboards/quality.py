@@ -67,13 +67,24 @@ def quality() -> models.Dashboard:
         ), 12,
     )  # fmt: skip
     board.add(
-        lines("Quality score", c.QUALITY.meaning, [Query(chosen(c.QUALITY).now(by=["agent"]), "{{agent}}")], "percentunit", top=1.0),
+        lines(
+            "Quality score",
+            c.QUALITY.meaning,
+            [Query(chosen(c.QUALITY).now(by=["agent"]), "{{agent}}")],
+            "percentunit",
+            top=1.0,
+        ),
         12,
     )
 
     board.row("Pull requests")
     board.add(
-        bars("Pull requests", c.PULL_REQUESTS.meaning, [Query(chosen(c.PULL_REQUESTS).grown(BAR, ["action"]), "{{action}}")]), 8
+        bars(
+            "Pull requests",
+            c.PULL_REQUESTS.meaning,
+            [Query(chosen(c.PULL_REQUESTS).grown(BAR, ["action"]), "{{action}}")],
+        ),
+        8,
     )
     board.add(
         ranking(

@@ -37,8 +37,13 @@ def technical() -> models.Dashboard:
     )  # fmt: skip
 
     board.row("Model")
-    board.add(bars("Input tokens by cache", c.TOKENS_INPUT.meaning, [Query(tokens_in.grown(BAR, ["cache"]), "{{cache}}")]), 12)
-    board.add(bars("Output tokens by model", c.TOKENS_OUTPUT.meaning, [Query(tokens_out.grown(BAR, ["model"]), "{{model}}")]), 12)
+    board.add(
+        bars("Input tokens by cache", c.TOKENS_INPUT.meaning, [Query(tokens_in.grown(BAR, ["cache"]), "{{cache}}")]), 12
+    )
+    board.add(
+        bars("Output tokens by model", c.TOKENS_OUTPUT.meaning, [Query(tokens_out.grown(BAR, ["model"]), "{{model}}")]),
+        12,
+    )
     board.add(
         bars(
             "API requests", c.API_REQUESTS.meaning,
@@ -46,7 +51,10 @@ def technical() -> models.Dashboard:
         ), 8,
     )  # fmt: skip
     board.add(
-        bars("Failed turns", c.TURN_FAILURES.meaning, [Query(chosen(c.TURN_FAILURES).grown(BAR, ["error"]), "{{error}}")]), 8
+        bars(
+            "Failed turns", c.TURN_FAILURES.meaning, [Query(chosen(c.TURN_FAILURES).grown(BAR, ["error"]), "{{error}}")]
+        ),
+        8,
     )
     board.add(
         lines(

@@ -152,10 +152,16 @@ class Stack:
         result = self.ask("query", **parameters)["result"]
         return {frozenset(element["metric"].items()): float(element["value"][1]) for element in result}
 
-    def over_time(self, expression: str, start: float, end: float, step: float) -> dict[Labels, list[tuple[float, float]]]:
+    def over_time(
+        self, expression: str, start: float, end: float, step: float
+    ) -> dict[Labels, list[tuple[float, float]]]:
         """An expression's values at each step from ``start`` to ``end``."""
         result = self.ask(
-            "query_range", query=self.pace.expression(expression), start=f"{start:.3f}", end=f"{end:.3f}", step=f"{step:.3f}"
+            "query_range",
+            query=self.pace.expression(expression),
+            start=f"{start:.3f}",
+            end=f"{end:.3f}",
+            step=f"{step:.3f}",
         )["result"]
         return {
             frozenset(element["metric"].items()): [(float(at), float(value)) for at, value in element["values"]]

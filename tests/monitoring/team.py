@@ -48,7 +48,12 @@ class Machine:
         for event, fields in events:
             now = time.time()
             transcript = str(self.folder / f"{session}.jsonl")
-            common = {"session_id": session, "transcript_path": transcript, "cwd": "/home/dev/shop", "hook_event_name": event}
+            common = {
+                "session_id": session,
+                "transcript_path": transcript,
+                "cwd": "/home/dev/shop",
+                "hook_event_name": event,
+            }
             payload = json.dumps(common | fields).encode()
             environ = {"CLAUDE_PROJECT_DIR": "/home/dev/shop", "CLAUDE_CODE_ENTRYPOINT": "cli"}
             recorded = RecordedHook(now, event, "told", environ, payload, "/home/dev/shop")

@@ -50,7 +50,9 @@ def test_of_the_rules_only_looks_back_and_the_interval_are_changed() -> None:
         content = local.differences(yaml.safe_load(text), yaml.safe_load(local.rules(text, local.HASTE)))
         for place, (before, after) in content.items():
             assert place.endswith((".interval", ".expr"))
-            assert re.sub(r"\[\w+\]", "[]", str(before)) == re.sub(r"\[\w+\]", "[]", str(after)) or place.endswith("interval")
+            assert re.sub(r"\[\w+\]", "[]", str(before)) == re.sub(r"\[\w+\]", "[]", str(after)) or place.endswith(
+                "interval"
+            )
 
 
 def test_the_committed_files_are_what_the_generator_writes() -> None:

@@ -48,7 +48,9 @@ def test_every_expression_parses_and_names_only_what_the_catalog_has(title: str,
     names = set(re.findall(r"\b((?:claude|up)[a-z0-9_:]*)\b", re.sub(r'"[^"]*"', "", expression)))
     assert names
     assert names <= KNOWN, title
-    matchers = {label for inside in re.findall(r"\{([^}]*)\}", expression) for label in re.findall(r"(\w+)\s*[!=]", inside)}
+    matchers = {
+        label for inside in re.findall(r"\{([^}]*)\}", expression) for label in re.findall(r"(\w+)\s*[!=]", inside)
+    }
     grouped = {label.strip() for inside in re.findall(r"by \(([^)]*)\)", expression) for label in inside.split(",")}
     assert matchers | grouped <= LABELS, title
 
@@ -106,7 +108,9 @@ def at_prometheus(recorded: Recorded, machine: Machine) -> dict[str, set[frozens
     """Name -> the sets of label keys under which it came."""
     span = round(RECORD_SECONDS)
     found: dict[str, set[frozenset[str]]] = {}
-    query = f'last_over_time({{__name__=~"claude_.+", __name__!~".+:carried", instance="{instance(machine)}"}}[{span}s])'
+    query = (
+        f'last_over_time({{__name__=~"claude_.+", __name__!~".+:carried", instance="{instance(machine)}"}}[{span}s])'
+    )
     for labels in recorded.stack.instant(query):
         pairs = dict(labels)
         found.setdefault(pairs.pop("__name__"), set()).add(frozenset(pairs) - {"job", "instance", "le"})

@@ -182,7 +182,9 @@ def test_the_same_sessions_cost_what_the_client_says(day: Day) -> None:
         for session, told in scenario.truth["sessions"].items():
             if session in complete:
                 dollars += sum(point["value"] for point in told["metrics"].get("cost.usage", ()))
-                calls += sum(point["value"] for point in told["metrics"].get("token.usage", ()) if point["type"] == "output")
+                calls += sum(
+                    point["value"] for point in told["metrics"].get("token.usage", ()) if point["type"] == "output"
+                )
     (start, _), *_, (end, _) = day.moments
     queries = {str(query): query for query in panel_queries()}
     cost = day.stack.instant(queries["claude-executive: Cost in range"].filled(end - start), end)
