@@ -76,7 +76,7 @@ def collector(text: str, ports: Ports, folder: Path, pace: Pace = SHIPPED) -> st
     config = yaml.safe_load(text)
     config["extensions"]["health_check"]["endpoint"] = f"{LOOPBACK}:{ports.health}"
     if "file_storage" in config["extensions"]:
-        config["extensions"]["file_storage"]["directory"] = str(folder / "queue")
+        config["extensions"]["file_storage"]["directory"] = str(folder / f"queue-{ports.grpc}")
     config["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"] = f"{LOOPBACK}:{ports.grpc}"
     config["receivers"]["otlp"]["protocols"]["http"]["endpoint"] = f"{LOOPBACK}:{ports.http}"
     if "prometheus" in config["exporters"]:

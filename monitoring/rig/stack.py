@@ -72,9 +72,10 @@ class Stack:
     Args:
         folder: for their files.
         pace: how fast time passes.
+        flags: more of Prometheus's flags.
     """
 
-    def __init__(self, folder: Path, pace: local.Pace = local.SHIPPED) -> None:
+    def __init__(self, folder: Path, pace: local.Pace = local.SHIPPED, flags: tuple[str, ...] = ()) -> None:
         self.pace, self.ports = pace, local.Ports.free()
         rules = folder / "rules"
         rules.mkdir(parents=True)
@@ -98,6 +99,7 @@ class Stack:
                 str(binary("prometheus")), f"--config.file={prometheus_config}", f"--storage.tsdb.path={folder / 'tsdb'}",
                 f"--web.listen-address={local.LOOPBACK}:{self.ports.prometheus}", "--web.enable-otlp-receiver",
                 "--storage.tsdb.retention.time=400d",
+                *flags,
             ],
             f"{self.url}/-/ready", folder / "prometheus.log",
         )  # fmt: skip

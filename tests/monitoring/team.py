@@ -133,7 +133,7 @@ def _steady(books: Books) -> Books:
 def scale(name: str) -> int:
     """Stored units to one exported unit of a growing series."""
     for metric in CATALOG.values():
-        if name == metric.prometheus_name or name == f"{metric.prometheus_name}_sum":
+        if name in {metric.prometheus_name, f"{metric.prometheus_name}_sum"}:
             return metric.scale
     return 1
 
