@@ -95,7 +95,9 @@ def _build(go: str, command: Command, source: Path, target: Path) -> None:
     arguments = [go, "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(partial)]
     if command.tags:
         arguments += ["-tags", command.tags]
-    done = subprocess.run([*arguments, command.package], cwd=source, env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*arguments, command.package], cwd=source, env=environ, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         if "go.mod requires go >=" in done.stderr:
             raise NotToBeHadError(f"the Go toolchain is too old: {done.stderr.strip().splitlines()[-1]}")

@@ -126,7 +126,9 @@ def test_without_the_token_nothing_is_let_in(served: tuple[Stack, Gateway], tmp_
 
         def error() -> str:
             with closing(connect(machine.installation.home.store, readonly=True)) as connection:
-                row = connection.execute("SELECT value FROM meta WHERE name LIKE 'export.%.error' AND value != ''").fetchone()
+                row = connection.execute(
+                    "SELECT value FROM meta WHERE name LIKE 'export.%.error' AND value != ''"
+                ).fetchone()
                 return str(row[0]) if row else ""
 
         wait_until(error)
