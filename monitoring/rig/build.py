@@ -50,6 +50,7 @@ COMMANDS = {
         Command("prometheus", "prometheus", "github.com/prometheus/prometheus/cmd/prometheus", _WITHOUT_CLOUDS),
         Command("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool", _WITHOUT_CLOUDS),
         Command("amtool", "prometheus", "github.com/prometheus/alertmanager/cmd/amtool"),
+        Command("compose", "compose", "."),
     )
 }
 

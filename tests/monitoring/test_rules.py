@@ -41,6 +41,40 @@ def test_amtool_accepts_alertmanagers_configuration() -> None:
     run("amtool", "check-config", SETUP / "alertmanager.yml")
 
 
+COMPOSE = SETUP / "docker-compose.yml"
+
+
+def test_the_compose_file_is_what_compose_takes_and_asks_for_a_password() -> None:
+    """By the library that `docker compose config` uses; an engine is not needed for it."""
+    project = yaml.safe_load(run("compose", COMPOSE, GRAFANA_ADMIN_PASSWORD="chosen"))
+    assert set(project["services"]) == {"otel-collector", "prometheus", "alertmanager", "grafana"}
+    for name, service in project["services"].items():
+        assert re.search(r":v?\d+\.\d+\.\d+$", service["image"]), name
+        assert all(port["host_ip"] == "127.0.0.1" for port in service["ports"]), name
+        for volume in service["volumes"]:
+            assert volume["type"] == "volume" or Path(volume["source"]).exists(), volume
+    published = {int(port["published"]) for service in project["services"].values() for port in service["ports"]}
+    assert published >= {4317, 4318, 8889, 9090, 9093, 3000}
+    environ = {name: value for name, value in os.environ.items() if name != "GRAFANA_ADMIN_PASSWORD"}
+    refused = subprocess.run([binary("compose"), COMPOSE], capture_output=True, text=True, check=False, env=environ)
+    assert refused.returncode != 0
+    assert "set GRAFANA_ADMIN_PASSWORD" in refused.stderr
+
+
+def test_images_are_of_the_versions_that_the_proofs_run() -> None:
+    images = {service["image"] for service in yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"].values()}
+    modules = (MONITORING / "rig" / "prometheus" / "go.mod").read_text(encoding="utf-8")
+    collector = (MONITORING / "rig" / "collector" / "go.mod").read_text(encoding="utf-8")
+    (prometheus,) = re.findall(r"prometheus/prometheus v0\.(\d)(\d+)\.(\d+)", modules)
+    (alertmanager,) = re.findall(r"prometheus/alertmanager v(\S+)", modules)
+    (exporter,) = re.findall(r"exporter/prometheusexporter v(\S+)", collector)
+    assert images >= {
+        "prom/prometheus:v{}.{}.{}".format(*prometheus),
+        f"prom/alertmanager:v{alertmanager}",
+        f"otel/opentelemetry-collector-contrib:{exporter}",
+    }
+
+
 VENDOR = {"VENDOR_OTLP_ENDPOINT": "http://127.0.0.1:1", "VENDOR_OTLP_API_KEY": "key"}
 
 
