@@ -120,6 +120,11 @@ class Series:
         self._known(self.metric, *by)
         return grouped(function, by, f"last_over_time({self._selector()}[{span}])")
 
+    def peak(self, function: str = "max", by: Sequence[str] = (), span: str = BAR) -> str:
+        """A gauge's greatest value in ``span``: a step of a graph may be longer than a session."""
+        self._known(self.metric, *by)
+        return grouped(function, by, f"max_over_time({self._selector()}[{span}])")
+
     def _selector(self) -> str:
         name = self.metric.prometheus_name
         return f"{name}{{{self.matchers}}}" if self.matchers else name

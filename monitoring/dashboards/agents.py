@@ -51,9 +51,9 @@ def agents() -> models.Dashboard:
         ), 10,
     )  # fmt: skip
     board.add(
-        lines("Efficiency", c.EFFICIENCY.meaning, [Query(chosen(c.EFFICIENCY).now(by=_BY), "{{agent}}")], "sci"), 7
+        lines("Efficiency", c.EFFICIENCY.meaning, [Query(chosen(c.EFFICIENCY).latest(by=_BY, span=BAR), "{{agent}}")], "sci"), 7
     )
-    board.add(lines("XP", c.AGENT_XP.meaning, [Query(chosen(c.AGENT_XP).now(by=_BY), "{{agent}}")]), 7)
+    board.add(lines("XP", c.AGENT_XP.meaning, [Query(chosen(c.AGENT_XP).latest(by=_BY, span=BAR), "{{agent}}")]), 7)
 
     board.row("Cost and time")
     board.add(bars("Cost", c.COST.meaning, [Query(cost.grown(BAR, _BY), "{{agent}}")], "currencyUSD"), 12)
@@ -84,7 +84,7 @@ def agents() -> models.Dashboard:
     board.add(
         lines(
             "Active sessions", c.SESSIONS_ACTIVE.meaning,
-            [Query(chosen(c.SESSIONS_ACTIVE).now("sum", _BY), "{{agent}}")],
+            [Query(chosen(c.SESSIONS_ACTIVE).peak("sum", _BY), "{{agent}}")],
         ), 12,
     )  # fmt: skip
     board.add(

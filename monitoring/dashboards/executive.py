@@ -105,7 +105,7 @@ def executive() -> models.Dashboard:
     )  # fmt: skip
     board.add(
         lines(
-            "Quality score by agent", c.QUALITY.meaning, [Query(chosen(c.QUALITY).now("max", ["agent"]), "{{agent}}")]
+            "Quality score by agent", c.QUALITY.meaning, [Query(chosen(c.QUALITY).latest(by=["agent"], span=BAR), "{{agent}}")]
         ),
         16, 6,
     )  # fmt: skip

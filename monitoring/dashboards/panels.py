@@ -19,6 +19,15 @@ DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid="claude-prom
 WIDTH = 24  # columns of Grafana's grid
 # No bar narrower than this: a total moves at most once a minute while nothing happens, and each bar is a query step.
 NARROWEST_BAR = "1m"
+# No step of a graph shorter than this: an idle daemon sends once a minute, so that each step holds a sample.
+NARROWEST_STEP = "2m"
+# What a word means has one colour everywhere.
+MEANINGS = {
+    "passed": "green", "success": "green", "completed": "green", "added": "green", "merged": "purple", "created": "green",
+    "failed": "red", "error": "orange", "deleted": "red", "interrupted": "purple", "invalid": "red", "denied": "yellow",
+    "rejected": "yellow", "skipped": "blue", "read": "green", "none": "orange", "write_5m": "blue", "write_1h": "purple",
+    "commits": "blue", "branches": "green", "feature": "green", "task": "blue",
+}  # fmt: skip
 TAG = "claude-code"
 TITLES = {
     "claude-executive": "Claude Code · Executive",
@@ -100,7 +109,8 @@ def number(
 
 def bars(title: str, description: str, queries: Sequence[Query], unit: str = "short") -> Any:
     """What happened in each stretch of time, stacked: the bars add up to the figure of the whole range."""
-    panel = _time_series(title, description, queries, unit)
+    # Who did nothing in a stretch of time is not in its bar, nor in the legend.
+    panel = _time_series(title, description, [Query(f"({query.expr}) > 0", query.legend) for query in queries], unit)
     return (
         panel.draw_style(common_models.GraphDrawStyle.BARS)
         .interval(NARROWEST_BAR)
@@ -128,6 +138,7 @@ def lines(
         .line_interpolation(common_models.LineInterpolation.STEP_AFTER)
         .line_width(2)
         .fill_opacity(12)
+        .interval(NARROWEST_STEP)
         .show_points(common_models.VisibilityMode.AUTO)
         .span_nulls(300_000.0)  # milliseconds: one missed minute is no gap
         .min(0)
@@ -144,6 +155,10 @@ def lines(
 def _time_series(title: str, description: str, queries: Sequence[Query], unit: str) -> Any:
     panel = _framed(timeseries.Panel(), title, description, unit)
     _targets(panel, queries, instant=False)
+    for word, color in MEANINGS.items():
+        fixed = models.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})
+        if any("{{" in query.legend or word in query.legend for query in queries):
+            panel.override_by_regexp(f"^(.* )?{word}$", [fixed])
     return (
         panel.color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC))
         .legend(
@@ -168,7 +183,7 @@ def ranking(
 ) -> Any:
     """Horizontal bars, the longest first."""
     panel = _framed(bargauge.Panel(), title, description, unit)
-    ranked = Query(f"sort_desc({query.expr})", query.legend)
+    ranked = Query(f"sort_desc(({query.expr}) > 0)", query.legend)
     _targets(panel, [ranked], instant=True)
     panel = (
         panel.orientation(common_models.VizOrientation.HORIZONTAL)

@@ -70,7 +70,7 @@ def quality() -> models.Dashboard:
         lines(
             "Quality score",
             c.QUALITY.meaning,
-            [Query(chosen(c.QUALITY).now(by=["agent"]), "{{agent}}")],
+            [Query(chosen(c.QUALITY).latest(by=["agent"], span=BAR), "{{agent}}")],
             "percentunit",
             top=1.0,
         ),

@@ -59,7 +59,7 @@ def technical() -> models.Dashboard:
     board.add(
         lines(
             "Context in use", c.CONTEXT_USAGE.meaning,
-            [Query(chosen(c.CONTEXT_USAGE).now(by=["agent", "project"]), "{{agent}} {{project}}")], "percent",
+            [Query(chosen(c.CONTEXT_USAGE).peak(by=["agent", "project"]), "{{agent}} {{project}}")], "percent",
             steps=((None, "green"), (80, "orange"), (90, "red")), top=100,
         ), 8,
     )  # fmt: skip

@@ -37,7 +37,7 @@ def main() -> int:
         stack.prometheus.start()
         try:
             for path in sorted((SETUP / "grafana-dashboards").glob("*.json")):
-                days = 1.0 if path.stem in ("claude-agents", "claude-technical") else float(week.DAYS)
+                days = 2.0 if path.stem in ("claude-agents", "claude-technical") else float(week.DAYS)
                 picture = Picture(path, stack.instant, stack.over_time, end - days * 86_400, end)
                 picture.save(target / f"{path.stem}.png")
         finally:

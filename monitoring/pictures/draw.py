@@ -25,7 +25,9 @@ MARGIN_PX = 8.0
 DPI = 100
 BACKGROUND, PANEL, EDGE, TEXT, FAINT = "#111217", "#181b1f", "#2c3235", "#d8d9da", "#8e9197"
 PALETTE = ("#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#5794f2", "#b877d9", "#37872d", "#fade2a", "#447ebc")
-NAMED = {"green": "#73bf69", "orange": "#ff9830", "red": "#f2495c", "blue": "#8ab8ff"}
+NAMED = {
+    "green": "#73bf69", "orange": "#ff9830", "red": "#f2495c", "blue": "#8ab8ff", "purple": "#b877d9", "yellow": "#f2cc0c",
+}  # fmt: skip
 # Bars in a panel: about what Grafana draws at this width.
 STEPS = 84
 
@@ -120,7 +122,7 @@ class Picture:
         self._figure.add_artist(
             FancyBboxPatch(
                 (x / WIDTH_PX, 1 - (y + height) / self._height_px), width / WIDTH_PX, height / self._height_px,
-                boxstyle="square,pad=0", facecolor=PANEL, edgecolor=EDGE, linewidth=0.8,
+                boxstyle="square,pad=0", facecolor=PANEL, edgecolor=EDGE, linewidth=0.8, zorder=-10,
             )
         )  # fmt: skip
         self._text(x + 10, y + 15, panel["title"], 9.5, TEXT)
@@ -194,7 +196,7 @@ class Picture:
         defaults = self._defaults(panel)
         top = defaults.get("max") or max(value for value, _ in found) or 1
         names = [self._legend(target, dict(labels)) for _, labels in found]
-        left = min(0.45 * width, 14 + 6.4 * max(map(len, names)))
+        left = min(0.45 * width, 16 + 7.2 * max(map(len, names)))
         right = 70.0
         step = min(34.0, height / len(found))
         for row, ((value, _), name) in enumerate(zip(found, names, strict=True)):
@@ -231,7 +233,7 @@ class Picture:
         ordered = sorted(rows.items(), key=lambda row: -row[1].get(by, 0.0))[: max(1, int((height - 26) / 24))]
         columns = sorted(order, key=lambda name: order[name])
         keys = [name for name in columns if not name.startswith("Value")]
-        weights = [1.7 if name in keys else 1.0 for name in columns]
+        weights = [1.5 if name in keys else max(0.8, len(names.get(name, name)) / 9) for name in columns]
         edges = [x + width * sum(weights[:position]) / sum(weights) for position in range(len(columns) + 1)]
         for position, name in enumerate(columns):
             self._text(edges[position] + 4, y + 12, names.get(name, name), 8.5, "#6e9fff", weight="bold")
@@ -262,10 +264,14 @@ class Picture:
         unit = defaults.get("unit", "short")
         axes = self._axes(x + 50, y + 2, width - 56, height - 42)
         colors = {name: PALETTE[position % len(PALETTE)] for position, (name, _) in enumerate(found)}
+        for override in panel["fieldConfig"].get("overrides", ()):
+            for name in colors:
+                if override["matcher"]["id"] == "byRegexp" and re.search(override["matcher"]["options"], name):
+                    colors[name] = NAMED[override["properties"][0]["value"]["fixedColor"]]
         if custom.get("drawStyle") == "bars":
             floor: dict[float, float] = {}
             for name, values in found:
-                grown = [(at, max(0.0, value)) for at, value in values]
+                grown = [(at, value) for at, value in values if value > 0]
                 axes.bar(
                     [datetime.fromtimestamp(at - bar / 2, UTC) for at, _ in grown], [value for _, value in grown],
                     width=0.86 * bar / 86_400, bottom=[floor.get(at, 0.0) for at, _ in grown],
@@ -300,7 +306,7 @@ class Picture:
         axes.set_axisbelow(True)
         cursor = x + 50
         for name, _ in found:
-            size = 14 + 6.1 * len(name) + 14
+            size = 15 + 7.3 * len(name) + 16
             if cursor + size > x + width:
                 self._text(cursor, y + height - 4, "…", 8.5, FAINT)
                 break

@@ -21,7 +21,9 @@ from replay import HEADERS, SECOND, Clock
 
 from claude_hooks_otel.config import Config
 from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.facts.pricing import price_table_version
 from claude_hooks_otel.paths import Home
+from claude_hooks_otel.series import catalog
 from claude_hooks_otel.series.gauges import gauges
 from claude_hooks_otel.series.metric import Kind, SeriesPoint
 from claude_hooks_otel.spool.envelope import Envelope
@@ -31,7 +33,7 @@ DAYS = 7
 EVERY = 300
 # Agent, project, scenarios it draws from, sessions on a working day.
 TEAM = (
-    ("backend", "storefront", ("basic-edit", "git-work", "tasks", "files", "lines", "models"), 7),
+    ("backend", "storefront", ("basic-edit", "git-work", "tasks", "files", "lines", "subagents"), 7),
     ("frontend", "storefront", ("basic-edit", "lines", "skills", "permissions"), 5),
     ("reviewer", "storefront", ("subagents", "agent-main", "resume"), 3),
     ("data", "warehouse", ("git-work", "mcp", "background", "tasks", "auto-compact"), 5),
@@ -63,13 +65,14 @@ class Desk:
         self.pipeline = Pipeline(self.home, Config(), self.clock, history_ns=0)
         self._plays = 0
 
-    def play(self, scenario: Scenario, project: str, at: float) -> None:
-        """One recorded scenario that begins at ``at``."""
+    def play(self, scenario: Scenario, project: str, at: float, *, to_its_end: bool = True) -> None:
+        """One recorded scenario that begins at ``at``; its last session may stay open."""
         self._plays += 1
         play = f"{self.agent}-{self._plays}"
         hooks = _complete_sessions(scenario)
         if not hooks:
             return
+        hooks = hooks if to_its_end else hooks[:-1]
         shift = at - hooks[0].t
         projects = self.folder / f"projects-{self._plays}"
         scenario.write_transcripts(projects)
@@ -110,7 +113,12 @@ class Desk:
     def lines(self) -> Iterator[str]:
         """Every series as it stands, in OpenMetrics."""
         now = self.clock.now_ns
-        for point in (*self.pipeline.book.points(), *gauges(self.pipeline.store, now)):
+        series = list(self.pipeline.book.points())
+        own = [
+            SeriesPoint(catalog.SPOOL_DEPTH, (), now, self.pipeline.spool.depth()),
+            SeriesPoint(catalog.PRICE_TABLE, (("version", price_table_version()),), now, 1),
+        ]
+        for point in (*series, *gauges(self.pipeline.store, now), *self.pipeline.scores.points(series, now), *own):
             yield from _lines(point, f"{self.agent}-desk", now / SECOND)
 
 
@@ -144,6 +152,12 @@ def _tests(desk: Desk, project: str, at: float, chance: random.Random) -> None:
         answer = {"stdout": output, "stderr": "", "interrupted": False, "isImage": False}
         fields = {"tool_name": "Bash", "tool_input": {"command": "pytest --cov"}, "tool_response": answer}
         desk.tell("PostToolUse", fields | {"tool_use_id": call, "duration_ms": 4400}, at, project, session)
+    if chance.random() < 0.4:
+        path, content = f"/home/dev/p/.claude/skills/lesson-{chance.randint(1, 999)}/SKILL.md", "---\nname: lesson\n---\nText.\n"
+        answer = {"type": "create", "filePath": path, "content": content, "structuredPatch": [], "originalFile": None}
+        fields = {"tool_name": "Write", "tool_input": {"file_path": path, "content": content}, "tool_response": answer}
+        call = f"toolu_{chance.getrandbits(80):020x}"
+        desk.tell("PostToolUse", fields | {"tool_use_id": call, "duration_ms": 5}, at + 3, project, session)
     desk.tell("SessionEnd", {"reason": "other"}, at + 5, project, session)
     desk.settle(600)
 
@@ -178,11 +192,11 @@ def samples(folder: Path, end: float) -> Iterator[str]:
             newest = desk.clock.now_ns / SECOND
             if newest > end:
                 break
+            desk.settle(0)
             yield from desk.lines()
         # Up to this moment, with a session that is still open.
         desk.clock.now_ns = max(desk.clock.now_ns, round((end - 1200) * SECOND))
-        open_session = str(uuid.UUID(int=chance.getrandbits(128)))
-        desk.tell("SessionStart", {"source": "startup"}, desk.clock.now_ns / SECOND, project, open_session)
+        desk.play(scenarios[names[0]], project, desk.clock.now_ns / SECOND, to_its_end=False)
         while desk.clock.now_ns / SECOND < end - 30:
             desk.clock.advance(120)
             yield from desk.lines()
