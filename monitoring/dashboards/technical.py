@@ -47,7 +47,7 @@ def technical() -> models.Dashboard:
     board.add(
         bars(
             "API requests", c.API_REQUESTS.meaning,
-            [Query(chosen(c.API_REQUESTS).grown(BAR, ["model", "outcome"]), "{{model}} {{outcome}}")],
+            [Query(chosen(c.API_REQUESTS).grown(BAR, ["model"]), "{{model}}")],
         ), 8,
     )  # fmt: skip
     board.add(

@@ -41,6 +41,7 @@ TEAM = (
 )
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _ID = re.compile(rb"\b(toolu|msg|req)_([0-9A-Za-z_]+)")
+_AGENT = re.compile(rb"\ba[0-9a-f]{16}\b")
 
 
 def _renamed(content: bytes, play: str) -> bytes:
@@ -52,7 +53,10 @@ def _renamed(content: bytes, play: str) -> bytes:
     def name(match: re.Match[bytes]) -> bytes:
         return match[1] + b"_" + hashlib.sha1(play.encode() + match[2], usedforsecurity=False).hexdigest()[:20].encode()
 
-    return _ID.sub(name, _UUID.sub(number, content))
+    def agent(match: re.Match[bytes]) -> bytes:
+        return b"a" + hashlib.sha1(play.encode() + match[0], usedforsecurity=False).hexdigest()[:16].encode()
+
+    return _AGENT.sub(agent, _ID.sub(name, _UUID.sub(number, content)))
 
 
 class Desk:
@@ -65,14 +69,13 @@ class Desk:
         self.pipeline = Pipeline(self.home, Config(), self.clock, history_ns=0)
         self._plays = 0
 
-    def play(self, scenario: Scenario, project: str, at: float, *, to_its_end: bool = True) -> None:
-        """One recorded scenario that begins at ``at``; its last session may stay open."""
+    def play(self, scenario: Scenario, project: str, at: float) -> None:
+        """One recorded scenario that begins at ``at``."""
         self._plays += 1
         play = f"{self.agent}-{self._plays}"
         hooks = _complete_sessions(scenario)
         if not hooks:
             return
-        hooks = hooks if to_its_end else hooks[:-1]
         shift = at - hooks[0].t
         projects = self.folder / f"projects-{self._plays}"
         scenario.write_transcripts(projects)
@@ -196,7 +199,8 @@ def samples(folder: Path, end: float) -> Iterator[str]:
             yield from desk.lines()
         # Up to this moment, with a session that is still open.
         desk.clock.now_ns = max(desk.clock.now_ns, round((end - 1200) * SECOND))
-        desk.play(scenarios[names[0]], project, desk.clock.now_ns / SECOND, to_its_end=False)
+        open_session = str(uuid.UUID(int=chance.getrandbits(128)))
+        desk.tell("SessionStart", {"source": "startup"}, desk.clock.now_ns / SECOND, project, open_session)
         while desk.clock.now_ns / SECOND < end - 30:
             desk.clock.advance(120)
             yield from desk.lines()
