@@ -89,7 +89,7 @@ def technical() -> models.Dashboard:
     board.add(
         bars(
             "Sub-agents", c.SUBAGENTS.meaning,
-            [Query(chosen(c.SUBAGENTS).grown(BAR, ["agent_type", "outcome"]), "{{agent_type}} {{outcome}}")],
+            [Query(chosen(c.SUBAGENTS).grown(BAR, ["outcome"]), "{{outcome}}")],
         ), 6,
     )  # fmt: skip
     board.add(
