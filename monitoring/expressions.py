@@ -14,12 +14,13 @@ from typing import Final
 
 from claude_hooks_otel.series.metric import Kind, Metric
 
-# How far back a sample itself is looked for. Long enough for a night without Prometheus: then the carried value is not needed.
-RECENT: Final = "1d"
+# How far back a sample itself is looked for. Long enough for a weekend without Prometheus: then the carried value is not needed.
+RECENT: Final = "3d"
 # How far back the carried total is looked for: the longest time that Prometheus may be away without a total being forgotten.
 REMEMBERED: Final = "30d"
-# How often totals are carried forward. REMEMBERED / CARRY_EVERY is what one series costs a query: 21,600 samples.
-CARRY_EVERY: Final = "2m"
+# How often totals are carried forward. REMEMBERED / CARRY_EVERY samples of a series, 2,880, are read for each total; the samples
+# of RECENT are about twice as many (bench/range_query.py).
+CARRY_EVERY: Final = "15m"
 # Appended to a series' name: the same labels, the same value.
 CARRIED: Final = ":carried"
 
