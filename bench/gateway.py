@@ -47,7 +47,9 @@ def main() -> None:
         print(f"{len(unique)} OTLP series an installation")
         for count in counts:
             with Stack(folder / f"stack-{count}") as stack:
-                exporter = OTLPMetricExporter(stack.through_the_collector["OTEL_EXPORTER_OTLP_ENDPOINT"] + "/v1/metrics")
+                exporter = OTLPMetricExporter(
+                    stack.through_the_collector["OTEL_EXPORTER_OTLP_ENDPOINT"] + "/v1/metrics"
+                )
                 processes = {
                     title: psutil.Process(server._process.pid)  # noqa: SLF001
                     for title, server in (("Collector", stack.collector), ("Prometheus", stack.prometheus))
@@ -62,7 +64,9 @@ def main() -> None:
                 for title, process in processes.items():
                     seconds, mib = spent(process)
                     each = 1000 * (seconds - before[title][0]) / ROUNDS / count
-                    print(f"{count:5} installations  {title:10} {mib:6.0f} MiB  {each:6.2f} ms of a core a minute each  {series} series in Prometheus")
+                    print(
+                        f"{count:5} installations  {title:10} {mib:6.0f} MiB  {each:6.2f} ms of a core a minute each  {series} series in Prometheus"
+                    )
                 exporter.shutdown()
 
 

@@ -52,14 +52,20 @@ def main() -> None:
             ours = f"sum({change(NAME, '7d')})"
             rule = f"count({carry(NAME)})"
             found = {}
-            for title, query in (("raw samples, 30 d back", plain), ("carried totals", ours), ("the rule itself", rule)):
+            for title, query in (
+                ("raw samples, 30 d back", plain),
+                ("carried totals", ours),
+                ("the rule itself", rule),
+            ):
                 times = []
                 for _ in range(RUNS):
                     began = time.perf_counter()
                     answer = stack.instant(query, float(end))
                     times.append(time.perf_counter() - began)
                 found[title] = statistics.median(times)
-                print(f"{title:24} {1000 * found[title]:8.1f} ms for {series} series  -> {next(iter(answer.values())):g}")
+                print(
+                    f"{title:24} {1000 * found[title]:8.1f} ms for {series} series  -> {next(iter(answer.values())):g}"
+                )
             print(f"ratio {found['raw samples, 30 d back'] / found['carried totals']:.1f}")
         finally:
             stack.prometheus.stop()

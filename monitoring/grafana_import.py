@@ -48,7 +48,13 @@ def import_into(grafana: GrafanaApi, prometheus: str | None, backup: Path | None
     if _found(grafana.datasource.get_datasource_by_uid, DATASOURCE.uid) is None:
         if prometheus is None:
             raise LookupError(f"no data source has the uid {DATASOURCE.uid}: give --prometheus URL, and it is made")
-        source = {"name": "Claude Code", "uid": DATASOURCE.uid, "type": "prometheus", "access": "proxy", "url": prometheus}
+        source = {
+            "name": "Claude Code",
+            "uid": DATASOURCE.uid,
+            "type": "prometheus",
+            "access": "proxy",
+            "url": prometheus,
+        }
         grafana.datasource.create_datasource(source | {"jsonData": {"httpMethod": "POST", "timeInterval": "15s"}})
         done.append(f"data source {DATASOURCE.uid} made")
     if _found(grafana.folder.get_folder, FOLDER_UID) is None:
@@ -59,7 +65,12 @@ def import_into(grafana: GrafanaApi, prometheus: str | None, backup: Path | None
         if backup is not None and (old := _found(grafana.dashboard.get_dashboard, board["uid"])):
             backup.mkdir(parents=True, exist_ok=True)
             (backup / f"{board['uid']}.json").write_text(json.dumps(old["dashboard"], indent=2), encoding="utf-8")
-        order = {"dashboard": board | {"id": None}, "folderUid": FOLDER_UID, "overwrite": True, "message": "claude-hooks-otel"}
+        order = {
+            "dashboard": board | {"id": None},
+            "folderUid": FOLDER_UID,
+            "overwrite": True,
+            "message": "claude-hooks-otel",
+        }
         grafana.dashboard.update_dashboard(order)
         done.append(f"dashboard {board['uid']} brought")
     return done
@@ -74,7 +85,10 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     token = os.environ.get("GRAFANA_TOKEN")
     if not token:
-        print("Set GRAFANA_TOKEN to a service account's token (role Editor; Admin to make the data source).", file=sys.stderr)
+        print(
+            "Set GRAFANA_TOKEN to a service account's token (role Editor; Admin to make the data source).",
+            file=sys.stderr,
+        )
         return 2
     try:
         done = import_into(GrafanaApi.from_url(chosen.url, token, PATIENCE), chosen.prometheus, chosen.backup)

@@ -51,7 +51,13 @@ def agents() -> models.Dashboard:
         ), 10,
     )  # fmt: skip
     board.add(
-        lines("Efficiency", c.EFFICIENCY.meaning, [Query(chosen(c.EFFICIENCY).latest(by=_BY, span=BAR), "{{agent}}")], "sci"), 7
+        lines(
+            "Efficiency",
+            c.EFFICIENCY.meaning,
+            [Query(chosen(c.EFFICIENCY).latest(by=_BY, span=BAR), "{{agent}}")],
+            "sci",
+        ),
+        7,
     )
     board.add(lines("XP", c.AGENT_XP.meaning, [Query(chosen(c.AGENT_XP).latest(by=_BY, span=BAR), "{{agent}}")]), 7)
 

@@ -188,7 +188,9 @@ class Picture:
     def _bargauge(self, panel: Mapping[str, Any], inside: tuple[float, ...]) -> None:
         x, y, width, height = inside
         target = panel["targets"][0]
-        found = sorted(((value, labels) for labels, value in self._now(target).items() if not math.isnan(value)), reverse=True)
+        found = sorted(
+            ((value, labels) for labels, value in self._now(target).items() if not math.isnan(value)), reverse=True
+        )
         found = [entry for entry in found if entry[0] > 0][:10] or found[:10]
         if not found:
             self._nothing(panel, inside)
@@ -207,7 +209,9 @@ class Picture:
                     (x + left) / WIDTH_PX, 1 - (middle + step * 0.32) / self._height_px,
                     share * (width - left - right) / WIDTH_PX, step * 0.64 / self._height_px,
                 )  # fmt: skip
-                bar = FancyBboxPatch(box[:2], *box[2:], boxstyle="square,pad=0", facecolor=color, edgecolor="none", alpha=alpha)
+                bar = FancyBboxPatch(
+                    box[:2], *box[2:], boxstyle="square,pad=0", facecolor=color, edgecolor="none", alpha=alpha
+                )
                 self._figure.add_artist(bar)
             text = written(value, defaults.get("unit", "short"), defaults.get("decimals"))
             self._text(x + width - right + 8, middle, text, 8.5, self._color(panel, value), weight="bold")
@@ -245,7 +249,11 @@ class Picture:
                     text = dict(labels).get(name, "")[:22]
                 else:
                     unit = units.get(title, {})
-                    text = written(values[name], unit.get("unit", "short"), unit.get("decimals")) if name in values else "–"
+                    text = (
+                        written(values[name], unit.get("unit", "short"), unit.get("decimals"))
+                        if name in values
+                        else "–"
+                    )
                 self._text(edges[position] + 4, middle, text, 9, TEXT)
 
     def _timeseries(self, panel: Mapping[str, Any], inside: tuple[float, ...]) -> None:
@@ -290,7 +298,9 @@ class Picture:
                         points.append(float("nan"))
                     times.append(datetime.fromtimestamp(at, UTC))
                     points.append(value)
-                axes.plot(times, points, drawstyle="steps-post", color=colors[name], linewidth=1.6, marker="o", markersize=2)
+                axes.plot(
+                    times, points, drawstyle="steps-post", color=colors[name], linewidth=1.6, marker="o", markersize=2
+                )
                 axes.fill_between(times, points, step="post", color=colors[name], alpha=0.10, linewidth=0)
             for step in defaults.get("thresholds", {}).get("steps", ()):
                 if step.get("value") is not None and "thresholdsStyle" in custom:

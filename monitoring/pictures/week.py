@@ -156,7 +156,10 @@ def _tests(desk: Desk, project: str, at: float, chance: random.Random) -> None:
         fields = {"tool_name": "Bash", "tool_input": {"command": "pytest --cov"}, "tool_response": answer}
         desk.tell("PostToolUse", fields | {"tool_use_id": call, "duration_ms": 4400}, at, project, session)
     if chance.random() < 0.4:
-        path, content = f"/home/dev/p/.claude/skills/lesson-{chance.randint(1, 999)}/SKILL.md", "---\nname: lesson\n---\nText.\n"
+        path, content = (
+            f"/home/dev/p/.claude/skills/lesson-{chance.randint(1, 999)}/SKILL.md",
+            "---\nname: lesson\n---\nText.\n",
+        )
         answer = {"type": "create", "filePath": path, "content": content, "structuredPatch": [], "originalFile": None}
         fields = {"tool_name": "Write", "tool_input": {"file_path": path, "content": content}, "tool_response": answer}
         call = f"toolu_{chance.getrandbits(80):020x}"
@@ -178,7 +181,9 @@ def samples(folder: Path, end: float) -> Iterator[str]:
             base = end - (DAYS - day) * 86_400 - 8 * 3600
             busy = sessions if day % 7 not in (3, 4) else max(1, sessions // 4)
             moments = sorted(base + chance.uniform(0, 7.6 * 3600) for _ in range(busy + 1))
-            plans += [(at, "tests" if number == busy // 2 else chance.choice(names)) for number, at in enumerate(moments)]
+            plans += [
+                (at, "tests" if number == busy // 2 else chance.choice(names)) for number, at in enumerate(moments)
+            ]
         plans = [(at, what) for at, what in plans if at > begin.timestamp() + 600]
         newest = 0.0
         for at, what in plans:

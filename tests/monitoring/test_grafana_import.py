@@ -55,8 +55,14 @@ class Requests(BaseHTTPRequestHandler):
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self.answer(401, {"message": "Unauthorized"})
             return
-        kept = {"datasources/uid": self.server.sources, "folders": self.server.folders, "dashboards/uid": self.server.boards}
-        if self.command == "GET" and (match := re.fullmatch(r"/api/(datasources/uid|folders|dashboards/uid)/([\w-]+)", self.path)):
+        kept = {
+            "datasources/uid": self.server.sources,
+            "folders": self.server.folders,
+            "dashboards/uid": self.server.boards,
+        }
+        if self.command == "GET" and (
+            match := re.fullmatch(r"/api/(datasources/uid|folders|dashboards/uid)/([\w-]+)", self.path)
+        ):
             found = kept[match[1]].get(match[2])
             self.answer(200, found) if found else self.answer(404, {"message": "not found"})
         elif (self.command, self.path) == ("POST", "/api/datasources"):

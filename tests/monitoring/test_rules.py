@@ -104,24 +104,20 @@ def test_every_alert_has_an_entry_in_the_runbook() -> None:
 
 
 @pytest.mark.slow
-def test_three_days_with_nights_hold_at_true_scale(tmp_path: Path) -> None:
-    """The shipped rules with the shipped looks back: an hour of work a day, silence of up to two days between."""
+def test_a_week_with_silent_days_holds_at_true_scale(tmp_path: Path) -> None:
+    """The shipped rules with the shipped looks back: some hours of work, and silence of six days between."""
     sessions = Series(catalog.SESSIONS)
     labels = 'agent="a", project="p", source="startup", job="j"'
     cases = [
-        # (at, range, sessions in it): laptop works hour 0-1 (10), and from hour 50 (5 more); tower begins at hour 26 (20).
+        # (at, range, sessions in it): laptop works hour 0-1 (10), and from hour 150 (5 more); tower begins at hour 26 (20).
         ("90m", "2h", 10),
         ("20h", "1h", 0),
         ("27h", "24h", 20),
         ("40h", "41h", 30),
-        (
-            "49h",
-            "48h",
-            20,
-        ),  # the range begins after the laptop's last sample and ends a day later than that is looked for
-        ("51h", "2h", 5),
-        ("51h", "30h", 25),
-        ("52h", "53h", 35),
+        ("149h", "30h", 0),
+        ("151h", "2h", 5),  # the range begins six days after the laptop's last sample: what was carried is needed
+        ("151h", "130h", 25),
+        ("152h", "153h", 35),
     ]
     (tmp_path / "days.yml").write_text(
         yaml.safe_dump(
@@ -134,7 +130,7 @@ def test_three_days_with_nights_hold_at_true_scale(tmp_path: Path) -> None:
                         "input_series": [
                             {
                                 "series": f'claude_sessions_total{{{labels}, instance="laptop"}}',
-                                "values": "5 8 10 stale _x96 15x5",
+                                "values": "5 8 10 stale _x296 15x5",
                             },
                             {
                                 "series": f'claude_sessions_total{{{labels}, instance="tower"}}',
