@@ -7,6 +7,7 @@ samples go into a real Prometheus as blocks.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import re
@@ -101,8 +102,6 @@ class Desk:
 
     def tell(self, event: str, fields: dict[str, object], at: float, project: str, session: str) -> None:
         """An event that no recording has."""
-        import json
-
         common = {"session_id": session, "transcript_path": str(self.folder / f"{session}.jsonl"), "cwd": "/home/dev/p"}
         payload = json.dumps(common | {"hook_event_name": event} | fields).encode()
         hook = RecordedHook(at, event, "told", {"CLAUDE_CODE_ENTRYPOINT": "cli"}, payload, "/home/dev/p")
@@ -186,8 +185,8 @@ def samples(folder: Path, end: float) -> Iterator[str]:
             ]
         plans = [(at, what) for at, what in plans if at > begin.timestamp() + 600]
         newest = 0.0
-        for at, what in plans:
-            at = max(at, desk.clock.now_ns / SECOND + 60)  # one thing after the other
+        for planned, what in plans:
+            at = max(planned, desk.clock.now_ns / SECOND + 60)  # one thing after the other
             # While nothing happens the daemon sends for another while, then leaves.
             for quiet in range(1, 4):
                 if (moment := newest + quiet * EVERY) < at and newest:
