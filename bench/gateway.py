@@ -13,14 +13,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import psutil
-from corpus import Scenario
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from replay import play
+import psutil  # noqa: E402
+from corpus import Scenario  # noqa: E402
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: E402
+from replay import play  # noqa: E402
 
-from claude_hooks_otel.export.metrics import metrics_data
-from claude_hooks_otel.export.resource import service_resource
-from monitoring.rig.stack import Stack
+from claude_hooks_otel.export.metrics import metrics_data  # noqa: E402
+from claude_hooks_otel.export.resource import service_resource  # noqa: E402
+from monitoring.rig.stack import Stack  # noqa: E402
 
 SCENARIOS = ("basic-edit", "tasks", "subagents", "files")
 ROUNDS = 4
