@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
@@ -35,7 +36,9 @@ def spent(process: psutil.Process) -> tuple[float, float]:
 
 def main() -> None:
     """Sends, measures, prints."""
-    counts = [int(text) for text in sys.argv[1:]] or [10, 100, 500]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("installations", nargs="*", type=int, default=[10, 100, 400])
+    counts = parser.parse_args().installations
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         points = []

@@ -6,6 +6,7 @@ every 15 s, and the totals that the recording rule carries; then asks both ways,
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -26,7 +27,9 @@ RUNS = 5
 
 def main() -> None:
     """Fills, asks, prints."""
-    series = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("series", nargs="?", type=int, default=50)
+    series = parser.parse_args().series
     end = int(time.time()) // 900 * 900
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
