@@ -138,6 +138,16 @@ class ScoresConfig(_Section):
     collaboration: CollaborationWeights = CollaborationWeights()
 
 
+class MonitoringConfig(_Section):
+    """Where the data can be seen.
+
+    Attributes:
+        prometheus_url: the Prometheus that ``doctor`` asks whether it arrived.
+    """
+
+    prometheus_url: Text | None = None
+
+
 class PriceConfig(_Section):
     """What a model costs, in US dollars per million tokens. A class that is not given has no price of its own here."""
 
@@ -170,6 +180,7 @@ class Config(BaseSettings):
     otel: dict[VariableName, Variable] = Field(default={}, repr=False)  # headers hold secrets
     daemon: DaemonConfig = DaemonConfig()
     series: SeriesConfig = SeriesConfig()
+    monitoring: MonitoringConfig = MonitoringConfig()
     scores: ScoresConfig = ScoresConfig()
     prices: dict[Text, PriceConfig] = {}
 

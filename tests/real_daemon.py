@@ -125,13 +125,16 @@ class Installation:
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
 
-    def run_hook(self, hook: PlayedHook, kill_after: float | None = None, via: str = "") -> bool:
+    def run_hook(
+        self, hook: PlayedHook, kill_after: float | None = None, via: str = "", agent: str = "Backend"
+    ) -> bool:
         """Runs the registered command as the client does, and lets its event arrive at the recorded time.
 
         Args:
             hook: the event.
             kill_after: seconds after which it gets SIGKILL; None lets it live.
             via: ``plugin`` where the plugin registered it.
+            agent: who acts.
 
         Returns:
             Whether it was killed.
@@ -142,7 +145,7 @@ class Installation:
         environ = {
             "PATH": "/usr/bin:/bin",  # no claude-hooks-otel on it: the tests start the daemon
             HOME_VARIABLE: str(desk.root),
-            "CLAUDE_AGENT_ID": "Backend",
+            "CLAUDE_AGENT_ID": agent,
             "CLAUDE_CODE_SESSION_ID": hook.recorded.fields["session_id"],
             **{
                 name: recorded[name]

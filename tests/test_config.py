@@ -110,7 +110,10 @@ def test_a_price_override_holds_only_the_classes_that_are_given() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("agent = 'x'", "unknown key agent; known here: identity, projects, otel, daemon, series, scores, prices"),
+        (
+            "agent = 'x'",
+            "unknown key agent; known here: identity, projects, otel, daemon, series, monitoring, scores, prices",
+        ),
         ("[daemon]\nidle_timout = 3", "unknown key daemon.idle_timout; known here: idle_timeout_seconds, export"),
         (
             "[prices.'m.1']\ninput=1\noutput=1\ncache=1",

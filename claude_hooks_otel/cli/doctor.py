@@ -25,10 +25,14 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def doctor(
         as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+        prometheus: Annotated[
+            str | None,
+            typer.Option("--prometheus", metavar="URL", help="Ask this Prometheus whether the data arrived."),
+        ] = None,
     ) -> None:
         """Look at every link between a session and the endpoint; exit code 1 if one is broken."""
         try:
-            findings = diagnose(Surroundings(os.environ, Path.cwd()))
+            findings = diagnose(Surroundings(os.environ, Path.cwd(), prometheus_url=prometheus))
         except RuntimeError as error:
             fail(escape(str(error)))
         healthy = all(finding.level is not Level.FAIL for finding in findings)
@@ -46,10 +50,11 @@ def diagnose(surroundings: Surroundings) -> list[Finding]:
     Raises:
         RuntimeError: no variable names a home.
     """
-    from claude_hooks_otel.diagnosis import export  # noqa: PLC0415 — OpenTelemetry, which other commands do not need
+    # OpenTelemetry, which other commands do not need.
+    from claude_hooks_otel.diagnosis import export, prometheus  # noqa: PLC0415
 
     _ = surroundings.home
-    return list(look_at_everything((*capture.LOOKS, *state.LOOKS, *export.LOOKS), surroundings))
+    return list(look_at_everything((*capture.LOOKS, *state.LOOKS, *export.LOOKS, *prometheus.LOOKS), surroundings))
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -104,11 +104,13 @@ class Surroundings:
         environ: this process's environment.
         directory: the folder whose project and local settings count.
         managed: where the organization's settings may be.
+        prometheus_url: the Prometheus to ask, before the configuration's.
     """
 
     environ: Mapping[str, str]
     directory: Path
     managed: tuple[Path, ...] = MANAGED_SETTINGS
+    prometheus_url: str | None = None
 
     @cached_property
     def settings(self) -> list[Settings]:

@@ -1,0 +1,103 @@
+"""The far end of the chain: whether what this installation sent can be asked of a Prometheus."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode, urlsplit
+from urllib.request import urlopen
+
+from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID
+
+from claude_hooks_otel.config import ConfigError, otel_environment
+from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
+from claude_hooks_otel.export.resource import service_resource
+from claude_hooks_otel.facts.store import connect
+from claude_hooks_otel.series import catalog
+
+# Seconds an answer may take.
+PATIENCE = 5.0
+# How far back a sample counts as arrived: sessions are not held every day.
+WITHIN = "7d"
+
+
+class _NoAnswerError(Exception):
+    """Prometheus did not answer a question; the message says why."""
+
+
+def prometheus(surroundings: Surroundings) -> Iterator[Finding]:
+    """Asks the Prometheus of ``--prometheus`` or ``[monitoring] prometheus_url``; without either there is nothing to look at."""
+    config = surroundings.config
+    url = surroundings.prometheus_url or (None if isinstance(config, ConfigError) else config.monitoring.prometheus_url)
+    if not url or isinstance(config, ConfigError):
+        return
+    if urlsplit(url).scheme not in {"http", "https"}:
+        yield Finding("prometheus", Level.FAIL, f"{url}: not an http:// or https:// address", "Correct the address.")
+        return
+    here = _store(surroundings)
+    if here is None:
+        yield Finding("prometheus", Level.INFO, "not asked: there is no store yet", "Hold a session first.")
+        return
+    stored_id, sessions_here = here
+    resource = service_resource(otel_environment(config, surroundings.hook_environ), stored_id)
+    instance = str(resource.attributes[SERVICE_INSTANCE_ID])
+    quoted = json.dumps(instance)  # a PromQL string is quoted as a JSON string is
+    try:
+        series = _ask(url, f'count(last_over_time({{__name__=~"claude_.+", instance={quoted}}}[{WITHIN}]))')
+        sessions = _ask(url, f"sum(last_over_time({catalog.SESSIONS.prometheus_name}{{instance={quoted}}}[{WITHIN}]))")
+        carried = _ask(url, 'count({__name__=~"claude_.+:carried"})')
+    except _NoAnswerError as error:
+        yield Finding("prometheus", Level.FAIL, f"{url}: {error}", "Is Prometheus running there?")
+        return
+    yield _arrival(url, instance, series, sessions, sessions_here)
+    if series and not carried:
+        yield Finding(
+            "prometheus rules", Level.WARN, "no total is carried forward: dashboards over silent times would count too much",
+            "Load monitoring/setup/rules/claude-totals.yml into this Prometheus.",
+        )  # fmt: skip
+
+
+def _arrival(url: str, instance: str, series: float, sessions: float, sessions_here: int) -> Finding:
+    if not series:
+        return Finding(
+            "prometheus", Level.FAIL if sessions_here else Level.WARN,
+            f"{url} has no series of this installation ({instance}) within {WITHIN}",
+            f"See {url}/targets: is the Collector scraped, and with honor_labels? Then `claude-hooks-otel flush`.",
+        )  # fmt: skip
+    told = f"{url}: {series:.0f} series of this installation, {sessions:.0f} sessions there, {sessions_here} here"
+    if sessions < sessions_here:
+        remedy = "A minute's delay is usual; after that, `claude-hooks-otel flush` and look again."
+        return Finding("prometheus", Level.WARN, told, remedy)
+    return Finding("prometheus", Level.OK, told)
+
+
+def _store(surroundings: Surroundings) -> tuple[str, int] | None:
+    """The installation's id and how many sessions it has counted."""
+    try:
+        with closing(connect(surroundings.home.store, readonly=True)) as connection:
+            found = connection.execute("SELECT value FROM meta WHERE name = 'instance_id'").fetchone()
+            counted = connection.execute("SELECT SUM(value) FROM series WHERE metric = ?", (catalog.SESSIONS.name,))
+            return (str(found[0]), int(counted.fetchone()[0] or 0)) if found else None
+    except sqlite3.Error:
+        return None
+
+
+def _ask(url: str, expression: str) -> float:
+    """The value of an expression with at most one element; 0 where it has none."""
+    address = f"{url.rstrip('/')}/api/v1/query?{urlencode({'query': expression})}"
+    try:
+        with urlopen(address, timeout=PATIENCE) as answer:  # noqa: S310 -- the scheme was looked at
+            result = json.load(answer)["data"]["result"]
+            return float(result[0]["value"][1]) if result else 0.0
+    except HTTPError as error:
+        raise _NoAnswerError(f"answers {error.code} {error.reason}") from None
+    except URLError as error:
+        raise _NoAnswerError(str(error.reason)) from None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise _NoAnswerError(f"what answers is no Prometheus ({type(error).__name__})") from None
+
+
+LOOKS = (prometheus,)

@@ -1,0 +1,108 @@
+"""Each agent: what it did, what it cost, how well."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models import dashboard as models
+
+from claude_hooks_otel.series import catalog as c
+from monitoring.dashboards.panels import Board, Column, Query, bars, chosen, grid, lines, ranking
+from monitoring.expressions import BAR
+
+_BY = ["agent"]
+
+
+def agents() -> models.Dashboard:
+    """Per-agent metrics, efficiency, cost, time."""
+    board = Board("claude-agents", "Each agent: what it did, what it cost, how well.", "24h")
+    cost = chosen(c.COST)
+    board.add(
+        grid(
+            "Agents", "What each agent did in the time range.", _BY,
+            [
+                Column("Cost", cost.grown(by=_BY), "currencyUSD", 2),
+                Column("Sessions", chosen(c.SESSIONS).grown(by=_BY)),
+                Column("Prompts", chosen(c.PROMPTS).grown(by=_BY)),
+                Column("Active time", chosen(c.ACTIVE_TIME).grown(by=_BY), "s"),
+                Column("Tokens in", chosen(c.TOKENS_INPUT).grown(by=_BY)),
+                Column("Tokens out", chosen(c.TOKENS_OUTPUT).grown(by=_BY)),
+                Column("Tool calls", chosen(c.TOOL_CALLS).grown(by=_BY)),
+                Column("Files modified", chosen(c.FILES_MODIFIED).grown(by=_BY)),
+                Column("Lines added", chosen(c.LINES_ADDED).grown(by=_BY)),
+                Column("Lines deleted", chosen(c.LINES_DELETED).grown(by=_BY)),
+                Column("Tasks done", chosen(c.TASKS_COMPLETED).grown(by=_BY)),
+                Column("Story points", chosen(c.STORY_POINTS).grown(by=_BY)),
+            ],
+            "Cost",
+        ), 24, 9,
+    )  # fmt: skip
+
+    board.row("Scores")
+    board.add(
+        grid(
+            "Level", "Experience and scores as they last stood in the time range.", _BY,
+            [
+                Column("Level", chosen(c.AGENT_LEVEL).latest(by=_BY)),
+                Column("XP", chosen(c.AGENT_XP).latest(by=_BY)),
+                Column("Efficiency", chosen(c.EFFICIENCY).latest(by=_BY), "sci", 2),
+                Column("Quality", chosen(c.QUALITY).latest(by=_BY), "percentunit", 0),
+                Column("Collaboration", chosen(c.COLLABORATION).latest(by=_BY), "percentunit", 0),
+            ],
+            "XP",
+        ), 10,
+    )  # fmt: skip
+    board.add(
+        lines(
+            "Efficiency",
+            c.EFFICIENCY.meaning,
+            [Query(chosen(c.EFFICIENCY).latest(by=_BY, span=BAR), "{{agent}}")],
+            "sci",
+        ),
+        7,
+    )
+    board.add(lines("XP", c.AGENT_XP.meaning, [Query(chosen(c.AGENT_XP).latest(by=_BY, span=BAR), "{{agent}}")]), 7)
+
+    board.row("Cost and time")
+    board.add(bars("Cost", c.COST.meaning, [Query(cost.grown(BAR, _BY), "{{agent}}")], "currencyUSD"), 12)
+    board.add(
+        bars("Active time", c.ACTIVE_TIME.meaning, [Query(chosen(c.ACTIVE_TIME).grown(BAR, _BY), "{{agent}}")], "s"), 12
+    )
+    turns = chosen(c.TURN_DURATION)
+    board.add(
+        ranking("Turn duration, median", c.TURN_DURATION.meaning, Query(turns.quantile(0.5, by=_BY), "{{agent}}"), "s"),
+        8,
+    )
+    board.add(
+        ranking("Session duration, mean", c.SESSION_DURATION.meaning,
+                Query(chosen(c.SESSION_DURATION).mean(by=_BY), "{{agent}}"), "s"), 8,
+    )  # fmt: skip
+    board.add(
+        ranking(
+            "Task duration, mean",
+            c.TASK_DURATION.meaning,
+            Query(chosen(c.TASK_DURATION).mean(by=_BY), "{{agent}}"),
+            "s",
+        ),
+        8,
+    )
+
+    board.row("Work")
+    board.add(bars("Tool calls", c.TOOL_CALLS.meaning, [Query(chosen(c.TOOL_CALLS).grown(BAR, _BY), "{{agent}}")]), 12)
+    board.add(
+        lines(
+            "Active sessions", c.SESSIONS_ACTIVE.meaning,
+            [Query(chosen(c.SESSIONS_ACTIVE).peak("sum", _BY), "{{agent}}")],
+        ), 12,
+    )  # fmt: skip
+    board.add(
+        ranking(
+            "Tasks created", c.TASKS_CREATED.meaning,
+            Query(chosen(c.TASKS_CREATED).grown(by=["agent", "task_type"]), "{{agent}} {{task_type}}"),
+        ), 12,
+    )  # fmt: skip
+    board.add(
+        ranking(
+            "Sub-agents", c.SUBAGENTS.meaning,
+            Query(chosen(c.SUBAGENTS).grown(by=["agent", "agent_type"]), "{{agent}} {{agent_type}}"),
+        ), 12,
+    )  # fmt: skip
+    return board.build()

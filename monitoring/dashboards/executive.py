@@ -1,0 +1,112 @@
+"""What it costs and what it brings: for whoever pays."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models import dashboard as models
+
+from claude_hooks_otel.series import catalog as c
+from monitoring.dashboards.panels import Board, Column, Query, bars, chosen, grid, lines, number, ranking
+from monitoring.expressions import BAR, share
+
+_LIST_PRICE = "At list prices, as the client computes it; on a subscription read it as API-equivalent."
+
+
+def executive() -> models.Dashboard:
+    """Cost by day, week and month; use of agents; delivery; quality."""
+    cost = chosen(c.COST)
+    board = Board("claude-executive", "Cost, use of agents, delivery and quality.", "7d")
+    for title, span in (("Cost, last 24 h", "1d"), ("Cost, last 7 days", "7d"), ("Cost, last 30 days", "30d")):
+        board.add(number(title, _LIST_PRICE, Query(cost.grown(span)), "currencyUSD", decimals=2), 4, 4)
+    board.add(
+        number(
+            "Cost in range", f"In the time range on top. {_LIST_PRICE}", Query(cost.grown()), "currencyUSD", decimals=2
+        ),
+        4,
+        4,
+    )
+    board.add(number("Sessions in range", c.SESSIONS.meaning, Query(chosen(c.SESSIONS).grown())), 4, 4)
+    board.add(
+        number(
+            "Agents at work now", "Agents with a session that is active at this moment.",
+            Query(f"count({chosen(c.SESSIONS_ACTIVE).now('sum', ['agent'])} > 0)"),
+        ), 4, 4,
+    )  # fmt: skip
+
+    board.row("Cost")
+    board.add(
+        bars("Cost by project", _LIST_PRICE, [Query(cost.grown(BAR, ["project"]), "{{project}}")], "currencyUSD"), 16
+    )
+    board.add(ranking("Cost by model", _LIST_PRICE, Query(cost.grown(by=["model"]), "{{model}}"), "currencyUSD"), 8)
+    board.add(bars("Cost by agent", _LIST_PRICE, [Query(cost.grown(BAR, ["agent"]), "{{agent}}")], "currencyUSD"), 16)
+    board.add(
+        ranking(
+            "Agent utilization", "Share of the time range in which an agent was active: " + c.ACTIVE_TIME.meaning,
+            Query(f"{chosen(c.ACTIVE_TIME).grown(by=['agent'])} / $__range_s", "{{agent}}"), "percentunit",
+        ), 8,
+    )  # fmt: skip
+
+    board.row("Delivery")
+    by_project = ["project"]
+    board.add(
+        grid(
+            "Projects", "What each project cost and what came of it, in the time range.", by_project,
+            [
+                Column("Cost", cost.grown(by=by_project), "currencyUSD", 2),
+                Column("Sessions", chosen(c.SESSIONS).grown(by=by_project)),
+                Column("Tasks done", chosen(c.TASKS_COMPLETED).grown(by=by_project)),
+                Column("Features", chosen(c.FEATURES).grown(by=by_project)),
+                Column("Story points", chosen(c.STORY_POINTS).grown(by=by_project)),
+                Column("Commits", chosen(c.COMMITS).grown(by=by_project)),
+                Column("Lines added", chosen(c.LINES_ADDED).grown(by=by_project)),
+                Column("Lines deleted", chosen(c.LINES_DELETED).grown(by=by_project)),
+            ],
+            "Cost",
+        ), 16, 9,
+    )  # fmt: skip
+    board.add(number("Features delivered", c.FEATURES.meaning, Query(chosen(c.FEATURES).grown())), 4, 9)
+    board.add(
+        number(
+            "Cost per story point", "Cost in range over story points delivered in range.",
+            Query(share(cost.grown(), chosen(c.STORY_POINTS).grown())), "currencyUSD", decimals=2,
+        ), 4, 9,
+    )  # fmt: skip
+    board.add(
+        bars(
+            "Tasks completed",
+            c.TASKS_COMPLETED.meaning,
+            [Query(chosen(c.TASKS_COMPLETED).grown(BAR, ["task_type"]), "{{task_type}}")],
+        ),
+        12,
+    )
+    board.add(
+        bars(
+            "Commits and pull requests", "Commits, and what sessions did to pull requests.",
+            [
+                Query(chosen(c.COMMITS).grown(BAR), "commits"),
+                Query(chosen(c.PULL_REQUESTS).grown(BAR, ["action"]), "pull requests {{action}}"),
+            ],
+        ), 12,
+    )  # fmt: skip
+
+    board.row("Quality")
+    runs = chosen(c.TEST_RUNS)
+    board.add(
+        number(
+            "Test runs passed", "Share of the test runs in range in which everything passed.",
+            Query(share(chosen(c.TEST_RUNS, 'outcome="passed"').grown(), runs.grown())), "percentunit",
+            steps=((None, "red"), (0.5, "orange"), (0.8, "green")), decimals=0,
+        ), 4, 6,
+    )  # fmt: skip
+    board.add(
+        number(
+            "Bugs introduced", c.BUGS.meaning, Query(chosen(c.BUGS).grown()),
+            steps=((None, "green"), (1, "orange"), (5, "red")),
+        ), 4, 6,
+    )  # fmt: skip
+    board.add(
+        lines(
+            "Quality score by agent", c.QUALITY.meaning, [Query(chosen(c.QUALITY).latest(by=["agent"], span=BAR), "{{agent}}")]
+        ),
+        16, 6,
+    )  # fmt: skip
+    return board.build()

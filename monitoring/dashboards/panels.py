@@ -1,0 +1,311 @@
+"""What the dashboards share: the look of their panels, the variables on top, and how panels flow into rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.models import common as common_models
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models import prometheus as prometheus_models
+
+from claude_hooks_otel.series import catalog
+from claude_hooks_otel.series.metric import Metric
+from monitoring.expressions import Series
+
+DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid="claude-prometheus")
+WIDTH = 24  # columns of Grafana's grid
+# No bar narrower than this: a total moves at most once a minute while nothing happens, and each bar is a query step.
+NARROWEST_BAR = "1m"
+# No step of a graph shorter than this: an idle daemon sends once a minute, so that each step holds a sample.
+NARROWEST_STEP = "2m"
+# What a word means has one colour everywhere.
+MEANINGS = {
+    "passed": "green", "success": "green", "completed": "green", "added": "green", "merged": "purple", "created": "green",
+    "failed": "red", "error": "orange", "deleted": "red", "interrupted": "purple", "invalid": "red", "denied": "yellow",
+    "rejected": "yellow", "skipped": "blue", "read": "green", "none": "orange", "write_5m": "blue", "write_1h": "purple",
+    "commits": "blue", "branches": "green", "feature": "green", "task": "blue",
+}  # fmt: skip
+TAG = "claude-code"
+TITLES = {
+    "claude-executive": "Claude Code · Executive",
+    "claude-agents": "Claude Code · Agent performance",
+    "claude-technical": "Claude Code · Technical",
+    "claude-quality": "Claude Code · Quality",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One expression of a panel.
+
+    Attributes:
+        expr: PromQL.
+        legend: Grafana's legend format, or a table column's title.
+    """
+
+    expr: str
+    legend: str = ""
+
+
+def chosen(metric: Metric, *matchers: str) -> Series:
+    """A metric as the variables on top of the dashboard choose it."""
+    labels = [label for label in ("agent", "project", "model") if label in metric.all_labels]
+    return Series(metric, *(f'{label}=~"${label}"' for label in labels), *matchers)
+
+
+Thresholds = Sequence[tuple[float | None, str]]
+CALM: Thresholds = ((None, "blue"),)
+GOOD: Thresholds = ((None, "green"),)
+
+
+def _thresholds(steps: Thresholds) -> dashboard.ThresholdsConfig:
+    return (
+        dashboard.ThresholdsConfig()
+        .mode(models.ThresholdsMode.ABSOLUTE)
+        .steps([models.Threshold(value=value, color=color) for value, color in steps])
+    )
+
+
+def _targets(panel: Any, queries: Sequence[Query], *, instant: bool, as_table: bool = False) -> None:
+    for position, query in enumerate(queries):
+        target = prometheus.Dataquery().datasource(DATASOURCE).expr(query.expr).ref_id(chr(ord("A") + position))
+        target = target.instant() if instant else target.range()
+        if as_table:
+            target = target.format(prometheus_models.PromQueryFormat.TABLE)
+        elif query.legend:
+            target = target.legend_format(query.legend)
+        panel.with_target(target)
+
+
+def _framed(panel: Any, title: str, description: str, unit: str, decimals: int | None = None) -> Any:
+    panel.title(title).description(description).datasource(DATASOURCE).unit(unit)
+    return panel if decimals is None else panel.decimals(decimals)
+
+
+def number(
+    title: str,
+    description: str,
+    query: Query,
+    unit: str = "short",
+    *,
+    steps: Thresholds = CALM,
+    decimals: int | None = None,
+) -> Any:
+    """One figure for the whole time range."""
+    panel = _framed(stat.Panel(), title, description, unit, decimals)
+    _targets(panel, [query], instant=True)
+    return (
+        panel.thresholds(_thresholds(steps))
+        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .graph_mode(common_models.BigValueGraphMode.NONE)
+        .color_mode(common_models.BigValueColorMode.VALUE)
+        .no_value("–")
+    )
+
+
+def bars(title: str, description: str, queries: Sequence[Query], unit: str = "short") -> Any:
+    """What happened in each stretch of time, stacked: the bars add up to the figure of the whole range."""
+    # Who did nothing in a stretch of time is not in its bar, nor in the legend.
+    panel = _time_series(title, description, [Query(f"({query.expr}) > 0", query.legend) for query in queries], unit)
+    return (
+        panel.draw_style(common_models.GraphDrawStyle.BARS)
+        .interval(NARROWEST_BAR)
+        .fill_opacity(80)
+        .line_width(0)
+        .bar_width_factor(0.9)
+        .stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A"))
+        .min(0)
+    )
+
+
+def lines(
+    title: str,
+    description: str,
+    queries: Sequence[Query],
+    unit: str = "short",
+    *,
+    steps: Thresholds = (),
+    top: float | None = None,
+) -> Any:
+    """How something stood over time."""
+    panel = _time_series(title, description, queries, unit)
+    panel = (
+        panel.draw_style(common_models.GraphDrawStyle.LINE)
+        .line_interpolation(common_models.LineInterpolation.STEP_AFTER)
+        .line_width(2)
+        .fill_opacity(12)
+        .interval(NARROWEST_STEP)
+        .show_points(common_models.VisibilityMode.AUTO)
+        .span_nulls(300_000.0)  # milliseconds: one missed minute is no gap
+        .min(0)
+    )
+    if top is not None:
+        panel = panel.max(top)
+    if steps:
+        panel = panel.thresholds(_thresholds(steps)).thresholds_style(
+            common.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.DASHED)
+        )
+    return panel
+
+
+def _time_series(title: str, description: str, queries: Sequence[Query], unit: str) -> Any:
+    panel = _framed(timeseries.Panel(), title, description, unit)
+    _targets(panel, queries, instant=False)
+    for word, color in MEANINGS.items():
+        fixed = models.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})
+        if any("{{" in query.legend or word in query.legend for query in queries):
+            panel.override_by_regexp(f"^(.* )?{word}$", [fixed])
+    return (
+        panel.color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC))
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(common_models.LegendDisplayMode.LIST)
+            .placement(common_models.LegendPlacement.BOTTOM)
+            .show_legend(True)
+        )
+        .tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
+        .no_value("nothing in this time")
+    )
+
+
+def ranking(
+    title: str,
+    description: str,
+    query: Query,
+    unit: str = "short",
+    *,
+    steps: Thresholds = CALM,
+    top: float | None = None,
+) -> Any:
+    """Horizontal bars, the longest first."""
+    panel = _framed(bargauge.Panel(), title, description, unit)
+    ranked = Query(f"sort_desc(({query.expr}) > 0)", query.legend)
+    _targets(panel, [ranked], instant=True)
+    panel = (
+        panel.orientation(common_models.VizOrientation.HORIZONTAL)
+        .display_mode(common_models.BarGaugeDisplayMode.BASIC)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .thresholds(_thresholds(steps))
+        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
+        .min(0)
+        .no_value("nothing in this time")
+    )
+    return panel if top is None else panel.max(top)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table: an expression and how its values are written."""
+
+    title: str
+    expr: str
+    unit: str = "short"
+    decimals: int | None = None
+
+
+def grid(title: str, description: str, keys: Sequence[str], columns: Sequence[Column], sort: str) -> Any:
+    """A table with one row for each combination of ``keys``, sorted by the column ``sort``, greatest first."""
+    panel = _framed(table.Panel(), title, description, "short")
+    _targets(panel, [Query(column.expr) for column in columns], instant=True, as_table=True)
+    names = {f"Value #{chr(ord('A') + position)}": column.title for position, column in enumerate(columns)}
+    if len(columns) == 1:
+        names = {"Value": columns[0].title}
+    panel.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
+    panel.with_transformation(
+        models.DataTransformerConfig(
+            id_val="organize",
+            options={
+                "excludeByName": {"Time": True},
+                "indexByName": {name: index for index, name in enumerate((*keys, *names))},
+                "renameByName": names | {key: key.replace("_", " ").capitalize() for key in keys},
+            },
+        )
+    )
+    for column in columns:
+        properties = [models.DynamicConfigValue(id_val="unit", value=column.unit)]
+        if column.decimals is not None:
+            properties.append(models.DynamicConfigValue(id_val="decimals", value=column.decimals))
+        panel.override_by_name(column.title, properties)
+    return panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(True)]).no_value("–")
+
+
+class Board:
+    """A dashboard that fills its rows from left to right.
+
+    Args:
+        uid: its address in Grafana.
+        description: what it answers.
+        span: the time range it opens with.
+    """
+
+    def __init__(self, uid: str, description: str, span: str) -> None:
+        self._x = self._y = self._height = 0
+        self._next_id = 1
+        self._built = (
+            dashboard.Dashboard(TITLES[uid])
+            .uid(uid)
+            .description(description)
+            .tags([TAG])
+            .readonly()
+            .timezone("browser")
+            .time(f"now-{span}", "now")
+            .refresh("1m")
+            .tooltip(models.DashboardCursorSync.CROSSHAIR)
+        )
+        for name in ("project", "agent", "model"):
+            source = catalog.COST if name == "model" else catalog.SESSIONS
+            self._built.with_variable(
+                dashboard.QueryVariable(name)
+                .label(name.capitalize())
+                .datasource(DATASOURCE)
+                .query(f"label_values({source.prometheus_name}, {name})")
+                .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+                .sort(models.VariableSort.ALPHABETICAL_ASC)
+                .multi(True)
+                .include_all(True)
+                .all_value(".*")
+                .current(models.VariableOption(text="All", value="$__all", selected=True))
+            )
+        for other, title in TITLES.items():
+            if other != uid:
+                self._built.link(
+                    dashboard.DashboardLink(title.split("· ")[1])
+                    .type(models.DashboardLinkType.LINK)
+                    .url(f"/d/{other}")
+                    .keep_time(True)
+                    .include_vars(True)
+                )
+
+    def row(self, title: str) -> Self:
+        """Begins a section."""
+        self._break()
+        position = models.GridPos(h=1, w=WIDTH, x=0, y=self._y)
+        self._built.with_row(dashboard.Row(title).id(self._identity()).grid_pos(position))
+        self._y += 1
+        return self
+
+    def add(self, panel: Any, width: int, height: int = 8) -> Self:
+        """Puts a panel to the right of the last one, or below where there is no room."""
+        if self._x + width > WIDTH:
+            self._break()
+        position = models.GridPos(h=height, w=width, x=self._x, y=self._y)
+        self._built.with_panel(panel.id(self._identity()).grid_pos(position))
+        self._x += width
+        self._height = max(self._height, height)
+        return self
+
+    def _identity(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+    def _break(self) -> None:
+        self._y += self._height
+        self._x = self._height = 0
+
+    def build(self) -> models.Dashboard:
+        """The finished dashboard."""
+        return self._built.build()

@@ -1,0 +1,162 @@
+"""Tokens, requests, context, tools, and whether telemetry itself is well: for whoever runs it."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models import dashboard as models
+
+from claude_hooks_otel.series import catalog as c
+from monitoring.dashboards.panels import GOOD, Board, Column, Query, bars, chosen, grid, lines, number, ranking
+from monitoring.expressions import BAR, Series, share
+
+_SHARE_OF_ERRORS = ((None, "green"), (0.05, "orange"), (0.2, "red"))
+
+
+def technical() -> models.Dashboard:
+    """Tokens, API calls, context, tools, cache hit share, errors."""
+    board = Board("claude-technical", "Tokens, API requests, context, tools, and the telemetry itself.", "6h")
+    tokens_in, tokens_out = chosen(c.TOKENS_INPUT), chosen(c.TOKENS_OUTPUT)
+    calls = chosen(c.TOOL_CALLS)
+    failed = chosen(c.TOOL_CALLS, 'outcome=~"error|invalid"')
+    board.add(number("Tokens in", c.TOKENS_INPUT.meaning, Query(tokens_in.grown())), 4, 4)
+    board.add(number("Tokens out", c.TOKENS_OUTPUT.meaning, Query(tokens_out.grown())), 4, 4)
+    board.add(
+        number(
+            "Cache hits", "Share of the input that was read from the prompt cache.",
+            Query(share(chosen(c.TOKENS_INPUT, 'cache="read"').grown(), tokens_in.grown())), "percentunit",
+            steps=((None, "orange"), (0.5, "green")), decimals=0,
+        ), 4, 4,
+    )  # fmt: skip
+    board.add(number("API requests", c.API_REQUESTS.meaning, Query(chosen(c.API_REQUESTS).grown())), 4, 4)
+    board.add(number("Tool calls", c.TOOL_CALLS.meaning, Query(calls.grown())), 4, 4)
+    board.add(
+        number(
+            "Tool errors", "Share of the tool calls that ran and failed, or never ran (`error`, `invalid`).",
+            Query(share(f"{failed.grown()} or {calls.grown()} * 0", calls.grown())), "percentunit",
+            steps=_SHARE_OF_ERRORS, decimals=1,
+        ), 4, 4,
+    )  # fmt: skip
+
+    board.row("Model")
+    board.add(
+        bars("Input tokens by cache", c.TOKENS_INPUT.meaning, [Query(tokens_in.grown(BAR, ["cache"]), "{{cache}}")]), 12
+    )
+    board.add(
+        bars("Output tokens by model", c.TOKENS_OUTPUT.meaning, [Query(tokens_out.grown(BAR, ["model"]), "{{model}}")]),
+        12,
+    )
+    board.add(
+        bars(
+            "API requests", c.API_REQUESTS.meaning,
+            [Query(chosen(c.API_REQUESTS).grown(BAR, ["model"]), "{{model}}")],
+        ), 8,
+    )  # fmt: skip
+    board.add(
+        bars(
+            "Failed turns", c.TURN_FAILURES.meaning, [Query(chosen(c.TURN_FAILURES).grown(BAR, ["error"]), "{{error}}")]
+        ),
+        8,
+    )
+    board.add(
+        lines(
+            "Context in use", c.CONTEXT_USAGE.meaning,
+            [Query(chosen(c.CONTEXT_USAGE).peak(by=["agent", "project"]), "{{agent}} {{project}}")], "percent",
+            steps=((None, "green"), (80, "orange"), (90, "red")), top=100,
+        ), 8,
+    )  # fmt: skip
+
+    board.row("Tools")
+    board.add(ranking("Calls by tool", c.TOOL_CALLS.meaning, Query(calls.grown(by=["tool"]), "{{tool}}")), 8)
+    board.add(
+        grid(
+            "Tools", "Calls, how they ended, and how long they ran.", ["tool"],
+            [
+                Column("Calls", calls.grown(by=["tool"])),
+                Column("Errors", failed.grown(by=["tool"])),
+                Column("Median", chosen(c.TOOL_DURATION).quantile(0.5, by=["tool"]), "s"),
+                Column("90 % within", chosen(c.TOOL_DURATION).quantile(0.9, by=["tool"]), "s"),
+                Column("Permission asked", chosen(c.PERMISSION_REQUESTS).grown(by=["tool"])),
+            ],
+            "Calls",
+        ), 10,
+    )  # fmt: skip
+    board.add(bars("How calls ended", c.TOOL_CALLS.meaning, [Query(calls.grown(BAR, ["outcome"]), "{{outcome}}")]), 6)
+    board.add(
+        ranking(
+            "Permission wait, median", c.PERMISSION_WAIT.meaning,
+            Query(chosen(c.PERMISSION_WAIT).quantile(0.5, by=["agent"]), "{{agent}}"), "s",
+        ), 6,
+    )  # fmt: skip
+    board.add(
+        bars(
+            "Sub-agents", c.SUBAGENTS.meaning,
+            [Query(chosen(c.SUBAGENTS).grown(BAR, ["outcome"]), "{{outcome}}")],
+        ), 6,
+    )  # fmt: skip
+    board.add(
+        ranking(
+            "Sub-agent duration, mean", c.SUBAGENT_DURATION.meaning,
+            Query(chosen(c.SUBAGENT_DURATION).mean(by=["agent_type"]), "{{agent_type}}"), "s",
+        ), 6,
+    )  # fmt: skip
+    board.add(
+        bars(
+            "Compactions and model switches", c.COMPACTIONS.meaning,
+            [
+                Query(chosen(c.COMPACTIONS).grown(BAR, ["trigger"]), "compaction {{trigger}}"),
+                Query(chosen(c.MODEL_SWITCHES).grown(BAR), "model switch"),
+            ],
+        ), 6,
+    )  # fmt: skip
+    board.add(
+        ranking("Skills and instructions", c.PATTERN_LOADS.meaning,
+                Query(chosen(c.PATTERN_LOADS).grown(by=["pattern"]), "{{pattern}}")), 12,
+    )  # fmt: skip
+    board.add(
+        ranking("Files", "Different files that sessions read and modified.",
+                Query(f'label_replace({chosen(c.FILES_READ).grown(by=["agent"])}, "what", "read", "", "") '
+                      f'or label_replace({chosen(c.FILES_MODIFIED).grown(by=["agent"])}, "what", "modified", "", "")',
+                      "{{agent}} {{what}}")), 12,
+    )  # fmt: skip
+
+    board.row("Telemetry")
+    board.add(number("Events taken in", c.HOOK_EVENTS.meaning, Query(Series(c.HOOK_EVENTS).grown())), 4, 6)
+    board.add(
+        number(
+            "Events waiting", c.SPOOL_DEPTH.meaning, Query(Series(c.SPOOL_DEPTH).latest("sum")),
+            steps=((None, "green"), (1000, "orange"), (10_000, "red")),
+        ), 4, 6,
+    )  # fmt: skip
+    board.add(
+        grid(
+            "Export", "Seconds since each endpoint last accepted an export, and how often one did not, in the time range.",
+            ["instance", "exporter"],
+            [
+                Column("Age", Series(c.EXPORT_AGE).latest(by=["instance", "exporter"]), "s"),
+                Column("Failures", Series(c.EXPORT_FAILURES).grown(by=["instance", "exporter"])),
+            ],
+            "Age",
+        ), 8, 6,
+    )  # fmt: skip
+    board.add(
+        grid(
+            "Clients", c.CLIENT_INFO.meaning, ["version", "entrypoint"],
+            [Column("Agents", chosen(c.CLIENT_INFO).latest("count", ["version", "entrypoint"]))], "Agents",
+        ), 8, 6,
+    )  # fmt: skip
+    board.add(
+        ranking("Tokens without a price", c.UNPRICED_TOKENS.meaning,
+                Query(chosen(c.UNPRICED_TOKENS).grown(by=["model"]), "{{model}}"), steps=((None, "orange"),)), 8, 6,
+    )  # fmt: skip
+    board.add(
+        ranking("Events without content", c.HOOK_EVENTS_DROPPED.meaning,
+                Query(Series(c.HOOK_EVENTS_DROPPED).grown(by=["reason"]), "{{reason}}"), steps=((None, "red"),)), 8, 6,
+    )  # fmt: skip
+    board.add(
+        ranking("Known from transcripts alone", c.TRANSCRIPT_ONLY.meaning,
+                Query(Series(c.TRANSCRIPT_ONLY).grown(by=["kind"]), "{{kind}}"), steps=GOOD), 8, 6,
+    )  # fmt: skip
+    board.add(
+        grid("Price tables in use", c.PRICE_TABLE.meaning, ["version"],
+             [Column("Installations", Series(c.PRICE_TABLE).latest("count", ["version"]))], "Installations"), 24, 5,
+    )  # fmt: skip
+    return board.build()

@@ -1,0 +1,137 @@
+"""The shipped configuration files for one machine's loopback: other addresses and folders, and time that passes faster.
+
+Nothing else is changed: tests/monitoring/test_local.py compares what comes out with what is shipped, value by value.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from monitoring.expressions import CARRY_EVERY, RECENT, REMEMBERED
+from monitoring.generate import SETUP
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long the shipped times last, as Prometheus and the Collector write durations."""
+
+    scrape: str = "15s"
+    evaluation: str = "30s"
+    carry: str = CARRY_EVERY
+    recent: str = RECENT
+    remembered: str = REMEMBERED
+    expiration: str = "5m"
+
+    def expression(self, text: str) -> str:
+        """An expression whose looks back are as long as here. The two ranges stand in brackets and nowhere else."""
+        return text.replace(f"[{RECENT}]", f"[{self.recent}]").replace(f"[{REMEMBERED}]", f"[{self.remembered}]")
+
+
+SHIPPED: Final = Pace()
+# A minute passes in a quarter of a second or so: a "night" without data is a few seconds, and samples of it are carried.
+HASTE: Final = Pace(scrape="500ms", evaluation="1s", carry="500ms", recent="5s", remembered="15m", expiration="3s")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the servers listen, all on loopback."""
+
+    grpc: int
+    http: int
+    metrics: int
+    internal: int
+    health: int
+    prometheus: int
+    alertmanager: int
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Ports that nobody uses now."""
+        sockets = [socket.socket() for _ in cls.__dataclass_fields__]
+        try:
+            for each in sockets:
+                each.bind((LOOPBACK, 0))
+            return cls(*(each.getsockname()[1] for each in sockets))
+        finally:
+            for each in sockets:
+                each.close()
+
+
+def shipped(name: str) -> str:
+    """A file of monitoring/setup."""
+    return (SETUP / name).read_text(encoding="utf-8")
+
+
+def collector(text: str, ports: Ports, folder: Path, pace: Pace = SHIPPED) -> str:
+    """otel-collector-config.yml."""
+    config = yaml.safe_load(text)
+    config["extensions"]["health_check"]["endpoint"] = f"{LOOPBACK}:{ports.health}"
+    if "file_storage" in config["extensions"]:
+        config["extensions"]["file_storage"]["directory"] = str(folder / f"queue-{ports.grpc}")
+    config["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"] = f"{LOOPBACK}:{ports.grpc}"
+    config["receivers"]["otlp"]["protocols"]["http"]["endpoint"] = f"{LOOPBACK}:{ports.http}"
+    if "prometheus" in config["exporters"]:
+        config["exporters"]["prometheus"]["endpoint"] = f"{LOOPBACK}:{ports.metrics}"
+        config["exporters"]["prometheus"]["metric_expiration"] = pace.expiration
+    internal = config["service"]["telemetry"]["metrics"]["readers"][0]["pull"]["exporter"]["prometheus"]
+    internal["host"], internal["port"] = LOOPBACK, ports.internal
+    return _dump(config)
+
+
+def prometheus(text: str, ports: Ports, rules: Path, pace: Pace = SHIPPED) -> str:
+    """prometheus.yml."""
+    config = yaml.safe_load(text)
+    config["global"] = {"scrape_interval": pace.scrape, "evaluation_interval": pace.evaluation}
+    config["rule_files"] = [str(rules / "*.yml")]
+    addresses = {
+        "otel-collector:8889": ports.metrics,
+        "otel-collector:8888": ports.internal,
+        "localhost:9090": ports.prometheus,
+        "alertmanager:9093": ports.alertmanager,
+    }
+    for scrape in (*config["scrape_configs"], *config["alerting"]["alertmanagers"]):
+        for static in scrape["static_configs"]:
+            static["targets"] = [f"{LOOPBACK}:{addresses[target]}" for target in static["targets"]]
+    return _dump(config)
+
+
+def rules(text: str, pace: Pace) -> str:
+    """A file of rules."""
+    content = yaml.safe_load(text)
+    for group in content["groups"]:
+        if "interval" in group:
+            group["interval"] = pace.carry
+        for rule in group["rules"]:
+            rule["expr"] = pace.expression(rule["expr"])
+    return _dump(content)
+
+
+def differences(left: Any, right: Any, path: str = "") -> Mapping[str, tuple[Any, Any]]:
+    """Every place in which two parsed files differ, by its path."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return {
+            place: pair
+            for key in left.keys() | right.keys()
+            for place, pair in differences(left.get(key), right.get(key), f"{path}.{key}").items()
+        }
+    if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        return {
+            place: pair
+            for key, (one, other) in enumerate(zip(left, right, strict=True))
+            for place, pair in differences(one, other, f"{path}[{key}]").items()
+        }
+    return {} if left == right else {re.sub(r"^\.", "", path): (left, right)}
+
+
+def _dump(config: Any) -> str:
+    text: str = yaml.safe_dump(config, sort_keys=False, width=10_000)
+    return text

@@ -1,0 +1,171 @@
+"""A real Collector and a real Prometheus on loopback, with the shipped configuration files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from monitoring.generate import SETUP
+from monitoring.rig import local
+from monitoring.rig.build import binary
+
+# Seconds a server may take until it answers; both need about one.
+START_PATIENCE = 30.0
+
+Labels = frozenset[tuple[str, str]]
+
+
+class Server:
+    """One process.
+
+    Args:
+        arguments: its command line.
+        ready: a page that answers 200 once it works.
+        log: where its output goes.
+        environ: its environment.
+    """
+
+    def __init__(self, arguments: list[str], ready: str, log: Path, environ: Mapping[str, str] | None = None) -> None:
+        self._arguments, self._ready, self._log = arguments, ready, log
+        self._environ = {"PATH": "/usr/bin:/bin", **(environ or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it and waits until it works."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._arguments, stdout=log, stderr=log, env=self._environ)
+        deadline = time.monotonic() + START_PATIENCE
+        while not _answers(self._ready):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                tail = self._log.read_text(errors="replace")[-3000:]
+                raise RuntimeError(f"{self._arguments[0]} does not work:\n{tail}")
+            time.sleep(0.05)
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Ends it, with SIGTERM unless ``kill``."""
+        if self._process is not None:
+            if kill:
+                self._process.kill()
+            else:
+                self._process.terminate()
+            self._process.wait(30)
+            self._process = None
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+class Stack:
+    """Both servers and questions to Prometheus. A context manager: it starts and stops them.
+
+    Args:
+        folder: for their files.
+        pace: how fast time passes.
+        flags: more of Prometheus's flags.
+    """
+
+    def __init__(self, folder: Path, pace: local.Pace = local.SHIPPED, flags: tuple[str, ...] = ()) -> None:
+        self.pace, self.ports = pace, local.Ports.free()
+        rules = folder / "rules"
+        rules.mkdir(parents=True)
+        for path in sorted((SETUP / "rules").glob("*.yml")):
+            (rules / path.name).write_text(local.rules(path.read_text(encoding="utf-8"), pace), encoding="utf-8")
+        collector_config, prometheus_config = folder / "collector.yml", folder / "prometheus.yml"
+        collector_config.write_text(
+            local.collector(local.shipped("otel-collector-config.yml"), self.ports, folder, pace), encoding="utf-8"
+        )
+        prometheus_config.write_text(
+            local.prometheus(local.shipped("prometheus.yml"), self.ports, rules, pace), encoding="utf-8"
+        )
+        self.url = f"http://{local.LOOPBACK}:{self.ports.prometheus}"
+        self.collector = Server(
+            [str(binary("otelcol")), "--config", str(collector_config)],
+            f"http://{local.LOOPBACK}:{self.ports.health}",
+            folder / "collector.log",
+        )
+        self.prometheus = Server(
+            [
+                str(binary("prometheus")), f"--config.file={prometheus_config}", f"--storage.tsdb.path={folder / 'tsdb'}",
+                f"--web.listen-address={local.LOOPBACK}:{self.ports.prometheus}", "--web.enable-otlp-receiver",
+                "--storage.tsdb.retention.time=400d",
+                *flags,
+            ],
+            f"{self.url}/-/ready", folder / "prometheus.log",
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self.collector.start()
+        self.prometheus.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.collector.stop()
+        self.prometheus.stop()
+
+    @property
+    def through_the_collector(self) -> dict[str, str]:
+        """Variables that send a daemon's metrics to the Collector."""
+        return {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{local.LOOPBACK}:{self.ports.http}",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        }
+
+    @property
+    def straight_to_prometheus(self) -> dict[str, str]:
+        """Variables that send a daemon's metrics to Prometheus's own OTLP receiver."""
+        return {
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{self.url}/api/v1/otlp/v1/metrics",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        }
+
+    # -- questions -----------------------------------------------------------------------------------------------------
+
+    def ask(self, path: str, **parameters: str | float) -> Any:
+        """The ``data`` of an answer of Prometheus's HTTP API.
+
+        Raises:
+            ValueError: Prometheus refused; its message.
+        """
+        body = urllib.parse.urlencode(parameters).encode()
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}", body or None, timeout=60) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            raise ValueError(json.load(error).get("error", str(error))) from None
+
+    def instant(self, expression: str, at: float | None = None) -> dict[Labels, float]:
+        """An expression's value for each label set, at a time (seconds) or now."""
+        parameters: dict[str, str | float] = {"query": self.pace.expression(expression)}
+        if at is not None:
+            parameters["time"] = f"{at:.3f}"
+        result = self.ask("query", **parameters)["result"]
+        return {frozenset(element["metric"].items()): float(element["value"][1]) for element in result}
+
+    def over_time(
+        self, expression: str, start: float, end: float, step: float
+    ) -> dict[Labels, list[tuple[float, float]]]:
+        """An expression's values at each step from ``start`` to ``end``."""
+        result = self.ask(
+            "query_range",
+            query=self.pace.expression(expression),
+            start=f"{start:.3f}",
+            end=f"{end:.3f}",
+            step=f"{step:.3f}",
+        )["result"]
+        return {
+            frozenset(element["metric"].items()): [(float(at), float(value)) for at, value in element["values"]]
+            for element in result
+        }

@@ -1,0 +1,124 @@
+"""The import against a small fake of Grafana's HTTP API: Grafana itself is not to be had where these tests run.
+
+The fake knows the five requests that the import makes, as Grafana's API reference describes them, and refuses every other.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitoring.generate import SETUP
+from monitoring.grafana_import import main
+
+TOKEN = "a-token"
+BOARDS = {"claude-executive", "claude-agents", "claude-technical", "claude-quality"}
+
+
+class FakeGrafana(ThreadingHTTPServer):
+    """What it was given."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Requests)
+        self.sources: dict[str, Any] = {}
+        self.folders: dict[str, Any] = {}
+        self.boards: dict[str, Any] = {}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Requests(BaseHTTPRequestHandler):
+    server: FakeGrafana
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def answer(self, status: int, content: Any) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def handle_request(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "null")
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self.answer(401, {"message": "Unauthorized"})
+            return
+        kept = {
+            "datasources/uid": self.server.sources,
+            "folders": self.server.folders,
+            "dashboards/uid": self.server.boards,
+        }
+        if self.command == "GET" and (
+            match := re.fullmatch(r"/api/(datasources/uid|folders|dashboards/uid)/([\w-]+)", self.path)
+        ):
+            found = kept[match[1]].get(match[2])
+            self.answer(200, found) if found else self.answer(404, {"message": "not found"})
+        elif (self.command, self.path) == ("POST", "/api/datasources"):
+            self.server.sources[body["uid"]] = body
+            self.answer(200, {"datasource": body})
+        elif (self.command, self.path) == ("POST", "/api/folders"):
+            self.server.folders[body["uid"]] = body
+            self.answer(200, body)
+        elif (self.command, self.path) == ("POST", "/api/dashboards/db"):
+            board = body["dashboard"]
+            if board["id"] is not None or (board["uid"] in self.server.boards and not body["overwrite"]):
+                self.answer(412, {"message": "version-mismatch"})
+                return
+            assert body["folderUid"] in self.server.folders
+            self.server.boards[board["uid"]] = {"dashboard": board, "meta": {"folderUid": body["folderUid"]}}
+            self.answer(200, {"status": "success", "uid": board["uid"]})
+        else:
+            self.answer(400, {"message": f"{self.command} {self.path} is not what the fake knows"})
+
+    do_GET = do_POST = do_PUT = handle_request  # noqa: N815 -- the standard library names them
+
+
+@pytest.fixture
+def grafana(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGrafana]:
+    monkeypatch.setenv("GRAFANA_TOKEN", TOKEN)
+    with FakeGrafana() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_source_folder_and_dashboards_are_brought_and_brought_again(grafana: FakeGrafana, tmp_path: Path) -> None:
+    arguments = ["--url", grafana.url, "--prometheus", "http://prometheus:9090", "--backup", str(tmp_path / "old")]
+    assert main(arguments) == 0
+    assert grafana.sources["claude-prometheus"]["url"] == "http://prometheus:9090"
+    assert set(grafana.boards) == BOARDS
+    assert not (tmp_path / "old").exists()
+    grafana.sources["claude-prometheus"]["url"] = "http://changed-by-its-owner"
+    assert main(arguments) == 0
+    assert grafana.sources["claude-prometheus"]["url"] == "http://changed-by-its-owner"
+    assert {path.stem for path in (tmp_path / "old").iterdir()} == BOARDS
+    shipped = json.loads((SETUP / "grafana-dashboards" / "claude-agents.json").read_text())
+    assert grafana.boards["claude-agents"]["dashboard"]["panels"] == shipped["panels"]
+
+
+def test_without_a_source_an_address_is_asked_for(grafana: FakeGrafana, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--url", grafana.url]) == 1
+    assert "--prometheus" in capsys.readouterr().err
+    assert grafana.boards == {}
+
+
+def test_a_refused_token_is_said(
+    grafana: FakeGrafana, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GRAFANA_TOKEN", "another")
+    assert main(["--url", grafana.url]) == 1
+    assert "Unauthorized" in capsys.readouterr().err
+    monkeypatch.delenv("GRAFANA_TOKEN")
+    assert main(["--url", grafana.url]) == 2

@@ -1,0 +1,61 @@
+"""What the proofs run is what is shipped: only addresses, folders and times differ."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from monitoring.generate import SETUP, files
+from monitoring.rig import local
+
+PORTS = local.Ports(1, 2, 3, 4, 5, 6, 7)
+
+
+def changed(name: str, text: str) -> set[str]:
+    return set(local.differences(yaml.safe_load(local.shipped(name)), yaml.safe_load(text)))
+
+
+def test_of_the_collectors_file_only_addresses_a_folder_and_the_expiration_are_changed(tmp_path: Path) -> None:
+    name = "otel-collector-config.yml"
+    assert changed(name, local.collector(local.shipped(name), PORTS, tmp_path, local.HASTE)) == {
+        "extensions.health_check.endpoint",
+        "extensions.file_storage.directory",
+        "receivers.otlp.protocols.grpc.endpoint",
+        "receivers.otlp.protocols.http.endpoint",
+        "exporters.prometheus.endpoint",
+        "exporters.prometheus.metric_expiration",
+        "service.telemetry.metrics.readers[0].pull.exporter.prometheus.host",
+        "service.telemetry.metrics.readers[0].pull.exporter.prometheus.port",
+    }
+
+
+def test_of_prometheus_file_only_addresses_the_folder_and_the_intervals_are_changed(tmp_path: Path) -> None:
+    name = "prometheus.yml"
+    places = changed(name, local.prometheus(local.shipped(name), PORTS, tmp_path, local.HASTE))
+    assert {re.sub(r"\[\d+\]", "[]", place) for place in places} == {
+        "global.scrape_interval",
+        "global.evaluation_interval",
+        "rule_files[]",
+        "alerting.alertmanagers[].static_configs[].targets[]",
+        "scrape_configs[].static_configs[].targets[]",
+    }
+
+
+def test_of_the_rules_only_looks_back_and_the_interval_are_changed() -> None:
+    for path in (SETUP / "rules").glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        assert yaml.safe_load(local.rules(text, local.SHIPPED)) == yaml.safe_load(text)
+        content = local.differences(yaml.safe_load(text), yaml.safe_load(local.rules(text, local.HASTE)))
+        for place, (before, after) in content.items():
+            assert place.endswith((".interval", ".expr"))
+            assert re.sub(r"\[\w+\]", "[]", str(before)) == re.sub(r"\[\w+\]", "[]", str(after)) or place.endswith(
+                "interval"
+            )
+
+
+def test_the_committed_files_are_what_the_generator_writes() -> None:
+    """Run: python -m monitoring.generate."""
+    for path, content in files():
+        assert path.read_text(encoding="utf-8") == content, path.name
