@@ -53,6 +53,14 @@ CREATE TABLE IF NOT EXISTS baseline (
     PRIMARY KEY (exporter, metric, labels)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS drift (kind TEXT, name TEXT, seen INTEGER, last_ns INTEGER, PRIMARY KEY (kind, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS declared_metric (name TEXT PRIMARY KEY, kind TEXT, unit TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sdk_gauge (
+    metric TEXT, labels TEXT, value INTEGER, at_ns INTEGER, PRIMARY KEY (metric, labels)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS measurement_log (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, metric TEXT, labels TEXT, amount INTEGER, scale INTEGER, at_ns INTEGER
+);
+CREATE TABLE IF NOT EXISTS exporter_cursor (exporter TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS api_request_by_session ON api_request (session_id, at_ns);
 CREATE INDEX IF NOT EXISTS api_request_by_time ON api_request (at_ns);
 CREATE INDEX IF NOT EXISTS suite_run_by_session ON suite_run (session_id);
@@ -364,5 +372,10 @@ class Store:
         """
         self.set_meta("pruned_ns", str(before_ns))
         self.connection.execute("DELETE FROM event WHERE received_ns < ?", (before_ns,))
-        for table, column in (("tool_call", "ended_ns"), ("turn", "started_ns")):
+        for table, column in (
+            ("tool_call", "ended_ns"),
+            ("turn", "started_ns"),
+            ("measurement", "at_ns"),
+            ("sdk_span", "ended_ns"),
+        ):
             self.connection.execute(f"DELETE FROM {table} WHERE {column} < ?", (before_ns,))  # noqa: S608

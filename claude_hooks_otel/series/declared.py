@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import functools
 import re
-import sqlite3
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from claude_hooks_otel.series import catalog
 from claude_hooks_otel.series.metric import COMMON_LABELS, OPTIONAL_LABELS, Kind, Metric
+
+if TYPE_CHECKING:
+    import sqlite3
 
 # Stored units per unit of a declared metric: fractions are exact to a millionth, totals up to 9 x 10^12 (SQLite's 64 bits).
 SCALE: Final = 1_000_000
@@ -92,8 +94,7 @@ def metric_of(name: str, kind: str, unit: str) -> Metric:
 
 def read_declared(connection: sqlite3.Connection) -> dict[str, Metric]:
     """The metrics that a store's programs have declared, by OTLP name; none in a store of an earlier version."""
-    try:
-        rows = connection.execute("SELECT name, kind, unit FROM declared_metric").fetchall()
-    except sqlite3.OperationalError:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'declared_metric'").fetchone():
         return {}
+    rows = connection.execute("SELECT name, kind, unit FROM declared_metric").fetchall()
     return {name: declared_metric(name, kind, unit) for name, kind, unit in rows}
