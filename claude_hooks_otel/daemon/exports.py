@@ -118,6 +118,12 @@ class Exports:
             delivery.submit(snapshot, urgent=urgent)
         return snapshot
 
+    def gauges_now(self) -> list[SeriesPoint]:
+        """Every gauge that is computed from the facts, as of now."""
+        now_ns = self._pipeline.now_ns()
+        scores = self._pipeline.scores.points(list(self._pipeline.book.points()), now_ns, anew=False)
+        return [*gauges(self._pipeline.store, now_ns), *scores, *self._own_gauges(now_ns)]
+
     def _own_gauges(self, now_ns: int) -> list[SeriesPoint]:
         found = [
             SeriesPoint(catalog.SPOOL_DEPTH, (), now_ns, self._pipeline.spool.depth()),

@@ -82,7 +82,7 @@ class Pipeline:
         prices = config.price_overrides()
         self._overrides = {name: pricing.PriceOverride(**_complete(price)) for name, price in prices.items()}
         self._hooks = HookWitness(self.store, self.resolve)
-        self._programs = SdkWitness(self.store, self.resolve, known, self._count_dropped)
+        self._programs = SdkWitness(self.store, self.resolve, known, self._count_dropped, self.book.note_gauge)
         since = self.store.history_ns if history_ns is None else lambda: history_ns
         self._follower = TranscriptFollower(self.store, TranscriptWitness(self.store, self._price, since))
         self._settlement = Settlement(self.store)

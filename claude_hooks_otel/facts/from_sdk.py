@@ -12,6 +12,7 @@ from claude_hooks_otel.identity import Identity, normalize
 from claude_hooks_otel.series import catalog
 from claude_hooks_otel.series.declared import MOST_METRICS, NO_UNIT, SCALE, metric_of
 from claude_hooks_otel.series.metric import Kind, Metric
+from claude_hooks_otel.series.sdk_gauges import gauge_of_catalog
 from claude_hooks_otel.spool.envelope import Envelope
 from claude_hooks_otel.witnesses import sdk_records as records
 
@@ -19,6 +20,8 @@ from claude_hooks_otel.witnesses import sdk_records as records
 SESSION = "sdk"
 ERRORS, TASKS_FAILED = "claude.errors", "claude.tasks_failed"
 SPAN_DURATION = "claude.span_duration_seconds"
+# Label sets of one gauge: OpenTelemetry's own limit of a metric's series.
+MOST_GAUGES = 2000
 # Stored units a second of the span histogram.
 _NANOSECONDS_A_UNIT = 1_000_000_000 // SCALE
 _MOST_STORED = 2**63 - 1
@@ -34,11 +37,18 @@ class SdkWitness:
         resolve: tells whose a record is.
         known: the metrics of the series book by OTLP name; what a record declares joins them.
         dropped: is told why a record could not count.
+        gauge_set: is told of each gauge that was set: metric, labels, value, when.
     """
 
     def __init__(
-        self, store: Store, resolve: IdentityResolver, known: dict[str, Metric], dropped: Callable[[str], None]
+        self,
+        store: Store,
+        resolve: IdentityResolver,
+        known: dict[str, Metric],
+        dropped: Callable[[str], None],
+        gauge_set: Callable[[Metric, tuple[tuple[str, str], ...], int, int], None],
     ) -> None:
+        self._gauge_set = gauge_set
         self._store = store
         self._resolve = resolve
         self._known = known
@@ -55,9 +65,13 @@ class SdkWitness:
         for fact in facts_of(record, identity):
             if isinstance(fact, model.Measurement) and not self._declare(fact):
                 continue
-            self._store.upsert(fact)
-            if isinstance(fact, model.Measurement) and fact.kind == Kind.GAUGE:
+            if (
+                isinstance(fact, model.Measurement)
+                and fact.kind == Kind.GAUGE
+                and self._store.get(model.Measurement, fact.measurement_id) is None
+            ):
                 self._set_gauge(fact)
+            self._store.upsert(fact)
 
     def _declare(self, fact: model.Measurement) -> bool:
         """Whether the metric is what the record takes it for; a new one is declared by its first use."""
@@ -79,7 +93,16 @@ class SdkWitness:
 
     def _set_gauge(self, fact: model.Measurement) -> None:
         """The newest value of each label set stands, in whatever order they arrive."""
-        labels = json.dumps(measurement_labels(fact), separators=(",", ":"), ensure_ascii=False)
+        pairs = measurement_labels(fact)
+        labels = json.dumps(pairs, separators=(",", ":"), ensure_ascii=False)
+        (present,) = self._store.connection.execute(
+            "SELECT COUNT(*) FROM sdk_gauge WHERE metric = ? AND labels != ?", (fact.name, labels)
+        ).fetchone()
+        if present >= MOST_GAUGES:
+            self._dropped("too_many_series")
+            return
+        metric = gauge_of_catalog(fact.name) or self._known[fact.name]
+        self._gauge_set(metric, pairs, fact.value or 0, fact.at_ns or 0)
         self._store.connection.execute(
             "INSERT INTO sdk_gauge VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value, at_ns = excluded.at_ns "
             "WHERE excluded.at_ns >= at_ns",
@@ -180,9 +203,7 @@ def _derived(
     )  # fmt: skip
 
 
-def _split(
-    own: Mapping[str, str | None], given: Mapping[str, str]
-) -> tuple[dict[str, str | None], dict[str, str]]:
+def _split(own: Mapping[str, str | None], given: Mapping[str, str]) -> tuple[dict[str, str | None], dict[str, str]]:
     """The identity with what a record's own labels replace of it, and the labels beside."""
     replaced = {key: normalize(given[key]) if key in given else value for key, value in own.items()}
     return replaced, {key: value for key, value in given.items() if key not in own}

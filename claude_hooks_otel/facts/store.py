@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS sdk_gauge (
     metric TEXT, labels TEXT, value INTEGER, at_ns INTEGER, PRIMARY KEY (metric, labels)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS measurement_log (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, metric TEXT, labels TEXT, amount INTEGER, scale INTEGER, at_ns INTEGER
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, metric TEXT, labels TEXT, amount INTEGER, scale INTEGER, at_ns INTEGER, logged_ns INTEGER
 );
 CREATE TABLE IF NOT EXISTS exporter_cursor (exporter TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS api_request_by_session ON api_request (session_id, at_ns);
@@ -179,6 +179,7 @@ class Store:
     """
 
     def __init__(self, path: Path, now_ns: Callable[[], int]) -> None:
+        self.path = path
         self.connection = connect(path)
         self.now_ns = now_ns
         self.journal: Journal = _NoJournal()

@@ -22,7 +22,9 @@ def read(report: Path | None, since: float) -> float | None:
         report: a data file, or a JSON or XML report; None looks for the data file that coverage.py writes by itself.
         since: Unix seconds: an older data file is that of another run.
     """
-    with contextlib.suppress(Exception):  # a result that can not be read is none: measuring must not break what is measured
+    with contextlib.suppress(
+        Exception
+    ):  # a result that can not be read is none: measuring must not break what is measured
         if report is not None:
             return _of_file(report)
         data = Path(os.environ.get("COVERAGE_FILE", ".coverage"))

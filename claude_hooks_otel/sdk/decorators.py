@@ -8,7 +8,8 @@ import time
 import warnings
 from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, cast
 
 from claude_hooks_otel.sdk import coverage_result
 from claude_hooks_otel.sdk.monitor import AgentMonitor, Tracked
@@ -25,16 +26,6 @@ class QualityError(RuntimeError):
 
 class QualityWarning(UserWarning):
     """As QualityError, where a warning was chosen."""
-
-
-class _Observer(Protocol):
-    """What surrounds one call of a decorated function."""
-
-    def __enter__(self) -> Any:
-        """The call begins."""
-
-    def __exit__(self, *arguments: Any) -> None:
-        """The call ends."""
 
 
 @functools.cache
@@ -135,7 +126,11 @@ def track_quality(
     Raises:
         MisuseError: when decorating, if a value is not what it has to be.
     """
-    if isinstance(test_coverage_required, bool) or not isinstance(test_coverage_required, int | float) or not 0 <= test_coverage_required <= 1:
+    if (
+        isinstance(test_coverage_required, bool)
+        or not isinstance(test_coverage_required, int | float)
+        or not 0 <= test_coverage_required <= 1
+    ):
         raise MisuseError(f"test_coverage_required: a share from 0 to 1 is expected, not {test_coverage_required!r}")
     if below not in ("warning", "error"):
         raise MisuseError(f"below: 'warning' or 'error' is expected, not {below!r}")
@@ -151,16 +146,14 @@ def track_quality(
 class _Performance:
     """One call whose performance is recorded."""
 
-    def __init__(
-        self, monitor: AgentMonitor, operation: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    def __init__(self, monitor: AgentMonitor, operation: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._monitor, self._operation = monitor, operation
         sized = (value for value in (*args, *kwargs.values()) if _is_collection(value))
         first = next(sized, None)
         self._items_in = None if first is None else len(first)
         self._items_out: int | None = None
 
-    def __enter__(self) -> _Performance:
+    def __enter__(self) -> Self:
         self._begun = time.perf_counter_ns()
         return self
 
@@ -171,7 +164,9 @@ class _Performance:
     def gave(self) -> None:
         self._items_out = (self._items_out or 0) + 1
 
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         seconds = (time.perf_counter_ns() - self._begun) / NANOSECONDS
         failed = error is not None and not isinstance(error, GeneratorExit)
         labels = {"operation": self._operation}
@@ -197,11 +192,13 @@ class _Quality:
     def __init__(self, monitor: AgentMonitor, required: float, below: str, report: Path | None) -> None:
         self._monitor, self._required, self._below, self._report = monitor, required, below, report
 
-    def __enter__(self) -> _Quality:
+    def __enter__(self) -> Self:
         self._since = time.time()
         return self
 
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         share = coverage_result.read(self._report, self._since)
         if share is not None:
             self._monitor.gauge("test_coverage_percent", share * 100)
@@ -275,8 +272,7 @@ def _wrapped(function: F, observe: Callable[[tuple[Any, ...], dict[str, Any]], A
                 getattr(observer, "returned", _nothing)(result)
                 return result
 
-    wrapped: F = functools.wraps(function)(wrapper)
-    return wrapped
+    return cast("F", functools.wraps(function)(wrapper))
 
 
 def _outside(observer: Any) -> Any:

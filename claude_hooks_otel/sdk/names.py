@@ -79,7 +79,9 @@ class Vocabulary:
             if not known.common:
                 raise MisuseError(f"{name!r} is the product's own metric; choose another name")
             if kind is not None and kind is not known.kind:
-                raise MisuseError(f"{name!r} is a {known.kind} ({known.prometheus_name}), it can not be used as a {kind}")
+                raise MisuseError(
+                    f"{name!r} is a {known.kind} ({known.prometheus_name}), it can not be used as a {kind}"
+                )
             return known
         metric = metric_of(f"{NAME_PREFIX}{short}", kind or _kind_in_use(short) or Kind.COUNTER, _unit(unit))
         in_use = _remember(short, metric)
@@ -153,7 +155,7 @@ def bounded(value: object, what: str) -> str:
 
     Raises:
         MisuseError: it is empty, or there would be no bound to how many values there are.
-    """  # noqa: E501
+    """
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise MisuseError(f"{what}: a short text is expected, not {type(value).__name__}")
     text = str(value).strip()

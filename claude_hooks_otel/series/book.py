@@ -53,6 +53,10 @@ class SeriesBook:
             raise ValueError(f"{metric.name} only grows: {amount} cannot be added to it")
         self._journal.append((metric, labels, amount, at_ns))
 
+    def note_gauge(self, metric: Metric, labels: Labels, value: int, at_ns: int) -> None:
+        """A gauge was set: no series moves, but there is news to export."""
+        self._journal.append((metric, labels, value, at_ns))
+
     def mark(self) -> int:
         """Where the journal stands, for ``rewind``."""
         return len(self._journal)
@@ -72,7 +76,7 @@ class SeriesBook:
         for metric, labels, amount, _ in self._journal:
             if metric.kind is Kind.HISTOGRAM:
                 observations[metric, labels].append(amount)
-            else:
+            elif metric.kind is Kind.COUNTER:
                 sums[metric, labels] += amount
         for (metric, labels), amount in sums.items():
             self._move(metric.name, labels, amount)

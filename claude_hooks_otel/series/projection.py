@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.identity import normalize
 from claude_hooks_otel.series import catalog
-from claude_hooks_otel.series.book import Labels, SeriesBook
+from claude_hooks_otel.series.book import Labels
 from claude_hooks_otel.series.declared import metric_of
 from claude_hooks_otel.series.metric import Kind, Metric
 
@@ -238,7 +238,14 @@ def contributions(fact: model.Fact | None) -> Contributions:
     return project(fact) if project else {}
 
 
-def apply_change(book: SeriesBook, old: model.Fact | None, new: model.Fact) -> None:
+class Account(Protocol):
+    """What is moved: the series of a store, or the instruments of a host program."""
+
+    def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
+        """As ``SeriesBook.add``."""
+
+
+def apply_change(book: Account, old: model.Fact | None, new: model.Fact) -> None:
     """Moves the series by what the change of a fact adds. A series never goes back, whatever a fact turns into."""
     before = contributions(old)
     for (metric, labels), amount in contributions(new).items():
