@@ -50,7 +50,9 @@ class Server:
             user = pwd.getpwnam("postgres" if _exists("postgres") else "nobody")
             os.chown(folder, user.pw_uid, user.pw_gid)
             self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        self._run("initdb", "-D", str(self._data), "-U", "tester", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        self._run(
+            "initdb", "-D", str(self._data), "-U", "tester", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"
+        )
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
@@ -73,7 +75,17 @@ class Server:
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c timezone=UTC"
         self._run(
-            "pg_ctl", "-D", str(self._data), "-l", str(self._folder / "log"), "-w", "-t", str(PATIENCE), "-o", options, "start"
+            "pg_ctl",
+            "-D",
+            str(self._data),
+            "-l",
+            str(self._folder / "log"),
+            "-w",
+            "-t",
+            str(PATIENCE),
+            "-o",
+            options,
+            "start",
         )
 
     def stop(self) -> None:

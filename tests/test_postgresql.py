@@ -17,7 +17,9 @@ from claude_hooks_otel.export.custom.registry import build
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 
 
-def record(number: int, name: str = "claude_commits_total", value: float = 1.0, at: datetime = NOON, **labels: str) -> MetricRecord:
+def record(
+    number: int, name: str = "claude_commits_total", value: float = 1.0, at: datetime = NOON, **labels: str
+) -> MetricRecord:
     labels = {"agent": "backend", "project": "shop", **labels}
     return MetricRecord(name, value, at, labels, "counter", "{x}", f"store:{number}")
 
@@ -51,10 +53,17 @@ def test_a_batch_that_comes_again_changes_nothing_and_its_new_rows_arrive(export
 
 
 def test_each_month_has_its_partition_made_ahead_or_when_needed(exporter: PostgreSQL, database: str) -> None:
-    exporter.export_batch([record(1), record(2, at=NOON + timedelta(days=1)), record(3, at=datetime(2019, 12, 31, 23, 59, tzinfo=UTC))])
+    exporter.export_batch(
+        [record(1), record(2, at=NOON + timedelta(days=1)), record(3, at=datetime(2019, 12, 31, 23, 59, tzinfo=UTC))]
+    )
     found = dict(rows(database, "SELECT tableoid::regclass::text, count(*) FROM claude_metrics.measurement GROUP BY 1"))
     assert found == {f"claude_metrics.measurement_{month}": 1 for month in ("2026_03", "2026_04", "2019_12")}
-    partitions = {name for (name,) in rows(database, "SELECT relid::text FROM pg_partition_tree('claude_metrics.measurement') WHERE isleaf")}
+    partitions = {
+        name
+        for (name,) in rows(
+            database, "SELECT relid::text FROM pg_partition_tree('claude_metrics.measurement') WHERE isleaf"
+        )
+    }
     now = datetime.now(UTC)
     ahead = (now.replace(day=1) + timedelta(days=32)).strftime("%Y_%m")
     assert {f"claude_metrics.measurement_{now:%Y_%m}", f"claude_metrics.measurement_{ahead}"} <= partitions
@@ -65,7 +74,9 @@ def test_migrations_are_applied_once_and_in_order(exporter: PostgreSQL, database
     again = PostgreSQL(database)
     again.start()
     again.shutdown()
-    assert rows(database, "SELECT number FROM claude_metrics.migration ORDER BY 1") == [(number,) for number, _, _ in migrations()]
+    assert rows(database, "SELECT number FROM claude_metrics.migration ORDER BY 1") == [
+        (number,) for number, _, _ in migrations()
+    ]
     assert len(rows(database)) == 1
 
 

@@ -19,7 +19,7 @@ from real_daemon import TESTS, Installation, wait_until
 IDENTITY = {"agent": "backend", "project": "book-cataloger"}
 
 # The issue's snippets, word for word but for what the functions do.
-SNIPPETS = '''
+SNIPPETS = """
 from claude_monitoring import AgentMonitor, track_task, track_performance, track_quality
 
 def implement_rate_limiting():
@@ -49,13 +49,13 @@ process_items([1, 2, 3, 4])
 @track_quality(monitor=monitor, test_coverage_required=0.90, report=REPORT)
 def implement_with_tests(): ...
 implement_with_tests()
-'''
+"""
 
-WITH_LEVEL = '''
+WITH_LEVEL = """
 from claude_monitoring import AgentMonitor
 AgentMonitor(agent_id="Backend", project_name="book-cataloger", agent_level=2, sprint="6B", export_to_grafana=True).record_metric("api_calls", 1)
 AgentMonitor(agent_id="backend", project_name="book-cataloger", export_to_grafana=False).record_metric("api_calls", 1)
-'''
+"""
 
 # What the snippets come to: Prometheus name → (labels beside the identity, value; for a histogram its count).
 EXPECTED = {
@@ -208,7 +208,10 @@ def test_n_calls_before_sigkill_are_n_at_the_receiver(install: Install, otlp_rec
     wait_until(lambda: received(otlp_receiver).get(("claude_api_calls_total", "")) == 237)
     installation.kill()
     installation.start()
-    run(installation, "from claude_monitoring import AgentMonitor as A; A('backend', 'book-cataloger').increment('api_calls')")
+    run(
+        installation,
+        "from claude_monitoring import AgentMonitor as A; A('backend', 'book-cataloger').increment('api_calls')",
+    )
     wait_until(lambda: received(otlp_receiver).get(("claude_api_calls_total", "")) == 238)
 
 
@@ -247,7 +250,7 @@ def test_the_users_own_exporter_gets_every_measurement_once_though_the_daemon_is
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "own_exporter.py").write_text(
         textwrap.dedent(
-            '''
+            """
             import psycopg
             from claude_monitoring.exporters import CustomExporter
 
@@ -257,7 +260,7 @@ def test_the_users_own_exporter_gets_every_measurement_once_though_the_daemon_is
 
                 def export_metric(self, metric):
                     self.db.execute("INSERT INTO metrics VALUES (%s, %s, %s)", (metric.name, metric.value, metric.timestamp))
-            '''
+            """
         )
     )
     with psycopg.connect(database) as connection:

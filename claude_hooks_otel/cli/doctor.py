@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from claude_hooks_otel.cli.console import fail, out
-from claude_hooks_otel.diagnosis import capture, state
+from claude_hooks_otel.diagnosis import capture, custom_exporters, state
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, look_at_everything
 
 _COLOURS = {Level.OK: "green", Level.INFO: "cyan", Level.WARN: "yellow", Level.FAIL: "bold red"}
@@ -49,7 +49,9 @@ def diagnose(surroundings: Surroundings) -> list[Finding]:
     from claude_hooks_otel.diagnosis import export  # noqa: PLC0415 — OpenTelemetry, which other commands do not need
 
     _ = surroundings.home
-    return list(look_at_everything((*capture.LOOKS, *state.LOOKS, *export.LOOKS), surroundings))
+    return list(
+        look_at_everything((*capture.LOOKS, *state.LOOKS, *export.LOOKS, *custom_exporters.LOOKS), surroundings)
+    )
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -35,7 +35,8 @@ def read(report: Path | None, since: float) -> float | None:
 
 
 def _of_file(path: Path) -> float | None:
-    head = path.open("rb").read(64).lstrip()
+    with path.open("rb") as file:
+        head = file.read(64).lstrip()
     if head.startswith(b"{"):
         totals = json.loads(path.read_text(encoding="utf-8"))["totals"]
         return float(totals["percent_covered"]) / 100
