@@ -31,9 +31,9 @@ def postgresql_server() -> Iterator[Any]:
 
 
 @pytest.fixture
-def database(postgresql_server: Any) -> Iterator[str]:
+def database(postgresql_server: Any) -> str:
     """A new database of that server: its connection string."""
     name = f"test_{next(_databases)}"
     with postgresql_server.connect() as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    yield postgresql_server.conninfo.replace("dbname=postgres", f"dbname={name}")
+    return postgresql_server.conninfo.replace("dbname=postgres", f"dbname={name}")

@@ -133,7 +133,7 @@ def test_a_measurement_arrives_with_its_own_time_labels_kind_unit_and_key(
     record = next(record for record in kept("one").records if record.name == "claude_queue")
     instance = here.pipeline.store.meta("instance_id", "")
     assert (record.value, dict(record.labels)) == (2.5, {"agent": "backend", "project": "shop", "tool": "bash"})
-    assert (record.kind, record.unit, record.key) == ("gauge", "{job}", f"{instance}:1")
+    assert (record.kind, record.unit, record.key) == ("gauge", "{job}", f"{instance}:000000000000001")
     assert record.timestamp.isoformat() == "2026-05-28T20:26:35.123456+00:00"
 
 

@@ -142,9 +142,9 @@ def test_importing_it_and_recording_imports_nothing_that_is_slow(home: Home) -> 
         (lambda m: track_task(monitor=m, complexity="5")(print), "1 to 1000"),
         (lambda m: track_quality(monitor=m, test_coverage_required=90), "0 to 1"),
         (lambda m: track_quality(monitor=m, below="shout"), "'warning' or 'error'"),
-        (lambda m: AgentMonitor(agent_id="/home/ann"), "agent_id: a path"),
-        (lambda m: AgentMonitor(labels="customer"), "a tuple"),
-        (lambda m: AgentMonitor("a", "b", agent_level=1.5), "whole number"),
+        (lambda _: AgentMonitor(agent_id="/home/ann"), "agent_id: a path"),
+        (lambda _: AgentMonitor(labels="customer"), "a tuple"),
+        (lambda _: AgentMonitor("a", "b", agent_level=1.5), "whole number"),
     ],
 )  # fmt: skip
 def test_misuse_raises_at_once_and_says_what_was_expected(monitor: AgentMonitor, home: Home, call, says: str) -> None:
@@ -242,7 +242,7 @@ def test_a_record_of_nobodys_is_set_aside(home: Home) -> None:
 def test_a_task_that_fails_is_recorded_and_its_exception_goes_on(monitor: AgentMonitor, home: Home) -> None:
     with pytest.raises(ZeroDivisionError), monitor.track_task("outer"), monitor.track_task("inner", complexity=8):
         try:
-            raise ZeroDivisionError
+            raise ZeroDivisionError  # noqa: TRY301
         except ZeroDivisionError as error:
             monitor.record_error(error)
             raise

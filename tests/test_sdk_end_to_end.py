@@ -14,7 +14,10 @@ import psycopg
 import pytest
 import tomli_w
 from otlp_receiver import OtlpReceiver
+from postgresql_server import missing, server
 from real_daemon import TESTS, Installation, wait_until
+
+from claude_hooks_otel.cli.status import read_status
 
 IDENTITY = {"agent": "backend", "project": "book-cataloger"}
 
@@ -279,7 +282,7 @@ def test_the_users_own_exporter_gets_every_measurement_once_though_the_daemon_is
     )
     installation.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(tmp_path / "mine")])
     installation.start()
-    wait_until(lambda: (tmp_path / "lines.jsonl").exists())
+    wait_until((tmp_path / "lines.jsonl").exists)
     one = "from claude_monitoring import AgentMonitor as A; A('backend', 'shop').record_metric('api_calls', {})"
     run(installation, one.format(2.5))
 
@@ -294,3 +297,32 @@ def test_the_users_own_exporter_gets_every_measurement_once_though_the_daemon_is
     installation.start()
     wait_until(lambda: values() == [2.5, 4])
     wait_until(lambda: (tmp_path / "lines.jsonl").read_text().count('"claude_api_calls_total"') == 2)
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing() or "there is one")
+def test_postgresql_away_for_a_while_has_every_row_once_when_it_is_back(install: Install, tmp_path: Path) -> None:
+    with server() as own:
+        installation = install({"postgresql": {"conninfo": own.conninfo}})
+        installation.start()
+        wait_until(lambda: table_exists(own.conninfo))
+        count = "from claude_monitoring import AgentMonitor as A; m = A('backend', 'book-cataloger'); [m.increment('api_calls', n) for n in range({}, {})]"
+
+        def values() -> list[float]:
+            return stored(own.conninfo).get(("claude_api_calls_total", ""), [])
+
+        run(installation, count.format(1, 51))
+        wait_until(lambda: len(values()) == 50)
+        own.stop()
+        run(installation, count.format(51, 101))
+        wait_until(lambda: installation.waiting() == 0)
+        installation.kill()  # the cursor outlives the daemon, too
+        installation.start()
+        run(installation, count.format(101, 151))
+        wait_until(lambda: custom_error(installation))
+        own.start()
+        wait_until(lambda: len(values()) >= 150)
+        assert sorted(values()) == list(range(1, 151))
+
+
+def custom_error(installation: Installation) -> str | None:
+    return read_status(installation.home)["custom_exporters"][0]["error"]

@@ -103,7 +103,7 @@ def read_batch(connection: sqlite3.Connection, after: int, limit: int, instance:
     ).fetchall()
     known = {**read_declared(connection), **CATALOG} if rows else {}
     batch = [
-        _record(metric, labels, amount, scale, at_ns, f"{instance}:{seq}")
+        _record(metric, labels, amount, scale, at_ns, f"{instance}:{seq:015}")
         for seq, name, labels, amount, scale, at_ns in rows
         if (metric := known.get(name)) is not None
     ]

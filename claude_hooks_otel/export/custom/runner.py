@@ -21,8 +21,8 @@ from claude_hooks_otel.series.catalog import CATALOG
 from claude_hooks_otel.series.metric import SeriesPoint
 from claude_hooks_otel.series.sdk_gauges import sdk_gauges
 
-# Measurements in a batch.
-BATCH = 5000
+# Measurements in a batch: each is one commit of its receiver, and a few megabytes here.
+BATCH = 20_000
 # Seconds between tries while an exporter does not take what it is given: doubled each time.
 FIRST_RETRY, LAST_RETRY = 0.5, 60.0
 # Seconds between looks at the log when nobody tells of news.
