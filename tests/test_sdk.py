@@ -22,7 +22,7 @@ import pytest
 import claude_monitoring
 from claude_hooks_otel.config import Config
 from claude_hooks_otel.daemon.pipeline import Pipeline
-from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts import from_sdk, model
 from claude_hooks_otel.paths import Home
 from claude_hooks_otel.sdk import names
 from claude_hooks_otel.series.sdk_gauges import sdk_gauges
@@ -531,3 +531,58 @@ def test_the_examples_in_docstrings_are_true(module: str, home: Home) -> None:
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     result = doctest.testmod(importlib.import_module(module), optionflags=flags)
     assert (result.failed, result.attempted > 0) == (0, True)
+
+
+# -- bounds in the daemon ------------------------------------------------------------------------------------------------
+
+
+def write(home: Home, **fields: object) -> None:
+    """A record as another writer than this SDK might make it."""
+    home.create()
+    record = {
+        "id": os.urandom(8).hex(),
+        "at": NOW,
+        "metric": "claude.x",
+        "kind": "counter",
+        "unit": "{value}",
+        "value": 1,
+        **fields,
+    }
+    Spool(home.spool).write("sdk.measurement", {"agent": "a", "project": "b"}, json.dumps(record).encode())
+
+
+def test_names_made_from_data_end_at_a_bound(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(from_sdk, "MOST_METRICS", 3)
+    for number in range(5):
+        write(home, metric=f"claude.order_{number}")
+    found = taken_in(home)
+    assert sum(name.startswith("claude_order_") for name, _ in found) == 3
+    assert found["claude_hooks_events_dropped_total", "reason=too_many_metrics"] == 2
+
+
+def test_label_sets_of_a_gauge_end_at_a_bound_and_those_that_are_there_go_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(from_sdk, "MOST_GAUGES", 2)
+    for tool in ("p", "q", "r"):
+        write(home, kind="gauge", labels={"tool": tool})
+    write(home, kind="gauge", labels={"tool": "p"}, value=7, at=NOW + 1)
+    found = taken_in(home)
+    assert found["claude_hooks_events_dropped_total", "reason=too_many_series"] == 1
+    assert len([name for name, _ in found if name == "claude_x"]) == 2
+    assert 7 in found.values()
+
+
+def test_no_program_writes_the_products_own_metrics(home: Home) -> None:
+    write(home, metric="claude.hooks.spool.depth", kind="gauge")
+    assert taken_in(home)["claude_hooks_events_dropped_total", "reason=reserved_name"] == 1
+
+
+def test_declared_metrics_outlive_the_daemon(monitor: AgentMonitor, home: Home) -> None:
+    monitor.increment("x", 1)
+    monitor.histogram("latency", 0.2, unit="s")
+    taken_in(home)
+    monitor.increment("x", 1)
+    found = taken_in(home)
+    assert found["claude_x_total", ""] == 2
+    assert found["claude_latency_seconds", ""] == 1

@@ -86,6 +86,9 @@ class SdkWitness:
                 "SELECT kind, unit FROM declared_metric WHERE name = ?", (name,)
             ).fetchone()
             declared = self._known[name] = metric_of(name, *row)
+        if not declared.common:
+            self._dropped("reserved_name")
+            return False
         if declared.kind != kind:
             self._dropped("kind_conflict")
             return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import threading
 from collections.abc import Iterable, Mapping
 
 from claude_hooks_otel.identity import MAX_LABEL_LENGTH, normalize
@@ -30,6 +29,8 @@ _LABEL_KEY = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _DRIVE = re.compile(r"^[A-Za-z]:[\\/]?")
 _HEX_IDENTIFIER = re.compile(r"\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?=[0-9a-f]*[0-9])[0-9a-f]{16,})\b", re.IGNORECASE)  # fmt: skip
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
+# Stored units of one value: an eighth of what a total can hold (SQLite's 64 bits).
+MOST_STORED = 2**60
 _ADVICE = "use one of a small, fixed set of values, such as a category"
 
 
@@ -120,7 +121,6 @@ class Vocabulary:
 _CATALOG_NAMES = frozenset(metric.name for metric in BY_SHORT_NAME.values())
 # Short name → the declared metric that this program has used it for, over all monitors: a kind is a name's for ever.
 _in_use: dict[str, Metric] = {}
-_lock = threading.Lock()
 
 
 def _kind_in_use(short: str) -> Kind | None:
@@ -195,8 +195,8 @@ def number(value: object, metric: Metric) -> int | float:
         raise MisuseError(f"{metric.name} is a {metric.kind}: it only grows, {value} can not be added; use a gauge")
     if metric.scale == 1 and metric.kind is not Kind.GAUGE and value != int(value):
         raise MisuseError(f"{metric.name} counts in whole {metric.unit.strip('{}')}s: {value} is not whole")
-    if metric.kind is Kind.COUNTER and value * metric.scale >= 2**62:
-        raise MisuseError(f"{metric.name}: {value} is more than it can hold")
+    if metric.kind is not Kind.GAUGE and value * metric.scale >= MOST_STORED:
+        raise MisuseError(f"{metric.name}: up to {MOST_STORED / metric.scale:.0e} is expected, not {value}")
     return value
 
 
