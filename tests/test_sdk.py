@@ -586,3 +586,22 @@ def test_declared_metrics_outlive_the_daemon(monitor: AgentMonitor, home: Home) 
     found = taken_in(home)
     assert found["claude_x_total", ""] == 2
     assert found["claude_latency_seconds", ""] == 1
+
+
+@pytest.mark.slow
+def test_decorated_functions_keep_their_types_for_a_type_checker(tmp_path: Path) -> None:
+    (tmp_path / "typed.py").write_text(
+        "from claude_monitoring import AgentMonitor, track_performance, track_quality, track_task\n"
+        "from claude_monitoring.exporters import CustomExporter, MetricRecord\n"
+        "monitor = AgentMonitor('a', 'b')\n"
+        "@track_task(monitor=monitor)\n@track_performance(monitor=monitor)\n@track_quality(monitor=monitor)\n"
+        "def inner(a: int) -> str: return str(a)\n"
+        "@track_task\ndef bare(a: int) -> str: return str(a)\n"
+        "class Own(CustomExporter):\n    def export_metric(self, metric: MetricRecord) -> None: print(metric.value)\n"
+        "reveal_type(inner)\nreveal_type(bare)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "typed.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.stdout.count('Revealed type is "def (a: int) -> str"') == 2, done.stdout
+    assert done.returncode == 0, done.stdout

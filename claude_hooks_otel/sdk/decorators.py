@@ -9,7 +9,7 @@ import warnings
 from collections.abc import AsyncGenerator, Callable, Collection, Generator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast, overload
 
 from claude_hooks_otel.sdk import coverage_result
 from claude_hooks_otel.sdk.monitor import AgentMonitor, Tracked
@@ -33,6 +33,17 @@ def _default_monitor() -> AgentMonitor:
     return AgentMonitor()
 
 
+@overload
+def track_task(function: F) -> F: ...
+@overload
+def track_task(
+    function: None = None,
+    *,
+    monitor: AgentMonitor | None = None,
+    name: str | None = None,
+    task_type: str | None = None,
+    complexity: int | None = None,
+) -> Callable[[F], F]: ...
 def track_task(
     function: F | None = None,
     *,
@@ -40,7 +51,7 @@ def track_task(
     name: str | None = None,
     task_type: str | None = None,
     complexity: int | None = None,
-) -> Any:
+) -> F | Callable[[F], F]:
     """Records each call of a function as a task: duration, success or failure, points; exceptions go on.
 
     Args:
@@ -73,9 +84,21 @@ def track_task(
     return decorate if function is None else decorate(function)
 
 
+@overload
+def track_performance(function: F) -> F: ...
+@overload
 def track_performance(
-    function: F | None = None, *, monitor: AgentMonitor | None = None, operation: str | None = None
-) -> Any:
+    function: None = None,
+    *,
+    monitor: AgentMonitor | None = None,
+    operation: str | None = None,
+) -> Callable[[F], F]: ...
+def track_performance(
+    function: F | None = None,
+    *,
+    monitor: AgentMonitor | None = None,
+    operation: str | None = None,
+) -> F | Callable[[F], F]:
     """Records of each call: how long it took, items in and out, items per second, and efficiency.
 
     Items in are the length of the first argument that is a collection; items out the length of the result if it is one, or the
@@ -102,6 +125,17 @@ def track_performance(
     return decorate if function is None else decorate(function)
 
 
+@overload
+def track_quality(function: F) -> F: ...
+@overload
+def track_quality(
+    function: None = None,
+    *,
+    monitor: AgentMonitor | None = None,
+    test_coverage_required: float = 0.0,
+    below: Literal["warning", "error"] = "warning",
+    report: str | Path | None = None,
+) -> Callable[[F], F]: ...
 def track_quality(
     function: F | None = None,
     *,
@@ -109,7 +143,7 @@ def track_quality(
     test_coverage_required: float = 0.0,
     below: Literal["warning", "error"] = "warning",
     report: str | Path | None = None,
-) -> Any:
+) -> F | Callable[[F], F]:
     """Reads coverage.py's result after each call, records it, and tells where it is below what is required.
 
     The result is that of ``report`` (a data file, or a JSON or XML report), else of a data file that the call wrote, else of the
