@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import threading
@@ -29,8 +30,7 @@ class SpoolRecorder:
     """
 
     def __init__(self, home: Home | None = None) -> None:
-        self._lock = threading.Lock()
-        self._warned = False
+        self._losses = itertools.count(1)  # no lock: a fork while another thread held it would lock the child for ever
         self.lost = 0
         try:
             self._spool: Spool | None = Spool((home or Home.from_environment()).spool)
@@ -42,7 +42,7 @@ class SpoolRecorder:
         """Writes one record; trouble with the spool is counted and logged once, never raised."""
         spool = self._spool
         if spool is None:
-            self.lost += 1
+            self.lost = next(self._losses)
             return
         try:
             spool.write(event, headers, json.dumps(payload).encode())
@@ -56,11 +56,10 @@ class SpoolRecorder:
         return
 
     def _lose(self, error: Exception) -> None:
-        with self._lock:
-            self.lost += 1
-            if self._warned:
-                return
-            self._warned = True
+        number = next(self._losses)
+        self.lost = max(self.lost, number)
+        if number > 1:
+            return
         import logging  # noqa: PLC0415 — most programs never need it, and starting has to be quick
 
         logging.getLogger("claude_monitoring").warning(
