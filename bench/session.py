@@ -34,6 +34,7 @@ def main() -> int:
     sides = found["seconds"]
     print(f"with our hooks: {spread(sides['with'], 's')}")
     print(f"with no hooks:  {spread(sides['without'], 's')}")
+    print(f"with `true` on the same events, which is what the client pays for any hook: {spread(sides['idle'], 's')}")
     print(f"{found['tool_calls']} of {10 * (options.runs + 1)} tool calls are at the receiver")
     per_session = found["daemon_cpu_seconds"] / (options.runs + 1)
     print(f"the daemon, its start included: {per_session * 1000:.0f} ms of CPU a session")

@@ -167,4 +167,5 @@ def adopt_transcripts(replay: Replay) -> None:
                     )
                 )
                 store.note_identity(path.stem, 0, identity)
+                store.connection.execute("INSERT INTO watch VALUES (?)", (path.stem,))
     replay.restart()

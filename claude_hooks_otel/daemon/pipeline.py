@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from claude_hooks_otel.config import Config
+from claude_hooks_otel.daemon.watches import Watches
 from claude_hooks_otel.facts import model, pricing
 from claude_hooks_otel.facts.from_hooks import HookWitness
 from claude_hooks_otel.facts.from_sdk import SdkWitness
@@ -34,28 +35,8 @@ from claude_hooks_otel.witnesses.sdk_records import PREFIX as SDK_PREFIX
 
 # Spool files a transaction takes in: one flush to disk per this many events.
 EVENTS_PER_TRANSACTION = 1000
-# How often a session's transcripts are looked at: while its events arrive, while it may be answering at length, and later.
-BUSY_POLL_NS, CALM_POLL_NS, SLOW_POLL_NS = SECOND // 5, SECOND, 10 * SECOND
-BUSY_FOR_NS, CALM_FOR_NS = 3 * SECOND, 600 * SECOND
-# Sessions seen this recently are looked at again when the daemon starts: something of them may have been missed.
-REVISIT_NS = 7 * 24 * 3600 * SECOND
 
 _log = logging.getLogger(__name__)
-
-
-class _Watch:
-    """When a session was last heard of and last looked at."""
-
-    __slots__ = ("heard_ns", "looked_ns")
-
-    def __init__(self, heard_ns: int) -> None:
-        self.heard_ns = heard_ns
-        self.looked_ns = 0
-
-    def is_due(self, now_ns: int) -> bool:
-        quiet = now_ns - self.heard_ns
-        every = BUSY_POLL_NS if quiet < BUSY_FOR_NS else CALM_POLL_NS if quiet < CALM_FOR_NS else SLOW_POLL_NS
-        return now_ns - self.looked_ns >= every
 
 
 class Pipeline:
@@ -86,11 +67,7 @@ class Pipeline:
         since = self.store.history_ns if history_ns is None else lambda: history_ns
         self._follower = TranscriptFollower(self.store, TranscriptWitness(self.store, self._price, since))
         self._settlement = Settlement(self.store)
-        self._watches: dict[str, _Watch] = {}
-        for session in self.store.select(model.Session, "last_seen_ns > ?", now_ns() - REVISIT_NS):
-            self._watches[session.session_id] = _Watch(
-                now_ns()
-            )  # what arrived while nobody was here may still be coming in
+        self._watches = Watches(self.store.connection, now_ns())
 
     def close(self) -> None:
         """Closes the store."""
@@ -147,16 +124,13 @@ class Pipeline:
                         self._count_dropped("unreadable")
                         broken.append(entry.name)
                 self._hooks.flush()
+                self._watches.hear(heard, self.now_ns())
         except BaseException:
             self._hooks.forget()
             raise
         for name in broken:
             self.spool.set_aside(name)
         self.spool.done(taken)
-        now = self.now_ns()
-        for session_id in heard:
-            watch = self._watches.setdefault(session_id, _Watch(now))
-            watch.heard_ns, watch.looked_ns = now, 0
         return len(taken)
 
     def _take_or_set_aside(self, entry: Entry) -> int:
@@ -206,24 +180,25 @@ class Pipeline:
         """
         now = self.now_ns()
         lines = 0
-        for session_id, watch in list(self._watches.items()):
-            if not (everything or watch.is_due(now)):
-                continue
+        for session_id in self._watches.due(now, everything=everything):
             try:
-                lines += self._follow(session_id, watch, now, settle=settle)
+                lines += self._follow(session_id, now, settle=settle)
             except sqlite3.Error:
                 raise  # the store's trouble, no session's
             except Exception:
                 _log.exception("session %s cannot be followed; the others are", session_id)
-                if now - watch.heard_ns > BUSY_FOR_NS:
-                    del self._watches[session_id]  # until something of it arrives, or the next daemon looks at it
+                if self._watches.is_quiet(session_id, now):
+                    with self.store.transaction():
+                        self._watches.forget(
+                            session_id
+                        )  # until something of it arrives, or the next daemon looks at it
         return lines
 
-    def _follow(self, session_id: str, watch: _Watch, now: int, *, settle: bool) -> int:
-        watch.looked_ns = now
+    def _follow(self, session_id: str, now: int, *, settle: bool) -> int:
         session = self.store.get(model.Session, session_id)
         if session is None:
-            del self._watches[session_id]
+            with self.store.transaction():
+                self._watches.forget(session_id)
             return 0
         lines = 0
         batches = self._follower.follow(session)
@@ -238,11 +213,11 @@ class Pipeline:
             self._follower.forget()  # it is ahead of what was committed
             raise
         if lines:
-            watch.heard_ns = now
+            self._watches.read_more(session_id, now)
         with self.store.transaction():
-            is_over = self._settlement.settle(session_id, now, 0 if settle else watch.heard_ns)
-        if is_over and not lines and now - watch.heard_ns > BUSY_FOR_NS:
-            del self._watches[session_id]
+            is_over = self._settlement.settle(session_id, now, 0 if settle else self._watches.heard_ns(session_id, now))
+            if is_over and not lines and self._watches.is_quiet(session_id, now):
+                self._watches.forget(session_id)
         return lines
 
     def prune(self, retention_days: int) -> None:

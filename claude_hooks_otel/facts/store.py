@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS baseline (
     exporter TEXT, metric TEXT, labels TEXT, time_ns INTEGER, value INTEGER, buckets TEXT,
     PRIMARY KEY (exporter, metric, labels)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS watch (session_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS drift (kind TEXT, name TEXT, seen INTEGER, last_ns INTEGER, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS declared_metric (name TEXT PRIMARY KEY, kind TEXT, unit TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sdk_gauge (

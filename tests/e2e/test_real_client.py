@@ -5,12 +5,15 @@ It runs offline, in namespaces of its own, against a scripted API; see ``client.
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client import LONGEST_SCENARIO, missing, play
+from client import LONGEST_SCENARIO, REPOSITORY, binary, missing, play
 
 pytestmark = [
     pytest.mark.client,
@@ -111,3 +114,18 @@ def test_no_event_of_forty_sessions_is_lost(tmp_path: Path) -> None:
     found = play("short_sessions", tmp_path / "world", "30", "10")
     assert Counter(found["codes"]) == {0: 30, 143: 10}
     assert sorted(found["sessions"].values()) == sorted([SHORT] * 30 + [TERMINATED] * 10)
+
+
+@pytest.mark.parametrize("part", ["", ".claude-plugin/plugin.json", ".claude-plugin/marketplace.json"])
+def test_the_client_validates_the_plugin_strictly(tmp_path: Path, part: str) -> None:
+    """``claude plugin validate --strict`` has nothing to say against the plugin, its manifest, or the marketplace's."""
+    for folder in (".claude-plugin", "hooks", "commands"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / "plugin" / folder)
+    shutil.copy(REPOSITORY / "README.md", tmp_path / "plugin")
+    (tmp_path / "home").mkdir()
+    done = subprocess.run(
+        ["unshare", "-n", "env", "-i", f"HOME={tmp_path}/home", f"PATH={os.environ['PATH']}", str(binary()), "plugin", "validate", "--strict", str(tmp_path / "plugin" / part)],
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Validation passed" in done.stdout

@@ -1,0 +1,88 @@
+"""Sessions that are watched: none is forgotten by a death or a backlog, and the memory for them is bounded."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from claude_hooks_otel.daemon import watches
+from claude_hooks_otel.daemon.watches import BUSY_FOR_NS, BUSY_POLL_NS, CALM_FOR_NS, CALM_POLL_NS, SLOW_POLL_NS, Watches
+
+NOW = 1_795_000_000_000_000_000
+
+
+@pytest.fixture
+def connection() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.execute("CREATE TABLE watch (session_id TEXT PRIMARY KEY) WITHOUT ROWID")
+    return connection
+
+
+@pytest.mark.parametrize(
+    ("quiet", "every"), [(0, BUSY_POLL_NS), (BUSY_FOR_NS + 1, CALM_POLL_NS), (CALM_FOR_NS + 1, SLOW_POLL_NS)]
+)
+def test_the_longer_it_is_silent_the_less_often_it_is_looked_at(
+    connection: sqlite3.Connection, quiet: int, every: int
+) -> None:
+    watched = Watches(connection, NOW)
+    watched.hear(["s"], NOW)
+    at = NOW + quiet
+    assert watched.due(at) == ["s"]
+    assert watched.due(at + every - 1 - (0 if quiet else 1)) == []
+    assert watched.due(at + every) == ["s"]
+
+
+def test_what_arrives_is_looked_at_next(connection: sqlite3.Connection) -> None:
+    watched = Watches(connection, NOW)
+    watched.hear(["s"], NOW)
+    assert watched.due(NOW) == ["s"]
+    assert watched.due(NOW + 1) == []
+    watched.hear(["s"], NOW + 1)
+    assert watched.due(NOW + 2) == ["s"]
+
+
+def test_a_death_forgets_no_session(connection: sqlite3.Connection) -> None:
+    first = Watches(connection, NOW)
+    first.hear(["a", "b"], NOW)
+    first.forget("a")
+    after = Watches(connection, NOW + 9)
+    assert after.due(NOW + 9) == ["b"]
+    assert after.heard_ns("b", NOW + 10) == NOW + 9
+    assert not after.is_quiet("b", NOW + 9)
+
+
+def test_a_backlog_is_worked_off_with_few_sessions_in_memory(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watches, "MOST_IN_MEMORY", 10)
+    watched = Watches(connection, NOW)
+    names = {f"s{number}" for number in range(95)}
+    for name in sorted(names):
+        watched.hear([name], NOW)
+    assert len(watched) == 95
+    assert len(watched._heard_ns) == 10
+    assert set(watched.due(NOW, everything=True)) == names
+    seen: set[str] = set()
+    at = NOW
+    while watched:
+        at += SLOW_POLL_NS
+        due = watched.due(at)
+        assert 0 < len(due) <= 10
+        seen.update(due)
+        for name in due:
+            watched.forget(name)
+    assert seen == names
+    assert connection.execute("SELECT COUNT(*) FROM watch").fetchone() == (0,)
+
+
+def test_a_parked_session_that_is_heard_of_again_counts_once(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watches, "MOST_IN_MEMORY", 1)
+    watched = Watches(connection, NOW)
+    for name in ("a", "b", "a", "b", "b", "a"):
+        watched.hear([name], NOW)
+        assert len(watched) == len(set(connection.execute("SELECT session_id FROM watch")))
+    watched.forget("b")  # which is in the table alone
+    assert len(watched) == 1
