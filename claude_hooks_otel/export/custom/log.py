@@ -102,20 +102,27 @@ def read_batch(connection: sqlite3.Connection, after: int, limit: int, instance:
         (after, limit),
     ).fetchall()
     known = {**read_declared(connection), **CATALOG} if rows else {}
+    shared: dict[str, dict[str, str]] = {}  # records of one series have their labels in common
     batch = [
-        _record(metric, labels, amount, scale, at_ns, f"{instance}:{seq:015}")
+        _record(metric, _labels(labels, shared), amount, scale, at_ns, f"{instance}:{seq:015}")
         for seq, name, labels, amount, scale, at_ns in rows
         if (metric := known.get(name)) is not None
     ]
     return batch, rows[-1][0] if rows else after
 
 
-def _record(metric: Metric, labels: str, amount: int, scale: int, at_ns: int, key: str) -> MetricRecord:
+def _labels(text: str, shared: dict[str, dict[str, str]]) -> dict[str, str]:
+    if (found := shared.get(text)) is None:
+        found = shared[text] = dict(json.loads(text))
+    return found
+
+
+def _record(metric: Metric, labels: dict[str, str], amount: int, scale: int, at_ns: int, key: str) -> MetricRecord:
     return MetricRecord(
         name=metric.prometheus_name,
         value=amount if scale == 1 else amount / scale,
         timestamp=_EPOCH + timedelta(microseconds=at_ns // 1000),
-        labels=dict(json.loads(labels)),
+        labels=labels,
         kind=str(metric.kind),
         unit=metric.unit,
         key=key,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -122,31 +122,39 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def _texts(batch: Sequence[MetricRecord]) -> Iterator[str]:
-    """The batch in COPY's text format. Twice as fast as row by row: names and labels repeat, and are escaped once."""
-    escaped: dict[str, str] = {}
-    written: dict[tuple[tuple[str, str], ...], str] = {}
-
-    def escape(text: str) -> str:
-        found = escaped.get(text)
-        if found is None:
-            found = escaped[text] = _storable(text).translate(_ESCAPES)
-        return found
-
-    def labels(pairs: tuple[tuple[str, str], ...]) -> str:
-        found = written.get(pairs)
-        if found is None:
-            kept = {_storable(key): _storable(value) for key, value in pairs}
-            found = written[pairs] = json.dumps(kept, ensure_ascii=False).translate(_ESCAPES)
-        return found
-
+    """The batch in COPY's text format, each different name and label set written once: row by row takes twice as long."""
+    what: dict[tuple[str, str, str], str] = {}
+    # By the identity of the mapping, which the batch keeps alive: records of one series share theirs.
+    labels: dict[int, str] = {}
     for first in range(0, len(batch), _ROWS_A_BLOCK):
-        yield "".join(
-            [
-                f"{_storable(m.key).translate(_ESCAPES)}\t{m.timestamp.isoformat()}\t{escape(m.name)}\t{escape(m.kind)}\t"
-                f"{escape(m.unit)}\t{float(m.value)!r}\t{labels(tuple(m.labels.items()))}\n"
-                for m in batch[first : first + _ROWS_A_BLOCK]
-            ]
-        )
+        lines = []
+        block = batch[first : first + _ROWS_A_BLOCK]
+        for metric, key in zip(block, _keys(block), strict=True):
+            named = (metric.name, metric.kind, metric.unit)
+            if (text := what.get(named)) is None:
+                text = what[named] = "\t".join(_escaped(part) for part in named)
+            identity = id(metric.labels)
+            if (pairs := labels.get(identity)) is None:
+                pairs = labels[identity] = _json(metric.labels)
+            lines.append(f"{key}\t{metric.timestamp.isoformat()}\t{text}\t{metric.value!r}\t{pairs}\n")
+        yield "".join(lines)
+
+
+def _keys(block: Sequence[MetricRecord]) -> list[str]:
+    """The keys as COPY reads them; usual ones are looked at all at once."""
+    keys = [metric.key for metric in block]
+    together = "".join(keys)
+    usual = together.isascii() and together.isprintable() and "\\" not in together
+    return keys if usual else [_escaped(key) for key in keys]
+
+
+def _escaped(text: str) -> str:
+    return _storable(text).translate(_ESCAPES)
+
+
+def _json(labels: Mapping[str, str]) -> str:
+    kept = {_storable(key): _storable(value) for key, value in labels.items()}
+    return json.dumps(kept, ensure_ascii=False).translate(_ESCAPES)
 
 
 def _storable(text: str) -> str:
