@@ -64,6 +64,8 @@ CREATE TABLE IF NOT EXISTS measurement_log (
 CREATE TABLE IF NOT EXISTS exporter_cursor (exporter TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS api_request_by_session ON api_request (session_id, at_ns);
 CREATE INDEX IF NOT EXISTS api_request_by_time ON api_request (at_ns);
+CREATE INDEX IF NOT EXISTS measurement_by_time ON measurement (at_ns);
+CREATE INDEX IF NOT EXISTS sdk_span_by_time ON sdk_span (ended_ns);
 CREATE INDEX IF NOT EXISTS suite_run_by_session ON suite_run (session_id);
 CREATE INDEX IF NOT EXISTS task_by_completion ON task (completed_ns);
 CREATE INDEX IF NOT EXISTS cost_state_by_account ON cost_state (account_started_ns);
