@@ -247,7 +247,7 @@ def test_threads_and_forks_lose_and_repeat_nothing(install: Install, otlp_receiv
     wait_until(lambda: received(otlp_receiver).get(("claude_api_calls_total", "")) == (8 + 4 + 1) * 25)
 
 
-def test_the_users_own_exporter_gets_every_measurement_once_though_the_daemon_is_killed(
+def test_the_users_own_exporter_goes_on_behind_its_cursor_after_the_daemon_was_killed(
     install: Install, otlp_receiver: OtlpReceiver, database: str, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").mkdir()
@@ -286,12 +286,17 @@ def test_the_users_own_exporter_gets_every_measurement_once_though_the_daemon_is
     one = "from claude_monitoring import AgentMonitor as A; A('backend', 'shop').record_metric('api_calls', {})"
     run(installation, one.format(2.5))
 
+    def taken(name: str) -> bool:
+        states = {state["name"]: state for state in read_status(installation.home)["custom_exporters"]}
+        return states[name]["waiting"] == 0
+
     def values() -> list[float]:
         with psycopg.connect(database) as connection:
             found = connection.execute("SELECT value FROM metrics WHERE name = 'claude_api_calls_total' ORDER BY at")
             return [value for (value,) in found]
 
     wait_until(lambda: values() == [2.5])
+    wait_until(lambda: taken("mine") and taken("json_lines"))  # else it may come again: at least once is the promise
     installation.kill()
     run(installation, one.format(4))
     installation.start()
