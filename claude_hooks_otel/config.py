@@ -169,6 +169,7 @@ class Config(BaseSettings):
         series: bounds of the series.
         scores: what the scores of an agent are made of.
         prices: a model's name -> what it costs.
+        exporters: a custom exporter's name -> its class and options (``export.custom.registry``).
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
@@ -183,6 +184,7 @@ class Config(BaseSettings):
     monitoring: MonitoringConfig = MonitoringConfig()
     scores: ScoresConfig = ScoresConfig()
     prices: dict[Text, PriceConfig] = {}
+    exporters: dict[Text, dict[str, Any]] = Field(default={}, repr=False)  # options hold secrets
 
     @classmethod
     def settings_customise_sources(

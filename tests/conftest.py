@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from otlp_receiver import OtlpReceiver
+
+_databases = itertools.count()
 
 
 @pytest.fixture
@@ -13,3 +17,23 @@ def otlp_receiver() -> Iterator[OtlpReceiver]:
     """An OTLP receiver on loopback, gRPC and HTTP without TLS."""
     with OtlpReceiver() as receiver:
         yield receiver
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Any]:
+    """A running PostgreSQL server; the test is skipped where none is installed."""
+    from postgresql_server import missing, server
+
+    if reason := missing():
+        pytest.skip(reason)
+    with server() as running:
+        yield running
+
+
+@pytest.fixture
+def database(postgresql_server: Any) -> str:
+    """A new database of that server: its connection string."""
+    name = f"test_{next(_databases)}"
+    with postgresql_server.connect() as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return postgresql_server.conninfo.replace("dbname=postgres", f"dbname={name}")

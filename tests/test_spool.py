@@ -135,7 +135,7 @@ def test_many_threads_write_without_collision(spool: Spool) -> None:
 
 def test_a_write_that_fails_leaves_nothing_behind(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     spool.write("e", {}, b"")
-    monkeypatch.setattr(Path, "rename", _fail_with(errno.ENOSPC))
+    monkeypatch.setattr(os, "rename", _fail_with(errno.ENOSPC))
     with pytest.raises(OSError, match="No space"):
         spool.write("e", {}, b"")
     assert list(spool.tmp.iterdir()) == []

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from claude_hooks_otel.cli.console import fail, out
-from claude_hooks_otel.diagnosis import capture, state
+from claude_hooks_otel.diagnosis import capture, custom_exporters, state
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, look_at_everything
 
 _COLOURS = {Level.OK: "green", Level.INFO: "cyan", Level.WARN: "yellow", Level.FAIL: "bold red"}
@@ -54,7 +54,8 @@ def diagnose(surroundings: Surroundings) -> list[Finding]:
     from claude_hooks_otel.diagnosis import export, prometheus  # noqa: PLC0415
 
     _ = surroundings.home
-    return list(look_at_everything((*capture.LOOKS, *state.LOOKS, *export.LOOKS, *prometheus.LOOKS), surroundings))
+    looks = (*capture.LOOKS, *state.LOOKS, *export.LOOKS, *custom_exporters.LOOKS, *prometheus.LOOKS)
+    return list(look_at_everything(looks, surroundings))
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from claude_hooks_otel.cli.console import out
 from claude_hooks_otel.daemon.lock import is_running
+from claude_hooks_otel.export.custom.state import custom_state, describe_custom
 from claude_hooks_otel.facts.store import connect
 from claude_hooks_otel.paths import Home
 from claude_hooks_otel.spool.maildir import Spool
@@ -55,6 +56,8 @@ def register(app: typer.Typer) -> None:
             )
         if not state["exporters"]:
             table.add_row("export", "no endpoint is configured: the embedded store serves (`claude-hooks-otel report`)")
+        for exporter in state["custom_exporters"]:
+            table.add_row(f"exporter {exporter['name']}", describe_custom(exporter))
         for reason, count in state["dropped"].items():
             table.add_row("dropped", f"{count} {reason}")
         out.print(table)
@@ -74,6 +77,7 @@ def read_status(home: Home) -> dict[str, Any]:
         "store": {"events": 0, "sessions": 0, "series": 0, "newest_event_ns": None},
         "config_error": None,
         "exporters": [],
+        "custom_exporters": [],
         "dropped": {},
         "drift": [],
     }
@@ -110,6 +114,7 @@ def _read_store(connection: sqlite3.Connection, state: dict[str, Any]) -> None:
                 "error": meta.get(f"export.{name}.error") or None,
             }
         )
+    state["custom_exporters"] = custom_state(connection, meta)
     for labels, value in connection.execute(
         "SELECT labels, value FROM series WHERE metric = 'claude.hooks.events.dropped'"
     ):

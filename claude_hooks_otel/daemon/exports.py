@@ -18,6 +18,7 @@ from claude_hooks_otel.facts.pricing import price_table_version
 from claude_hooks_otel.series import catalog
 from claude_hooks_otel.series.gauges import gauges
 from claude_hooks_otel.series.metric import SeriesPoint
+from claude_hooks_otel.series.sdk_gauges import sdk_gauges
 
 # OTEL_METRIC_EXPORT_INTERVAL's default, milliseconds: unchanged totals are sent again this often, because a Collector's
 # Prometheus exporter forgets what it has not heard for five minutes.
@@ -110,11 +111,18 @@ class Exports:
         now_ns = self._pipeline.now_ns()
         series = list(self._pipeline.book.points())
         scores = self._pipeline.scores.points(series, now_ns, anew=urgent)
-        points = [*series, *gauges(self._pipeline.store, now_ns), *scores, *self._own_gauges(now_ns)]
+        computed = [*gauges(self._pipeline.store, now_ns), *scores, *self._own_gauges(now_ns)]
+        points = [*series, *computed, *sdk_gauges(self._pipeline.store.connection, computed)]
         snapshot = Snapshot(self._number, self._submitted_changes, now_ns, points)
         for delivery in self._deliveries:
             delivery.submit(snapshot, urgent=urgent)
         return snapshot
+
+    def gauges_now(self) -> list[SeriesPoint]:
+        """Every gauge that is computed from the facts, as of now."""
+        now_ns = self._pipeline.now_ns()
+        scores = self._pipeline.scores.points(list(self._pipeline.book.points()), now_ns, anew=False)
+        return [*gauges(self._pipeline.store, now_ns), *scores, *self._own_gauges(now_ns)]
 
     def _own_gauges(self, now_ns: int) -> list[SeriesPoint]:
         found = [

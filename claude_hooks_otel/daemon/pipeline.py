@@ -15,6 +15,7 @@ from claude_hooks_otel.config import Config
 from claude_hooks_otel.daemon.watches import Watches
 from claude_hooks_otel.facts import model, pricing
 from claude_hooks_otel.facts.from_hooks import HookWitness
+from claude_hooks_otel.facts.from_sdk import SdkWitness
 from claude_hooks_otel.facts.from_transcripts import TranscriptWitness
 from claude_hooks_otel.facts.projects import project_name
 from claude_hooks_otel.facts.settle import SECOND, Settlement
@@ -25,10 +26,12 @@ from claude_hooks_otel.paths import Home
 from claude_hooks_otel.registration import REGISTERED
 from claude_hooks_otel.series import catalog
 from claude_hooks_otel.series.book import SeriesBook
+from claude_hooks_otel.series.declared import read_declared
 from claude_hooks_otel.series.projection import apply_change
 from claude_hooks_otel.series.scores import Scores
 from claude_hooks_otel.spool.maildir import Broken, Entry, Lost, Spool
 from claude_hooks_otel.witnesses.hook_events import HookEvent, PayloadError
+from claude_hooks_otel.witnesses.sdk_records import PREFIX as SDK_PREFIX
 
 # Spool files a transaction takes in: one flush to disk per this many events.
 EVENTS_PER_TRANSACTION = 1000
@@ -51,7 +54,8 @@ class Pipeline:
         self.now_ns = now_ns
         self.spool = Spool(home.spool)
         self.store = Store(home.store, now_ns)
-        self.book = SeriesBook(self.store.connection, catalog.CATALOG, config.series.limit, now_ns)
+        known = {**read_declared(self.store.connection), **catalog.CATALOG}
+        self.book = SeriesBook(self.store.connection, known, config.series.limit, now_ns)
         self.store.journal = self.book
         self.store.on_change = lambda old, new: apply_change(self.book, old, new)
         self.scores = Scores(self.store, config.scores)
@@ -59,6 +63,7 @@ class Pipeline:
         prices = config.price_overrides()
         self._overrides = {name: pricing.PriceOverride(**_complete(price)) for name, price in prices.items()}
         self._hooks = HookWitness(self.store, self.resolve)
+        self._programs = SdkWitness(self.store, self.resolve, known, self._count_dropped, self.book.note_gauge)
         since = self.store.history_ns if history_ns is None else lambda: history_ns
         self._follower = TranscriptFollower(self.store, TranscriptWitness(self.store, self._price, since))
         self._settlement = Settlement(self.store)
@@ -151,6 +156,10 @@ class Pipeline:
             return None
         if isinstance(entry, Broken):
             raise PayloadError(entry.reason)
+        if entry.event.startswith(SDK_PREFIX):
+            self._programs.read(entry)
+            self.book.add(catalog.HOOK_EVENTS, (("event", entry.event),), 1)
+            return None
         event = self._hooks.read(entry)
         if event is not None:
             name = event.hook_event_name if event.hook_event_name in REGISTERED else "other"

@@ -14,6 +14,7 @@ from claude_hooks_otel.config import Config, ConfigError, load, otel_environment
 from claude_hooks_otel.daemon.exports import Exports
 from claude_hooks_otel.daemon.flush import FlushRequests
 from claude_hooks_otel.daemon.pipeline import EVENTS_PER_TRANSACTION, Pipeline
+from claude_hooks_otel.export.custom.runner import CustomExporters
 from claude_hooks_otel.paths import Home
 
 # Seconds between looks at the spool: while something is going on, and otherwise. A look is two system calls.
@@ -46,6 +47,7 @@ class Service:
         self.exports = Exports(
             self.pipeline, otel_environment(self.config, environ), self.config.daemon.export_delay_seconds
         )
+        self.custom = CustomExporters(self.pipeline.store, self.pipeline.book, self.config.exporters)
         self.flushes = FlushRequests(home)
         self._spool_seen = -1
         self._active_at = time.monotonic()
@@ -89,6 +91,9 @@ class Service:
             self.drain()
             self.flushes.answer(self.exports)
         self.exports.submit_if_due()
+        if self.custom.sample_is_due:
+            self.custom.sample(self.exports.gauges_now(), self.pipeline.now_ns())
+        self.custom.work()
         self._keep_house()
         return bool(taken or lines)
 
@@ -114,6 +119,7 @@ class Service:
     def close(self) -> None:
         """Sends what is new once more, briefly, and closes everything."""
         self.exports.close()
+        self.custom.close()
         self.pipeline.close()
 
 

@@ -410,10 +410,39 @@ class PermissionWait(Fact):
     waited_ns: int | None = once()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement(Fact):
+    """One value that a program recorded through the SDK, or that a record of it stands for.
+
+    ``name`` is the metric's OTLP name, ``value`` in its stored units (a gauge's in those of ``series.declared``), ``label_text`` the
+    labels beside the identity as canonical JSON.
+    """
+
+    measurement_id: str = key()
+    name: str = once()
+    kind: str | None = once()
+    unit: str | None = once()
+    value: int | None = once()
+    label_text: str | None = once()
+    at_ns: int | None = once()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdkSpan(Fact):
+    """A task or span of a program, once it is over; ``parent_id`` is the one it was inside of."""
+
+    span_id: str = key()
+    parent_id: str | None = once()
+    name: str | None = once()
+    started_ns: int | None = least()
+    ended_ns: int | None = once()
+    outcome: str | None = once()
+
+
 KINDS: tuple[type[Fact], ...] = (
     Session, SessionRun, Turn, ApiRequest, AuxiliaryUsage, CostState, ToolCall, FileChange, FileTouched, Subagent, SubagentTurn,
     Compaction, CompactBoundary, Task, GitCommit, GitBranch, PullRequest, PullRequestReview, Regression, PatternExtracted, SuiteRun,
-    PatternLoad, ModelSwitch, PermissionWait,
+    PatternLoad, ModelSwitch, PermissionWait, Measurement, SdkSpan,
 )  # fmt: skip
 
 

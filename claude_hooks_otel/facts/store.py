@@ -54,8 +54,18 @@ CREATE TABLE IF NOT EXISTS baseline (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS watch (session_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS drift (kind TEXT, name TEXT, seen INTEGER, last_ns INTEGER, PRIMARY KEY (kind, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS declared_metric (name TEXT PRIMARY KEY, kind TEXT, unit TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sdk_gauge (
+    metric TEXT, labels TEXT, value INTEGER, at_ns INTEGER, PRIMARY KEY (metric, labels)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS measurement_log (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, metric TEXT, labels TEXT, amount INTEGER, scale INTEGER, at_ns INTEGER, logged_ns INTEGER
+);
+CREATE TABLE IF NOT EXISTS exporter_cursor (exporter TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS api_request_by_session ON api_request (session_id, at_ns);
 CREATE INDEX IF NOT EXISTS api_request_by_time ON api_request (at_ns);
+CREATE INDEX IF NOT EXISTS measurement_by_time ON measurement (at_ns);
+CREATE INDEX IF NOT EXISTS sdk_span_by_time ON sdk_span (ended_ns);
 CREATE INDEX IF NOT EXISTS suite_run_by_session ON suite_run (session_id);
 CREATE INDEX IF NOT EXISTS task_by_completion ON task (completed_ns);
 CREATE INDEX IF NOT EXISTS cost_state_by_account ON cost_state (account_started_ns);
@@ -172,6 +182,7 @@ class Store:
     """
 
     def __init__(self, path: Path, now_ns: Callable[[], int]) -> None:
+        self.path = path
         self.connection = connect(path)
         self.now_ns = now_ns
         self.journal: Journal = _NoJournal()
@@ -365,5 +376,10 @@ class Store:
         """
         self.set_meta("pruned_ns", str(before_ns))
         self.connection.execute("DELETE FROM event WHERE received_ns < ?", (before_ns,))
-        for table, column in (("tool_call", "ended_ns"), ("turn", "started_ns")):
+        for table, column in (
+            ("tool_call", "ended_ns"),
+            ("turn", "started_ns"),
+            ("measurement", "at_ns"),
+            ("sdk_span", "ended_ns"),
+        ):
             self.connection.execute(f"DELETE FROM {table} WHERE {column} < ?", (before_ns,))  # noqa: S608

@@ -6,11 +6,14 @@ import bisect
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+from claude_hooks_otel.series.declared import read_declared
 from claude_hooks_otel.series.metric import Kind, Metric, SeriesPoint
 
 Labels = tuple[tuple[str, str], ...]
+# Metric, labels, amount in stored units, and when it happened (Unix nanoseconds, None for unknown).
+Addition = tuple[Metric, Labels, int, int | None]
 # What a series that would exceed the limit counts under, as OpenTelemetry defines it (metrics SDK, "Overflow attribute").
 OVERFLOW: Labels = (("otel.metric.overflow", "true"),)
 
@@ -35,18 +38,24 @@ class SeriesBook:
         self.changes = (
             0  # how many additions were written since the start: a different number means there is news to export
         )
-        # (metric, labels, amount or observation), in the order they came.
-        self._journal: list[tuple[Metric, Labels, int]] = []
+        # (metric, labels, amount or observation, when it happened), in the order they came.
+        self._journal: list[Addition] = []
+        # Is shown what is written, in the same transaction: the custom exporters' log.
+        self.on_flush: Callable[[Sequence[Addition]], None] | None = None
 
-    def add(self, metric: Metric, labels: Labels, amount: int) -> None:
-        """Moves a counter up, or adds one observation to a histogram, in stored units.
+    def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
+        """Moves a counter up, or adds one observation to a histogram, in stored units; ``at_ns`` is when that happened, if known.
 
         Raises:
             ValueError: ``amount`` is negative.
         """
         if amount < 0:
             raise ValueError(f"{metric.name} only grows: {amount} cannot be added to it")
-        self._journal.append((metric, labels, amount))
+        self._journal.append((metric, labels, amount, at_ns))
+
+    def note_gauge(self, metric: Metric, labels: Labels, value: int, at_ns: int) -> None:
+        """A gauge was set: no series moves, but there is news to export."""
+        self._journal.append((metric, labels, value, at_ns))
 
     def mark(self) -> int:
         """Where the journal stands, for ``rewind``."""
@@ -64,15 +73,17 @@ class SeriesBook:
         """Writes what was added, inside the caller's transaction."""
         sums: Counter[tuple[Metric, Labels]] = Counter()
         observations: defaultdict[tuple[Metric, Labels], list[int]] = defaultdict(list)
-        for metric, labels, amount in self._journal:
+        for metric, labels, amount, _ in self._journal:
             if metric.kind is Kind.HISTOGRAM:
                 observations[metric, labels].append(amount)
-            else:
+            elif metric.kind is Kind.COUNTER:
                 sums[metric, labels] += amount
         for (metric, labels), amount in sums.items():
             self._move(metric.name, labels, amount)
         for (metric, labels), values in observations.items():
             self._observe(metric, labels, values)
+        if self.on_flush and self._journal:
+            self.on_flush(self._journal)
         self.changes += len(self._journal)
         self._journal.clear()
 
@@ -115,7 +126,8 @@ class SeriesBook:
 
 
 def read_points(connection: sqlite3.Connection, catalog: dict[str, Metric]) -> Iterator[SeriesPoint]:
-    """Every series of a store; a metric that this version no longer declares is left out."""
+    """Every series of a store, those that programs declared included; a metric that nobody declares any more is left out."""
+    catalog = {**read_declared(connection), **catalog}
     for name, labels, start_ns, value, buckets in connection.execute(
         "SELECT metric, labels, start_ns, value, buckets FROM series ORDER BY metric, labels"
     ):

@@ -6,13 +6,15 @@ this makes the totals independent of the order, the number and the lateness of w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.identity import normalize
 from claude_hooks_otel.series import catalog
-from claude_hooks_otel.series.book import Labels, SeriesBook
+from claude_hooks_otel.series.book import Labels
+from claude_hooks_otel.series.declared import metric_of
 from claude_hooks_otel.series.metric import Kind, Metric
 
 # (metric, labels) → counter: amount; histogram: the one observation. Stored units.
@@ -198,6 +200,13 @@ def _permission_wait(wait: model.PermissionWait) -> Contributions:
     }
 
 
+def _measurement(measurement: model.Measurement) -> Contributions:
+    metric = metric_of(measurement.name, measurement.kind or "", measurement.unit or "")
+    if metric.kind is Kind.GAUGE or measurement.value is None:
+        return {}  # the newest value stands: facts.from_sdk keeps it
+    return {(metric, _with(measurement, **json.loads(measurement.label_text or "{}"))): measurement.value}
+
+
 _PROJECTIONS: dict[type[model.Fact], Callable[[Any], Contributions]] = {
     model.SessionRun: _session_run,
     model.Turn: _turn,
@@ -219,6 +228,7 @@ _PROJECTIONS: dict[type[model.Fact], Callable[[Any], Contributions]] = {
     model.PatternLoad: _pattern_load,
     model.ModelSwitch: _model_switch,
     model.PermissionWait: _permission_wait,
+    model.Measurement: _measurement,
 }
 
 
@@ -228,12 +238,25 @@ def contributions(fact: model.Fact | None) -> Contributions:
     return project(fact) if project else {}
 
 
-def apply_change(book: SeriesBook, old: model.Fact | None, new: model.Fact) -> None:
+class Account(Protocol):
+    """What is moved: the series of a store, or the instruments of a host program."""
+
+    def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
+        """As ``SeriesBook.add``."""
+
+
+def apply_change(book: Account, old: model.Fact | None, new: model.Fact) -> None:
     """Moves the series by what the change of a fact adds. A series never goes back, whatever a fact turns into."""
     before = contributions(old)
     for (metric, labels), amount in contributions(new).items():
         if metric.kind is Kind.HISTOGRAM:
             if (metric, labels) not in before:
-                book.add(metric, labels, amount)
+                book.add(metric, labels, amount, _happened_ns(new))
         elif (gain := amount - before.get((metric, labels), 0)) > 0:
-            book.add(metric, labels, gain)
+            book.add(metric, labels, gain, _happened_ns(new))
+
+
+def _happened_ns(fact: model.Fact) -> int | None:
+    """When what a fact tells of was complete, as far as the fact knows."""
+    times = ("ended_ns", "completed_ns", "merged_ns", "asked_ns", "at_ns", "created_ns", "started_ns")
+    return next((time for name in times if (time := getattr(fact, name, None))), None)

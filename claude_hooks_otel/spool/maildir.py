@@ -69,8 +69,9 @@ class Spool:
         """
         name = f"{event}.sdk.{os.getpid()}.{time.time_ns()}.{next(_counter)}"
         content = Envelope(name, 0, event, headers, payload).encode()
-        path = self.tmp / name
-        if not (self.tmp.is_dir() and self.new.is_dir()):
+        try:
+            self._put(name, content)
+        except FileNotFoundError:
             for folder in (
                 self.root.parent,
                 self.root,
@@ -78,15 +79,25 @@ class Spool:
                 self.new,
             ):  # mkdir's mode is for the last folder alone
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._put(name, content)
+        return name
+
+    def _put(self, name: str, content: bytes) -> None:
+        # pathlib costs as much as the writing, and the SDK's callers wait for this.
+        path = f"{self.tmp}/{name}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            path.rename(self.new / name)
+            try:
+                rest = memoryview(content)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+            finally:
+                os.close(descriptor)
+            os.rename(path, f"{self.new}/{name}")  # noqa: PTH104
         except OSError:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)  # noqa: PTH108
             raise
-        return name
 
     def changed(self) -> int:
         """A number that changes whenever a file arrives or goes (the folder's modification time, ns); 0 without a folder."""

@@ -1,0 +1,5 @@
+"""Measurements into PostgreSQL, by COPY, each row once. Needs ``psycopg`` 3."""
+
+from claude_hooks_otel.export.custom.postgresql.exporter import PostgreSQL
+
+__all__ = ["PostgreSQL"]

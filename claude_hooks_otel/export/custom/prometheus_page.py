@@ -1,0 +1,100 @@
+"""A Prometheus page (``/metrics``) of the series as they stand, for those without a Collector. Needs ``prometheus-client``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from claude_hooks_otel.export.custom.base import CustomExporter, MetricRecord
+from claude_hooks_otel.series.metric import Kind, Metric, SeriesPoint
+
+DEFAULT_PORT = 9464  # OpenTelemetry's for a Prometheus exporter
+
+
+class PrometheusPage(CustomExporter, Collector):
+    """Serves ``/metrics``. It shows totals, so a restart of anything counts nothing twice; gauges are at most a minute old.
+
+    Args:
+        port: TCP port; 0 takes a free one.
+        host: the address; loopback unless you mean others to read it.
+    """
+
+    def __init__(self, port: int = DEFAULT_PORT, host: str = "127.0.0.1") -> None:
+        self._port, self._host = port, host
+        self._points: Callable[[], Sequence[SeriesPoint]] = tuple
+        self._server: Any = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens, once started."""
+        return int(self._server.server_address[1]) if self._server else self._port
+
+    def attach(self, points: Callable[[], Sequence[SeriesPoint]]) -> None:
+        """Is told how to read the series."""
+        self._points = points
+
+    def start(self) -> None:
+        """Begins to serve.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        self._server, _ = start_http_server(self._port, self._host, registry)
+
+    def export_batch(self, batch: Sequence[MetricRecord]) -> None:
+        """Takes what comes: the page reads totals when it is asked."""
+
+    def shutdown(self) -> None:
+        """Ends serving."""
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def collect(self) -> Iterator[Any]:
+        """The series, for ``prometheus-client``."""
+        groups: dict[str, list[SeriesPoint]] = {}
+        for point in self._points():
+            groups.setdefault(point.metric.prometheus_name, []).append(point)
+        for name, points in groups.items():
+            yield _family(name, points)
+
+    def describe(self) -> Iterator[Any]:
+        """Nothing is known before it is asked for."""
+        return iter(())
+
+
+def _family(name: str, points: Sequence[SeriesPoint]) -> Any:
+    metric = points[0].metric
+    keys = sorted({key for point in points for key, _ in point.labels})
+    names = [key.replace(".", "_") for key in keys]
+    family: Any
+    if metric.kind is Kind.HISTOGRAM:
+        family = HistogramMetricFamily(name, metric.meaning, labels=names)
+    elif metric.kind is Kind.COUNTER:
+        family = CounterMetricFamily(name, metric.meaning, labels=names)
+    else:
+        family = GaugeMetricFamily(name, metric.meaning, labels=names)
+    for point in points:
+        labels = dict(point.labels)
+        values = [labels.get(key, "") for key in keys]
+        if metric.kind is Kind.HISTOGRAM:
+            family.add_metric(values, list(_buckets(metric, point)), sum_value=point.value / point.metric.scale)
+        elif metric.kind is Kind.COUNTER:
+            family.add_metric(values, point.value / point.metric.scale, created=point.start_time_ns / 1e9)
+        else:
+            family.add_metric(values, point.value / point.metric.scale)
+    return family
+
+
+def _buckets(metric: Metric, point: SeriesPoint) -> Iterator[tuple[str, int]]:
+    """Cumulative counts, as Prometheus has them."""
+    count = 0
+    for bound, here in zip((*metric.buckets, float("inf")), point.bucket_counts, strict=True):
+        count += here
+        yield ("+Inf" if bound == float("inf") else repr(float(bound)), count)

@@ -1,0 +1,65 @@
+"""What share of the code the tests of this run covered, as coverage.py found it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+# Files whose time is this many seconds older than the call still belong to it: file systems round.
+_ROUNDING = 0.01
+_LINE_RATE = re.compile(r'<coverage\b[^>]*\bline-rate="([0-9.]+)"')
+
+
+def read(report: Path | None, since: float) -> float | None:
+    """The covered share of statements, 0 to 1; None where there is no result.
+
+    Args:
+        report: a data file, or a JSON or XML report; None looks for the data file that coverage.py writes by itself.
+        since: Unix seconds: an older data file is that of another run.
+    """
+    with contextlib.suppress(
+        Exception
+    ):  # a result that can not be read is none: measuring must not break what is measured
+        if report is not None:
+            return _of_file(report)
+        data = Path(os.environ.get("COVERAGE_FILE", ".coverage"))
+        if data.is_file() and data.stat().st_mtime >= since - _ROUNDING:
+            return _of_data(data)
+        return _of_this_program()
+    return None
+
+
+def _of_file(path: Path) -> float | None:
+    with path.open("rb") as file:
+        head = file.read(64).lstrip()
+    if head.startswith(b"{"):
+        totals = json.loads(path.read_text(encoding="utf-8"))["totals"]
+        return float(totals["percent_covered"]) / 100
+    if head.startswith(b"<"):
+        found = _LINE_RATE.search(path.read_text(encoding="utf-8"))
+        return float(found[1]) if found else None
+    return _of_data(path)
+
+
+def _of_data(path: Path) -> float | None:
+    import coverage  # noqa: PLC0415 — only who measures quality needs it
+
+    measured = coverage.Coverage(data_file=str(path))
+    measured.load()
+    return _share(measured)
+
+
+def _of_this_program() -> float | None:
+    coverage = sys.modules.get("coverage")
+    current = coverage.Coverage.current() if coverage else None
+    return None if current is None else _share(current)
+
+
+def _share(measured: object) -> float | None:
+    percent = measured.report(file=io.StringIO())  # type: ignore[attr-defined]
+    return float(percent) / 100

@@ -1,0 +1,114 @@
+"""Records straight into the host program's OpenTelemetry providers, for services that have their own.
+
+A record becomes the same facts as in the daemon, and these move the same series; here a series is an instrument of the host's.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from opentelemetry import metrics, trace
+
+from claude_hooks_otel import __version__
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.from_sdk import facts_of, measurement_labels
+from claude_hooks_otel.facts.projects import project_name
+from claude_hooks_otel.identity import DEFAULT_AGENT, Identity, normalize
+from claude_hooks_otel.series.book import Labels
+from claude_hooks_otel.series.declared import SCALE, metric_of
+from claude_hooks_otel.series.metric import Kind, Metric
+from claude_hooks_otel.series.projection import apply_change
+from claude_hooks_otel.witnesses import sdk_records
+
+SCOPE = "claude_monitoring"
+
+_log = logging.getLogger("claude_monitoring")
+
+
+class ProviderRecorder:
+    """Moves instruments and opens spans.
+
+    Args:
+        meter_provider: where measurements go; None takes the host's global one.
+        tracer_provider: where spans go, likewise.
+    """
+
+    def __init__(
+        self, meter_provider: metrics.MeterProvider | None, tracer_provider: trace.TracerProvider | None
+    ) -> None:
+        self.lost = 0
+        self._meter = (meter_provider or metrics.get_meter_provider()).get_meter(SCOPE, __version__)
+        self._tracer = (tracer_provider or trace.get_tracer_provider()).get_tracer(SCOPE, __version__)
+        self._instruments: dict[str, Any] = {}
+        self._open_tasks: dict[str, model.Task] = {}
+        self._lock = threading.Lock()
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()  # it may have been held by a thread that the child does not have
+
+    def record(self, event: str, headers: Mapping[str, str], payload: Mapping[str, Any]) -> None:
+        """Moves what a record moves; trouble is counted and logged once, never raised."""
+        try:
+            record = sdk_records.parse(event, json.dumps(payload).encode())
+            for fact in facts_of(record, _identity(headers)):
+                self._apply(fact)
+        except Exception as error:
+            self.lost += 1
+            if self.lost == 1:
+                _log.warning("a measurement could not be recorded: %s", error)
+
+    def open(self, name: str) -> Any:
+        """A span of the host's tracer, as the current one."""
+        return self._tracer.start_as_current_span(name)
+
+    def _apply(self, fact: model.Fact) -> None:
+        if isinstance(fact, model.Measurement) and fact.kind == Kind.GAUGE:
+            metric = metric_of(fact.name, fact.kind, fact.unit or "")
+            self._instrument(metric).set((fact.value or 0) / SCALE, dict(measurement_labels(fact)))
+            return
+        old = None
+        if isinstance(fact, model.Task):
+            with self._lock:
+                old = self._open_tasks.pop(fact.task_id, None)
+                if old is None:
+                    self._open_tasks[fact.task_id] = fact
+        apply_change(self, old, old.merged(fact) if isinstance(fact, model.Task) and old else fact)
+
+    def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:  # noqa: ARG002 — of now
+        """Moves one instrument, by an amount in stored units; as ``SeriesBook.add``."""
+        value = amount if metric.scale == 1 else amount / metric.scale
+        instrument = self._instrument(metric)
+        (instrument.record if metric.kind is Kind.HISTOGRAM else instrument.add)(value, dict(labels))
+
+    def _instrument(self, metric: Metric) -> Any:
+        with self._lock:
+            found = self._instruments.get(metric.name)
+            if found is None:
+                arguments: dict[str, Any] = {"unit": metric.unit, "description": metric.meaning}
+                if metric.kind is Kind.COUNTER:
+                    found = self._meter.create_counter(metric.name, **arguments)
+                elif metric.kind is Kind.GAUGE:
+                    found = self._meter.create_gauge(metric.name, **arguments)
+                else:
+                    found = self._meter.create_histogram(
+                        metric.name, explicit_bucket_boundaries_advisory=list(metric.buckets), **arguments
+                    )
+                self._instruments[metric.name] = found
+            return found
+
+
+def _identity(headers: Mapping[str, str]) -> Identity:
+    return Identity(
+        agent=normalize(headers.get("agent"), DEFAULT_AGENT),
+        project=normalize(headers["project"])
+        if headers.get("project")
+        else project_name(headers.get("project_directory", "")),
+        team=normalize(headers["team"]) if headers.get("team") else None,
+        sprint=normalize(headers["sprint"]) if headers.get("sprint") else None,
+    )
