@@ -269,7 +269,8 @@ def _check(raw: bytes, secrets: set[str]) -> None:
 @given(JSON)
 def test_any_json_is_an_event_or_refused_without_quoting_it(value: Any) -> None:
     """Nothing but PayloadError is ever raised, and its message holds nothing of the payload."""
-    _check(json.dumps(value).encode(), _quoted(value) - hook_events.HookEvent.model_fields.keys())
+    names = " ".join(hook_events.HookEvent.model_fields)  # a message may name a field: no secret
+    _check(json.dumps(value).encode(), {text for text in _quoted(value) if text not in names})
 
 
 @settings(max_examples=100, deadline=None)

@@ -261,7 +261,7 @@ COLLABORATION: Final = Metric(
 
 HOOK_EVENTS: Final = Metric(
     "claude.hooks.events", "{event}", Kind.COUNTER,
-    "Hook events taken in, copies not counted.",
+    "Hook events and records of programs (`sdk.…`) taken in, copies not counted.",
     labels=("event",), common=False,
 )  # fmt: skip
 HOOK_EVENTS_DROPPED: Final = Metric(
