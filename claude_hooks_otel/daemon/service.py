@@ -18,7 +18,7 @@ from claude_hooks_otel.export.custom.runner import CustomExporters
 from claude_hooks_otel.paths import Home
 
 # Seconds between looks at the spool: while something is going on, and otherwise. A look is two system calls.
-BUSY_WAIT, CALM_WAIT = 0.25, 0.75
+BUSY_WAIT, CALM_WAIT = 0.25, 1.0
 BUSY_FOR = 5.0
 # Seconds between looks for what killed hooks left in the spool, and between rounds of forgetting facts past their retention.
 RECOVER_EVERY, PRUNE_EVERY = 60.0, 3600.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 SECOND = 1_000_000_000  # nanoseconds
 # How often a session's transcripts are looked at: while its events arrive, while it may be answering at length, and later.
-BUSY_POLL_NS, CALM_POLL_NS, SLOW_POLL_NS = SECOND // 4, 2 * SECOND, 10 * SECOND
+BUSY_POLL_NS, CALM_POLL_NS, SLOW_POLL_NS = SECOND // 4, 3 * SECOND, 10 * SECOND
 BUSY_FOR_NS, CALM_FOR_NS = 3 * SECOND, 60 * SECOND
 # Sessions in memory. A backlog of days is tens of thousands of them, and the daemon's memory is a promise.
 MOST_IN_MEMORY = 5000
