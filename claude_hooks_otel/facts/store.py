@@ -320,16 +320,23 @@ class Store:
             signal: what to remember of it.
             window_ns: copies at most this far apart are one event.
         """
-        return bool(
+        row = {
+            "digest": digest, "at": signal.received_ns, "session": session_id, "event": signal.event,
+            "agent": signal.agent_id, "prompt": signal.prompt_id, "detail": signal.detail, "window": window_ns,
+        }  # fmt: skip
+        if self.connection.execute(
+            "INSERT INTO event SELECT :digest, :at, :session, :event, :agent, :prompt, :detail WHERE NOT EXISTS "
+            "(SELECT 1 FROM event WHERE digest = :digest AND received_ns BETWEEN :at - :window AND :at + :window)",
+            row,
+        ).rowcount:
+            return True
+        if signal.event == "SubagentStart":
+            # Out of a backlog the later copy may come first: a beginning is the earlier one's. Other events' times are keys.
             self.connection.execute(
-                "INSERT INTO event SELECT :digest, :at, :session, :event, :agent, :prompt, :detail WHERE NOT EXISTS "
-                "(SELECT 1 FROM event WHERE digest = :digest AND received_ns BETWEEN :at - :window AND :at + :window)",
-                {
-                    "digest": digest, "at": signal.received_ns, "session": session_id, "event": signal.event,
-                    "agent": signal.agent_id, "prompt": signal.prompt_id, "detail": signal.detail, "window": window_ns,
-                },
-            ).rowcount
-        )  # fmt: skip
+                "UPDATE OR IGNORE event SET received_ns = :at WHERE digest = :digest AND received_ns > :at AND received_ns <= :at + :window",
+                row,
+            )
+        return False
 
     def signals(self, session_id: str, *events: str) -> list[Signal]:
         """The session's ledger rows of these events, in the order of their times."""
