@@ -88,9 +88,11 @@ class SessionFacts:
         return self.turns[max(0, bisect_right(self._begins, at_ns) - 1)]
 
     def turn_of_call(self, call: model.ToolCall) -> model.Turn | None:
-        """The turn of a call: that of its prompt, where a witness knew it."""
-        named = self._by_prompt.get(call.prompt_id or "")
-        return named or self.turn_at(call_times(call)[0])
+        """The turn in which the model asked for a call.
+
+        The prompt that a witness names with it may be a later one: a killed session that is resumed closes its open calls then.
+        """
+        return self.turn_at(asked_ns(call))
 
     @cached_property
     def calls_by_id(self) -> dict[str, model.ToolCall]:
@@ -100,10 +102,6 @@ class SessionFacts:
     @cached_property
     def _begins(self) -> list[int]:
         return [turn.started_ns or 0 for turn in self.turns]
-
-    @cached_property
-    def _by_prompt(self) -> dict[str, model.Turn]:
-        return {turn.prompt_id: turn for turn in self.turns}
 
 
 def _own_marks(store: Store, session_id: str, turns: list[model.Turn]) -> tuple[model.CompactBoundary, ...]:
@@ -130,6 +128,11 @@ def _own_marks(store: Store, session_id: str, turns: list[model.Turn]) -> tuple[
             ).fetchone()[0]
             waiting.append((fork.session_id, min(until, first if first is not None else _FOR_EVER)))
     return tuple(sorted(found, key=lambda mark: (mark.at_ns or 0, mark.uuid)))
+
+
+def asked_ns(call: model.ToolCall) -> int:
+    """When the model asked for a call; where no witness saw that, when the call began."""
+    return call.started_ns if call.started_ns is not None else call_times(call)[0]
 
 
 def call_times(call: model.ToolCall) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from enum import Enum
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.records import ids
 from claude_hooks_otel.records import semantic_conventions as names
-from claude_hooks_otel.records.session_facts import SessionFacts, call_times
+from claude_hooks_otel.records.session_facts import SessionFacts, asked_ns, call_times
 from claude_hooks_otel.series.metric import PICODOLLARS
 
 Value = str | int | float | tuple[str, ...]
@@ -135,7 +135,7 @@ class _Traces:
     # -- what belongs where ------------------------------------------------------------------------------------------------
 
     def _home_of_call(self, call: model.ToolCall) -> _Thread | None:
-        return self._home(call.agent_id, call_times(call)[0], self._facts.turn_of_call(call))
+        return self._home(call.agent_id, asked_ns(call), self._facts.turn_of_call(call))
 
     def _home(self, agent_id: str | None, at_ns: int, turn: model.Turn | None) -> _Thread | None:
         """What a request or call stands beneath: the sub-agent's turn that was going on, else the conversation's turn."""
