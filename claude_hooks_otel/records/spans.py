@@ -70,6 +70,10 @@ class Span:
     events: tuple[SpanEvent, ...] = ()
     links: tuple[SpanLink, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.error is not None:
+            object.__setattr__(self, "attributes", {**self.attributes, names.ERROR_TYPE: self.error})
+
 
 def spans_of_turns(facts: SessionFacts) -> dict[str, tuple[Span, ...]]:
     """Prompt id → the spans of that turn, its root first; a turn that has not ended has none."""
