@@ -81,6 +81,7 @@ def test_spans_arrive_as_they_are_and_hold_no_content(name: str, tmp_path: Path,
     for events in replay.scenario.truth["sessions"].values():
         named |= {told["model"] for told in events.get("api_request", [])}
     wire = b"".join(request.body for request in otlp_receiver.requests)
+    assert str(tmp_path).encode() not in wire  # where the replayed transcripts are
     # Shorter texts are words like "done" or "ls", which any wire holds by chance.
     leaked = {text for text in private if len(text) >= 8 and text.encode() in wire}
     assert leaked - named - KNOWN_NAMES == set()

@@ -7,6 +7,7 @@ facts make the same spans, ids included. Nothing a human or a model wrote is in 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -101,6 +102,14 @@ class _Traces:
     def __init__(self, facts: SessionFacts) -> None:
         self._facts = facts
         self._subagents = {agent.agent_id: agent for agent in facts.subagents}
+        # Sub-agent (None: the main conversation) → when each of its answers came and each of its calls ended, sorted.
+        self._ends: dict[str | None, list[int]] = {}
+        for request in facts.requests:
+            self._ends.setdefault(request.agent_id, []).append(request.at_ns or 0)
+        for call in facts.calls:
+            self._ends.setdefault(call.agent_id, []).append(call_times(call)[1])
+        for ends in self._ends.values():
+            ends.sort()
         self._threads: dict[str, list[_Thread]] = {}
         for invocation in facts.subagent_turns:
             if (thread := self._agent_thread(invocation)) is not None:
@@ -154,10 +163,7 @@ class _Traces:
     def _agent_thread(self, invocation: model.SubagentTurn) -> _Thread | None:
         """A sub-agent's turn, its ends taken from what it did where no event told of them."""
         agent_id = invocation.agent_id
-        did = [request.at_ns or 0 for request in self._facts.requests if request.agent_id == agent_id]
-        for call in self._facts.calls:
-            if call.agent_id == agent_id:
-                did.extend(call_times(call))
+        did = self._ends.get(agent_id, [])
         agent = self._subagents.get(agent_id)
         caller = self._facts.calls_by_id.get(agent.tool_use_id or "") if agent else None
         end = invocation.ended_ns if invocation.ended_ns != model.INFERRED else None
@@ -302,10 +308,9 @@ class _Traces:
     def _before(self, request: model.ApiRequest, home: _Thread) -> int:
         """When the last thing before this answer had ended, in the same conversation."""
         end = request.at_ns or 0
-        ends = [call_times(call)[1] for call in self._facts.calls if call.agent_id == request.agent_id]
-        ends += [other.at_ns or 0 for other in self._facts.requests if other.agent_id == request.agent_id]
-        last = max((at for at in ends if home.begin_ns <= at < end), default=home.begin_ns)
-        return min(last, end)
+        ends = self._ends.get(request.agent_id, [])
+        place = bisect_left(ends, end)
+        return min(max(ends[place - 1] if place else 0, home.begin_ns), end)
 
     def _tool(self, call: model.ToolCall, home: _Thread) -> Span:
         begin, end = call_times(call)
