@@ -144,7 +144,7 @@ def test_the_trees_are_those_that_were_reviewed(name: str, tmp_path: Path) -> No
 
 
 def test_ids_tell_names_apart_that_run_together() -> None:
-    """And they stay what they were in the first release: a span that was sent must not come again under another id."""
+    """And no id is zero. That they stay what they were, the kept trees see to."""
     assert ids.trace_id("ab", "c") != ids.trace_id("a", "bc")
     assert ids.span_id("chat", "1") != ids.span_id("tool", "1")
     assert ids.trace_id("session", "prompt") == ids.trace_id("session", "prompt")

@@ -7,7 +7,6 @@ from typing import Final
 
 # semantic-conventions-genai; all of it is in development, so a newer version may rename.
 VERSION: Final = "0.1.0"
-SCHEMA_NAME: Final = f"semantic-conventions-genai {VERSION}"
 
 OPERATION: Final = "gen_ai.operation.name"
 PROVIDER: Final = "gen_ai.provider.name"
