@@ -1,0 +1,28 @@
+"""The ids of traces and spans, derived from what they stand for: made again, after a restart or by a retry, they are the same."""
+
+from __future__ import annotations
+
+import hashlib
+
+TRACE_BYTES, SPAN_BYTES = 16, 8
+
+
+def trace_id(session_id: str, prompt_id: str) -> int:
+    """The trace of a turn."""
+    return _derived(TRACE_BYTES, "turn", session_id, prompt_id)
+
+
+def span_id(kind: str, *name: str | int) -> int:
+    """The span of one thing.
+
+    Args:
+        kind: what sort of thing, so that equal names of different sorts differ.
+        name: its natural key.
+    """
+    return _derived(SPAN_BYTES, kind, *map(str, name))
+
+
+def _derived(size: int, *parts: str) -> int:
+    # Lengths stand before the parts, so that no two lists of parts are one text; zero is no valid id.
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=size).digest()) or 1

@@ -1,0 +1,54 @@
+"""The one place that says which of OpenTelemetry's names our facts go by, and as of which version."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+# semantic-conventions-genai; all of it is in development, so a newer version may rename.
+VERSION: Final = "0.1.0"
+
+OPERATION: Final = "gen_ai.operation.name"
+PROVIDER: Final = "gen_ai.provider.name"
+AGENT_NAME: Final = "gen_ai.agent.name"
+CONVERSATION: Final = "gen_ai.conversation.id"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_ID: Final = "gen_ai.response.id"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"  # those read from and written to the cache included
+CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_write.input_tokens"
+OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+TOOL_NAME: Final = "gen_ai.tool.name"
+TOOL_TYPE: Final = "gen_ai.tool.type"
+TOOL_CALL: Final = "gen_ai.tool.call.id"
+MCP_METHOD: Final = "mcp.method.name"
+ERROR_TYPE: Final = "error.type"
+SESSION: Final = "session.id"
+
+# What the conventions have no name for.
+AGENT: Final = "claude.agent"
+PROJECT: Final = "claude.project"
+TEAM: Final = "claude.team"
+SPRINT: Final = "claude.sprint"
+REQUEST: Final = "claude.request.id"
+PROMPT: Final = "claude.prompt.id"
+COST: Final = "claude.cost.usd"
+SUBAGENT: Final = "claude.subagent.id"
+DECISION: Final = "claude.permission.decision"
+OUTCOME: Final = "claude.outcome"
+TRIGGER: Final = "claude.compaction.trigger"
+LINK: Final = "claude.link"
+
+INVOKE_AGENT: Final = "invoke_agent"
+CHAT: Final = "chat"
+EXECUTE_TOOL: Final = "execute_tool"
+
+ANTHROPIC: Final = "anthropic"
+FUNCTION: Final = "function"
+MCP_CALL: Final = "tools/call"
+MCP_PREFIX: Final = "mcp__"  # how the client names the tools of MCP servers
+
+# The labels of a fact → the attributes of its span.
+IDENTITY: Final = MappingProxyType({"agent": AGENT, "project": PROJECT, "team": TEAM, "sprint": SPRINT})

@@ -1,0 +1,148 @@
+"""The facts of one session that its traces are made of, and which of its turns each belongs to."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.store import Store
+
+_FOR_EVER = 2**63 - 1
+# Outcomes of calls that never ran: the time until the answer is the human's, and a span of its own.
+_NEVER_RAN = ("rejected", "denied")
+
+
+@dataclass(frozen=True)
+class SessionFacts:
+    """One session, as far as the store knows it.
+
+    Attributes:
+        session: itself.
+        turns: those of its turns whose beginning is known, in order of time.
+        origin: the last turn of the session it was forked from, before the fork.
+    """
+
+    session: model.Session
+    turns: tuple[model.Turn, ...]
+    runs: tuple[model.SessionRun, ...]
+    requests: tuple[model.ApiRequest, ...]
+    calls: tuple[model.ToolCall, ...]
+    subagents: tuple[model.Subagent, ...]
+    subagent_turns: tuple[model.SubagentTurn, ...]
+    waits: tuple[model.PermissionWait, ...]
+    compactions: tuple[model.CompactBoundary, ...]
+    switches: tuple[model.ModelSwitch, ...]
+    origin: model.Turn | None = None
+
+    @classmethod
+    def of(cls, store: Store, session_id: str) -> SessionFacts | None:
+        """Reads them; None for a session that nobody knows."""
+        session = store.get(model.Session, session_id)
+        if session is None:
+            return None
+        begun = "session_id = ? AND started_ns IS NOT NULL ORDER BY started_ns, prompt_id"
+        turns = store.select(model.Turn, begun, session_id)
+        origin = None
+        if session.forked_from and turns:
+            before = "session_id = ? AND started_ns < ? ORDER BY started_ns DESC, prompt_id LIMIT 1"
+            origin = next(iter(store.select(model.Turn, before, session.forked_from, turns[0].started_ns)), None)
+        return cls(
+            session=session,
+            turns=tuple(turns),
+            runs=tuple(store.select(model.SessionRun, "session_id = ? ORDER BY started_ns", session_id)),
+            requests=tuple(
+                store.select(
+                    model.ApiRequest, "session_id = ? AND at_ns IS NOT NULL ORDER BY at_ns, message_id", session_id
+                )
+            ),
+            calls=tuple(
+                store.select(
+                    model.ToolCall,
+                    "session_id = ? AND tool IS NOT NULL AND outcome IS NOT NULL "
+                    "AND COALESCE(ended_ns, started_ns) IS NOT NULL ORDER BY COALESCE(ended_ns, started_ns), tool_use_id",
+                    session_id,
+                )
+            ),
+            subagents=tuple(store.select(model.Subagent, "session_id = ? ORDER BY agent_id", session_id)),
+            subagent_turns=tuple(
+                store.select(model.SubagentTurn, "session_id = ? ORDER BY agent_id, ended_ns", session_id)
+            ),
+            waits=tuple(
+                store.select(
+                    model.PermissionWait, "session_id = ? AND waited_ns IS NOT NULL ORDER BY asked_ns, tool", session_id
+                )
+            ),
+            compactions=_own_marks(store, session_id, turns),
+            switches=tuple(
+                store.select(model.ModelSwitch, "session_id = ? AND at_ns IS NOT NULL ORDER BY at_ns", session_id)
+            ),
+            origin=origin,
+        )
+
+    def turn_at(self, at_ns: int) -> model.Turn | None:
+        """The turn in whose time this lies: the last one begun by then; what lies before all of them is the first one's."""
+        if not self.turns:
+            return None
+        return self.turns[max(0, bisect_right(self._begins, at_ns) - 1)]
+
+    def turn_of_call(self, call: model.ToolCall) -> model.Turn | None:
+        """The turn in which the model asked for a call.
+
+        The prompt that a witness names with it may be a later one: a killed session that is resumed closes its open calls then.
+        """
+        return self.turn_at(asked_ns(call))
+
+    @cached_property
+    def calls_by_id(self) -> dict[str, model.ToolCall]:
+        """Tool use id → call."""
+        return {call.tool_use_id: call for call in self.calls}
+
+    @cached_property
+    def _begins(self) -> list[int]:
+        return [turn.started_ns or 0 for turn in self.turns]
+
+
+def _own_marks(store: Store, session_id: str, turns: list[model.Turn]) -> tuple[model.CompactBoundary, ...]:
+    """The compactions of a session's own time.
+
+    A fork's transcript begins with its parent's marks, and whoever is read first has them: those that are older than a fork are
+    its parent's, whichever of the two they stand under.
+    """
+    if not turns:
+        return ()
+    begin = turns[0].started_ns or 0
+    found: list[model.CompactBoundary] = []
+    seen: set[str] = set()
+    waiting = [(session_id, _FOR_EVER)]
+    while waiting:
+        name, until = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        found += store.select(model.CompactBoundary, "session_id = ? AND at_ns >= ? AND at_ns < ?", name, begin, until)
+        for fork in store.select(model.Session, "forked_from = ?", name):
+            first = store.connection.execute(
+                "SELECT MIN(started_ns) FROM turn WHERE session_id = ?", (fork.session_id,)
+            ).fetchone()[0]
+            waiting.append((fork.session_id, min(until, first if first is not None else _FOR_EVER)))
+    return tuple(sorted(found, key=lambda mark: (mark.at_ns or 0, mark.uuid)))
+
+
+def asked_ns(call: model.ToolCall) -> int:
+    """When the model asked for a call; where no witness saw that, when the call began."""
+    return call.started_ns if call.started_ns is not None else call_times(call)[0]
+
+
+def call_times(call: model.ToolCall) -> tuple[int, int]:
+    """When a call began to run and when it ended.
+
+    The duration is the client's own, without the wait for a permission; where it is not known, the call's announcement begins it.
+    """
+    ended = call.ended_ns if call.ended_ns is not None else call.started_ns or 0
+    if call.duration_ns is not None:
+        return ended - call.duration_ns, ended
+    if call.outcome in _NEVER_RAN:
+        return ended, ended
+    return min(call.started_ns if call.started_ns is not None else ended, ended), ended
