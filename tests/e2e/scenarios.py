@@ -35,13 +35,18 @@ def _agent(script: str, kind: str = "general-purpose", **more: Any) -> Tool:
 
 
 def _same(*kinds: str) -> Callable[[Totals, Totals], bool]:
-    """Whether both sides say the same of these."""
+    """Whether both sides say the same of these, and every session's last event is in."""
 
     def ready(client: Totals, ours: Totals) -> bool:
-        return all(client[kind] and client[kind].keys() == ours[kind].keys() for kind in kinds) and all(
-            abs(client[kind][key] - ours[kind][key]) <= 1e-9 * client[kind][key]
-            for kind in kinds
-            for key in client[kind]
+        ended = ours["events"].get("SessionEnd", 0) >= sum(client["sessions"].values())
+        return (
+            ended
+            and all(client[kind] and client[kind].keys() == ours[kind].keys() for kind in kinds)
+            and all(
+                abs(client[kind][key] - ours[kind][key]) <= 1e-9 * client[kind][key]
+                for kind in kinds
+                for key in client[kind]
+            )
         )
 
     return ready
