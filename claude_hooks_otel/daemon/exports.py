@@ -110,8 +110,7 @@ class Exports:
         )
         now_ns = self._pipeline.now_ns()
         series = list(self._pipeline.book.points())
-        scores = self._pipeline.scores.points(series, now_ns, anew=urgent)
-        computed = [*gauges(self._pipeline.store, now_ns), *scores, *self._own_gauges(now_ns)]
+        computed = self._computed_gauges(series, now_ns, anew=urgent)
         points = [*series, *computed, *sdk_gauges(self._pipeline.store.connection, computed)]
         snapshot = Snapshot(self._number, self._submitted_changes, now_ns, points)
         for delivery in self._deliveries:
@@ -120,8 +119,10 @@ class Exports:
 
     def gauges_now(self) -> list[SeriesPoint]:
         """Every gauge that is computed from the facts, as of now."""
-        now_ns = self._pipeline.now_ns()
-        scores = self._pipeline.scores.points(list(self._pipeline.book.points()), now_ns, anew=False)
+        return self._computed_gauges(list(self._pipeline.book.points()), self._pipeline.now_ns(), anew=False)
+
+    def _computed_gauges(self, series: list[SeriesPoint], now_ns: int, *, anew: bool) -> list[SeriesPoint]:
+        scores = self._pipeline.scores.points(series, now_ns, anew=anew)
         return [*gauges(self._pipeline.store, now_ns), *scores, *self._own_gauges(now_ns)]
 
     def _own_gauges(self, now_ns: int) -> list[SeriesPoint]:
