@@ -12,8 +12,9 @@ from corpus import Scenario
 from replay import Replay, play
 
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.records.model import Span
 from claude_hooks_otel.records.session_facts import SessionFacts
-from claude_hooks_otel.records.spans import Span, spans_of_turns
+from claude_hooks_otel.records.spans import spans_of_turns
 
 FOLDER = Path(__file__).resolve().parent / "data" / "span_trees"
 KEPT = ("api-errors", "auto-compact", "background", "basic-edit", "forks", "subagents", "tui-more")

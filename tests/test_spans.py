@@ -16,7 +16,7 @@ from test_corpus_totals import LEFT_OUT, SIDE_REQUESTS
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.records import ids
-from claude_hooks_otel.records.spans import Span
+from claude_hooks_otel.records.model import Span
 
 MILLISECOND = 1_000_000
 # Calls that were interrupted: no hook tells how long they ran, so the transcript's times have to do.

@@ -22,6 +22,11 @@ def span_id(kind: str, *name: str | int) -> int:
     return _derived(SPAN_BYTES, kind, *map(str, name))
 
 
+def event_id(name: str, *key: str | int) -> int:
+    """The unique id of one log event: its name, and the natural key of what it tells of."""
+    return _derived(SPAN_BYTES, "event", name, *map(str, key))
+
+
 def _derived(size: int, *parts: str) -> int:
     # Lengths stand before the parts, so that no two lists of parts are one text; zero is no valid id.
     text = "".join(f"{len(part)}:{part}" for part in parts)

@@ -8,72 +8,17 @@ facts make the same spans, ids included. Nothing a human or a model wrote is in 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.records import ids
 from claude_hooks_otel.records import semantic_conventions as names
+from claude_hooks_otel.records.model import Span, SpanEvent, SpanKind, SpanLink, Value
 from claude_hooks_otel.records.session_facts import SessionFacts, asked_ns, call_times
 from claude_hooks_otel.series.metric import PICODOLLARS
 
-Value = str | int | float | tuple[str, ...]
-
 _RAN = "success"
 _COMPLETED = "completed"
-
-
-class SpanKind(Enum):
-    """OpenTelemetry's kinds, as far as they are used."""
-
-    INTERNAL = "internal"
-    CLIENT = "client"
-
-
-@dataclass(frozen=True, slots=True)
-class SpanEvent:
-    """Something that happened at one time within a span; Unix nanoseconds."""
-
-    name: str
-    at_ns: int
-    attributes: Mapping[str, Value] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class SpanLink:
-    """A span of another trace that this one goes on from."""
-
-    trace_id: int
-    span_id: int
-    attributes: Mapping[str, Value] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """One finished span.
-
-    Attributes:
-        trace_id, span_id, parent_id: derived (``records.ids``); a root has no parent.
-        start_ns, end_ns: Unix nanoseconds.
-        error: why it failed, in a word; None where it did not.
-    """
-
-    trace_id: int
-    span_id: int
-    parent_id: int | None
-    name: str
-    kind: SpanKind
-    start_ns: int
-    end_ns: int
-    attributes: Mapping[str, Value]
-    error: str | None = None
-    events: tuple[SpanEvent, ...] = ()
-    links: tuple[SpanLink, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.error is not None:
-            object.__setattr__(self, "attributes", {**self.attributes, names.ERROR_TYPE: self.error})
 
 
 def spans_of_turns(facts: SessionFacts) -> dict[str, tuple[Span, ...]]:
@@ -211,6 +156,7 @@ class _Traces:
             error=turn.failure,
             events=self._events(turn),
             links=self._links(turn),
+            fact=turn,
         )
 
     def _events(self, turn: model.Turn) -> tuple[SpanEvent, ...]:
@@ -264,6 +210,7 @@ class _Traces:
             end_ns=thread.end_ns,
             attributes=self._common(told, names.INVOKE_AGENT) | {names.AGENT_NAME: kind, names.SUBAGENT: agent_id},
             error=told.outcome if told.outcome != _COMPLETED else None,
+            fact=told,
         )
 
     def _chat(self, request: model.ApiRequest, home: _Thread) -> Span:
@@ -303,6 +250,7 @@ class _Traces:
             end_ns=end,
             attributes=attributes,
             error=request.error,
+            fact=request,
         )
 
     def _before(self, request: model.ApiRequest, home: _Thread) -> int:
@@ -336,6 +284,7 @@ class _Traces:
             end_ns=end,
             attributes=attributes,
             error=call.outcome if call.outcome != _RAN else None,
+            fact=call,
         )
 
     def _wait(self, wait: model.PermissionWait, home: _Thread) -> Span:
@@ -351,6 +300,7 @@ class _Traces:
             start_ns=wait.asked_ns,
             end_ns=wait.asked_ns + (wait.waited_ns or 0),
             attributes=attributes,
+            fact=wait,
         )
 
     def _common(self, fact: model.Fact, operation: str | None) -> dict[str, Value]:
