@@ -29,7 +29,7 @@ from claude_hooks_otel.paths import HOME_VARIABLE, Home
 # Put before a variable's standard name, it survives Claude Code's scrubbing: CLAUDE_HOOKS_OTEL_SERVICE_NAME is OTEL_SERVICE_NAME.
 PREFIX = "CLAUDE_HOOKS_"
 # CLAUDE_HOOKS_OTEL_<SECTION>__<KEY> sets one key of these sections.
-SECTIONS_WITH_VARIABLES = ("daemon", "series")
+SECTIONS_WITH_VARIABLES = ("daemon", "series", "metrics", "traces", "capture", "outbox")
 
 _SETTINGS_PREFIX = f"{PREFIX}OTEL_"
 _NESTING = "__"
@@ -89,6 +89,56 @@ class SeriesConfig(_Section):
     """
 
     limit: Annotated[int, Field(ge=1)] = 2000
+
+
+class MetricsConfig(_Section):
+    """Which metrics there are beside our own.
+
+    Attributes:
+        gen_ai: whether the metrics of OpenTelemetry's GenAI conventions are exported, too.
+    """
+
+    gen_ai: bool = False
+
+
+class TracesConfig(_Section):
+    """How traces are made.
+
+    Attributes:
+        follow_traceparent: whether a turn continues the trace that ``TRACEPARENT`` names where its client was started.
+    """
+
+    follow_traceparent: bool = False
+
+
+class CaptureConfig(_Section):
+    """Which texts may leave the machine, with secrets redacted; of the others, the length and the SHA-256 do.
+
+    Attributes:
+        prompts: what people ask.
+        commands: command lines of shell tools.
+        paths: the files that tools are called on.
+        tool_output: tools' inputs and outputs.
+        max_characters: how much of each text is kept.
+    """
+
+    prompts: bool = False
+    commands: bool = False
+    paths: bool = False
+    tool_output: bool = False
+    max_characters: Annotated[int, Field(ge=1)] = 4096
+
+
+class OutboxConfig(_Section):
+    """Bounds of what waits for an endpoint of traces or logs; the oldest is given up, and counted.
+
+    Attributes:
+        max_megabytes: of waiting spans and log events together.
+        max_age_hours: how long one waits.
+    """
+
+    max_megabytes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 256.0
+    max_age_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 168.0
 
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -167,6 +217,11 @@ class Config(BaseSettings):
         otel: standard ``OTEL_*`` variables, verbatim.
         daemon: how the daemon behaves.
         series: bounds of the series.
+        metrics: which metrics there are beside our own.
+        traces: how traces are made.
+        capture: which texts may leave the machine.
+        outbox: bounds of what waits for an endpoint of traces or logs.
+        monitoring: where the data can be seen.
         scores: what the scores of an agent are made of.
         prices: a model's name -> what it costs.
         exporters: a custom exporter's name -> its class and options (``export.custom.registry``).
@@ -181,6 +236,10 @@ class Config(BaseSettings):
     otel: dict[VariableName, Variable] = Field(default={}, repr=False)  # headers hold secrets
     daemon: DaemonConfig = DaemonConfig()
     series: SeriesConfig = SeriesConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    traces: TracesConfig = TracesConfig()
+    capture: CaptureConfig = CaptureConfig()
+    outbox: OutboxConfig = OutboxConfig()
     monitoring: MonitoringConfig = MonitoringConfig()
     scores: ScoresConfig = ScoresConfig()
     prices: dict[Text, PriceConfig] = {}
@@ -225,7 +284,7 @@ class Config(BaseSettings):
 
 
 def load(home: Home, environ: Mapping[str, str] | None = None) -> Config:
-    """What the file says, and over it ``CLAUDE_HOOKS_OTEL_DAEMON__...`` and ``CLAUDE_HOOKS_OTEL_SERIES__...`` of ``environ``.
+    """What the file says, and over it the variables of ``environ`` that set a key, such as ``CLAUDE_HOOKS_OTEL_DAEMON__...``.
 
     Whoever means to ``save`` the result passes an empty ``environ``, so that a variable never ends up in the file.
 

@@ -56,7 +56,7 @@ class Pipeline:
         self.store = Store(home.store, now_ns)
         known = {**read_declared(self.store.connection), **catalog.CATALOG}
         self.book = SeriesBook(self.store.connection, known, config.series.limit, now_ns)
-        self.store.journal = self.book
+        self.store.journals.append(self.book)
         self.store.on_change = lambda old, new: apply_change(self.book, old, new)
         self.scores = Scores(self.store, config.scores)
         self._config = config

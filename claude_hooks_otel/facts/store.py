@@ -62,6 +62,18 @@ CREATE TABLE IF NOT EXISTS measurement_log (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, metric TEXT, labels TEXT, amount INTEGER, scale INTEGER, at_ns INTEGER, logged_ns INTEGER
 );
 CREATE TABLE IF NOT EXISTS exporter_cursor (exporter TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS record_due (
+    session_id TEXT PRIMARY KEY, spans_since_ns INTEGER, events_since_ns INTEGER, is_new INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS record_written (
+    signal TEXT, id INTEGER, written_ns INTEGER, PRIMARY KEY (signal, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS record_outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT, signal TEXT, body TEXT, bytes INTEGER, queued_ns INTEGER,
+    refusals INTEGER
+);
+CREATE INDEX IF NOT EXISTS record_outbox_by_exporter ON record_outbox (exporter, signal, refusals, seq);
+CREATE TABLE IF NOT EXISTS record_dropped (signal TEXT, reason TEXT, records INTEGER, PRIMARY KEY (signal, reason)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS api_request_by_session ON api_request (session_id, at_ns);
 CREATE INDEX IF NOT EXISTS api_request_by_time ON api_request (at_ns);
 CREATE INDEX IF NOT EXISTS measurement_by_time ON measurement (at_ns);
@@ -144,7 +156,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
 
 
 class Journal(Protocol):
-    """What gathers beside the facts during a transaction and is written with them: the series."""
+    """What gathers beside the facts during a transaction and is written with them: the series, the records that are due."""
 
     def mark(self) -> int:
         """Where it stands."""
@@ -159,20 +171,6 @@ class Journal(Protocol):
         """Forgets everything that has gathered: the transaction did not happen."""
 
 
-class _NoJournal:
-    def mark(self) -> int:
-        return 0
-
-    def rewind(self, mark: int) -> None:
-        pass
-
-    def flush(self) -> None:
-        pass
-
-    def discard(self) -> None:
-        pass
-
-
 class Store:
     """The store as its one writer sees it.
 
@@ -185,7 +183,7 @@ class Store:
         self.path = path
         self.connection = connect(path)
         self.now_ns = now_ns
-        self.journal: Journal = _NoJournal()
+        self.journals: list[Journal] = []
         self.on_change: ChangeListener | None = None
         try:
             self._create()
@@ -240,14 +238,16 @@ class Store:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, the journal's entries included; the lock is taken at once, so that it cannot fail half-way."""
+        """All or nothing, the journals' entries included; the lock is taken at once, so that it cannot fail half-way."""
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self.journal.flush()
+            for journal in self.journals:
+                journal.flush()
             self.connection.execute("COMMIT")
         except BaseException:
-            self.journal.discard()  # first: a rollback can fail, too
+            for journal in self.journals:
+                journal.discard()  # first: a rollback can fail, too
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
@@ -255,14 +255,15 @@ class Store:
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:
         """One step of a transaction, undone alone where it fails: what one bad event did must not cost the others."""
-        mark = self.journal.mark()
+        marks = [journal.mark() for journal in self.journals]
         self.connection.execute("SAVEPOINT step")
         try:
             yield
         except Exception:
             if self.connection.in_transaction:  # a full disk may have ended it all
                 self.connection.execute("ROLLBACK TO step")
-            self.journal.rewind(mark)
+            for journal, mark in zip(self.journals, marks, strict=True):
+                journal.rewind(mark)
             raise
         finally:
             if self.connection.in_transaction:

@@ -22,6 +22,7 @@ class SessionFacts:
         session: itself.
         turns: those of its turns whose beginning is known, in order of time.
         origin: the last turn of the session it was forked from, before the fork.
+        callers: the calls that started its sub-agents, whenever that was.
     """
 
     session: model.Session
@@ -35,10 +36,18 @@ class SessionFacts:
     compactions: tuple[model.CompactBoundary, ...]
     switches: tuple[model.ModelSwitch, ...]
     origin: model.Turn | None = None
+    callers: tuple[model.ToolCall, ...] = ()
 
     @classmethod
-    def of(cls, store: Store, session_id: str) -> SessionFacts | None:
-        """Reads them; None for a session that nobody knows."""
+    def of(cls, store: Store, session_id: str, begin_ns: int = 0, end_ns: int = _FOR_EVER) -> SessionFacts | None:
+        """Reads them; None for a session that nobody knows.
+
+        Args:
+            store: where they are.
+            session_id: whose.
+            begin_ns: requests, calls and waits from here on alone, Unix nanoseconds: they are many, and all else is not.
+            end_ns: and before this.
+        """
         session = store.get(model.Session, session_id)
         if session is None:
             return None
@@ -54,15 +63,22 @@ class SessionFacts:
             runs=tuple(store.select(model.SessionRun, "session_id = ? ORDER BY started_ns", session_id)),
             requests=tuple(
                 store.select(
-                    model.ApiRequest, "session_id = ? AND at_ns IS NOT NULL ORDER BY at_ns, message_id", session_id
+                    model.ApiRequest,
+                    "session_id = ? AND at_ns >= ? AND at_ns < ? ORDER BY at_ns, message_id",
+                    session_id,
+                    begin_ns,
+                    end_ns,
                 )
             ),
             calls=tuple(
                 store.select(
                     model.ToolCall,
                     "session_id = ? AND tool IS NOT NULL AND outcome IS NOT NULL "
-                    "AND COALESCE(ended_ns, started_ns) IS NOT NULL ORDER BY COALESCE(ended_ns, started_ns), tool_use_id",
+                    "AND COALESCE(started_ns, ended_ns) >= ? AND COALESCE(started_ns, ended_ns) < ? "
+                    "ORDER BY COALESCE(ended_ns, started_ns), tool_use_id",
                     session_id,
+                    begin_ns,
+                    end_ns,
                 )
             ),
             subagents=tuple(store.select(model.Subagent, "session_id = ? ORDER BY agent_id", session_id)),
@@ -71,7 +87,11 @@ class SessionFacts:
             ),
             waits=tuple(
                 store.select(
-                    model.PermissionWait, "session_id = ? AND waited_ns IS NOT NULL ORDER BY asked_ns, tool", session_id
+                    model.PermissionWait,
+                    "session_id = ? AND waited_ns IS NOT NULL AND asked_ns >= ? AND asked_ns < ? ORDER BY asked_ns, tool",
+                    session_id,
+                    begin_ns,
+                    end_ns,
                 )
             ),
             compactions=_own_marks(store, session_id, turns),
@@ -79,6 +99,14 @@ class SessionFacts:
                 store.select(model.ModelSwitch, "session_id = ? AND at_ns IS NOT NULL ORDER BY at_ns", session_id)
             ),
             origin=origin,
+            callers=tuple(
+                store.select(
+                    model.ToolCall,
+                    "tool_use_id IN (SELECT tool_use_id FROM subagent WHERE session_id = ?) "
+                    "AND tool IS NOT NULL AND outcome IS NOT NULL",
+                    session_id,
+                )
+            ),
         )
 
     def turn_at(self, at_ns: int) -> model.Turn | None:
@@ -97,7 +125,7 @@ class SessionFacts:
     @cached_property
     def calls_by_id(self) -> dict[str, model.ToolCall]:
         """Tool use id → call."""
-        return {call.tool_use_id: call for call in self.calls}
+        return {call.tool_use_id: call for call in (*self.callers, *self.calls)}
 
     @cached_property
     def _begins(self) -> list[int]:
