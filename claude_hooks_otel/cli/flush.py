@@ -65,7 +65,7 @@ def flush_now(home: Home, timeout: float, environ: Mapping[str, str] | None = No
         service = Service(home, os.environ if environ is None else environ)
         try:
             service.drain()
-            outcome = service.exports.flush()
+            outcome = service.flush()
         finally:
             service.close()
     finally:

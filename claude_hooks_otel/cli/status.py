@@ -15,6 +15,7 @@ from claude_hooks_otel.daemon.lock import is_running
 from claude_hooks_otel.export.custom.state import custom_state, describe_custom
 from claude_hooks_otel.facts.store import connect
 from claude_hooks_otel.paths import Home
+from claude_hooks_otel.records import outbox
 from claude_hooks_otel.spool.maildir import Spool
 
 SECOND = 1_000_000_000  # nanoseconds
@@ -51,13 +52,15 @@ def register(app: typer.Typer) -> None:
             age = exporter["seconds_since_accepted"]
             when = "never accepted an export" if age is None else f"accepted an export {age:.0f} s ago"
             table.add_row(
-                f"export {exporter['name']}",
+                f"export {exporter['name']} {exporter['signal']}",
                 f"{exporter['description']}\n{when}" + (f"\n[red]{exporter['error']}[/]" if exporter["error"] else ""),
             )
         if not state["exporters"]:
             table.add_row("export", "no endpoint is configured: the embedded store serves (`claude-hooks-otel report`)")
         for exporter in state["custom_exporters"]:
             table.add_row(f"exporter {exporter['name']}", describe_custom(exporter))
+        for signal, count in state["waiting"].items():
+            table.add_row("waiting", f"{count} records of {signal}")
         for reason, count in state["dropped"].items():
             table.add_row("dropped", f"{count} {reason}")
         out.print(table)
@@ -78,6 +81,7 @@ def read_status(home: Home) -> dict[str, Any]:
         "config_error": None,
         "exporters": [],
         "custom_exporters": [],
+        "waiting": {},
         "dropped": {},
         "drift": [],
     }
@@ -104,21 +108,29 @@ def _read_store(connection: sqlite3.Connection, state: dict[str, Any]) -> None:
         "newest_event_ns": one("SELECT MAX(received_ns) FROM event"),
     }
     state["config_error"] = meta.get("config_error") or None
-    for name, description in json.loads(meta.get("exporters", "[]")):
-        ok_ns = int(meta.get(f"export.{name}.ok_ns", "0"))
+    exporters = [("metrics", name, text, f"export.{name}") for name, text in json.loads(meta.get("exporters", "[]"))]
+    exporters += [
+        (signal, name, text, f"export.{signal}.{name}")
+        for signal, name, text in json.loads(meta.get("record_exporters", "[]"))
+    ]
+    for signal, name, description, key in exporters:
+        ok_ns = int(meta.get(f"{key}.ok_ns", "0"))
         state["exporters"].append(
             {
+                "signal": signal,
                 "name": name,
                 "description": description,
                 "seconds_since_accepted": (time.time_ns() - ok_ns) / SECOND if ok_ns else None,
-                "error": meta.get(f"export.{name}.error") or None,
+                "error": meta.get(f"{key}.error") or None,
             }
         )
     state["custom_exporters"] = custom_state(connection, meta)
+    state["waiting"] = outbox.depth(connection) if "record_exporters" in meta else {}
     for labels, value in connection.execute(
-        "SELECT labels, value FROM series WHERE metric = 'claude.hooks.events.dropped'"
+        "SELECT labels, value FROM series WHERE metric IN ('claude.hooks.events.dropped', 'claude.hooks.records.dropped')"
     ):
-        state["dropped"][json.loads(labels)[0][1]] = value
+        what = dict(json.loads(labels))
+        state["dropped"][" ".join(filter(None, (what.get("signal"), what["reason"])))] = value
     state["drift"] = [
         {"kind": kind, "name": name, "seen": seen}
         for kind, name, seen in connection.execute("SELECT kind, name, seen FROM drift ORDER BY seen DESC LIMIT 50")

@@ -10,11 +10,10 @@ import json
 import os
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from claude_hooks_otel.daemon.exports import Exports
 from claude_hooks_otel.paths import Home
 
 _REQUEST, _ANSWER = ".request", ".answer"
@@ -38,10 +37,9 @@ class FlushRequests:
             self._waiting = [Path(entry.path) for entry in os.scandir(self._folder) if entry.name.endswith(_REQUEST)]
         return bool(self._waiting)
 
-    def answer(self, exports: Exports) -> None:
-        """Exports now and tells everybody who asked how it went."""
-        outcome = exports.flush()
-        text = json.dumps({"ok": not any(outcome.values()), "exporters": outcome})
+    def answer(self, outcome: Mapping[str, str | None]) -> None:
+        """Tells everybody who asked how it went: for each exporter None, or why it failed."""
+        text = json.dumps({"ok": not any(outcome.values()), "exporters": dict(outcome)})
         for request in self._waiting:
             answer = request.with_suffix(_ANSWER)
             draft = answer.with_suffix(".draft")

@@ -23,6 +23,7 @@ from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.facts.transcripts import TranscriptFollower
 from claude_hooks_otel.identity import DEFAULT_AGENT, Identity, normalize
 from claude_hooks_otel.paths import Home
+from claude_hooks_otel.records.writer import RecordWriter
 from claude_hooks_otel.registration import REGISTERED
 from claude_hooks_otel.series import catalog
 from claude_hooks_otel.series.book import SeriesBook
@@ -68,10 +69,22 @@ class Pipeline:
         self._follower = TranscriptFollower(self.store, TranscriptWitness(self.store, self._price, since))
         self._settlement = Settlement(self.store)
         self._watches = Watches(self.store.connection, now_ns())
+        self._writer: RecordWriter | None = None
 
     def close(self) -> None:
         """Closes the store."""
         self.store.close()
+
+    def keep_records(self, writer: RecordWriter) -> None:
+        """From now on ``writer`` writes spans and log events of what changes, in the transactions that change it."""
+        self._writer = writer
+        self.store.journals.insert(0, writer)  # before the series: its observers add to them
+
+        def on_change(old: model.Fact | None, new: model.Fact) -> None:
+            apply_change(self.book, old, new)
+            writer.note(new)
+
+        self.store.on_change = on_change
 
     def resolve(self, headers: Mapping[str, str], directory: str | None) -> Identity:
         """Whose an event is: its own variables, else the configuration, else the directory."""
@@ -215,10 +228,25 @@ class Pipeline:
         if lines:
             self._watches.read_more(session_id, now)
         with self.store.transaction():
-            is_over = self._settlement.settle(session_id, now, 0 if settle else self._watches.heard_ns(session_id, now))
+            heard_ns = 0 if settle else self._watches.heard_ns(session_id, now)
+            is_over = self._settlement.settle(session_id, now, heard_ns)
+            self._write_records(session_id, now, now - heard_ns, is_over=is_over)
             if is_over and not lines and self._watches.is_quiet(session_id, now):
                 self._watches.forget(session_id)
         return lines
+
+    def _write_records(self, session_id: str, now: int, quiet_ns: int, *, is_over: bool) -> None:
+        """Has the session's spans and log events written; what goes wrong there costs no metric anything."""
+        if self._writer is None:
+            return
+        try:
+            with self.store.step():
+                self._writer.write(session_id, now, quiet_ns, is_over=is_over)
+        except sqlite3.Error:
+            raise
+        except Exception:
+            _log.exception("spans and log events of session %s cannot be written", session_id)
+            self._writer.put_off(session_id)
 
     def prune(self, retention_days: int) -> None:
         """Forgets facts older than the retention; lines of that time then count nothing, should a transcript be read anew."""

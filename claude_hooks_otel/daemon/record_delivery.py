@@ -43,7 +43,7 @@ class RecordDelivery(threading.Thread):
         self._most = BATCH_SIZES[_FRESH]  # records in a batch, as far as the endpoint takes them
         self._condition = threading.Condition()
         self._news = True
-        self._stopping = False
+        self._stopping = self._resting = False
         self._asked = self._answered = 0
         self._failure: str | None = None
         self._pause = 0.0
@@ -73,6 +73,13 @@ class RecordDelivery(threading.Thread):
                 return self._failure
             return self._failure or f"no answer within {timeout:g} s"
 
+    def finish(self, timeout: float) -> None:
+        """Waits until all that it was told of is sent, unless the endpoint fails."""
+        with self._condition:
+            self._condition.wait_for(
+                lambda: self.is_off or (self._resting and (self._failure is not None or not self._news)), timeout
+            )
+
     def stop(self) -> None:
         """Ends the thread, an export under way included."""
         with self._condition:
@@ -88,7 +95,8 @@ class RecordDelivery(threading.Thread):
             self._has_accepted = self._is_known(connection)
             while not (self._stopping or self.is_off):
                 with self._condition:
-                    self._news, asked = False, self._asked
+                    self._news = self._resting = False
+                    asked = self._asked
                 try:
                     failure = self._drain(connection)
                 except sqlite3.Error as error:
@@ -110,7 +118,7 @@ class RecordDelivery(threading.Thread):
     def _rest(self, failure: str | None, asked: int) -> None:
         """Answers who asked, and waits: for news, or for the next try."""
         with self._condition:
-            self._failure, self._answered = failure, asked
+            self._failure, self._answered, self._resting = failure, asked, True
             self._condition.notify_all()
             if failure is None:
                 self._pause = 0.0

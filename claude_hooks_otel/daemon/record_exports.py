@@ -42,15 +42,19 @@ class RecordExports:
         self._bounds = config.outbox
         self.config_errors: list[str] = []
         exporters = [exporter for signal in (TRACES, LOGS) for exporter in self._build(environment, signal)]
-        self._writer = self._write_for(exporters, environment, config)
+        # Signal → who wants it; the writer reads it each time, for an endpoint may turn out to take none of it.
+        self._wanted = {
+            signal: {exporter.name for exporter in exporters if exporter.signal == signal} for signal in (TRACES, LOGS)
+        }
+        self._writer = self._write_for(environment, config)
         self._deliveries = [RecordDelivery(exporter, pipeline.store.path) for exporter in exporters]
         self._counted_failures = dict.fromkeys(self._deliveries, 0)
-        self._delivered = -1
+        self._told = -1  # how many records had been written when the threads were last told
+        self._asked: list[tuple[RecordDelivery, int]] = []
+        self._asked_until = 0.0
         self._trimmed_at = float("-inf")
         with pipeline.store.transaction():
-            outbox.keep_only(
-                pipeline.store.connection, {(exporter.signal, exporter.name) for exporter in exporters}
-            )
+            outbox.keep_only(pipeline.store.connection, {(exporter.signal, exporter.name) for exporter in exporters})
             pipeline.store.set_meta(
                 "record_exporters", json.dumps([[e.signal, e.name, e.describe()] for e in exporters])
             )
@@ -66,24 +70,18 @@ class RecordExports:
             self.config_errors.append(str(error))
             return []
 
-    def _write_for(
-        self, exporters: list[RecordExporter], environment: Mapping[str, str], config: Config
-    ) -> RecordWriter | None:
+    def _write_for(self, environment: Mapping[str, str], config: Config) -> RecordWriter | None:
         """Who writes what the exporters and observers want; None where nobody wants anything."""
-        observers: list[SpanObserver] = []
-        if not exporters and not observers:
+        on_spans: list[SpanObserver] = []
+        if not any(self._wanted.values()) and not on_spans:
             return None
-        wanted: dict[str, set[str]] = {TRACES: set(), LOGS: set()}
-        for exporter in exporters:
-            wanted[exporter.signal].add(exporter.name)
         writer = RecordWriter(
             self._pipeline.store,
-            wanted,
+            self._wanted,
             sample=turn_sampler(environment),
             follow_traceparent=config.traces.follow_traceparent,
-            on_spans=observers,
+            on_spans=on_spans,
         )
-        self._wanted = wanted
         self._pipeline.keep_records(writer)
         return writer
 
@@ -93,25 +91,30 @@ class RecordExports:
 
     def work(self) -> None:
         """Tells the threads of news, counts what was given up, keeps the outbox within its bounds."""
-        if self._writer is None:
-            return
-        if self._writer.written != self._delivered:
-            self._delivered = self._writer.written
-            for delivery in self._deliveries:
-                delivery.wake()
-        for delivery in self._deliveries:
-            if delivery.is_off:
-                self._wanted[delivery.exporter.signal].discard(delivery.exporter.name)
+        self._tell()
+        self._leave_out()
         self._count_failures()
         if time.monotonic() - self._trimmed_at >= TRIM_EVERY:
             self._trimmed_at = time.monotonic()
+            oldest_ns = self._pipeline.now_ns() - round(self._bounds.max_age_hours * _HOUR_NS)
             with self._pipeline.store.transaction():
-                self._trim()
+                outbox.trim(self._pipeline.store.connection, round(self._bounds.max_megabytes * _MEGABYTE), oldest_ns)
         self._count_dropped()
 
-    def _trim(self) -> None:
-        oldest_ns = self._pipeline.now_ns() - round(self._bounds.max_age_hours * _HOUR_NS)
-        outbox.trim(self._pipeline.store.connection, round(self._bounds.max_megabytes * _MEGABYTE), oldest_ns)
+    def _tell(self) -> None:
+        if self._writer is not None and self._writer.written != self._told:
+            self._told = self._writer.written
+            for delivery in self._deliveries:
+                delivery.wake()
+
+    def _leave_out(self) -> None:
+        """Has nothing more written for endpoints that turned out to take none of a signal."""
+        for delivery in self._deliveries:
+            signal, name = delivery.exporter.signal, delivery.exporter.name
+            if delivery.is_off and name in self._wanted[signal]:
+                self._wanted[signal].discard(name)
+                with self._pipeline.store.transaction():
+                    outbox.discard(self._pipeline.store.connection, signal, name)
 
     def _count_failures(self) -> None:
         for delivery, counted in self._counted_failures.items():
@@ -130,24 +133,28 @@ class RecordExports:
                 self._pipeline.book.add(catalog.RECORDS_DROPPED, labels, records)
                 _log.warning("%d %s records were given up: %s", records, signal, reason)
 
-    def flush(self, patience: float = FLUSH_PATIENCE) -> dict[str, str | None]:
-        """Has everything sent that waits; returns for each exporter and signal None, or why it was not."""
-        asked = [(delivery, delivery.ask()) for delivery in self._deliveries]
-        deadline = time.monotonic() + patience
+    def ask(self) -> None:
+        """Asks the threads to send all that waits now, whatever failed before; ``answers`` tells how that ended."""
+        self._asked = [(delivery, delivery.ask()) for delivery in self._deliveries]
+        self._asked_until = time.monotonic() + FLUSH_PATIENCE
+
+    def answers(self) -> dict[str, str | None]:
+        """For each exporter and signal None, or why not all is accepted that waited when it was asked for."""
         return {
             f"{delivery.exporter.name} {delivery.exporter.signal}": delivery.answer(
-                number, max(0.0, deadline - time.monotonic())
+                number, max(0.0, self._asked_until - time.monotonic())
             )
-            for delivery, number in asked
+            for delivery, number in self._asked
         }
 
     def close(self) -> None:
-        """One last try with what waits, then the end of all threads."""
-        if any(outbox.depth(self._pipeline.store.connection).values()):
-            self.flush(FAREWELL)
+        """Gives what is under way a moment, then ends all threads; what waits goes on waiting in the store."""
+        self._tell()
+        deadline = time.monotonic() + FAREWELL
+        for delivery in self._deliveries:
+            delivery.finish(max(0.0, deadline - time.monotonic()))
         for delivery in self._deliveries:
             delivery.stop()
         for delivery in self._deliveries:
             delivery.join(FAREWELL)
-        if self._writer is not None:
-            self._count_dropped()
+        self._count_dropped()

@@ -14,6 +14,7 @@ from claude_hooks_otel.config import Config, ConfigError, load, otel_environment
 from claude_hooks_otel.daemon.exports import Exports
 from claude_hooks_otel.daemon.flush import FlushRequests
 from claude_hooks_otel.daemon.pipeline import EVENTS_PER_TRANSACTION, Pipeline
+from claude_hooks_otel.daemon.record_exports import RecordExports
 from claude_hooks_otel.export.custom.runner import CustomExporters
 from claude_hooks_otel.paths import Home
 
@@ -44,9 +45,9 @@ class Service:
         self.stopping = threading.Event()
         self.config = _config(home, environ)
         self.pipeline = Pipeline(home, self.config, now_ns)
-        self.exports = Exports(
-            self.pipeline, otel_environment(self.config, environ), self.config.daemon.export_delay_seconds
-        )
+        variables = otel_environment(self.config, environ)
+        self.exports = Exports(self.pipeline, variables, self.config.daemon.export_delay_seconds)
+        self.records = RecordExports(self.pipeline, variables, self.config)
         self.custom = CustomExporters(self.pipeline.store, self.pipeline.book, self.config.exporters)
         self.flushes = FlushRequests(home)
         self._spool_seen = -1
@@ -55,7 +56,9 @@ class Service:
 
     def run(self) -> None:
         """Works until there has been nothing to do for the idle time, or until told to stop."""
-        _log.info("started; exporting to: %s", self.exports.describe())
+        _log.info(
+            "started; exporting to: %s", "; ".join(filter(None, (self.exports.describe(), self.records.describe())))
+        )
         try:
             while not self.stopping.is_set():
                 try:
@@ -89,7 +92,8 @@ class Service:
         self.exports.collect()
         if self.flushes.waiting():
             self.drain()
-            self.flushes.answer(self.exports)
+            self.flushes.answer(self.flush())
+        self.records.work()
         self.exports.submit_if_due()
         if self.custom.sample_is_due:
             self.custom.sample(self.exports.gauges_now(), self.pipeline.now_ns())
@@ -102,6 +106,11 @@ class Service:
         while self.pipeline.take_events():
             pass
         self.pipeline.follow_sessions(everything=True, settle=True)
+
+    def flush(self) -> dict[str, str | None]:
+        """Exports now and waits; returns for each exporter None, or why it failed."""
+        self.records.ask()
+        return {**self.exports.flush(), **self.records.answers()}
 
     def _keep_house(self) -> None:
         now = time.monotonic()
@@ -119,6 +128,7 @@ class Service:
     def close(self) -> None:
         """Sends what is new once more, briefly, and closes everything."""
         self.exports.close()
+        self.records.close()
         self.custom.close()
         self.pipeline.close()
 

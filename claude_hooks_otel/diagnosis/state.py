@@ -200,11 +200,14 @@ def _store(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 def _noteworthy(connection: sqlite3.Connection) -> Iterator[Finding]:
     dropped: list[str] = []
+    records: list[str] = []
     unpriced: list[str] = []
     for point in read_points(connection, catalog.CATALOG):
         labels = dict(point.labels)
         if point.metric is catalog.HOOK_EVENTS_DROPPED:
             dropped.append(f"{point.value} {labels['reason']}")
+        elif point.metric is catalog.RECORDS_DROPPED:
+            records.append(f"{point.value} {labels['signal']} {labels['reason']}")
         elif point.metric is catalog.UNPRICED_TOKENS and point.value:
             unpriced.append(labels["model"])
     if dropped:
@@ -213,6 +216,13 @@ def _noteworthy(connection: sqlite3.Connection) -> Iterator[Finding]:
             Level.WARN,
             ", ".join(dropped),
             "spool_full: make room on the disk. unreadable, error: look at spool/broken.",
+        )
+    if records:
+        yield Finding(
+            "lost spans and log events",
+            Level.WARN,
+            ", ".join(records),
+            "expired, outbox_full: raise [outbox] max_age_hours or max_megabytes. Others: see the endpoint's own log.",
         )
     if unpriced:
         models = sorted(set(unpriced))

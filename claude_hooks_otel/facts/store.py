@@ -72,7 +72,7 @@ CREATE TABLE IF NOT EXISTS record_outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT, signal TEXT, body TEXT, bytes INTEGER, queued_ns INTEGER,
     refusals INTEGER
 );
-CREATE INDEX IF NOT EXISTS record_outbox_by_exporter ON record_outbox (exporter, signal, refusals, seq);
+CREATE INDEX IF NOT EXISTS record_outbox_by_exporter ON record_outbox (exporter, signal, refusals, seq, bytes, queued_ns);
 CREATE TABLE IF NOT EXISTS record_dropped (signal TEXT, reason TEXT, records INTEGER, PRIMARY KEY (signal, reason)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS api_request_by_session ON api_request (session_id, at_ns);
 CREATE INDEX IF NOT EXISTS api_request_by_time ON api_request (at_ns);
@@ -389,5 +389,6 @@ class Store:
             ("turn", "started_ns"),
             ("measurement", "at_ns"),
             ("sdk_span", "ended_ns"),
+            ("record_written", "written_ns"),
         ):
             self.connection.execute(f"DELETE FROM {table} WHERE {column} < ?", (before_ns,))  # noqa: S608

@@ -15,8 +15,9 @@ _NOT_SENT = frozenset(("fact",))
 
 
 def encode(record: Record) -> str:
-    """The record's text; ``decode`` makes an equal record of it."""
-    return json.dumps(_plain(record), separators=(",", ":"), ensure_ascii=False, default=_plain)
+    """The record's text; ``decode`` makes an equal record of it. Half a surrogate pair, which no UTF-8 can hold, becomes ``?``."""
+    text = json.dumps(_plain(record), separators=(",", ":"), ensure_ascii=False, default=_plain)
+    return text.encode(errors="replace").decode()
 
 
 def decode(text: str) -> Record:

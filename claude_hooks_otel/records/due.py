@@ -96,6 +96,10 @@ class DueSessions:
         ).fetchone()
         return None if row is None else Due(row[0], row[1], bool(row[2]))
 
+    def put_off(self, session_id: str) -> None:
+        """It is not looked at again before something of it changes, or it is over."""
+        self._connection.execute("UPDATE record_due SET is_new = 0 WHERE session_id = ?", (session_id,))
+
     def told(self, session_id: str, held_ns: int | None) -> None:
         """All is written but the spans of what began at ``held_ns`` and is not over; None: all."""
         if held_ns is None:

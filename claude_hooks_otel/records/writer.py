@@ -63,7 +63,7 @@ class RecordWriter:
         self._on_spans, self._on_sent_spans = on_spans, on_sent_spans
         self._wants_spans = bool(exporters.get(TRACES) or on_spans)
         self._due = DueSessions(store.connection)
-        self._finished_programs: dict[str, model.SdkSpan] = {}
+        self._programs: set[str] = set()  # the ids of programs' spans that ended since the last flush
         # Session → since when it has something new to tell that was not looked at.
         self._waiting_ns: dict[str, int] = {}
         self.written = 0  # how many records were: a different number means there is news to deliver
@@ -73,13 +73,12 @@ class RecordWriter:
     def note(self, fact: model.Fact) -> None:
         """A fact is new, or has changed."""
         if isinstance(fact, model.SdkSpan):
-            if fact.ended_ns is not None:
-                self._finished_programs[fact.span_id] = fact
+            self._programs.add(fact.span_id)
         else:
             self._due.note(fact)
 
     def mark(self) -> int:
-        """See ``DueSessions.mark``; a program's span that is undone is not in the store, and none is made of it."""
+        """See ``DueSessions.mark``; a program's span that was undone is not in the store, and is looked for in vain."""
         return 0
 
     def rewind(self, mark: int) -> None:
@@ -88,14 +87,14 @@ class RecordWriter:
     def discard(self) -> None:
         """Forgets what was noted since the last flush."""
         self._due.discard()
-        self._finished_programs.clear()
+        self._programs.clear()
 
     def flush(self) -> None:
         """Writes what was noted: which sessions are due, and the spans of programs, which are final."""
         self._due.flush()
-        if self._finished_programs and self._wants_spans:
+        if self._programs and self._wants_spans:
             self._write_programs()
-        self._finished_programs.clear()
+        self._programs.clear()
 
     # -- sessions --------------------------------------------------------------------------------------------------------------
 
@@ -124,6 +123,11 @@ class RecordWriter:
             self._write_events(session_id, due.events_since_ns)
         self._due.told(session_id, None if is_over else held_ns)
 
+    def put_off(self, session_id: str) -> None:
+        """Its records cannot be written now: it is not looked at again before something of it changes, or it is over."""
+        self._waiting_ns.pop(session_id, None)
+        self._due.put_off(session_id)
+
     def _write_spans(self, session_id: str, since_ns: int, *, is_over: bool) -> int | None:
         """Returns from when on something is not complete yet."""
         held: list[int] = []
@@ -146,8 +150,8 @@ class RecordWriter:
                 (session_id,),
             )
         ]
-        # What lies before the first turn is the first one's.
-        begin, rest = 0, [at_ns for at_ns in begins[1:] if at_ns > since_ns]
+        # What lies before the first turn is the first one's, unless it is what pruning left of older turns.
+        begin, rest = int(self._store.meta("pruned_ns", "0")), [at_ns for at_ns in begins[1:] if at_ns > since_ns]
         if passed := [at_ns for at_ns in begins[1:] if at_ns <= since_ns]:
             begin = passed[-1]
         counted = 0
@@ -179,7 +183,9 @@ class RecordWriter:
     # -- spans -----------------------------------------------------------------------------------------------------------------
 
     def _write_programs(self) -> None:
-        self._put_spans(spans_of_program(list(self._finished_programs.values()), root_resolver(self._store)))
+        found = [self._store.get(model.SdkSpan, span_id) for span_id in sorted(self._programs)]
+        ended = [span for span in found if span is not None and span.ended_ns is not None]
+        self._put_spans(spans_of_program(ended, root_resolver(self._store)))
 
     def _put_spans(self, spans: Sequence[Span]) -> None:
         found = {span.span_id: span for span in spans}

@@ -297,5 +297,18 @@ EXPORT_AGE: Final = Metric(
     labels=("exporter",), scale=NANOSECONDS, common=False,
 )  # fmt: skip
 
+RECORDS_WAITING: Final = Metric(
+    "claude.hooks.records.waiting", "{record}", Kind.GAUGE,
+    "Spans and log events that wait for an endpoint to accept them, by `signal` (`traces`, `logs`).",
+    labels=("signal",), common=False,
+)  # fmt: skip
+RECORDS_DROPPED: Final = Metric(
+    "claude.hooks.records.dropped", "{record}", Kind.COUNTER,
+    "Spans and log events that no endpoint has, by `signal` and `reason`: `rejected` (in a batch that was accepted), `refused` (bad by "
+    "itself), `too_large` (by itself), `expired` and `outbox_full` (the bounds of `[outbox]`), `not_configured` (its exporter is gone), "
+    "`unreadable` (what waited is damaged).",
+    labels=("reason", "signal"), common=False,
+)  # fmt: skip
+
 METRICS: Final[tuple[Metric, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 CATALOG: Final[dict[str, Metric]] = {metric.name: metric for metric in METRICS}
