@@ -92,6 +92,7 @@ class _Behaviour:
     """How an endpoint answers; guarded by the receiver's condition."""
 
     mode: Literal["normal", "fail", "hang"] = "normal"
+    accepts: bool = False  # although it hangs
     status: Any = None
     message: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -197,9 +198,9 @@ class _Endpoint:
         """Answers with an HTTP status (int) or a ``grpc.StatusCode``, ``times`` times or until told otherwise."""
         self._behave(_Behaviour("fail", status, message, headers or {}, times))
 
-    def hang(self) -> None:
-        """Takes requests and never answers them."""
-        self._behave(_Behaviour("hang"))
+    def hang(self, *, accepting: bool = False) -> None:
+        """Takes requests and never answers them; ``accepting``: it keeps what is in them all the same."""
+        self._behave(_Behaviour("hang", accepts=accepting))
 
     def reject(self, count: int, message: str) -> None:
         """Accepts requests, but says that ``count`` of their items were refused (partial success)."""
@@ -262,7 +263,7 @@ class GrpcEndpoint(_Endpoint):
         headers = dict(context.invocation_metadata())
         behaviour, released = self._next()
         authorized = self._authorized(headers)
-        accepted = behaviour.mode == "normal" and authorized
+        accepted = (behaviour.mode == "normal" or behaviour.accepts) and authorized
         self.receiver.record(Received("grpc", signal, headers, message, message.SerializeToString(), accepted))
         if not authorized:
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "missing or wrong bearer token")
@@ -333,7 +334,7 @@ class HttpEndpoint(_Endpoint):
         message = _SIGNALS[signal][0].FromString(_DECOMPRESS[encoding](body))
         behaviour, released = self._next()
         authorized = self._authorized(headers)
-        accepted = behaviour.mode == "normal" and authorized
+        accepted = (behaviour.mode == "normal" or behaviour.accepts) and authorized
         request = Received("http", signal, headers, message, message.SerializeToString(), accepted, encoding)
         self.receiver.record(request)
         if behaviour.mode == "hang":

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from claude_hooks_otel.daemon.delivery import FIRST_RETRY, LONGEST_RETRY
-from claude_hooks_otel.export.record_exporters import RecordExporter, Status
+from claude_hooks_otel.export.record_exporters import RecordExporter, RecordOutcome, Status
 from claude_hooks_otel.facts.store import connect
 from claude_hooks_otel.records import outbox
 from claude_hooks_otel.records.codec import decode
@@ -48,6 +48,8 @@ class RecordDelivery(threading.Thread):
         self._failure: str | None = None
         self._pause = 0.0
         self._has_accepted = False
+        # The batch that the endpoint has accepted last, until it is removed: a store that is locked must not send it again.
+        self._accepted: tuple[list[Row], RecordOutcome] | None = None
         self.is_off = False  # the endpoint takes none of this signal, and nobody asked for it by name
         self.failures = 0  # tries that failed, since the start
 
@@ -130,6 +132,7 @@ class RecordDelivery(threading.Thread):
 
     def _drain(self, connection: sqlite3.Connection) -> str | None:
         """Sends all there is, fresh rows first; None, or why something still waits."""
+        self._remove_accepted(connection)
         for refusals in range(len(BATCH_SIZES)):
             while not (self._stopping or self.is_off):
                 most = min(self._most, BATCH_SIZES[refusals])
@@ -156,10 +159,8 @@ class RecordDelivery(threading.Thread):
             case Status.ACCEPTED:
                 self._has_accepted = True
                 self._most = min(self._most * 2, BATCH_SIZES[_FRESH])
-                with _transaction(connection):
-                    outbox.remove(connection, rows)
-                    outbox.count_dropped(connection, signal, "rejected", outcome.rejected)
-                    _set_meta(connection, f"{self.key}.ok_ns", str(time.time_ns()))
+                self._accepted = (rows, outcome)
+                self._remove_accepted(connection)
                 self._note(connection, outcome.error)
             case Status.TOO_LARGE if len(rows) > 1:
                 self._most = max(1, len(rows) // 2)
@@ -176,6 +177,16 @@ class RecordDelivery(threading.Thread):
             case _:
                 return reason
         return None
+
+    def _remove_accepted(self, connection: sqlite3.Connection) -> None:
+        if self._accepted is None:
+            return
+        rows, outcome = self._accepted
+        with _transaction(connection):
+            outbox.remove(connection, rows)
+            outbox.count_dropped(connection, self.exporter.signal, "rejected", outcome.rejected)
+            _set_meta(connection, f"{self.key}.ok_ns", str(time.time_ns()))
+        self._accepted = None
 
     def _part(self, connection: sqlite3.Connection, rows: list[Row], reason: str) -> None:
         """Sets a bad batch aside, to be tried in smaller ones; gives a record up that is bad by itself."""

@@ -69,8 +69,8 @@ CREATE TABLE IF NOT EXISTS record_written (
     signal TEXT, id INTEGER, written_ns INTEGER, PRIMARY KEY (signal, id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS record_outbox (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT, signal TEXT, body TEXT, bytes INTEGER, queued_ns INTEGER,
-    refusals INTEGER
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT, signal TEXT, bytes INTEGER, queued_ns INTEGER, refusals INTEGER,
+    body TEXT
 );
 CREATE INDEX IF NOT EXISTS record_outbox_by_exporter ON record_outbox (exporter, signal, refusals, seq, bytes, queued_ns);
 CREATE TABLE IF NOT EXISTS record_dropped (signal TEXT, reason TEXT, records INTEGER, PRIMARY KEY (signal, reason)) WITHOUT ROWID;

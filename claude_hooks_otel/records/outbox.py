@@ -125,7 +125,11 @@ def depth(connection: sqlite3.Connection) -> dict[str, int]:
 
 def trim(connection: sqlite3.Connection, most_bytes: int, oldest_ns: int) -> None:
     """Gives up what has waited since before ``oldest_ns``, and the oldest of what exceeds ``most_bytes``; both are counted."""
-    rows = connection.execute("DELETE FROM record_outbox WHERE queued_ns < ? RETURNING signal", (oldest_ns,)).fetchall()
+    rows = connection.execute(
+        "DELETE FROM record_outbox WHERE seq IN (SELECT seq FROM record_outbox INDEXED BY record_outbox_by_exporter "
+        "WHERE queued_ns < ?) RETURNING signal",
+        (oldest_ns,),
+    ).fetchall()
     _count(connection, rows, "expired")
     (size,) = connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM record_outbox").fetchone()
     if size <= most_bytes:
