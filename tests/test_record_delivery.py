@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from claude_hooks_otel.export.record_exporters import RecordExporter, RecordOutcome, Status
 
 from claude_hooks_otel.daemon import record_delivery
 from claude_hooks_otel.daemon.record_delivery import RecordDelivery
-from claude_hooks_otel.export.record_exporters import RecordExporter, RecordOutcome, Status
 from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.records import outbox
 from claude_hooks_otel.records.model import LogEvent, Record
@@ -38,7 +38,7 @@ ACCEPTED, REFUSED, AWAY = (
 class Endpoint:
     """Stands in for an exporter: answers each request by a rule, and keeps what it accepted and how large the requests were."""
 
-    answer: Answer = lambda _: ACCEPTED  # noqa: E731 -- a field's default
+    answer: Answer = lambda _: ACCEPTED
     name: str = "otlp"
     signal: str = LOGS
     is_requested: bool = True

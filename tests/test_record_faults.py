@@ -15,7 +15,7 @@ import pytest
 from corpus import SCENARIOS
 from otlp_receiver import OtlpReceiver
 from otlp_records import Records, accepted
-from real_daemon import Installation, RecordedSessions, wait_until
+from real_daemon import Installation, PlayedHook, RecordedSessions, wait_until
 
 from claude_hooks_otel.cli.status import read_status
 from claude_hooks_otel.facts.store import connect
@@ -60,7 +60,7 @@ def _endpoint(receiver: OtlpReceiver, protocol: str) -> Any:
 def _count(installation: Installation, table: str) -> int:
     with contextlib.closing(connect(installation.home.store, readonly=True)) as connection:
         try:
-            return int(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])  # noqa: S608 -- ours
+            return int(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
         except sqlite3.OperationalError:  # before the daemon's first transaction
             return -1
 
@@ -116,9 +116,8 @@ def test_killed_between_export_and_acknowledgement(
 ) -> None:
     """SIGKILL while the endpoint has taken a batch and not answered: it is sent once more, under the same ids."""
     installation, endpoint = install(protocol), _endpoint(otlp_receiver, protocol)
-    size = -(-len(few.sessions.hooks) // 3)
-    for start in range(0, len(few.sessions.hooks), size):
-        for hook in few.sessions.hooks[start : start + size]:
+    for hooks in _portions(few.sessions, 3):
+        for hook in hooks:
             installation.run_hook(hook)
         before = len(accepted(otlp_receiver))
         endpoint.hang(accepting=True)
@@ -156,14 +155,29 @@ def test_fifty_kills(tmp_path: Path, install: Install, otlp_receiver: OtlpReceiv
 
 
 def _disturb(installation: Installation, sessions: RecordedSessions, dice: random.Random, kills: int) -> None:
-    size = -(-len(sessions.hooks) // kills)
-    for start in range(0, len(sessions.hooks), size):
+    for hooks in _portions(sessions, kills):
         installation.start()
-        for hook in sessions.hooks[start : start + size]:
+        for hook in hooks:
             installation.run_hook(hook)
         time.sleep(dice.uniform(0, LONGEST_LIFE))
         installation.kill()
     installation.start()
+
+
+def _portions(sessions: RecordedSessions, number: int) -> Iterator[list[PlayedHook]]:
+    """The events in about so many portions, each session's together: here its transcript is there as a whole from the start."""
+    by_session: dict[str, list[PlayedHook]] = {}
+    for hook in sessions.hooks:
+        by_session.setdefault(hook.recorded.fields["session_id"], []).append(hook)
+    size = -(-len(sessions.hooks) // number)
+    portion: list[PlayedHook] = []
+    for hooks in by_session.values():
+        portion += hooks
+        if len(portion) >= size:
+            yield portion
+            portion = []
+    if portion:
+        yield portion
 
 
 def _away(endpoint: Any) -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 import queue
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from claude_hooks_otel.config import ConfigError
 from claude_hooks_otel.daemon.delivery import Delivered, Delivery, Snapshot
@@ -38,11 +38,19 @@ class Exports:
         pipeline: whose series.
         environment: the ``OTEL_*`` variables in effect.
         delay: seconds that changes gather before they go out.
+        other_gauges: gauges that somebody else reckons, as of a time.
     """
 
-    def __init__(self, pipeline: Pipeline, environment: Mapping[str, str], delay: float) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        environment: Mapping[str, str],
+        delay: float,
+        other_gauges: Callable[[int], Iterable[SeriesPoint]] = lambda _: (),
+    ) -> None:
         self._pipeline = pipeline
         self._delay = delay
+        self._other_gauges = other_gauges
         self._interval = _interval_seconds(environment)
         self.config_error: str | None = None
         try:
@@ -123,7 +131,8 @@ class Exports:
 
     def _computed_gauges(self, series: list[SeriesPoint], now_ns: int, *, anew: bool) -> list[SeriesPoint]:
         scores = self._pipeline.scores.points(series, now_ns, anew=anew)
-        return [*gauges(self._pipeline.store, now_ns), *scores, *self._own_gauges(now_ns)]
+        own = [*self._own_gauges(now_ns), *self._other_gauges(now_ns)]
+        return [*gauges(self._pipeline.store, now_ns), *scores, *own]
 
     def _own_gauges(self, now_ns: int) -> list[SeriesPoint]:
         found = [

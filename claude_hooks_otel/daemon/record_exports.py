@@ -17,6 +17,7 @@ from claude_hooks_otel.records import outbox
 from claude_hooks_otel.records.outbox import LOGS, TRACES
 from claude_hooks_otel.records.writer import RecordWriter, SpanObserver
 from claude_hooks_otel.series import catalog
+from claude_hooks_otel.series.metric import SeriesPoint
 
 SECOND = 1_000_000_000  # nanoseconds
 # Seconds between looks at the outbox's bounds.
@@ -88,6 +89,14 @@ class RecordExports:
     def describe(self) -> str:
         """One line for people; empty where nothing is sent."""
         return "; ".join(f"{delivery.exporter.signal}: {delivery.exporter.describe()}" for delivery in self._deliveries)
+
+    def gauges(self, now_ns: int) -> list[SeriesPoint]:
+        """How much waits of each signal that is exported."""
+        depth = outbox.depth(self._pipeline.store.connection)
+        return [
+            SeriesPoint(catalog.RECORDS_WAITING, (("signal", signal),), now_ns, depth.get(signal, 0))
+            for signal in {delivery.exporter.signal: None for delivery in self._deliveries}
+        ]
 
     def work(self) -> None:
         """Tells the threads of news, counts what was given up, keeps the outbox within its bounds."""

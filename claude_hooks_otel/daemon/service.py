@@ -46,8 +46,9 @@ class Service:
         self.config = _config(home, environ)
         self.pipeline = Pipeline(home, self.config, now_ns)
         variables = otel_environment(self.config, environ)
-        self.exports = Exports(self.pipeline, variables, self.config.daemon.export_delay_seconds)
         self.records = RecordExports(self.pipeline, variables, self.config)
+        delay = self.config.daemon.export_delay_seconds
+        self.exports = Exports(self.pipeline, variables, delay, self.records.gauges)
         self.custom = CustomExporters(self.pipeline.store, self.pipeline.book, self.config.exporters)
         self.flushes = FlushRequests(home)
         self._spool_seen = -1

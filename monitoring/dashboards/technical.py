@@ -157,6 +157,16 @@ def technical() -> models.Dashboard:
     )  # fmt: skip
     board.add(
         grid("Price tables in use", c.PRICE_TABLE.meaning, ["version"],
-             [Column("Installations", Series(c.PRICE_TABLE).latest("count", ["version"]))], "Installations"), 24, 5,
+             [Column("Installations", Series(c.PRICE_TABLE).latest("count", ["version"]))], "Installations"), 12, 5,
+    )  # fmt: skip
+    board.add(
+        grid(
+            "Spans and log events", "How many wait for an endpoint, and how many were given up in the time range.", ["signal"],
+            [
+                Column("Waiting", Series(c.RECORDS_WAITING).latest("sum", ["signal"])),
+                Column("Given up", Series(c.RECORDS_DROPPED).grown(by=["signal"])),
+            ],
+            "Waiting",
+        ), 12, 5,
     )  # fmt: skip
     return board.build()
