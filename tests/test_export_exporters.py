@@ -31,6 +31,7 @@ from claude_hooks_otel.export.metrics import metrics_data
 from claude_hooks_otel.export.otlp import OtlpSettings
 from claude_hooks_otel.export.redaction import MASK, MAX_LENGTH, Redactor
 from claude_hooks_otel.export.resource import service_resource
+from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.series.metric import NANOSECONDS, PICODOLLARS, Kind, Metric, SeriesPoint
 
 GRPC, HTTP = "grpc", "http/protobuf"
@@ -557,7 +558,7 @@ def test_protocol_target_and_tls_are_those_the_stock_exporter_uses(
 ) -> None:
     """What ``describe`` says is read off the variables here, and held against the exporter that really is built."""
     variables = {f"OTEL_EXPORTER_OTLP_{name}": value for name, value in environment.items()}
-    settings = OtlpSettings.from_environment(variables)
+    settings = OtlpSettings.from_environment(variables, Signal.METRICS)
     assert (settings.protocol, settings.endpoint, settings.secure) == expected
     [exporter] = build_metric_exporters({"OTEL_METRICS_EXPORTER": "otlp"} | variables)
     stock: Any = exporter._exporter

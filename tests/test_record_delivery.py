@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from claude_hooks_otel.export.record_exporters import RecordExporter, RecordOutcome, Status
 
 from claude_hooks_otel.daemon import record_delivery
 from claude_hooks_otel.daemon.record_delivery import RecordDelivery
+from claude_hooks_otel.export.record_exporters import RecordExporter, RecordOutcome, Status
 from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.records import outbox
 from claude_hooks_otel.records.model import LogEvent, Record
@@ -160,6 +160,26 @@ def test_an_endpoint_that_never_accepted_anything_costs_no_record(waiting: Make)
     one.endpoint.answer = lambda _: ACCEPTED
     assert one.sent() is None
     assert one.endpoint.accepted == [1, 2, 3]
+
+
+def test_an_endpoint_that_breaks_at_one_record_gets_all_others(waiting: Make) -> None:
+    """Answering 500 to what it cannot digest: told from an outage by its taking something else."""
+    broken = outcome(Status.FAILED, "500")
+    one = waiting(Endpoint(lambda uids: broken if 700 in uids else ACCEPTED), 1200)
+    assert one.sent() is None
+    assert sorted(one.endpoint.accepted) == [uid for uid in range(1, 1201) if uid != 700]
+    assert one.dropped() == {"refused": 1}
+
+
+def test_an_endpoint_that_breaks_at_everything_is_an_outage(waiting: Make) -> None:
+    one = waiting(Endpoint(lambda _: outcome(Status.FAILED, "500")), 1200)
+    assert one.sent() == "500"
+    assert one.left() == 1200
+    assert one.dropped() == {}
+    one.endpoint.answer = lambda _: ACCEPTED
+    one.endpoint.requests.clear()
+    assert one.sent() is None
+    assert one.endpoint.requests == [512, 512, 176]
 
 
 def test_what_is_too_large_is_sent_in_halves(waiting: Make) -> None:

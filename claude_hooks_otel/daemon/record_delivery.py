@@ -169,7 +169,9 @@ class RecordDelivery(threading.Thread):
                 self._give_up(connection, rows, "too_large")
             case Status.REFUSED if rows[0].refusals == _ALONE and not self._has_accepted:
                 return reason  # nothing it was ever sent was right: then it is the endpoint that is wrong
-            case Status.REFUSED:
+            case Status.FAILED if not self._takes_another(connection, rows):
+                return reason
+            case Status.REFUSED | Status.FAILED:
                 self._note(connection, reason)
                 self._part(connection, rows, "refused")
             case Status.UNSERVED if not self.exporter.is_requested:
@@ -177,6 +179,21 @@ class RecordDelivery(threading.Thread):
             case _:
                 return reason
         return None
+
+    def _takes_another(self, connection: sqlite3.Connection, rows: list[Row]) -> bool:
+        """Whether an endpoint that broke at a batch takes something else: then it is the batch."""
+        other = outbox.read_another(connection, self.exporter.signal, self.exporter.name, rows)
+        if other is None:
+            return False
+        try:
+            outcome = self.exporter.export([decode(other.body)])
+        except (ValueError, KeyError, TypeError):
+            return False  # its turn comes
+        if outcome.status is not Status.ACCEPTED:
+            return False
+        self._accepted = ([other], outcome)
+        self._remove_accepted(connection)
+        return True
 
     def _remove_accepted(self, connection: sqlite3.Connection) -> None:
         if self._accepted is None:

@@ -13,8 +13,8 @@ from claude_hooks_otel.daemon.record_delivery import RecordDelivery
 from claude_hooks_otel.export.record_exporters import RecordExporter, build_record_exporters
 from claude_hooks_otel.export.resource import service_resource
 from claude_hooks_otel.export.sampling import turn_sampler
+from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.records import outbox
-from claude_hooks_otel.records.outbox import LOGS, TRACES
 from claude_hooks_otel.records.writer import RecordWriter, SpanObserver
 from claude_hooks_otel.series import catalog
 from claude_hooks_otel.series.metric import SeriesPoint
@@ -24,6 +24,7 @@ SECOND = 1_000_000_000  # nanoseconds
 TRIM_EVERY = 60.0
 # Seconds a flush waits for an endpoint at most, and leaving does.
 FLUSH_PATIENCE, FAREWELL = 30.0, 3.0
+_SIGNALS = (Signal.TRACES, Signal.LOGS)
 _MEGABYTE, _HOUR_NS = 1_000_000, 3600 * SECOND
 
 _log = logging.getLogger(__name__)
@@ -42,10 +43,10 @@ class RecordExports:
         self._pipeline = pipeline
         self._bounds = config.outbox
         self.config_errors: list[str] = []
-        exporters = [exporter for signal in (TRACES, LOGS) for exporter in self._build(environment, signal)]
+        exporters = [exporter for signal in _SIGNALS for exporter in self._build(environment, signal)]
         # Signal → who wants it; the writer reads it each time, for an endpoint may turn out to take none of it.
         self._wanted = {
-            signal: {exporter.name for exporter in exporters if exporter.signal == signal} for signal in (TRACES, LOGS)
+            signal: {exporter.name for exporter in exporters if exporter.signal == signal} for signal in _SIGNALS
         }
         self._writer = self._write_for(environment, config)
         self._deliveries = [RecordDelivery(exporter, pipeline.store.path) for exporter in exporters]
@@ -62,7 +63,7 @@ class RecordExports:
         for delivery in self._deliveries:
             delivery.start()
 
-    def _build(self, environment: Mapping[str, str], signal: str) -> list[RecordExporter]:
+    def _build(self, environment: Mapping[str, str], signal: Signal) -> list[RecordExporter]:
         resource = service_resource(environment, self._pipeline.store.meta("instance_id", ""))
         try:
             return build_record_exporters(environment, signal, resource)

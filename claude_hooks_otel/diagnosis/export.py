@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import io
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 
 from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.resources import Resource
 
 from claude_hooks_otel.config import Config, ConfigError, otel_environment
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
 from claude_hooks_otel.export.exporters import NamedExporter, build_metric_exporters
+from claude_hooks_otel.export.record_exporters import RecordExporter, Status, build_record_exporters
+from claude_hooks_otel.export.sampling import turn_sampler
+from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.facts.store import connect
 from claude_hooks_otel.installation.home_files import otel_variables
 
@@ -29,12 +36,13 @@ def variables(surroundings: Surroundings) -> Iterator[Finding]:
 
 
 def endpoints(surroundings: Surroundings) -> Iterator[Finding]:
-    """Each exporter, what its last error was, and whether its endpoint accepts a request now."""
+    """Each exporter of each signal, what its last error was, and whether its endpoint accepts a request now."""
     config = surroundings.config
     if isinstance(config, ConfigError):
         return
+    environment = otel_environment(config, surroundings.hook_environ)
     try:
-        exporters = build_metric_exporters(otel_environment(config, surroundings.hook_environ), io.StringIO())
+        exporters = list(_build(environment))
     except ConfigError as error:
         yield Finding(
             "export",
@@ -50,37 +58,88 @@ def endpoints(surroundings: Surroundings) -> Iterator[Finding]:
             "no endpoint: the embedded store serves",
             "To export: `claude-hooks-otel install --endpoint URL`.",
         )
-    for exporter in exporters:
-        yield _ask(exporter, surroundings)
+    for asked in exporters:
+        yield _ask(asked, surroundings)
+    if warnings := turn_sampler(environment).warnings:
+        yield Finding("sampling", Level.WARN, "; ".join(warnings), "Correct it under [otel] in the configuration.")
 
 
-def _ask(exporter: NamedExporter, surroundings: Surroundings) -> Finding:
-    link = f"export {exporter.name}"
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One exporter, whatever its signal.
+
+    Attributes:
+        link: its name in the chain.
+        key: under which the daemon leaves its last error.
+        exporter: itself.
+        ask: sends a request without data; None where it was accepted, else why not.
+        is_optional: nobody asks for this signal by name, so an endpoint need not take it.
+    """
+
+    link: str
+    key: str
+    exporter: NamedExporter | RecordExporter
+    ask: Callable[[], str | None]
+    is_optional: bool = False
+
+
+def _build(environment: Mapping[str, str]) -> Iterator[_Asked]:
+    for exporter in build_metric_exporters(environment, io.StringIO()):
+        yield _Asked(
+            f"export {exporter.name}", f"export.{exporter.name}.error", exporter, partial(_ask_metrics, exporter)
+        )
+    for signal in (Signal.TRACES, Signal.LOGS):
+        for record_exporter in build_record_exporters(environment, signal, Resource({}), io.StringIO()):
+            yield _Asked(
+                f"export {record_exporter.name} {signal}",
+                f"export.{signal}.{record_exporter.name}.error",
+                record_exporter,
+                partial(_ask_records, record_exporter),
+                is_optional=not record_exporter.is_requested,
+            )
+
+
+def _ask_metrics(exporter: NamedExporter) -> str | None:
+    outcome = exporter.export(MetricsData(resource_metrics=[]))
+    return None if outcome.ok else outcome.error
+
+
+def _ask_records(exporter: RecordExporter) -> str | None:
+    outcome = exporter.export([])
+    return None if outcome.status is Status.ACCEPTED else outcome.error
+
+
+def _ask(asked: _Asked, surroundings: Surroundings) -> Finding:
+    begin = time.monotonic()
     try:
-        outcome = exporter.export(MetricsData(resource_metrics=[]))
+        error = asked.ask()
     finally:
-        exporter.shutdown()
-    if not outcome.ok:
+        asked.exporter.shutdown()
+    milliseconds = (time.monotonic() - begin) * 1000
+    described, warnings = asked.exporter.describe(), asked.exporter.warnings
+    if error and asked.is_optional:
+        variable = f"OTEL_{asked.link.rpartition(' ')[2].upper()}_EXPORTER"
+        remedy = f"If none are wanted there, set {variable}=none; if they are, {variable}=otlp, and see what it takes."
+        return Finding(asked.link, Level.INFO, f"{described}: {error}", remedy)
+    if error:
         remedy = "Is the receiver running, and are endpoint, protocol and headers right? Nothing is lost meanwhile."
-        return Finding(link, Level.FAIL, f"{exporter.describe()}: {outcome.error}", remedy)
-    accepted = f"{exporter.describe()}: accepted an empty request in {outcome.duration_s * 1000:.0f} ms"
-    if last := _last_error(exporter.name, surroundings):
+        return Finding(asked.link, Level.FAIL, f"{described}: {error}", remedy)
+    accepted = f"{described}: accepted an empty request in {milliseconds:.0f} ms"
+    if last := _last_error(asked.key, surroundings):
         return Finding(
-            link,
+            asked.link,
             Level.WARN,
             f"{accepted}; the daemon's last export failed: {last}",
             "Run `claude-hooks-otel flush` to try again.",
         )
-    level = Level.WARN if exporter.warnings else Level.OK
-    return Finding(
-        link, level, accepted, "Correct what is named above in the configuration." if exporter.warnings else ""
-    )
+    level = Level.WARN if warnings else Level.OK
+    return Finding(asked.link, level, accepted, "Correct what is named above in the configuration." if warnings else "")
 
 
-def _last_error(name: str, surroundings: Surroundings) -> str:
+def _last_error(key: str, surroundings: Surroundings) -> str:
     try:
         with closing(connect(surroundings.home.store, readonly=True)) as connection:
-            found = connection.execute("SELECT value FROM meta WHERE name = ?", (f"export.{name}.error",)).fetchone()
+            found = connection.execute("SELECT value FROM meta WHERE name = ?", (key,)).fetchone()
     except sqlite3.Error:
         return ""  # the store is another link
     return str(found[0]) if found and found[0] else ""

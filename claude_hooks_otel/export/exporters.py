@@ -1,13 +1,10 @@
-"""The exporters that the configuration asks for, each as something that can say what it does and why it failed."""
+"""The metric exporters that the configuration asks for, each as something that can say what it does and why it failed."""
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -19,18 +16,12 @@ from opentelemetry.sdk.metrics.export import (
     MetricsData,
 )
 
-from claude_hooks_otel.config import ConfigError
 from claude_hooks_otel.export.exporter_logs import caught_logs
-from claude_hooks_otel.export.otlp import Answer, OtlpSettings, variable
+from claude_hooks_otel.export.otlp import Answer
 from claude_hooks_otel.export.redaction import Redactor
+from claude_hooks_otel.export.signals import Signal
+from claude_hooks_otel.export.stock import build_otlp, exporter_names
 from claude_hooks_otel.export.temporality import preferred_temporality
-
-SUPPORTED = ("otlp", "console", "none")
-
-# The stock exporters get these two as arguments: they read the timeout in seconds, and gRPC's knows no compression "none".
-_GIVEN_AS_ARGUMENTS = ("_TIMEOUT", "_COMPRESSION")
-
-_environment_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +87,7 @@ class NamedExporter:
         answer = self._answer
         if succeeded and answer.error is None:
             note = self._redact(answer.message) or None
-            return ExportOutcome(ok=True, error=note, duration_s=duration_s, rejected_points=answer.rejected_points)
+            return ExportOutcome(ok=True, error=note, duration_s=duration_s, rejected_points=answer.rejected)
         reason = answer.error or exception or (records[-1].getMessage() if records else "the exporter gave no reason")
         return ExportOutcome(ok=False, error=self._redact(reason), duration_s=duration_s)
 
@@ -123,53 +114,20 @@ def build_metric_exporters(environment: Mapping[str, str], console: TextIO | Non
     redact = Redactor(environment)
     return [
         _otlp(environment, redact) if name == "otlp" else _console(console or sys.stdout, redact)
-        for name in _names(environment)
+        for name in exporter_names(environment, Signal.METRICS)
     ]
 
 
-def _names(environment: Mapping[str, str]) -> list[str]:
-    """The exporters' names, each once."""
-    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return []
-    text = environment.get("OTEL_METRICS_EXPORTER", "")
-    names = list(dict.fromkeys(filter(None, (part.strip().lower() for part in text.split(",")))))
-    if not names:
-        return ["otlp"] if variable(environment, "ENDPOINT") else []
-    if unknown := [name for name in names if name not in SUPPORTED]:
-        raise ConfigError(
-            f"OTEL_METRICS_EXPORTER={text}: {', '.join(unknown)} is not known; use {', '.join(SUPPORTED)}"
-        )
-    if names == ["none"]:
-        return []
-    if "none" in names:
-        raise ConfigError(f"OTEL_METRICS_EXPORTER={text}: none stands alone, or name the others without it")
-    return names
-
-
 def _otlp(environment: Mapping[str, str], redact: Redactor) -> NamedExporter:
-    """The stock OTLP exporter of the chosen protocol; the other one's packages are not even imported."""
-    settings = OtlpSettings.from_environment(environment)
-    answer = Answer()
-    try:
-        with caught_logs() as records, _process_environment(environment):
-            if settings.protocol == "grpc":
-                from claude_hooks_otel.export import otlp_grpc  # noqa: PLC0415 -- 16 MiB that HTTP does not need
-
-                exporter: MetricExporter = otlp_grpc.exporter(settings, answer, environment)
-            else:
-                from claude_hooks_otel.export import otlp_http  # noqa: PLC0415
-
-                exporter = otlp_http.exporter(settings, answer, environment)
-    except Exception as error:
-        raise ConfigError(redact(f"the OTLP exporter can not be built: {type(error).__name__}: {error}")) from None
+    stock = build_otlp(environment, Signal.METRICS, redact)
     return NamedExporter(
         "otlp",
-        exporter,
-        settings.describe(),
+        stock.exporter,
+        stock.description,
         redact=redact,
         temporality=preferred_temporality(environment),
-        answer=answer,
-        warnings=(*settings.warnings, *(record.getMessage() for record in records)),
+        answer=stock.answer,
+        warnings=stock.warnings,
     )
 
 
@@ -177,22 +135,3 @@ def _console(stream: TextIO, redact: Redactor) -> NamedExporter:
     """The stock console exporter, one export a line."""
     exporter = ConsoleMetricExporter(out=stream, formatter=lambda data: f"{data.to_json(indent=None)}\n")
     return NamedExporter("console", exporter, "console, one JSON document a line", redact=redact)
-
-
-@contextmanager
-def _process_environment(environment: Mapping[str, str]) -> Iterator[None]:
-    """Makes the process's ``OTEL_*`` variables those of ``environment``: the exporters read them when they are built."""
-    wanted = {name: value for name, value in environment.items() if value and not name.endswith(_GIVEN_AS_ARGUMENTS)}
-    with _environment_lock:
-        before = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
-        try:
-            _replace_variables(before, wanted)
-            yield
-        finally:
-            _replace_variables(wanted, before)
-
-
-def _replace_variables(present: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    for name in present.keys() - wanted.keys():
-        os.environ.pop(name, None)
-    os.environ.update(wanted)

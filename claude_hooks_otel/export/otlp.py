@@ -1,4 +1,4 @@
-"""What OpenTelemetry's variables say about the OTLP metric exporter: protocol, target, security, timeout."""
+"""What OpenTelemetry's variables say about the OTLP exporter of a signal: protocol, target, security, timeout."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 from claude_hooks_otel.config import ConfigError
 from claude_hooks_otel.export.redaction import Redactor
+from claude_hooks_otel.export.signals import Signal
 
 Protocol = Literal["grpc", "http/protobuf"]
 
 DEFAULT_GRPC_ENDPOINT = "http://localhost:4317"
 DEFAULT_HTTP_ENDPOINT = "http://localhost:4318"
 HTTP_PORT = 4318  # the port registered for OTLP over HTTP; 4317 is gRPC's
-HTTP_PATH = "v1/metrics"
+HTTP_PATH = "v1"  # and the signal
 
 DEFAULT_TIMEOUT_MS = 10_000
 NO_LIMIT_MS = 2**31 - 1  # the specification's own stand-in for "no limit"
@@ -37,22 +38,24 @@ class Answer:
 
     Attributes:
         error: why the attempt failed; None when it was accepted.
-        rejected_points: how many points of an accepted request were refused (OTLP's partial success).
+        code: the HTTP status, or the name of gRPC's; None where no answer came.
+        rejected: how many points, spans or log records of an accepted request were refused (OTLP's partial success).
         message: what the receiver has to say to an accepted request.
     """
 
     error: str | None = None
-    rejected_points: int = 0
+    code: int | str | None = None
+    rejected: int = 0
     message: str = ""
 
     def clear(self) -> None:
         """Forgets the attempt before."""
-        self.error, self.rejected_points, self.message = None, 0, ""
+        self.error, self.code, self.rejected, self.message = None, None, 0, ""
 
 
 @dataclass(frozen=True, slots=True)
 class OtlpSettings:
-    """How the OTLP metric exporter sends.
+    """How the OTLP exporter of a signal sends.
 
     Attributes:
         protocol: the transport.
@@ -73,8 +76,8 @@ class OtlpSettings:
     warnings: tuple[str, ...]
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> OtlpSettings:
-        """Reads the ``OTEL_*`` variables in effect; those of the metrics signal win over the general ones.
+    def from_environment(cls, environment: Mapping[str, str], signal: Signal) -> OtlpSettings:
+        """Reads the ``OTEL_*`` variables in effect; those of the signal win over the general ones.
 
         Where no protocol is named, port 4318 means HTTP and anything else gRPC. Timeouts are milliseconds, as the specification
         and Claude Code have them (opentelemetry-python reads seconds). Source: OpenTelemetry specification, "OpenTelemetry
@@ -83,20 +86,23 @@ class OtlpSettings:
         Raises:
             ConfigError: the protocol is not supported, or the endpoint can not be used with it.
         """
-        protocol = _protocol(environment)
-        endpoint, secure = (_grpc_target if protocol == "grpc" else _http_target)(environment)
+        protocol = _protocol(environment, signal)
+        endpoint, secure = (_grpc_target if protocol == "grpc" else _http_target)(environment, signal)
         warnings: list[str] = []
-        if environment.get(_HISTOGRAMS, _EXPLICIT_BUCKETS).strip().lower() != _EXPLICIT_BUCKETS:
+        if (
+            signal is Signal.METRICS
+            and environment.get(_HISTOGRAMS, _EXPLICIT_BUCKETS).strip().lower() != _EXPLICIT_BUCKETS
+        ):
             warnings.append(f"{_HISTOGRAMS} is ignored: series keep explicit buckets")
         return cls(
             protocol=protocol,
             endpoint=endpoint,
             secure=secure,
-            timeout_s=_timeout_ms(environment, warnings) / 1000,
-            compression=_compression(environment, protocol, warnings),
+            timeout_s=_timeout_ms(environment, signal, warnings) / 1000,
+            compression=_compression(environment, signal, protocol, warnings),
             header_names=tuple(
                 header.partition("=")[0].strip()
-                for header in variable(environment, "HEADERS").split(",")
+                for header in variable(environment, "HEADERS", signal).split(",")
                 if "=" in header
             ),
             warnings=tuple(warnings),
@@ -113,25 +119,25 @@ class OtlpSettings:
         return ", ".join(parts)
 
 
-def variable(environment: Mapping[str, str], name: str) -> str:
-    """The value of ``OTEL_EXPORTER_OTLP_METRICS_<name>``, else of ``OTEL_EXPORTER_OTLP_<name>``, else an empty text."""
-    specific = environment.get(f"OTEL_EXPORTER_OTLP_METRICS_{name}", "").strip()
+def variable(environment: Mapping[str, str], name: str, signal: Signal) -> str:
+    """The value of ``OTEL_EXPORTER_OTLP_<signal>_<name>``, else of ``OTEL_EXPORTER_OTLP_<name>``, else an empty text."""
+    specific = environment.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}", "").strip()
     return specific or environment.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
 
 
-def _protocol(environment: Mapping[str, str]) -> Protocol:
+def _protocol(environment: Mapping[str, str], signal: Signal) -> Protocol:
     """The protocol that is named, else the one that the endpoint's port stands for."""
-    match variable(environment, "PROTOCOL").lower():
+    match variable(environment, "PROTOCOL", signal).lower():
         case "grpc":
             return "grpc"
         case "http/protobuf":
             return "http/protobuf"
         case "":
-            endpoint = variable(environment, "ENDPOINT")
+            endpoint = variable(environment, "ENDPOINT", signal)
             try:
                 port = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").port
             except ValueError:
-                raise _bad_endpoint(environment, "is no URL") from None
+                raise _bad_endpoint(environment, signal, "is no URL") from None
             return "http/protobuf" if port == HTTP_PORT else "grpc"
         case other:
             raise ConfigError(
@@ -140,38 +146,38 @@ def _protocol(environment: Mapping[str, str]) -> Protocol:
             )
 
 
-def _http_target(environment: Mapping[str, str]) -> tuple[str, bool]:
-    """The URL, which the metrics variable gives as it is and the general one as a base; and whether it means TLS."""
+def _http_target(environment: Mapping[str, str], signal: Signal) -> tuple[str, bool]:
+    """The URL, which the signal's variable gives as it is and the general one as a base; and whether it means TLS."""
     base = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip() or DEFAULT_HTTP_ENDPOINT
-    specific = environment.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "").strip()
-    endpoint = specific or f"{base.removesuffix('/')}/{HTTP_PATH}"
+    specific = environment.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "").strip()
+    endpoint = specific or f"{base.removesuffix('/')}/{HTTP_PATH}/{signal}"
     scheme = endpoint.partition("://")[0].lower()
     if scheme not in {"http", "https"}:
-        raise _bad_endpoint(environment, "has to begin with http:// or https:// for the protocol http/protobuf")
+        raise _bad_endpoint(environment, signal, "has to begin with http:// or https:// for the protocol http/protobuf")
     return endpoint, scheme == "https"
 
 
-def _grpc_target(environment: Mapping[str, str]) -> tuple[str, bool]:
+def _grpc_target(environment: Mapping[str, str], signal: Signal) -> tuple[str, bool]:
     """The target and whether TLS is used: the scheme decides, then the variable; a target without a scheme means TLS."""
-    endpoint = variable(environment, "ENDPOINT") or DEFAULT_GRPC_ENDPOINT
+    endpoint = variable(environment, "ENDPOINT", signal) or DEFAULT_GRPC_ENDPOINT
     try:
         url = urlsplit(endpoint)
     except ValueError:
-        raise _bad_endpoint(environment, "is no URL") from None
-    insecure = variable(environment, "INSECURE").lower()
+        raise _bad_endpoint(environment, signal, "is no URL") from None
+    insecure = variable(environment, "INSECURE", signal).lower()
     secure = url.scheme == "https" or (insecure != "true" if insecure else url.scheme != "http")
     return url.netloc or endpoint, secure
 
 
-def _bad_endpoint(environment: Mapping[str, str], problem: str) -> ConfigError:
-    endpoint = Redactor(environment)(variable(environment, "ENDPOINT"))
+def _bad_endpoint(environment: Mapping[str, str], signal: Signal, problem: str) -> ConfigError:
+    endpoint = Redactor(environment)(variable(environment, "ENDPOINT", signal))
     return ConfigError(
         f"the OTLP endpoint {endpoint} {problem}: set OTEL_EXPORTER_OTLP_ENDPOINT, such as {DEFAULT_HTTP_ENDPOINT}"
     )
 
 
-def _timeout_ms(environment: Mapping[str, str], warnings: list[str]) -> int:
-    text = variable(environment, "TIMEOUT")
+def _timeout_ms(environment: Mapping[str, str], signal: Signal, warnings: list[str]) -> int:
+    text = variable(environment, "TIMEOUT", signal)
     if not text:
         return DEFAULT_TIMEOUT_MS
     if not (text.isascii() and text.isdigit()):
@@ -185,8 +191,8 @@ def _timeout_ms(environment: Mapping[str, str], warnings: list[str]) -> int:
     return min(milliseconds or NO_LIMIT_MS, NO_LIMIT_MS)
 
 
-def _compression(environment: Mapping[str, str], protocol: Protocol, warnings: list[str]) -> str:
-    text = variable(environment, "COMPRESSION").lower() or "none"
+def _compression(environment: Mapping[str, str], signal: Signal, protocol: Protocol, warnings: list[str]) -> str:
+    text = variable(environment, "COMPRESSION", signal).lower() or "none"
     known = _COMPRESSIONS[protocol]
     if text in known:
         return text

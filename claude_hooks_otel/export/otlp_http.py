@@ -1,4 +1,4 @@
-"""The stock OTLP exporter over HTTP, and what the receiver answered it. Imported only when this protocol is in use."""
+"""The stock OTLP exporters over HTTP, and what the receiver answered them. Imported only when this protocol is in use."""
 
 from __future__ import annotations
 
@@ -10,33 +10,47 @@ import requests
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from claude_hooks_otel.export.otlp import Answer, OtlpSettings
+from claude_hooks_otel.export.partial_success import note_partial_success
 from claude_hooks_otel.export.redaction import MAX_LENGTH
+from claude_hooks_otel.export.signals import Signal
 
 _PROTOBUF = "application/x-protobuf"
+# Signal → the stock exporter, and what a receiver answers it.
+_STOCK: Mapping[Signal, tuple[Any, Any]] = {
+    Signal.METRICS: (OTLPMetricExporter, ExportMetricsServiceResponse),
+    Signal.TRACES: (OTLPSpanExporter, ExportTraceServiceResponse),
+    Signal.LOGS: (OTLPLogExporter, ExportLogsServiceResponse),
+}
 
 
-def exporter(settings: OtlpSettings, answer: Answer, environment: Mapping[str, str]) -> OTLPMetricExporter:
-    """The exporter; what it is not given here it reads from ``os.environ`` itself."""
+def exporter(settings: OtlpSettings, answer: Answer, environment: Mapping[str, str], signal: Signal) -> Any:
+    """The signal's exporter; what it is not given here it reads from ``os.environ`` itself."""
     brings_session = any(
         name.startswith("OTEL_PYTHON_EXPORTER_OTLP_HTTP_") for name in environment
     )  # credential provider
-    return OTLPMetricExporter(
+    stock, response = _STOCK[signal]
+    return stock(
         timeout=settings.timeout_s,
         compression=Compression(settings.compression),
-        session=None if brings_session else _Session(answer),
+        session=None if brings_session else _Session(answer, response),
     )
 
 
 class _Session(requests.Session):
     """A session that notes each answer: the exporter logs no more than its reason phrase, and takes a redirect for a success."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, response: Any) -> None:
         super().__init__()
         self._answer = answer
+        self._response = response
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         self._answer.clear()
@@ -46,20 +60,13 @@ class _Session(requests.Session):
         except Exception as error:
             self._answer.error = f"{type(error).__name__}: {error}"
             raise
+        self._answer.code = response.status_code
         if response.ok and not 300 <= response.status_code < 400:
-            _note_partial_success(response, self._answer)
+            with suppress(DecodeError):  # some receivers answer with plain text or nothing
+                note_partial_success(self._response.FromString(response.content), self._answer)
         else:
             self._answer.error = _failure(response)
         return response
-
-
-def _note_partial_success(response: requests.Response, answer: Answer) -> None:
-    """A receiver may accept a request and refuse some of its points (OTLP specification, "Partial Success")."""
-    try:
-        partial = ExportMetricsServiceResponse.FromString(response.content).partial_success
-    except DecodeError:  # some receivers answer with plain text or nothing
-        return
-    answer.rejected_points, answer.message = partial.rejected_data_points, partial.error_message
 
 
 def _failure(response: requests.Response) -> str:

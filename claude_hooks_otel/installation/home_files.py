@@ -8,6 +8,7 @@ from pathlib import Path
 
 import claude_hooks_otel
 from claude_hooks_otel.config import Config, ConfigError, load, otel_environment, save
+from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.installation.settings_file import replace_file
 from claude_hooks_otel.paths import HOME_VARIABLE, Home
 
@@ -19,6 +20,7 @@ _TAKEN_OVER = (
     "OTEL_METRICS_EXPORTER",
     "OTEL_LOGS_EXPORTER",
     "OTEL_TRACES_EXPORTER",
+    "OTEL_TRACES_SAMPLER",
     "OTEL_BLRP_",
     "OTEL_BSP_",
     "OTEL_RESOURCE_ATTRIBUTES",
@@ -27,8 +29,8 @@ _TAKEN_OVER = (
 )
 # The variables of one signal win over the general ones, so they have to go where an option sets the general one.
 _OVERRULED_BY = {
-    "OTEL_EXPORTER_OTLP_ENDPOINT": "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_PROTOCOL": "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+    f"OTEL_EXPORTER_OTLP_{name}": tuple(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}" for signal in Signal)
+    for name in ("ENDPOINT", "PROTOCOL")
 }
 
 
@@ -93,7 +95,8 @@ class HomeFiles:
         found = otel_variables(environ)
         self.overruled = sorted(
             specific
-            for general, specific in _OVERRULED_BY.items()
+            for general, specifics in _OVERRULED_BY.items()
+            for specific in specifics
             if general in options and (specific in found or specific in self._present.otel)
         )
         self.taken_over = sorted(found.keys() - options.keys() - set(self.overruled))
@@ -133,10 +136,18 @@ class HomeFiles:
 
 def _check(config: Config) -> None:
     """Makes sure that the exporters can be built from what will be in the file."""
-    from claude_hooks_otel.export.exporters import build_metric_exporters  # noqa: PLC0415 — OpenTelemetry, for this moment alone
+    # OpenTelemetry, for this moment alone.
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
 
-    for exporter in build_metric_exporters(otel_environment(config, {})):
+    from claude_hooks_otel.export.exporters import build_metric_exporters  # noqa: PLC0415
+    from claude_hooks_otel.export.record_exporters import build_record_exporters  # noqa: PLC0415
+
+    environment = otel_environment(config, {})
+    for exporter in build_metric_exporters(environment):
         exporter.shutdown()
+    for signal in (Signal.TRACES, Signal.LOGS):
+        for record_exporter in build_record_exporters(environment, signal, Resource({})):
+            record_exporter.shutdown()
 
 
 def _interpreter() -> str:

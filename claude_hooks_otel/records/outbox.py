@@ -86,6 +86,22 @@ def read_batch(connection: sqlite3.Connection, signal: str, exporter: str, refus
     return rows
 
 
+def read_another(connection: sqlite3.Connection, signal: str, exporter: str, rows: Collection[Row]) -> Row | None:
+    """The newest of the rows that were refused least, beside those given; None where there is no other."""
+    known = {row.seq for row in rows}
+    newest = connection.execute(
+        "SELECT seq FROM record_outbox WHERE exporter = ? AND signal = ? ORDER BY refusals, seq DESC LIMIT ?",
+        (exporter, signal, len(known) + 1),
+    )
+    for (seq,) in newest:
+        if seq not in known:
+            found = connection.execute(
+                "SELECT seq, body, bytes, refusals FROM record_outbox WHERE seq = ?", (seq,)
+            ).fetchone()
+            return None if found is None else Row(*found)
+    return None
+
+
 def remove(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
     """Forgets rows: they were accepted, or given up."""
     connection.executemany("DELETE FROM record_outbox WHERE seq = ?", ((row.seq,) for row in rows))

@@ -1,0 +1,55 @@
+"""Our log events as the OpenTelemetry SDK's log records, which its stock exporters and encoders take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from opentelemetry import trace
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.context import Context
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from claude_hooks_otel.records.model import LogEvent
+
+# The attribute by which a receiver tells a copy from a second event (semantic conventions, "General logs attributes").
+UID = "log.record.uid"
+_SAMPLED = trace.TraceFlags(trace.TraceFlags.SAMPLED)
+_NO_SPAN = Context()
+
+
+def readable_log_records(
+    events: Iterable[LogEvent], resource: Resource, scope: InstrumentationScope
+) -> list[ReadableLogRecord]:
+    """The events with their own ids and times, as if a logger had emitted them; they are observed now.
+
+    Args:
+        events: what happened.
+        resource: what sends them.
+        scope: our name and version.
+    """
+    now_ns = time.time_ns()
+    return [ReadableLogRecord(_log_record(event, now_ns), resource, scope) for event in events]
+
+
+def _log_record(event: LogEvent, now_ns: int) -> LogRecord:
+    return LogRecord(
+        timestamp=event.at_ns,
+        observed_timestamp=now_ns,
+        context=_context(event),
+        severity_number=SeverityNumber(event.severity.value),
+        severity_text=event.severity.name,
+        body=event.body,
+        attributes={**event.attributes, UID: f"{event.uid:016x}"},
+        event_name=event.name,
+    )
+
+
+def _context(event: LogEvent) -> Context:
+    """The span that the event belongs to, as the SDK wants to be told it."""
+    if event.trace_id is None or event.span_id is None:
+        return _NO_SPAN
+    span = trace.SpanContext(event.trace_id, event.span_id, is_remote=False, trace_flags=_SAMPLED)
+    return trace.set_span_in_context(trace.NonRecordingSpan(span), _NO_SPAN)
