@@ -92,12 +92,12 @@ class _Behaviour:
     """How an endpoint answers; guarded by the receiver's condition."""
 
     mode: Literal["normal", "fail", "hang"] = "normal"
-    accepts: bool = False  # although it hangs
     status: Any = None
     message: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     left: int | None = None  # how many more requests to treat so; None: all
     rejected: int = 0
+    accepts: bool = False  # although it hangs
 
 
 class OtlpReceiver:

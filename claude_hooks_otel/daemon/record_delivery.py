@@ -47,7 +47,8 @@ class RecordDelivery(threading.Thread):
         self._asked = self._answered = 0
         self._failure: str | None = None
         self._pause = 0.0
-        self._has_accepted = False
+        self._has_accepted = False  # ever, as it is configured now
+        self._accepts = False  # it has accepted something in this round
         # The batch that the endpoint has accepted last, until it is removed: a store that is locked must not send it again.
         self._accepted: tuple[list[Row], RecordOutcome] | None = None
         self.is_off = False  # the endpoint takes none of this signal, and nobody asked for it by name
@@ -133,6 +134,7 @@ class RecordDelivery(threading.Thread):
     def _drain(self, connection: sqlite3.Connection) -> str | None:
         """Sends all there is, fresh rows first; None, or why something still waits."""
         self._remove_accepted(connection)
+        self._accepts = False
         for refusals in range(len(BATCH_SIZES)):
             while not (self._stopping or self.is_off):
                 most = min(self._most, BATCH_SIZES[refusals])
@@ -157,7 +159,7 @@ class RecordDelivery(threading.Thread):
         reason = outcome.error or "refused without a reason"
         match outcome.status:
             case Status.ACCEPTED:
-                self._has_accepted = True
+                self._has_accepted = self._accepts = True
                 self._most = min(self._most * 2, BATCH_SIZES[_FRESH])
                 self._accepted = (rows, outcome)
                 self._remove_accepted(connection)
@@ -169,7 +171,7 @@ class RecordDelivery(threading.Thread):
                 self._give_up(connection, rows, "too_large")
             case Status.REFUSED if rows[0].refusals == _ALONE and not self._has_accepted:
                 return reason  # nothing it was ever sent was right: then it is the endpoint that is wrong
-            case Status.FAILED if not self._takes_another(connection, rows):
+            case Status.FAILED if not (self._accepts or self._takes_another(connection, rows)):
                 return reason
             case Status.REFUSED | Status.FAILED:
                 self._note(connection, reason)
