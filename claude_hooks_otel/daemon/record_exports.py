@@ -45,7 +45,7 @@ class RecordExports:
         self.config_errors: list[str] = []
         exporters = [exporter for signal in _SIGNALS for exporter in self._build(environment, signal)]
         # Signal → who wants it; the writer reads it each time, for an endpoint may turn out to take none of it.
-        self._wanted = {
+        self._wanted: dict[str, set[str]] = {
             signal: {exporter.name for exporter in exporters if exporter.signal == signal} for signal in _SIGNALS
         }
         self._writer = self._write_for(environment, config)

@@ -49,7 +49,7 @@ class RecordWriter:
     def __init__(
         self,
         store: Store,
-        exporters: Mapping[Any, Collection[str]],
+        exporters: Mapping[str, Collection[str]],
         *,
         sample: Sampler = lambda *_: True,
         follow_traceparent: bool = False,
