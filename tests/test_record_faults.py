@@ -65,6 +65,10 @@ def _count(installation: Installation, table: str) -> int:
             return -1
 
 
+def _failing_signals(installation: Installation) -> set[str]:
+    return {exporter["signal"] for exporter in read_status(installation.home)["exporters"] if exporter["error"]}
+
+
 def _all_is_told(installation: Installation) -> bool:
     return (
         not installation.waiting()
@@ -199,9 +203,8 @@ def test_an_outage_from_the_start(
     for hook in few.sessions.hooks:
         installation.run_hook(hook)
     wait_until(lambda: not installation.waiting() and not _count(installation, "record_due"), 60)
-    state = read_status(installation.home)
-    assert state["waiting"].keys() == {"traces", "logs"}
-    assert {exporter["signal"] for exporter in state["exporters"] if exporter["error"]} == {"metrics", "traces", "logs"}
+    wait_until(lambda: _failing_signals(installation) == {"metrics", "traces", "logs"}, 60)
+    assert read_status(installation.home)["waiting"].keys() == {"traces", "logs"}
     assert accepted(otlp_receiver) == {}
     if fault is _away:
         otlp_receiver.http.come_back()
