@@ -27,7 +27,7 @@ def all_spans(replay: Replay) -> list[Span]:
     for session in store.select(model.Session, "1 ORDER BY session_id"):
         facts = SessionFacts.of(store, session.session_id)
         assert facts is not None
-        for spans in spans_of_turns(facts).values():
+        for spans in spans_of_turns(facts).spans.values():
             found.extend(spans)
     return found
 

@@ -190,12 +190,18 @@ def test_a_session_is_due_from_its_earliest_change_on(connection: sqlite3.Connec
 
 
 def test_what_has_no_time_makes_due_and_moves_no_beginning(connection: sqlite3.Connection) -> None:
-    """A sub-agent's turn that is inferred stands under no time at all."""
     due = DueSessions(connection)
     due.note(model.ToolCall(tool_use_id="a", session_id="s", started_ns=10))
-    due.note(model.SubagentTurn(agent_id="a", ended_ns=model.INFERRED, session_id="s"))
+    due.note(model.Subagent(agent_id="a", session_id="s"))
     due.flush()
     assert due.get("s") == Due(10, 10, is_new=True)
+
+
+def test_a_subagents_turn_whose_beginning_nobody_saw_may_have_begun_at_any_time(connection: sqlite3.Connection) -> None:
+    due = DueSessions(connection)
+    due.note(model.SubagentTurn(agent_id="a", ended_ns=30, session_id="s"))
+    due.flush()
+    assert due.get("s") == Due(0, 0, is_new=True)
 
 
 def test_what_was_told_is_not_due_again_but_what_is_held_back_is(connection: sqlite3.Connection) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model
+from claude_hooks_otel.facts.projects import repository_name
 from claude_hooks_otel.facts.store import Signal, Store
 from claude_hooks_otel.identity import Identity, normalize
 from claude_hooks_otel.spool.envelope import Envelope
@@ -21,6 +22,8 @@ _CLIENT = re.compile(r"claude-code_([0-9]+(?:-[0-9]+)*)")
 
 # Sessions whose last note is remembered: more than run at the same time.
 SESSIONS_NOTED = 4096
+# Characters of a trace context; those of version 00 have 55.
+MAX_TRACEPARENT = 128
 
 # (headers, directory) → whose event it is.
 IdentityResolver = Callable[[Mapping[str, str], str | None], Identity]
@@ -71,7 +74,7 @@ class HookWitness:
         labels = identity.columns()
         match event:
             case events.UserPromptSubmit():
-                self._prompt(event, at, labels)
+                self._prompt(event, at, labels, envelope.headers)
             case events.ToolEvent():
                 self._tool(event, at, labels, envelope.headers)
             case events.SubagentStart() | events.SubagentStop():
@@ -128,7 +131,9 @@ class HookWitness:
         )
         self._store.note_identity(session_id, at, identity)
 
-    def _prompt(self, event: events.UserPromptSubmit, at: int, labels: dict[str, Any]) -> None:
+    def _prompt(
+        self, event: events.UserPromptSubmit, at: int, labels: dict[str, Any], headers: Mapping[str, str]
+    ) -> None:
         prompt_id = event.prompt_id or f"{event.session_id}:{at}"  # clients before 2.1.196 name no prompt
         humans = sum(
             signal.prompt_id == (event.prompt_id or "") and signal.detail == "human"
@@ -140,6 +145,8 @@ class HookWitness:
                 session_id=event.session_id,
                 started_ns=at,
                 prompts_seen_by_hooks=humans or None,
+                repository=repository_name(event.cwd) if event.cwd else None,
+                traceparent=headers.get("traceparent", "")[:MAX_TRACEPARENT] or None,
                 **labels,
             )
         )

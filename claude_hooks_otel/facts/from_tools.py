@@ -177,6 +177,7 @@ def _record_git(store: Store, call: FinishedCall, operation: git.GitOperation) -
                     sha=key,
                     action=operation.action,
                     is_new=int(operation.is_new_commit),
+                    tool_use_id=call.tool_use_id,
                     session_id=call.session_id,
                     at_ns=call.ended_ns,
                     **call.labels,
@@ -185,7 +186,12 @@ def _record_git(store: Store, call: FinishedCall, operation: git.GitOperation) -
     elif operation.kind == "branch" and operation.action == "created":
         store.upsert(
             model.GitBranch(
-                repository=project, name_digest=key, session_id=call.session_id, at_ns=call.ended_ns, **call.labels
+                repository=project,
+                name_digest=key,
+                tool_use_id=call.tool_use_id,
+                session_id=call.session_id,
+                at_ns=call.ended_ns,
+                **call.labels,
             )
         )
     elif operation.kind == "pull_request":
@@ -193,6 +199,7 @@ def _record_git(store: Store, call: FinishedCall, operation: git.GitOperation) -
             model.PullRequest(
                 address_digest=key,
                 action=operation.action,
+                tool_use_id=call.tool_use_id,
                 session_id=call.session_id,
                 at_ns=call.ended_ns,
                 **call.labels,

@@ -7,6 +7,7 @@ from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model, pricing
 from claude_hooks_otel.facts.from_hooks import MAIN, MILLISECOND
+from claude_hooks_otel.facts.projects import repository_name
 from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.identity import Identity
 from claude_hooks_otel.series.metric import PICODOLLARS
@@ -235,6 +236,8 @@ class TranscriptWitness:
                     session_id=line.session_id,
                     prompts_in_transcript=1,
                     started_ns=line.timestamp,
+                    repository=repository_name(line.cwd) if line.cwd else None,
+                    branch=line.git_branch,
                     **self._labels(line),
                 )
             )

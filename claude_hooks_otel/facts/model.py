@@ -109,7 +109,8 @@ class Turn(Fact):
 
     ``failure`` says why it has no answer: the client's name of an API error, ``interrupted`` (by a human), ``killed`` or ``ended``
     (the client was gone before it answered). ``interrupted_ns`` is the transcript's mark of it. ``active_ns`` is the turn's length
-    without the waits for permissions. How it ended is told by ``facts.turns``.
+    without the waits for permissions. How it ended is told by ``facts.turns``. ``repository`` and ``branch`` are git's, where the
+    session was when it was prompted; ``traceparent`` is the W3C trace context that its client was started in.
     """
 
     prompt_id: str = key()
@@ -121,6 +122,9 @@ class Turn(Fact):
     ended_ns: int | None = once()
     failure: str | None = once()
     active_ns: int | None = once()
+    repository: str | None = once()
+    branch: str | None = once()
+    traceparent: str | None = once()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +307,7 @@ class GitCommit(Fact):
     sha: str = key()
     action: str | None = once()
     is_new: int | None = once()
+    tool_use_id: str | None = once()
     session_id: str | None = once()
     at_ns: int | None = least()
 
@@ -313,6 +318,7 @@ class GitBranch(Fact):
 
     repository: str = key()
     name_digest: str = key()
+    tool_use_id: str | None = once()
     session_id: str | None = once()
     at_ns: int | None = least()
 
@@ -323,6 +329,7 @@ class PullRequest(Fact):
 
     address_digest: str = key()
     action: str = key()
+    tool_use_id: str | None = once()
     session_id: str | None = once()
     at_ns: int | None = least()
 

@@ -12,31 +12,41 @@ from claude_hooks_otel.identity import UNKNOWN, normalize
 _WORKTREES = "/.claude/worktrees/"
 
 
-@functools.lru_cache(maxsize=1024)
 def project_name(directory: str) -> str:
-    """The project that a directory belongs to, normalized.
-
-    The name in the ``origin`` remote's URL, else the name of the repository's top folder (the main one's, for a worktree), else
-    the directory's own name. A directory that is gone still has its own name.
+    """The project that a directory belongs to, normalized: its repository's name, else its own, even where it is gone.
 
     >>> project_name("/no/such/Shop")
     'shop'
     """
-    path = Path(directory.split(_WORKTREES, maxsplit=1)[0])
+    name = repository_name(directory)
+    return normalize(name) if name else normalize(_project_folder(directory).name, UNKNOWN)
+
+
+@functools.lru_cache(maxsize=1024)
+def repository_name(directory: str) -> str | None:
+    """The name of the git repository that a directory is in; None where it is in none, or cannot be read.
+
+    The name in the ``origin`` remote's URL, else that of the repository's top folder (the main one's, for a worktree).
+    """
+    path = _project_folder(directory)
     if not path.is_absolute():
-        return normalize(path.name, UNKNOWN)  # what it is relative to, nobody here knows
+        return None  # what it is relative to, nobody here knows
     for folder in (path, *path.parents):
         git = folder / ".git"
         try:
             if git.is_dir():
-                return normalize(_origin_name(git) or folder.name)
+                return _origin_name(git) or folder.name
             if git.is_file():
                 common = _common_directory(git)
                 main = common.parent if common.name == ".git" else folder
-                return normalize(_origin_name(common) or main.name)
+                return _origin_name(common) or main.name
         except (OSError, ValueError):
-            break  # not readable: the folder's name has to do
-    return normalize(path.name, UNKNOWN)
+            return None
+    return None
+
+
+def _project_folder(directory: str) -> Path:
+    return Path(directory.split(_WORKTREES, maxsplit=1)[0])
 
 
 def _common_directory(git_file: Path) -> Path:

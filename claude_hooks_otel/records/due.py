@@ -66,6 +66,8 @@ class DueSessions:
             return
         # INFERRED is no time.
         since = min((at for name in times if (at := getattr(fact, name)) is not None and at > 0), default=_NEVER)
+        if isinstance(fact, model.SubagentTurn) and not fact.started_ns:
+            since = 0  # what it did tells when it began
         self._since[session_id] = min(since, self._since.get(session_id, _NEVER))
 
     def mark(self) -> int:

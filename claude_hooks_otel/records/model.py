@@ -45,6 +45,8 @@ class Span:
         trace_id, span_id, parent_id: derived (``records.ids``); a root has no parent.
         start_ns, end_ns: Unix nanoseconds.
         error: why it failed, in a word; None where it did not.
+        is_parent_remote: whether the parent is somebody else's span.
+        parent_sampled: whether whoever began the trace sampled it; None where that is us.
         fact: what it shows; stays here, is never sent.
     """
 
@@ -59,6 +61,8 @@ class Span:
     error: str | None = None
     events: tuple[SpanEvent, ...] = ()
     links: tuple[SpanLink, ...] = ()
+    is_parent_remote: bool = False
+    parent_sampled: bool | None = None
     fact: Fact | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -26,6 +26,10 @@ TOOL_CALL: Final = "gen_ai.tool.call.id"
 MCP_METHOD: Final = "mcp.method.name"
 ERROR_TYPE: Final = "error.type"
 SESSION: Final = "session.id"
+# semantic-conventions 1.45, the namespace vcs.
+REPOSITORY: Final = "vcs.repository.name"
+BRANCH: Final = "vcs.ref.head.name"
+REVISION: Final = "vcs.ref.head.revision"
 
 # What the conventions have no name for.
 AGENT: Final = "claude.agent"
@@ -40,15 +44,21 @@ DECISION: Final = "claude.permission.decision"
 OUTCOME: Final = "claude.outcome"
 TRIGGER: Final = "claude.compaction.trigger"
 LINK: Final = "claude.link"
+MCP_SERVER: Final = "claude.mcp.server"
 
 INVOKE_AGENT: Final = "invoke_agent"
 CHAT: Final = "chat"
 EXECUTE_TOOL: Final = "execute_tool"
 
 ANTHROPIC: Final = "anthropic"
-FUNCTION: Final = "function"
+FUNCTION: Final = "function"  # run by the client itself
+EXTENSION: Final = "extension"  # run by somebody whom the client asks
 MCP_CALL: Final = "tools/call"
-MCP_PREFIX: Final = "mcp__"  # how the client names the tools of MCP servers
+
+# What happens within a turn: events of its root span, and log events.
+EVENT_COMPACTION: Final = "claude.compaction"
+EVENT_MODEL_SWITCH: Final = "claude.model.switch"
+EVENT_INTERRUPT: Final = "claude.interrupt"
 
 # The labels of a fact → the attributes of its span.
 IDENTITY: Final = MappingProxyType({"agent": AGENT, "project": PROJECT, "team": TEAM, "sprint": SPRINT})

@@ -10,6 +10,10 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.store import Store
 
 _FOR_EVER = 2**63 - 1
+# How a session goes on from another one; the latter is SessionStart's and SessionEnd's word for it.
+FORK, CLEAR = "fork", "clear"
+# The end of the one session and the start of the other are reported one after the other, each by a hook of its own.
+_CLEARED_WITHIN_NS = 10_000_000_000
 # Outcomes of calls that never ran: the time until the answer is the human's, and a span of its own.
 _NEVER_RAN = ("rejected", "denied")
 
@@ -21,8 +25,9 @@ class SessionFacts:
     Attributes:
         session: itself.
         turns: those of its turns whose beginning is known, in order of time.
-        origin: the last turn of the session it was forked from, before the fork.
+        origin: the last turn of the session it goes on from (a fork, or after ``/clear``), and how; None where it begins anew.
         callers: the calls that started its sub-agents, whenever that was.
+        begin_ns, end_ns: the stretch of time whose requests, calls and waits are here, Unix nanoseconds.
     """
 
     session: model.Session
@@ -35,8 +40,11 @@ class SessionFacts:
     waits: tuple[model.PermissionWait, ...]
     compactions: tuple[model.CompactBoundary, ...]
     switches: tuple[model.ModelSwitch, ...]
-    origin: model.Turn | None = None
+    origin: tuple[model.Turn, str] | None = None
     callers: tuple[model.ToolCall, ...] = ()
+    commits: tuple[model.GitCommit, ...] = ()
+    begin_ns: int = 0
+    end_ns: int = _FOR_EVER
 
     @classmethod
     def of(cls, store: Store, session_id: str, begin_ns: int = 0, end_ns: int = _FOR_EVER) -> SessionFacts | None:
@@ -53,14 +61,11 @@ class SessionFacts:
             return None
         begun = "session_id = ? AND started_ns IS NOT NULL ORDER BY started_ns, prompt_id"
         turns = store.select(model.Turn, begun, session_id)
-        origin = None
-        if session.forked_from and turns:
-            before = "session_id = ? AND started_ns < ? ORDER BY started_ns DESC, prompt_id LIMIT 1"
-            origin = next(iter(store.select(model.Turn, before, session.forked_from, turns[0].started_ns)), None)
+        runs = store.select(model.SessionRun, "session_id = ? ORDER BY started_ns", session_id)
         return cls(
             session=session,
             turns=tuple(turns),
-            runs=tuple(store.select(model.SessionRun, "session_id = ? ORDER BY started_ns", session_id)),
+            runs=tuple(runs),
             requests=tuple(
                 store.select(
                     model.ApiRequest,
@@ -98,7 +103,7 @@ class SessionFacts:
             switches=tuple(
                 store.select(model.ModelSwitch, "session_id = ? AND at_ns IS NOT NULL ORDER BY at_ns", session_id)
             ),
-            origin=origin,
+            origin=_origin(store, session, turns, runs) if turns and begin_ns <= (turns[0].started_ns or 0) else None,
             callers=tuple(
                 store.select(
                     model.ToolCall,
@@ -107,6 +112,9 @@ class SessionFacts:
                     session_id,
                 )
             ),
+            commits=tuple(store.select(model.GitCommit, "session_id = ? ORDER BY at_ns, sha", session_id)),
+            begin_ns=begin_ns,
+            end_ns=end_ns,
         )
 
     def turn_at(self, at_ns: int) -> model.Turn | None:
@@ -130,6 +138,38 @@ class SessionFacts:
     @cached_property
     def _begins(self) -> list[int]:
         return [turn.started_ns or 0 for turn in self.turns]
+
+
+def _origin(
+    store: Store, session: model.Session, turns: list[model.Turn], runs: list[model.SessionRun]
+) -> tuple[model.Turn, str] | None:
+    """The turn that a session's first one goes on from, in another session, and how."""
+    if session.forked_from:
+        before, how = session.forked_from, FORK
+    elif (cleared := _cleared(store, session, runs)) is not None:
+        before, how = cleared, CLEAR
+    else:
+        return None
+    last = "session_id = ? AND started_ns < ? ORDER BY started_ns DESC, prompt_id LIMIT 1"
+    found = store.select(model.Turn, last, before, turns[0].started_ns)
+    return (found[0], how) if found else None
+
+
+def _cleared(store: Store, session: model.Session, runs: list[model.SessionRun]) -> str | None:
+    """The session in whose place ``/clear`` began this one: the same client's that ended so just before."""
+    run = next((run for run in runs if run.source == CLEAR), None)
+    if run is None or run is not runs[0]:
+        return None
+    ended = store.connection.execute(
+        "SELECT session_id FROM event WHERE event = 'SessionEnd' AND detail = ? AND received_ns BETWEEN ? AND ? "
+        "AND session_id != ? ORDER BY received_ns DESC",
+        (CLEAR, run.started_ns - _CLEARED_WITHIN_NS, run.started_ns, session.session_id),
+    )
+    for (session_id,) in ended.fetchall():
+        other = store.get(model.Session, session_id)
+        if other is not None and other.process == session.process and other.labels() == session.labels():
+            return str(session_id)
+    return None
 
 
 def _own_marks(store: Store, session_id: str, turns: list[model.Turn]) -> tuple[model.CompactBoundary, ...]:

@@ -118,6 +118,7 @@ class Line(_Model):
     agent_id: str | None = None
     version: str | None = None
     cwd: str | None = None
+    git_branch: str | None = None
     entrypoint: str | None = None
 
 
