@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 # Characters read beyond those that are kept: a secret that begins inside is still seen whole. A key of 8192 bits in PEM is 6400.
 MARGIN: Final = 8192
@@ -28,7 +28,9 @@ _END_OF_KEY: Final = re.compile(r"-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----
 # A rule may match a token's beginning alone; what goes on without a break belongs to it.
 _REST_OF_TOKEN: Final = re.compile(r"(?<=[\w\-+/=.])[\w\-+/=.]*")
 # JSON within JSON: the rules expect plain quotes and lines.
-_ESCAPED: Final = re.compile(r"""(\\+)(["'n])""")
+_ESCAPED: Final = re.compile(r"""(?<!\\)(\\++)(["'n])""")
+# A keyword's name may go on, in the library's rules for ever; so bounded, no text makes them slow.
+_NAME_GOES_ON: Final = (r"\w*", r"\w{0,40}")
 
 _OURS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     # Providers' own descriptions of their formats.
@@ -56,21 +58,26 @@ class SecretRedactor:
         )
         from detect_secrets.plugins import keyword  # noqa: PLC0415
 
+        plugins: dict[str, Any] = get_mapping_from_secret_type_to_class()
         self._rules: list[tuple[str, re.Pattern[str]]] = [
             (name, pattern)
-            for name, plugin in get_mapping_from_secret_type_to_class().items()
+            for name, plugin in plugins.items()
             if name != _IP_ADDRESS
             for pattern in getattr(plugin, "denylist", ())
         ]
         self._rules += _OURS
         # A text names no file type: the rules for code (values in quotes) and for configuration (without), as ``KEY=value``.
-        self._keyword_rules: dict[re.Pattern[str], int] = {
+        keyword_rules: dict[re.Pattern[str], int] = {
             **keyword.QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP,
             **keyword.GOLANG_DENYLIST_REGEX_TO_GROUP,
             **keyword.CONFIG_DENYLIST_REGEX_TO_GROUP,
             **keyword.C_PLUS_PLUS_REGEX_TO_GROUP,
             **keyword.COMMON_C_DENYLIST_REGEX_TO_GROUP,
         }
+        self._keyword_rules = [
+            (re.compile(pattern.pattern.replace(*_NAME_GOES_ON), pattern.flags), group)
+            for pattern, group in keyword_rules.items()
+        ]
         self._keyword = re.compile(keyword.DENYLIST_REGEX, re.IGNORECASE)
 
     def __call__(self, text: str, max_characters: int) -> str:
@@ -115,7 +122,7 @@ class SecretRedactor:
         begin = 0
         for line in text.splitlines(keepends=True):
             if self._keyword.search(line):
-                for pattern, group in self._keyword_rules.items():
+                for pattern, group in self._keyword_rules:
                     for match in pattern.finditer(line.rstrip("\r\n")):
                         yield begin + match.start(group), begin + match.end(group), _KEYWORD
             begin += len(line)
