@@ -25,6 +25,8 @@ _PRIVATE_KEY: Final = "Private Key"
 _KEYWORD: Final = "Secret Keyword"
 # Where the text of a private key ends; the library's rules only see where it begins.
 _END_OF_KEY: Final = re.compile(r"-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|Private-MAC: *[0-9a-f]*")
+# What a rule also matches to see where a token begins and ends.
+_AROUND: Final = " \t\r\n=:\"'"
 # A rule may match a token's beginning alone; what goes on without a break belongs to it.
 _REST_OF_TOKEN: Final = re.compile(r"(?<=[\w\-+/=.])[\w\-+/=.]*")
 # JSON within JSON: the rules expect plain quotes and lines.
@@ -109,13 +111,14 @@ class SecretRedactor:
     def _matches(self, text: str) -> Iterator[tuple[int, int, str]]:
         for name, pattern in self._rules:
             for match in pattern.finditer(text):
-                end = match.end()
+                begin = match.end() - len(match[0].lstrip(_AROUND))
+                end = match.start() + len(match[0].rstrip(_AROUND))
                 if name == _PRIVATE_KEY:
                     closing = _END_OF_KEY.search(text, end)
                     end = closing.end() if closing else len(text)
                 elif rest := _REST_OF_TOKEN.match(text, end):
                     end = rest.end()
-                yield match.start(), end, name
+                yield begin, end, name
 
     def _assignments(self, text: str) -> Iterator[tuple[int, int, str]]:
         """Values that are called a secret; the library's rules are made for single lines."""
