@@ -287,8 +287,8 @@ def test_a_secret_in_an_input_is_taken_out_and_never_enters_the_store(pipeline: 
     keeper = ContentKeeper(pipeline.store, CaptureConfig(commands=True, tool_output=True, paths=True))
     command = 'export DB_PASSWORD="correct-horse-battery" && psql'
     with pipeline.store.transaction():
-        keeper.tool_input(HOOK, "call", 1, "Bash", {"command": command})
-        keeper.tool_output(HOOK, "call", 1, {"stdout": 'password = "correct-horse-battery"\n'})
+        output = {"stdout": 'password = "correct-horse-battery"\n'}
+        keeper.tool_call(HOOK, "call", 1, "Bash", {"command": command}, output)
     shown = content_of(pipeline.store, ["call"])["call"]
     assert shown["claude.tool.command"] == 'export DB_PASSWORD="[REDACTED:secret-keyword]" && psql'
     assert shown["gen_ai.tool.call.arguments"] == json.dumps(
@@ -318,7 +318,7 @@ def test_many_owners_are_asked_for_at_once(pipeline: Pipeline) -> None:
     owners = [f"call-{number}" for number in range(1234)]
     with pipeline.store.transaction():
         for owner in owners:
-            keeper.tool_output(HOOK, owner, 1, owner)
+            keeper.tool_call(HOOK, owner, 1, result=owner)
     assert content_of(pipeline.store, owners) == {owner: _digests({"output": owner}) for owner in owners}
 
 
@@ -341,4 +341,4 @@ def test_the_rules_are_imported_only_for_a_text_that_is_shown(
     with pipeline.store.transaction():
         keeper.prompt(HOOK, "prompt", 1, "what?")
         with pytest.raises(ModuleNotFoundError):
-            keeper.tool_input(HOOK, "call", 1, "Bash", {"command": "ls"})
+            keeper.tool_call(HOOK, "call", 1, "Bash", {"command": "ls"})

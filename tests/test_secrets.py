@@ -105,7 +105,7 @@ def test_a_private_key_without_an_end_goes_to_the_end_of_the_text() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("curl -u https://me:hunter2@example.org/x", "curl -u https[REDACTED:basic-auth-credentials]example.org/x"),
+        ("curl -u https://me:hunter2@example.org/x", "curl -u https:[REDACTED:basic-auth-credentials]example.org/x"),
         ("export DB_PASSWORD=hunter2", "export DB_PASSWORD=[REDACTED:secret-keyword]"),
         ("export GITHUB_TOKEN=0123456789abcdef01", "export GITHUB_[REDACTED:secret-token]"),
         ("export KEY=sk-ant-api03-aaaaBBBB_cc-dd", "export KEY=[REDACTED:anthropic-key]"),

@@ -19,8 +19,10 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.secret_redaction import SecretRedactor
 from claude_hooks_otel.facts.store import Store
 
+# The witnesses, in the order in which they are believed (and sorted). A transcript tells a call's input and its result on two lines.
 HOOK: Final = "hook"
 TRANSCRIPT: Final = "transcript"
+TRANSCRIPT_RESULT: Final = "transcript.result"
 
 # The kinds of text, and the switch of ``[capture]`` that shows each.
 PROMPT: Final = "prompt"
@@ -65,29 +67,24 @@ class ContentKeeper:
         """Keeps what somebody asked."""
         self._keep(witness, prompt_id, at_ns, [(PROMPT, text)])
 
-    def tool_input(self, witness: str, tool_use_id: str, at_ns: int, tool: str, arguments: Any) -> None:
-        """Keeps what a tool was called with; nothing where that is not known."""
-        self._keep(witness, tool_use_id, at_ns, _input_texts(tool, arguments))
-
-    def tool_output(self, witness: str, tool_use_id: str, at_ns: int, result: Any) -> None:
-        """Keeps what it answered; nothing where that is not known."""
-        self._keep(witness, tool_use_id, at_ns, [] if result is None else [(OUTPUT, text_of(result))])
+    def tool_call(
+        self, witness: str, tool_use_id: str, at_ns: int, tool: str = "", arguments: Any = None, result: Any = None
+    ) -> None:
+        """Keeps what a tool was called with and what it answered, as far as the witness knows."""
+        self._keep(witness, tool_use_id, at_ns, _call_texts(tool, arguments, result))
 
     def _keep(self, witness: str, owner_id: str, at_ns: int, texts: Iterable[tuple[str, str]]) -> None:
-        for kind, text in texts:
-            whole = text.encode("utf-8", "replace")  # lone surrogates, which JSON can hold, become question marks
-            shown = getattr(self._capture, SWITCHES[kind])
-            self._store.upsert(
-                model.Content(
-                    owner_id=owner_id,
-                    kind=kind,
-                    witness=witness,
-                    at_ns=at_ns,
-                    length=len(text),
-                    sha256=hashlib.sha256(whole).hexdigest(),
-                    text=self._redact(whole.decode(), self._capture.max_characters) if shown else None,
-                )
-            )
+        kept = {kind: self._described(kind, text) for kind, text in texts}
+        if kept:
+            described = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+            self._store.upsert(model.Content(owner_id=owner_id, witness=witness, at_ns=at_ns, texts=described))
+
+    def _described(self, kind: str, text: str) -> dict[str, Any]:
+        whole = text.encode("utf-8", "replace")  # lone surrogates, which JSON can hold, become question marks
+        described = {"length": len(text), "sha256": hashlib.sha256(whole).hexdigest()}
+        if getattr(self._capture, SWITCHES[kind]):
+            described["text"] = self._redact(whole.decode(), self._capture.max_characters)
+        return described
 
 
 def text_of(value: Any) -> str:
@@ -97,10 +94,11 @@ def text_of(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-def _input_texts(tool: str, arguments: Any) -> Iterator[tuple[str, str]]:
-    if arguments is None:
-        return
-    yield INPUT, text_of(arguments)
+def _call_texts(tool: str, arguments: Any, result: Any) -> Iterator[tuple[str, str]]:
+    if result is not None:
+        yield OUTPUT, text_of(result)
+    if arguments is not None:
+        yield INPUT, text_of(arguments)
     if not isinstance(arguments, Mapping):
         return
     if tool in _SHELLS and isinstance(command := arguments.get("command"), str):
@@ -111,17 +109,18 @@ def _input_texts(tool: str, arguments: Any) -> Iterator[tuple[str, str]]:
             yield PATH, path
 
 
-def contents(store: Store, owner_ids: Iterable[str]) -> Iterator[model.Content]:
-    """The texts of these prompts and tool calls, each kind once: the hook's before the transcript's, the first before later ones."""
+def contents(store: Store, owner_ids: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The texts of these prompts and tool calls: (owner's id, kind, ``length``, ``sha256`` and perhaps ``text``).
+
+    Each kind of an owner's comes once: the hook's before the transcript's, the first before later ones.
+    """
     owners = sorted(set(owner_ids))
     for first in range(0, len(owners), _OWNERS_PER_QUERY):
         some = owners[first : first + _OWNERS_PER_QUERY]
         marks = ", ".join("?" * len(some))
         seen: set[tuple[str, str]] = set()
-        # "hook" sorts before "transcript".
-        for content in store.select(
-            model.Content, f"owner_id IN ({marks}) ORDER BY owner_id, kind, witness, at_ns", *some
-        ):
-            if (content.owner_id, content.kind) not in seen:
-                seen.add((content.owner_id, content.kind))
-                yield content
+        for content in store.select(model.Content, f"owner_id IN ({marks}) ORDER BY owner_id, witness, at_ns", *some):
+            for kind, described in json.loads(content.texts or "{}").items():
+                if (content.owner_id, kind) not in seen:
+                    seen.add((content.owner_id, kind))
+                    yield content.owner_id, kind, described

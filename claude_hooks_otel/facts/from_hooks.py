@@ -171,8 +171,7 @@ class HookWitness:
         )
         result = event.tool_response if isinstance(event, events.PostToolUse) else getattr(event, "error", None)
         if self._content:
-            self._content.tool_input(HOOK, event.tool_use_id, at, event.tool_name, event.tool_input)
-            self._content.tool_output(HOOK, event.tool_use_id, at, result)
+            self._content.tool_call(HOOK, event.tool_use_id, at, event.tool_name, event.tool_input, result)
         if isinstance(event, events.PermissionDenied) or not isinstance(event.tool_input, dict):
             return
         succeeded = isinstance(event, events.PostToolUse)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model, pricing
-from claude_hooks_otel.facts.content import TRANSCRIPT, ContentKeeper
+from claude_hooks_otel.facts.content import TRANSCRIPT, TRANSCRIPT_RESULT, ContentKeeper
 from claude_hooks_otel.facts.from_hooks import MAIN, MILLISECOND
 from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.identity import Identity
@@ -113,7 +113,7 @@ class TranscriptWitness:
                     )
                 )
                 if self._content:
-                    self._content.tool_input(TRANSCRIPT, block["id"], line.timestamp, block["name"], block.get("input"))
+                    self._content.tool_call(TRANSCRIPT, block["id"], line.timestamp, block["name"], block.get("input"))
         if line.is_api_error_message:
             self._failed_request(line, session_id, agent_id, agent_type, labels)
         if message.id is None or message.model in (None, lines.SYNTHETIC_MODEL) or usage is None:
@@ -203,7 +203,7 @@ class TranscriptWitness:
                 )
             )
             if self._content:
-                self._content.tool_output(TRANSCRIPT, tool_use_id, line.timestamp, _output(line, block))
+                self._content.tool_call(TRANSCRIPT_RESULT, tool_use_id, line.timestamp, result=_output(line, block))
             call = self._store.get(model.ToolCall, tool_use_id)
             if outcome in ("success", "error") and call and call.tool and call.session_id:
                 self._finished(call, tool_input, line, block, labels)

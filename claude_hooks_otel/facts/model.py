@@ -441,21 +441,19 @@ class SdkSpan(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content(Fact):
-    """A text that one witness saw: a prompt, or of a tool call the command line, the path, the input or the output.
+    """The texts that a witness saw at one time: a prompt, or of a tool call the input and what is in it, the output, or all of them.
 
-    ``owner_id`` is the prompt's id or the call's ``tool_use_id``, ``kind`` and ``witness`` are named in ``facts.content``.
-    ``at_ns`` is part of the key because several prompts can share an id: the first one counts, whichever arrives first.
-    ``length`` is in characters, ``sha256`` of the UTF-8 in hexadecimal digits, both of the whole text: of a short one, the digest can
-    be guessed. ``text`` is only there where its owner wanted it, redacted and cut.
+    ``owner_id`` is the prompt's id or the call's ``tool_use_id``; the witnesses are named in ``facts.content``. ``at_ns`` is part of
+    the key because several prompts can share an id: the first one counts, whichever arrives first.
+
+    ``texts`` is JSON: kind of text → ``length`` in characters and ``sha256`` of the UTF-8 in hexadecimal digits, both of the whole
+    text (of a short one, the digest can be guessed), and ``text``, redacted and cut, only where its owner wanted it.
     """
 
     owner_id: str = key()
-    kind: str = key()
     witness: str = key()
     at_ns: int = key()
-    length: int | None = once()
-    sha256: str | None = once()
-    text: str | None = once()
+    texts: str | None = once()
 
 
 KINDS: tuple[type[Fact], ...] = (

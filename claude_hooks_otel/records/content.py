@@ -33,12 +33,11 @@ def content_of(store: Store, owner_ids: Sequence[str]) -> Mapping[str, Mapping[s
         itself, redacted and cut, where it was captured. Owners of whom nothing is known are left out.
     """
     found: dict[str, dict[str, Value]] = {}
-    for text in content.contents(store, owner_ids):
-        name, text_name = _NAMES[text.kind]
-        attributes = found.setdefault(text.owner_id, {})
-        if text.length is not None and text.sha256 is not None:
-            attributes[f"{name}{names.LENGTH}"] = text.length
-            attributes[f"{name}{names.SHA256}"] = text.sha256
-        if text.text is not None:
-            attributes[text_name] = text.text
+    for owner_id, kind, described in content.contents(store, owner_ids):
+        name, text_name = _NAMES[kind]
+        attributes = found.setdefault(owner_id, {})
+        attributes[f"{name}{names.LENGTH}"] = described["length"]
+        attributes[f"{name}{names.SHA256}"] = described["sha256"]
+        if "text" in described:
+            attributes[text_name] = described["text"]
     return found
