@@ -14,6 +14,7 @@ from decimal import Decimal
 from claude_hooks_otel.config import Config
 from claude_hooks_otel.daemon.watches import Watches
 from claude_hooks_otel.facts import model, pricing
+from claude_hooks_otel.facts.content import ContentKeeper
 from claude_hooks_otel.facts.from_hooks import HookWitness
 from claude_hooks_otel.facts.from_sdk import SdkWitness
 from claude_hooks_otel.facts.from_transcripts import TranscriptWitness
@@ -48,9 +49,18 @@ class Pipeline:
         config: identity, limits and prices.
         now_ns: the clock, Unix nanoseconds.
         history_ns: transcript lines older than this count nothing; by default what is older than the first capture.
+        keep_content: whether the length and digest of prompts, inputs and outputs are kept, and what ``config.capture`` shows of them.
     """
 
-    def __init__(self, home: Home, config: Config, now_ns: Callable[[], int], history_ns: int | None = None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        config: Config,
+        now_ns: Callable[[], int],
+        history_ns: int | None = None,
+        *,
+        keep_content: bool = False,
+    ) -> None:
         home.create()
         self.now_ns = now_ns
         self.spool = Spool(home.spool)
@@ -63,10 +73,11 @@ class Pipeline:
         self._config = config
         prices = config.price_overrides()
         self._overrides = {name: pricing.PriceOverride(**_complete(price)) for name, price in prices.items()}
-        self._hooks = HookWitness(self.store, self.resolve)
+        content = ContentKeeper(self.store, config.capture) if keep_content else None
+        self._hooks = HookWitness(self.store, self.resolve, content)
         self._programs = SdkWitness(self.store, self.resolve, known, self._count_dropped, self.book.note_gauge)
         since = self.store.history_ns if history_ns is None else lambda: history_ns
-        self._follower = TranscriptFollower(self.store, TranscriptWitness(self.store, self._price, since))
+        self._follower = TranscriptFollower(self.store, TranscriptWitness(self.store, self._price, since, content))
         self._settlement = Settlement(self.store)
         self._watches = Watches(self.store.connection, now_ns())
         self._writer: RecordWriter | None = None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model
+from claude_hooks_otel.facts.content import HOOK, ContentKeeper
 from claude_hooks_otel.facts.projects import repository_name
 from claude_hooks_otel.facts.store import Signal, Store
 from claude_hooks_otel.identity import Identity, normalize
@@ -35,11 +36,13 @@ class HookWitness:
     Args:
         store: where facts go; the caller holds the transaction.
         resolve: tells whose event it is.
+        content: keeps what was asked, run and answered; None where nobody wants that.
     """
 
-    def __init__(self, store: Store, resolve: IdentityResolver) -> None:
+    def __init__(self, store: Store, resolve: IdentityResolver, content: ContentKeeper | None = None) -> None:
         self._store = store
         self._resolve = resolve
+        self._content = content
         # What was last noted of a session, and what is still to be written of it: most events only say "still there".
         self._noted: dict[str, tuple[object, ...]] = {}
         self._last_seen: dict[str, tuple[int, int]] = {}
@@ -150,6 +153,8 @@ class HookWitness:
                 **labels,
             )
         )
+        if self._content and event.is_human:
+            self._content.prompt(HOOK, prompt_id, at, event.prompt)
 
     def _tool(self, event: events.ToolEvent, at: int, labels: dict[str, Any], headers: Mapping[str, str]) -> None:
         if not event.tool_use_id:
@@ -171,6 +176,9 @@ class HookWitness:
                 **labels,
             )
         )
+        result = event.tool_response if isinstance(event, events.PostToolUse) else getattr(event, "error", None)
+        if self._content:
+            self._content.tool_call(HOOK, event.tool_use_id, at, event.tool_name, event.tool_input, result)
         if isinstance(event, events.PermissionDenied) or not isinstance(event.tool_input, dict):
             return
         succeeded = isinstance(event, events.PostToolUse)
@@ -181,7 +189,7 @@ class HookWitness:
                 session_id=event.session_id,
                 tool=event.tool_name,
                 arguments=event.tool_input,
-                result=event.tool_response if isinstance(event, events.PostToolUse) else getattr(event, "error", None),
+                result=result,
                 succeeded=succeeded,
                 ended_ns=at,
                 labels=labels,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model, pricing
+from claude_hooks_otel.facts.content import TRANSCRIPT, TRANSCRIPT_RESULT, ContentKeeper
 from claude_hooks_otel.facts.from_hooks import MAIN, MILLISECOND
 from claude_hooks_otel.facts.projects import repository_name
 from claude_hooks_otel.facts.store import Store
@@ -30,10 +31,14 @@ class TranscriptWitness:
         store: where facts go; the caller holds the transaction.
         price: tells what a request cost.
         history_ns: tells since when lines count: older ones are of a time before capturing began.
+        content: keeps what was asked, run and answered; None where nobody wants that.
     """
 
-    def __init__(self, store: Store, price: Pricer, history_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, price: Pricer, history_ns: Callable[[], int], content: ContentKeeper | None = None
+    ) -> None:
         self._store = store
+        self._content = content
         self._price = price
         self._history_ns = history_ns
         # tool_use_id → input of the calls whose result has not been read yet: the result's line does not repeat it.
@@ -108,6 +113,8 @@ class TranscriptWitness:
                         **labels,
                     )
                 )
+                if self._content:
+                    self._content.tool_call(TRANSCRIPT, block["id"], line.timestamp, block["name"], block.get("input"))
         if line.is_api_error_message:
             self._failed_request(line, session_id, agent_id, agent_type, labels)
         if message.id is None or message.model in (None, lines.SYNTHETIC_MODEL) or usage is None:
@@ -196,6 +203,8 @@ class TranscriptWitness:
                     **labels,
                 )
             )
+            if self._content:
+                self._content.tool_call(TRANSCRIPT_RESULT, tool_use_id, line.timestamp, result=_output(line, block))
             call = self._store.get(model.ToolCall, tool_use_id)
             if outcome in ("success", "error") and call and call.tool and call.session_id:
                 self._finished(call, tool_input, line, block, labels)
@@ -241,6 +250,8 @@ class TranscriptWitness:
                     **self._labels(line),
                 )
             )
+            if self._content:
+                self._content.prompt(TRANSCRIPT, line.prompt_id, line.timestamp, _text(line.message.content))
 
     # -- the client's account --------------------------------------------------------------------------------------------
 
@@ -274,6 +285,21 @@ def _billed(tokens: lines.Tokens, web_searches: int) -> pricing.TokenUsage:
         cache_write_1h=tokens.cache_write_1h,
         web_searches=web_searches,
     )
+
+
+def _text(content: Any) -> str:
+    """What the text blocks of a message say."""
+    if isinstance(content, str):
+        return content
+    texts = [block.get("text") for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _output(line: lines.UserLine, block: dict[str, Any]) -> Any:
+    """What the hook calls the response, or the error; its text alone, where the transcript has no more."""
+    if block.get("is_error") is True or line.tool_use_result is None:
+        return block.get("content")
+    return line.tool_use_result
 
 
 def _outcome(line: lines.UserLine, block: dict[str, Any]) -> str:

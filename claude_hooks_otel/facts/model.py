@@ -446,10 +446,27 @@ class SdkSpan(Fact):
     outcome: str | None = once()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content(Fact):
+    """The texts that a witness saw at one time: a prompt, or of a tool call the input and what is in it, the output, or all of them.
+
+    ``owner_id`` is the prompt's id or the call's ``tool_use_id``; the witnesses are named in ``facts.content``. ``at_ns`` is part of
+    the key because several prompts can share an id: the first one counts, whichever arrives first.
+
+    ``texts`` is JSON: kind of text → ``length`` in characters and ``sha256`` of the UTF-8 in hexadecimal digits, both of the whole
+    text (of a short one, the digest can be guessed), and ``text``, redacted and cut, only where its owner wanted it.
+    """
+
+    owner_id: str = key()
+    witness: str = key()
+    at_ns: int = key()
+    texts: str | None = once()
+
+
 KINDS: tuple[type[Fact], ...] = (
     Session, SessionRun, Turn, ApiRequest, AuxiliaryUsage, CostState, ToolCall, FileChange, FileTouched, Subagent, SubagentTurn,
     Compaction, CompactBoundary, Task, GitCommit, GitBranch, PullRequest, PullRequestReview, Regression, PatternExtracted, SuiteRun,
-    PatternLoad, ModelSwitch, PermissionWait, Measurement, SdkSpan,
+    PatternLoad, ModelSwitch, PermissionWait, Measurement, SdkSpan, Content,
 )  # fmt: skip
 
 

@@ -46,6 +46,17 @@ TRIGGER: Final = "claude.compaction.trigger"
 LINK: Final = "claude.link"
 MCP_SERVER: Final = "claude.mcp.server"
 
+# Texts: of each, by default, only its length in characters and its SHA-256.
+LENGTH: Final = ".length"
+SHA256: Final = ".sha256"
+PROMPT_TEXT: Final = "claude.prompt"
+COMMAND: Final = "claude.tool.command"
+PATH: Final = "claude.tool.path"
+TOOL_INPUT: Final = "claude.tool.input"
+TOOL_OUTPUT: Final = "claude.tool.output"
+TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_RESULT: Final = "gen_ai.tool.call.result"
+
 INVOKE_AGENT: Final = "invoke_agent"
 CHAT: Final = "chat"
 EXECUTE_TOOL: Final = "execute_tool"
