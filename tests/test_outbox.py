@@ -208,12 +208,12 @@ def test_what_was_told_is_not_due_again_but_what_is_held_back_is(connection: sql
     due = DueSessions(connection)
     due.note(model.ToolCall(tool_use_id="a", session_id="s", started_ns=10))
     due.flush()
-    due.told("s", held_ns=5)
+    due.told("s", held_spans_ns=5, held_events_ns=None)
     assert due.get("s") == Due(5, None, is_new=False)
     due.note(model.ToolCall(tool_use_id="a", session_id="s", started_ns=10))
     due.flush()
     assert due.get("s") == Due(5, 10, is_new=True)
-    due.told("s", held_ns=None)
+    due.told("s", held_spans_ns=None, held_events_ns=None)
     assert due.get("s") is None
 
 

@@ -188,6 +188,7 @@ def _span(record: records.TaskRecord | records.SpanRecord, labels: Mapping[str, 
     return model.SdkSpan(
         span_id=record.id,
         parent_id=record.parent,
+        root_id=record.root,
         name=record.name,
         started_ns=record.started,
         ended_ns=record.ended,

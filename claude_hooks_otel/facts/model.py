@@ -436,10 +436,11 @@ class Measurement(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SdkSpan(Fact):
-    """A task or span of a program, once it is over; ``parent_id`` is the one it was inside of."""
+    """A task or span of a program, once it is over; ``parent_id`` is the one it was inside of, ``root_id`` the outermost."""
 
     span_id: str = key()
     parent_id: str | None = once()
+    root_id: str | None = once()
     name: str | None = once()
     started_ns: int | None = least()
     ended_ns: int | None = once()

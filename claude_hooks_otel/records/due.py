@@ -102,12 +102,12 @@ class DueSessions:
         """It is not looked at again before something of it changes, or it is over."""
         self._connection.execute("UPDATE record_due SET is_new = 0 WHERE session_id = ?", (session_id,))
 
-    def told(self, session_id: str, held_ns: int | None) -> None:
-        """All is written but the spans of what began at ``held_ns`` and is not over; None: all."""
-        if held_ns is None:
+    def told(self, session_id: str, held_spans_ns: int | None, held_events_ns: int | None) -> None:
+        """All is written but what is held back since these times; None: all is."""
+        if held_spans_ns is None and held_events_ns is None:
             self._connection.execute("DELETE FROM record_due WHERE session_id = ?", (session_id,))
         else:
             self._connection.execute(
-                "UPDATE record_due SET spans_since_ns = ?, events_since_ns = NULL, is_new = 0 WHERE session_id = ?",
-                (held_ns, session_id),
+                "UPDATE record_due SET spans_since_ns = ?, events_since_ns = ?, is_new = 0 WHERE session_id = ?",
+                (held_spans_ns, held_events_ns, session_id),
             )

@@ -12,6 +12,11 @@ def trace_id(session_id: str, prompt_id: str) -> int:
     return _derived(TRACE_BYTES, "turn", session_id, prompt_id)
 
 
+def program_trace_id(outermost_id: str) -> int:
+    """The trace of a program's outermost task or span."""
+    return _derived(TRACE_BYTES, "program", outermost_id)
+
+
 def span_id(kind: str, *name: str | int) -> int:
     """The span of one thing.
 

@@ -45,6 +45,19 @@ OUTCOME: Final = "claude.outcome"
 TRIGGER: Final = "claude.compaction.trigger"
 LINK: Final = "claude.link"
 MCP_SERVER: Final = "claude.mcp.server"
+DURATION: Final = "claude.duration"  # seconds
+SOURCE: Final = "claude.session.source"
+REASON: Final = "claude.session.end_reason"
+CLIENT_VERSION: Final = "claude.client.version"
+ENTRYPOINT: Final = "claude.client.entrypoint"
+TASK: Final = "claude.task.id"
+TASK_TYPE: Final = "claude.task.type"
+STORY_POINTS: Final = "claude.task.story_points"
+ACTION: Final = "claude.action"
+FRAMEWORK: Final = "claude.test.framework"
+TESTS_PASSED: Final = "claude.test.passed"
+TESTS_FAILED: Final = "claude.test.failed"
+TESTS_SKIPPED: Final = "claude.test.skipped"
 
 # Texts: of each, by default, only its length in characters and its SHA-256.
 LENGTH: Final = ".length"
@@ -66,7 +79,20 @@ FUNCTION: Final = "function"  # run by the client itself
 EXTENSION: Final = "extension"  # run by somebody whom the client asks
 MCP_CALL: Final = "tools/call"
 
-# What happens within a turn: events of its root span, and log events.
+# The names of log events; the last three are events of a turn's root span as well.
+EVENT_SESSION_START: Final = "claude.session.start"
+EVENT_SESSION_END: Final = "claude.session.end"
+EVENT_PROMPT: Final = "claude.prompt"
+EVENT_TOOL_RESULT: Final = "claude.tool.result"
+EVENT_API_ERROR: Final = "claude.api.error"
+EVENT_PERMISSION_DECISION: Final = "claude.permission.decision"
+EVENT_SUBAGENT: Final = "claude.subagent"
+EVENT_TASK_CREATED: Final = "claude.task.created"
+EVENT_TASK_COMPLETED: Final = "claude.task.completed"
+EVENT_COMMIT: Final = "claude.commit"
+EVENT_BRANCH: Final = "claude.branch"
+EVENT_PULL_REQUEST: Final = "claude.pull_request"
+EVENT_TEST_RUN: Final = "claude.test.run"
 EVENT_COMPACTION: Final = "claude.compaction"
 EVENT_MODEL_SWITCH: Final = "claude.model.switch"
 EVENT_INTERRUPT: Final = "claude.interrupt"

@@ -43,6 +43,10 @@ class SessionFacts:
     origin: tuple[model.Turn, str] | None = None
     callers: tuple[model.ToolCall, ...] = ()
     commits: tuple[model.GitCommit, ...] = ()
+    branches: tuple[model.GitBranch, ...] = ()
+    pull_requests: tuple[model.PullRequest, ...] = ()
+    suite_runs: tuple[model.SuiteRun, ...] = ()
+    tasks: tuple[model.Task, ...] = ()
     begin_ns: int = 0
     end_ns: int = _FOR_EVER
 
@@ -112,7 +116,11 @@ class SessionFacts:
                     session_id,
                 )
             ),
-            commits=tuple(store.select(model.GitCommit, "session_id = ? ORDER BY at_ns, sha", session_id)),
+            commits=tuple(store.select(model.GitCommit, "session_id = ?", session_id)),
+            branches=tuple(store.select(model.GitBranch, "session_id = ?", session_id)),
+            pull_requests=tuple(store.select(model.PullRequest, "session_id = ?", session_id)),
+            suite_runs=tuple(store.select(model.SuiteRun, "session_id = ?", session_id)),
+            tasks=tuple(store.select(model.Task, "session_id = ?", session_id)),
             begin_ns=begin_ns,
             end_ns=end_ns,
         )

@@ -18,7 +18,7 @@ from claude_hooks_otel.records.due import DueSessions
 from claude_hooks_otel.records.events import events_of
 from claude_hooks_otel.records.model import LogEvent, Record, Span
 from claude_hooks_otel.records.outbox import LOGS, TRACES
-from claude_hooks_otel.records.program_spans import root_resolver, spans_of_program
+from claude_hooks_otel.records.program_spans import spans_of_programs
 from claude_hooks_otel.records.session_facts import SessionFacts
 from claude_hooks_otel.records.spans import spans_of_turns
 
@@ -116,12 +116,14 @@ class RecordWriter:
         if not is_over and quiet_ns < QUIET_NS and waited_ns < LONGEST_WAIT_NS:
             return
         self._waiting_ns.pop(session_id)
-        held_ns = None
+        held_spans_ns = held_events_ns = None
         if due.spans_since_ns is not None and self._wants_spans:
-            held_ns = self._write_spans(session_id, due.spans_since_ns, is_over=is_over)
+            held_spans_ns = self._write_spans(session_id, due.spans_since_ns, is_over=is_over)
         if due.events_since_ns is not None and self._exporters.get(LOGS):
-            self._write_events(session_id, due.events_since_ns)
-        self._due.told(session_id, None if is_over else held_ns)
+            held_events_ns = self._write_events(session_id, due.events_since_ns, is_over=is_over)
+        if is_over:
+            held_spans_ns = held_events_ns = None  # what has no place by now never gets one
+        self._due.told(session_id, held_spans_ns, held_events_ns)
 
     def put_off(self, session_id: str) -> None:
         """Its records cannot be written now: it is not looked at again before something of it changes, or it is over."""
@@ -131,7 +133,14 @@ class RecordWriter:
     def _write_spans(self, session_id: str, since_ns: int, *, is_over: bool) -> int | None:
         """Returns from when on something is not complete yet."""
         held: list[int] = []
-        for begin_ns, end_ns in self._stretches(session_id, since_ns):
+        until_ns = _FOR_EVER
+        if not is_over and (open_ns := self._open_since(session_id)) is not None:
+            # A turn that goes on tells nothing: there is no need to read all of it again and again.
+            if since_ns >= open_ns:
+                return open_ns
+            held.append(open_ns)
+            until_ns = open_ns
+        for begin_ns, end_ns in self._stretches(session_id, since_ns, until_ns):
             facts = SessionFacts.of(self._store, session_id, begin_ns, end_ns)
             if facts is None:
                 break
@@ -141,7 +150,16 @@ class RecordWriter:
             self._put_spans([span for spans in found.spans.values() for span in spans])
         return min(held, default=None)
 
-    def _stretches(self, session_id: str, since_ns: int) -> Iterator[tuple[int, int]]:
+    def _open_since(self, session_id: str) -> int | None:
+        """When the first of the turns began that have not ended and that no ended one follows."""
+        open_ns: int | None = self._store.connection.execute(
+            "SELECT MIN(started_ns) FROM turn WHERE session_id = :session AND ended_ns IS NULL AND started_ns > COALESCE("
+            "(SELECT MAX(started_ns) FROM turn WHERE session_id = :session AND ended_ns IS NOT NULL), 0)",
+            {"session": session_id},
+        ).fetchone()[0]
+        return open_ns
+
+    def _stretches(self, session_id: str, since_ns: int, until_ns: int = _FOR_EVER) -> Iterator[tuple[int, int]]:
         """From the beginning of the turn in which ``since_ns`` lies: whole turns, as many as fit into memory."""
         begins = [
             at_ns
@@ -151,7 +169,10 @@ class RecordWriter:
             )
         ]
         # What lies before the first turn is the first one's, unless it is what pruning left of older turns.
-        begin, rest = int(self._store.meta("pruned_ns", "0")), [at_ns for at_ns in begins[1:] if at_ns > since_ns]
+        begin, rest = (
+            int(self._store.meta("pruned_ns", "0")),
+            [at_ns for at_ns in begins[1:] if since_ns < at_ns < until_ns],
+        )
         if passed := [at_ns for at_ns in begins[1:] if at_ns <= since_ns]:
             begin = passed[-1]
         counted = 0
@@ -162,7 +183,7 @@ class RecordWriter:
             if counted >= FACTS_AT_A_TIME:
                 yield begin, at_ns
                 begin, counted = at_ns, 0
-        yield begin, _FOR_EVER
+        yield begin, until_ns
 
     def _facts_between(self, session_id: str, begin_ns: int, end_ns: int) -> int:
         row = self._store.connection.execute(
@@ -172,20 +193,31 @@ class RecordWriter:
         ).fetchone()
         return int(row[0])
 
-    def _write_events(self, session_id: str, since_ns: int) -> None:
-        facts = SessionFacts.of(self._store, session_id, since_ns)
-        if facts is None:
-            return
-        found = {event.uid: event for event in events_of(facts)}
-        new = [found[uid] for uid in found if uid in self._new(LOGS, found)]
-        self._put(LOGS, [event.uid for event in new], self._with_content(new))
+    def _write_events(self, session_id: str, since_ns: int, *, is_over: bool) -> int | None:
+        """Returns from when on something cannot be told yet."""
+        held: list[int] = []
+        for begin_ns, end_ns in self._stretches(session_id, since_ns):
+            facts = SessionFacts.of(self._store, session_id, max(begin_ns, since_ns), end_ns)
+            if facts is None:
+                break
+            found = events_of(facts, is_over=is_over, follow_traceparent=self._follow_traceparent)
+            if found.held_ns is not None:
+                held.append(found.held_ns)
+            self._put_events(found.events)
+        return min(held, default=None)
+
+    def _put_events(self, events: Sequence[LogEvent]) -> None:
+        found = {event.uid: event for event in events}
+        fresh = self._new(LOGS, found)
+        new = [event for uid, event in found.items() if uid in fresh]
+        self._put(LOGS, list(fresh), self._with_content(new))
 
     # -- spans -----------------------------------------------------------------------------------------------------------------
 
     def _write_programs(self) -> None:
         found = [self._store.get(model.SdkSpan, span_id) for span_id in sorted(self._programs)]
-        ended = [span for span in found if span is not None and span.ended_ns is not None]
-        self._put_spans(spans_of_program(ended, root_resolver(self._store)))
+        ended = [span for span in found if span is not None]
+        self._put_spans(spans_of_programs(ended))
 
     def _put_spans(self, spans: Sequence[Span]) -> None:
         found = {span.span_id: span for span in spans}

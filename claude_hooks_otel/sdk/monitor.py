@@ -27,8 +27,8 @@ NAME_LENGTH = 200
 MOST_POINTS = 1000
 # Set on an exception that was counted: on its way out through nested tasks and spans it is one error.
 _COUNTED = "__claude_monitoring_counted__"
-# The innermost open task or span of this thread or asynchronous task.
-_current: ContextVar[str | None] = ContextVar("claude_monitoring_current", default=None)
+# The innermost open task or span of this thread or asynchronous task, and the outermost one: their ids.
+_current: ContextVar[tuple[str, str] | None] = ContextVar("claude_monitoring_current", default=None)
 
 
 class Recorder(Protocol):
@@ -270,7 +270,8 @@ class Tracked:
         if "started" in self._payload:
             raise MisuseError("a task or span can be entered once: call track_task or span again for another")
         self._outer = _current.get()
-        self._payload |= {"id": self.id, "parent": self._outer, "started": self._monitor.now_ns()}
+        parent, root = self._outer or (None, self.id)
+        self._payload |= {"id": self.id, "parent": parent, "root": root, "started": self._monitor.now_ns()}
         self._begun = time.perf_counter_ns()
         if self._event == TASK:
             self._monitor.emit(TASK, dict(self._payload))  # so that a task whose program is killed was begun at least
@@ -278,7 +279,7 @@ class Tracked:
             self._live = self._monitor.open(self._payload["name"])
             if self._live is not None:
                 self._live.__enter__()
-            _current.set(self.id)
+            _current.set((self.id, root))
         return self
 
     def __exit__(

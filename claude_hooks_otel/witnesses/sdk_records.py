@@ -45,6 +45,7 @@ class TaskRecord(Record):
 
     name: Name
     parent: RecordId | None = None
+    root: RecordId | None = None
     task_type: Text = "task"
     complexity: Annotated[int, Field(ge=1, le=1000)] | None = None
     started: Nanoseconds
@@ -58,6 +59,7 @@ class SpanRecord(Record):
     name: Name
     label: Text
     parent: RecordId | None = None
+    root: RecordId | None = None
     started: Nanoseconds
     ended: Nanoseconds
     outcome: Literal["success", "failure"]

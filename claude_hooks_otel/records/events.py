@@ -1,0 +1,380 @@
+"""From the facts of a session to log events: one for each thing that people search for.
+
+A pure function, like the spans: the same facts make the same events, ids included. An event is only made of what is final, because
+it is sent once. Bodies are the few words of a table; nothing a human or a model wrote is in an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.records import attributes, ids
+from claude_hooks_otel.records import semantic_conventions as names
+from claude_hooks_otel.records.model import LogEvent, Severity, Value
+from claude_hooks_otel.records.session_facts import SessionFacts, asked_ns, call_times
+from claude_hooks_otel.records.threads import Thread, Threads
+from claude_hooks_otel.records.traces import trace_of
+from claude_hooks_otel.series.metric import NANOSECONDS
+
+# The words of the facts for what went well, and for an end that nobody reported.
+_SUCCESS, _ALLOWED, _COMPLETED, _PASSED, _KILLED = "success", "allowed", "completed", "passed", "killed"
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """What there is to know of all events of a name.
+
+    Attributes:
+        name: the event's name.
+        body: what it says to people; where it can fail, of what went well.
+        meaning: a sentence for the documentation.
+        attributes: beside session and identity; those in the last list only where they are known.
+        failed: what it says of what did not go well.
+        severity: of what did not go well.
+    """
+
+    name: str
+    body: str
+    meaning: str
+    attributes: tuple[str, ...] = ()
+    failed: str = ""
+    severity: Severity = Severity.INFO
+
+
+KINDS: Final[tuple[EventKind, ...]] = (
+    EventKind(
+        names.EVENT_SESSION_START, "session started", "A session began, or was taken up again.",
+        (names.SOURCE, names.CLIENT_VERSION, names.ENTRYPOINT),
+    ),
+    EventKind(
+        names.EVENT_SESSION_END, "session ended", "A session's process ended it, or was gone.",
+        (names.REASON, names.DURATION), "session was killed", Severity.WARN,
+    ),
+    EventKind(
+        names.EVENT_PROMPT, "prompt", "A human, or a program in a human's place, asked for something.", (names.PROMPT,)
+    ),
+    EventKind(
+        names.EVENT_TOOL_RESULT, "tool succeeded", "A tool call ended, however.",
+        (names.TOOL_NAME, names.TOOL_TYPE, names.TOOL_CALL, names.OUTCOME, names.DURATION, names.SUBAGENT, names.MCP_SERVER,
+         names.ERROR_TYPE), "tool did not succeed", Severity.WARN,
+    ),
+    EventKind(
+        names.EVENT_API_ERROR, "request failed", "The API did not answer a request.",
+        (names.REQUEST_MODEL, names.ERROR_TYPE, names.REQUEST, names.SUBAGENT), "request failed", Severity.ERROR,
+    ),
+    EventKind(
+        names.EVENT_PERMISSION_DECISION, "permission given", "A human answered whether a tool may run.",
+        (names.TOOL_NAME, names.TOOL_CALL, names.DECISION, names.DURATION), "permission refused", Severity.WARN,
+    ),
+    EventKind(
+        names.EVENT_SUBAGENT, "sub-agent finished", "A turn of a sub-agent ended.",
+        (names.AGENT_NAME, names.SUBAGENT, names.OUTCOME, names.DURATION), "sub-agent did not finish", Severity.WARN,
+    ),
+    EventKind(
+        names.EVENT_TASK_CREATED, "task created", "An entry of a task list was made.",
+        (names.TASK, names.TASK_TYPE, names.STORY_POINTS),
+    ),
+    EventKind(
+        names.EVENT_TASK_COMPLETED, "task completed", "An entry of a task list was done.",
+        (names.TASK, names.TASK_TYPE, names.STORY_POINTS, names.DURATION),
+    ),
+    EventKind(
+        names.EVENT_COMMIT, "commit", "A git commit was made.", (names.ACTION, names.REVISION, names.TOOL_CALL)
+    ),
+    EventKind(names.EVENT_BRANCH, "branch created", "A git branch was made.", (names.TOOL_CALL,)),
+    EventKind(
+        names.EVENT_PULL_REQUEST, "pull request", "Something was done to a pull request.", (names.ACTION, names.TOOL_CALL)
+    ),
+    EventKind(
+        names.EVENT_TEST_RUN, "tests passed", "A test suite ran.",
+        (names.FRAMEWORK, names.OUTCOME, names.TESTS_PASSED, names.TESTS_FAILED, names.TESTS_SKIPPED, names.TOOL_CALL),
+        "tests did not pass", Severity.WARN,
+    ),
+    EventKind(names.EVENT_COMPACTION, "conversation compacted", "A conversation was compacted.", (names.TRIGGER,)),
+    EventKind(names.EVENT_MODEL_SWITCH, "model switched", "Another model was chosen in a running session."),
+    EventKind(
+        names.EVENT_INTERRUPT, "turn interrupted", "A human stopped a turn.", (names.PROMPT,), "turn interrupted",
+        Severity.WARN,
+    ),
+)  # fmt: skip
+
+_BY_NAME: Final[Mapping[str, EventKind]] = MappingProxyType({kind.name: kind for kind in KINDS})
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvents:
+    """What of a session can be told.
+
+    Attributes:
+        events: in order of time.
+        held_ns: the earliest time of what cannot be told yet, Unix nanoseconds; None where all can.
+    """
+
+    events: tuple[LogEvent, ...]
+    held_ns: int | None
+
+
+def events_of(facts: SessionFacts, *, is_over: bool = True, follow_traceparent: bool = False) -> SessionEvents:
+    """The log events of a session.
+
+    Args:
+        facts: of the session, or of a stretch of it.
+        is_over: whether nothing more is expected of it. Before that, what a sub-agent did waits for the end of its turn, which tells
+            in which trace it is.
+        follow_traceparent: as for the spans.
+    """
+    return _Events(facts, is_over=is_over, follow_traceparent=follow_traceparent).build()
+
+
+class _Events:
+    def __init__(self, facts: SessionFacts, *, is_over: bool, follow_traceparent: bool) -> None:
+        self._facts = facts
+        self._is_over = is_over
+        self._follow_traceparent = follow_traceparent
+        self._threads = Threads(facts, is_over=is_over)
+        self._held_ns: int | None = None
+
+    def build(self) -> SessionEvents:
+        found = (
+            *self._session(),
+            *self._turns(),
+            *self._calls(),
+            *self._requests(),
+            *self._waits(),
+            *self._subagents(),
+            *self._tasks(),
+            *self._code(),
+            *self._conversation(),
+        )
+        inside = [event for event in found if self._facts.begin_ns <= event.at_ns < self._facts.end_ns]
+        return SessionEvents(tuple(sorted(inside, key=lambda event: (event.at_ns, event.uid))), self._held_ns)
+
+    def _event(
+        self,
+        name: str,
+        key: tuple[str | int, ...],
+        at_ns: int,
+        fact: model.Fact,
+        given: Mapping[str, Value | None],
+        *,
+        turn: model.Turn | None = None,
+        span_id: int | None = None,
+        failed: bool = False,
+    ) -> LogEvent:
+        """One event; of the attributes given, those that are known. Its span is one of the turn's, by default the root."""
+        kind = _BY_NAME[name]
+        trace = trace_of(turn, follow_traceparent=self._follow_traceparent) if turn is not None else None
+        known = {attribute: value for attribute, value in given.items() if value is not None and value != ""}
+        return LogEvent(
+            uid=ids.event_id(name, *key),
+            name=name,
+            at_ns=at_ns,
+            body=kind.failed if failed else kind.body,
+            severity=kind.severity if failed else Severity.INFO,
+            attributes=attributes.common(self._facts.session, fact) | known,
+            trace_id=trace.trace_id if trace else None,
+            span_id=(span_id if span_id is not None else trace.root_id) if trace else None,
+        )
+
+    def _waits_for(self, home: Thread | None, at_ns: int) -> bool:
+        """Whether something has to be held back because its place is not known yet."""
+        if home is not None or self._is_over:
+            return False
+        self._held_ns = min(at_ns, self._held_ns if self._held_ns is not None else at_ns)
+        return True
+
+    # -- by what they tell of ------------------------------------------------------------------------------------------------
+
+    def _session(self) -> Iterator[LogEvent]:
+        session = self._facts.session
+        for run in self._facts.runs:
+            if run.started_ns == model.INFERRED:
+                continue  # when it began, nobody knows
+            key = (session.session_id, run.started_ns)
+            started = {
+                names.SOURCE: run.source,
+                names.CLIENT_VERSION: session.client_version,
+                names.ENTRYPOINT: session.entrypoint,
+            }
+            yield self._event(names.EVENT_SESSION_START, key, run.started_ns, run, started)
+            if run.ended_ns is not None:
+                ended = {names.REASON: run.end_reason, names.DURATION: _seconds(run.started_ns, run.ended_ns)}
+                killed = run.end_reason == _KILLED
+                yield self._event(names.EVENT_SESSION_END, key, run.ended_ns, run, ended, failed=killed)
+
+    def _turns(self) -> Iterator[LogEvent]:
+        for turn in self._facts.turns:
+            key, given = (turn.session_id or "", turn.prompt_id), {names.PROMPT: turn.prompt_id}
+            if turn.prompts_seen_by_hooks or turn.prompts_in_transcript:
+                yield self._event(names.EVENT_PROMPT, key, turn.started_ns or 0, turn, given, turn=turn)
+            if turn.interrupted_ns is not None:
+                interrupted = names.EVENT_INTERRUPT
+                yield self._event(interrupted, key, turn.interrupted_ns, turn, given, turn=turn, failed=True)
+
+    def _calls(self) -> Iterator[LogEvent]:
+        for call in self._facts.calls:
+            home = self._threads.of_call(call)
+            if self._waits_for(home, asked_ns(call)):
+                continue
+            begin, end = call_times(call)
+            if call.ended_ns is None and home is not None:  # it was still running when all else ended
+                end = max(end, home.end_ns)
+            failed = call.outcome != _SUCCESS
+            given = attributes.tool(call) | {names.DURATION: _seconds(begin, end)}
+            yield self._event(
+                names.EVENT_TOOL_RESULT,
+                (call.tool_use_id,),
+                end,
+                call,
+                given | {names.SUBAGENT: call.agent_id or "", names.ERROR_TYPE: (call.outcome or "") if failed else ""},
+                turn=home.turn if home else None,
+                span_id=ids.span_id("tool", call.tool_use_id),
+                failed=failed,
+            )
+
+    def _requests(self) -> Iterator[LogEvent]:
+        for request in self._facts.requests:
+            if request.error is None:
+                continue
+            home = self._threads.of_request(request)
+            if self._waits_for(home, request.at_ns or 0):
+                continue
+            given = {
+                names.REQUEST_MODEL: request.model,
+                names.ERROR_TYPE: request.error,
+                names.REQUEST: request.request_id,
+                names.SUBAGENT: request.agent_id,
+            }
+            yield self._event(
+                names.EVENT_API_ERROR,
+                (request.message_id,),
+                request.at_ns or 0,
+                request,
+                given,
+                turn=home.turn if home else None,
+                span_id=ids.span_id("chat", request.message_id),
+                failed=True,
+            )
+
+    def _waits(self) -> Iterator[LogEvent]:
+        for wait in self._facts.waits:
+            asked = self._facts.calls_by_id.get(wait.tool_use_id or "")
+            home = self._threads.of_call(asked) if asked else self._threads.at(None, wait.asked_ns)
+            if self._waits_for(home, wait.asked_ns):
+                continue
+            key = (wait.session_id, wait.asked_ns, wait.tool or "")
+            waited_ns = wait.waited_ns or 0
+            given = {
+                names.TOOL_NAME: wait.tool,
+                names.TOOL_CALL: wait.tool_use_id,
+                names.DECISION: wait.decision,
+                names.DURATION: waited_ns / NANOSECONDS,
+            }
+            yield self._event(
+                names.EVENT_PERMISSION_DECISION,
+                key,
+                wait.asked_ns + waited_ns,
+                wait,
+                given,
+                turn=home.turn if home else None,
+                span_id=ids.span_id("permission", *key),
+                failed=wait.decision != _ALLOWED,
+            )
+
+    def _subagents(self) -> Iterator[LogEvent]:
+        for thread in self._threads.of_subagents():
+            told = thread.invocation
+            if told is None:
+                continue
+            given = {
+                names.AGENT_NAME: told.agent_type,
+                names.SUBAGENT: told.agent_id,
+                names.OUTCOME: told.outcome,
+                names.DURATION: _seconds(thread.begin_ns, thread.end_ns),
+            }
+            yield self._event(
+                names.EVENT_SUBAGENT,
+                (told.agent_id, told.ended_ns),
+                thread.end_ns,
+                told,
+                given,
+                turn=thread.turn,
+                span_id=thread.span_id,
+                failed=told.outcome != _COMPLETED,
+            )
+
+    def _tasks(self) -> Iterator[LogEvent]:
+        for task in self._facts.tasks:
+            key = (task.session_id, task.task_id)
+            given: dict[str, Value | None] = {
+                names.TASK: task.task_id,
+                names.TASK_TYPE: task.task_type,
+                names.STORY_POINTS: task.story_points,
+            }
+            if (at_ns := task.created_ns) is not None:
+                created = names.EVENT_TASK_CREATED
+                yield self._event(created, key, at_ns, task, given, turn=self._facts.turn_at(at_ns))
+            if (at_ns := task.completed_ns) is not None:
+                given[names.DURATION] = None if task.duration_ns is None else task.duration_ns / NANOSECONDS
+                completed = names.EVENT_TASK_COMPLETED
+                yield self._event(completed, key, at_ns, task, given, turn=self._facts.turn_at(at_ns))
+
+    def _code(self) -> Iterator[LogEvent]:
+        facts = self._facts
+        for commit in facts.commits:
+            given = {names.ACTION: commit.action, names.TOOL_CALL: commit.tool_use_id, **attributes.commit(commit)}
+            yield from self._by_call(names.EVENT_COMMIT, (commit.repository, commit.sha), commit, given)
+        for branch in facts.branches:
+            key = (branch.repository, branch.name_digest)
+            yield from self._by_call(names.EVENT_BRANCH, key, branch, {names.TOOL_CALL: branch.tool_use_id})
+        for pull in facts.pull_requests:
+            given = {names.ACTION: pull.action, names.TOOL_CALL: pull.tool_use_id}
+            yield from self._by_call(names.EVENT_PULL_REQUEST, (pull.address_digest, pull.action), pull, given)
+        for run in facts.suite_runs:
+            result = {
+                names.FRAMEWORK: run.framework,
+                names.OUTCOME: run.outcome,
+                names.TESTS_PASSED: run.passed,
+                names.TESTS_FAILED: run.failed,
+                names.TESTS_SKIPPED: run.skipped,
+                names.TOOL_CALL: run.tool_use_id,
+            }
+            ordinal = (run.tool_use_id, run.ordinal)
+            yield from self._by_call(names.EVENT_TEST_RUN, ordinal, run, result, failed=run.outcome != _PASSED)
+
+    def _by_call(
+        self,
+        name: str,
+        key: tuple[str | int, ...],
+        fact: model.GitCommit | model.GitBranch | model.PullRequest | model.SuiteRun,
+        given: Mapping[str, Value | None],
+        *,
+        failed: bool = False,
+    ) -> Iterator[LogEvent]:
+        """What a tool call did beside: it belongs to the call's span, where that is known."""
+        at_ns = fact.at_ns or 0
+        call = self._facts.calls_by_id.get(fact.tool_use_id or "")
+        home: Thread | None = self._threads.of_call(call) if call else self._threads.at(None, at_ns)
+        if call and self._waits_for(home, at_ns):
+            return
+        span_id = ids.span_id("tool", call.tool_use_id) if call else None
+        turn = home.turn if home else None
+        yield self._event(name, key, at_ns, fact, given, turn=turn, span_id=span_id, failed=failed)
+
+    def _conversation(self) -> Iterator[LogEvent]:
+        facts = self._facts
+        for mark in facts.compactions:
+            at_ns, given = mark.at_ns or 0, {names.TRIGGER: mark.trigger or "auto"}
+            yield self._event(names.EVENT_COMPACTION, (mark.uuid,), at_ns, mark, given, turn=facts.turn_at(at_ns))
+        for switch in facts.switches:
+            at_ns = switch.at_ns or 0
+            turn = facts.turn_at(at_ns)
+            yield self._event(names.EVENT_MODEL_SWITCH, (switch.switch_id,), at_ns, switch, {}, turn=turn)
+
+
+def _seconds(begin_ns: int, end_ns: int) -> float:
+    return max(0, end_ns - begin_ns) / NANOSECONDS
