@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,9 @@ class Replay:
         agent: str = "backend",
         config: Config | None = None,
         leave_out: Iterable[str] = (),
+        prepare: Callable[[Pipeline], object] = lambda _: None,
     ) -> None:
-        self.scenario, self.agent = scenario, agent
+        self.scenario, self.agent, self.prepare = scenario, agent, prepare
         self.config = config or Config()
         self.home = Home(folder / "home")
         self.projects = folder / "projects"
@@ -67,7 +68,9 @@ class Replay:
         self.pipeline = self._open()
 
     def _open(self) -> Pipeline:
-        return Pipeline(self.home, self.config, self.clock, history_ns=0)
+        pipeline = Pipeline(self.home, self.config, self.clock, history_ns=0)
+        self.prepare(pipeline)
+        return pipeline
 
     def restart(self) -> None:
         """A new daemon on the same home, as after a kill: the old one's memory is gone."""
@@ -126,9 +129,10 @@ def play(
     twice: bool = False,
     restarts: int = 0,
     leave_out: Iterable[str] = (),
+    prepare: Callable[[Pipeline], object] = lambda _: None,
 ) -> Replay:
     """A whole scenario, played to its end: in order or shuffled, once or twice, with restarts in between."""
-    replay = Replay(scenario, folder, leave_out=leave_out)
+    replay = Replay(scenario, folder, leave_out=leave_out, prepare=prepare)
     hooks = list(replay.hooks)
     if seed is not None:
         random.Random(seed).shuffle(hooks)

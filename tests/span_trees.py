@@ -17,7 +17,19 @@ from claude_hooks_otel.records.session_facts import SessionFacts
 from claude_hooks_otel.records.spans import spans_of_turns
 
 FOLDER = Path(__file__).resolve().parent / "data" / "span_trees"
-KEPT = ("api-errors", "auto-compact", "background", "basic-edit", "clear", "forks", "mcp", "permissions", "resume", "subagents", "tui-more")
+KEPT = (
+    "api-errors",
+    "auto-compact",
+    "background",
+    "basic-edit",
+    "clear",
+    "forks",
+    "mcp",
+    "permissions",
+    "resume",
+    "subagents",
+    "tui-more",
+)
 
 
 def all_spans(replay: Replay) -> list[Span]:

@@ -1,0 +1,149 @@
+"""What goes into the outbox: everything once, as it would be told at the very end, whenever a session is looked at."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from corpus import FOLDER, SCENARIOS, Scenario
+from replay import SECOND, Replay, play
+from span_trees import all_spans
+from test_spans import BRANCHED, REGISTERED_TWICE
+
+from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.records.codec import decode, encode
+from claude_hooks_otel.records.events import events_of
+from claude_hooks_otel.records.model import LogEvent, Record, Span
+from claude_hooks_otel.records.outbox import LOGS, TRACES
+from claude_hooks_otel.records.session_facts import SessionFacts
+from claude_hooks_otel.records.writer import RecordWriter
+
+
+def write_records(pipeline: Pipeline) -> None:
+    """Has the records of a pipeline written for one exporter that never takes them."""
+    pipeline.keep_records(RecordWriter(pipeline.store, {TRACES: {"test"}, LOGS: {"test"}}))
+
+
+def written(replay: Replay) -> dict[int, Record]:
+    """What waits, by its id; nothing is there twice."""
+    rows = replay.pipeline.store.connection.execute("SELECT body FROM record_outbox ORDER BY seq").fetchall()
+    records = [decode(body) for (body,) in rows]
+    found = {record.span_id if isinstance(record, Span) else record.uid: record for record in records}
+    assert len(found) == len(records)
+    return found
+
+
+def at_the_end(replay: Replay) -> dict[int, Record]:
+    """What there is to tell once everything is known."""
+    store = replay.pipeline.store
+    found: dict[int, Record] = {span.span_id: decode(encode(span)) for span in all_spans(replay)}
+    for session in store.select(model.Session):
+        facts = SessionFacts.of(store, session.session_id)
+        assert facts is not None
+        found |= {event.uid: decode(encode(event)) for event in events_of(facts).events}
+    return found
+
+
+def unlike(found: dict[int, Record], wanted: dict[int, Record]) -> list[str]:
+    """What is missing, superfluous or otherwise than it should be."""
+    names = {uid: f"{record.name} {dict(record.attributes)}" for uid, record in {**wanted, **found}.items()}
+    return [
+        f"{names[uid]}: {found.get(uid)} instead of {wanted.get(uid)}"
+        for uid in sorted(names)
+        if found.get(uid) != wanted.get(uid)
+    ]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_everything_is_written_once(name: str, tmp_path: Path) -> None:
+    """All sessions come in at once, as out of a spool that waited for a daemon."""
+    replay = play(Scenario(name), tmp_path, prepare=write_records)
+    found = written(replay)
+    assert any(isinstance(record, Span) for record in found.values())
+    assert any(isinstance(record, LogEvent) for record in found.values())
+    assert unlike(found, at_the_end(replay)) == []
+    assert replay.pipeline.store.connection.execute("SELECT * FROM record_due").fetchall() == []
+    replay.pipeline.close()
+
+
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in (REGISTERED_TWICE, BRANCHED)])
+def test_in_any_order_twice_and_over_restarts_the_same_is_written(name: str, tmp_path: Path) -> None:
+    in_order = play(Scenario(name), tmp_path / "in-order", prepare=write_records)
+    again = play(Scenario(name), tmp_path / "again", seed=3, twice=True, restarts=3, prepare=write_records)
+    assert unlike(written(again), written(in_order)) == []
+    in_order.pipeline.close()
+    again.pipeline.close()
+
+
+class GrowingTranscripts:
+    """The transcripts of a scenario as they stood at a time: every line appears when it was written."""
+
+    def __init__(self, scenario: Scenario, target: Path) -> None:
+        root = FOLDER / scenario.name / "transcripts"
+        self._left: list[tuple[float, Path, bytes]] = []
+        for path in sorted(root.rglob("*")):
+            if not path.is_file():
+                continue
+            copy = target / path.relative_to(root)
+            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            copy = copy.with_suffix("") if path.suffix == ".gz" else copy
+            if copy.suffix != ".jsonl":
+                self._left.append((0.0, copy, content))
+                continue
+            at = 0.0
+            for line in content.splitlines(keepends=True):
+                at = max(at, _time(json.loads(line)))
+                self._left.append((at, copy, line))
+        self._left.sort(key=lambda entry: entry[0])
+
+    def grow(self, until: float) -> None:
+        """Writes all lines up to this time, seconds since the epoch."""
+        while self._left and self._left[0][0] <= until:
+            _, path, content = self._left.pop(0)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as file:
+                file.write(content)
+
+
+def _time(line: dict[str, Any]) -> float:
+    text = line.get("timestamp")
+    return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else 0.0
+
+
+def _as_it_happened(replay: Replay, every: float) -> Iterator[None]:
+    """Event by event at its own time, the daemon looking whenever it does; pauses where somebody could look in between."""
+    transcripts = GrowingTranscripts(replay.scenario, replay.projects)
+    dice = random.Random(replay.scenario.name)
+    replay.clock.now_ns = round((replay.hooks[0].t - 1) * SECOND)
+    for hook in replay.hooks:
+        while (step := hook.t - replay.clock.now_ns / SECOND) > every:
+            replay.clock.advance(min(step, every))
+            transcripts.grow(replay.clock.now_ns / SECOND)
+            replay.pipeline.follow_sessions()
+            yield
+        replay.clock.now_ns = round(hook.t * SECOND)
+        transcripts.grow(hook.t)
+        replay.spool([hook])
+        replay.pipeline.take_events()
+        replay.pipeline.follow_sessions()
+        if dice.random() < 0.3:
+            yield
+    transcripts.grow(float("inf"))
+    replay.finish()
+
+
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != REGISTERED_TWICE])
+def test_what_is_written_as_it_happens_is_what_is_known_at_the_end(name: str, tmp_path: Path) -> None:
+    """The daemon looks as it does in life, events and transcripts come in at their own times: no span or event is told too early."""
+    replay = Replay(Scenario(name), tmp_path, prepare=write_records)
+    for _ in _as_it_happened(replay, every=1.0):
+        pass
+    assert unlike(written(replay), at_the_end(replay)) == []
+    replay.pipeline.close()
