@@ -43,6 +43,8 @@ _SHELLS: Final = frozenset(("Bash", "PowerShell", "Monitor"))
 _PATHS: Final = ("file_path", "notebook_path", "path")
 _MCP: Final = "mcp__"
 
+_encode: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
 # Owners asked for in one statement; SQLite allows 32,766 parameters.
 _OWNERS_PER_QUERY: Final = 500
 
@@ -76,8 +78,7 @@ class ContentKeeper:
     def _keep(self, witness: str, owner_id: str, at_ns: int, texts: Iterable[tuple[str, str]]) -> None:
         kept = {kind: self._described(kind, text) for kind, text in texts}
         if kept:
-            described = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
-            self._store.upsert(model.Content(owner_id=owner_id, witness=witness, at_ns=at_ns, texts=described))
+            self._store.upsert(model.Content(owner_id=owner_id, witness=witness, at_ns=at_ns, texts=_encode(kept)))
 
     def _described(self, kind: str, text: str) -> dict[str, Any]:
         whole = text.encode("utf-8", "replace")  # lone surrogates, which JSON can hold, become question marks
@@ -91,7 +92,7 @@ def text_of(value: Any) -> str:
     """The one form of an input or output: text as it is, anything else as JSON."""
     if isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return _encode(value)
 
 
 def _call_texts(tool: str, arguments: Any, result: Any) -> Iterator[tuple[str, str]]:

@@ -31,7 +31,7 @@ _AROUND: Final = " \t\r\n=:\"'"
 _REST_OF_TOKEN: Final = re.compile(r"(?<=[\w\-+/=.])[\w\-+/=.]*")
 # JSON within JSON: the rules expect plain quotes and lines.
 _ESCAPED: Final = re.compile(r"""(?<!\\)(\\++)(["'n])""")
-# A keyword's name may go on, in the library's rules for ever; so bounded, no text makes them slow.
+# A keyword may go on as a longer name, in the library's rules for ever: 12 KB of nothing but keywords then took 23 s.
 _NAME_GOES_ON: Final = (r"\w*", r"\w{0,40}")
 
 _OURS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
@@ -52,7 +52,7 @@ _OURS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
 
 
 class SecretRedactor:
-    """Finds and replaces. Building one imports the library (about 0.15 s, 10 MB)."""
+    """Finds and replaces. Building one imports the library (about 0.2 s, 20 MB)."""
 
     def __init__(self) -> None:
         from detect_secrets.core.plugins.util import (  # noqa: PLC0415 — it costs as much as a small daemon

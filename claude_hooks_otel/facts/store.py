@@ -78,7 +78,6 @@ CREATE INDEX IF NOT EXISTS api_request_by_session ON api_request (session_id, at
 CREATE INDEX IF NOT EXISTS api_request_by_time ON api_request (at_ns);
 CREATE INDEX IF NOT EXISTS measurement_by_time ON measurement (at_ns);
 CREATE INDEX IF NOT EXISTS sdk_span_by_time ON sdk_span (ended_ns);
-CREATE INDEX IF NOT EXISTS content_by_time ON content (at_ns);
 CREATE INDEX IF NOT EXISTS suite_run_by_session ON suite_run (session_id);
 CREATE INDEX IF NOT EXISTS task_by_completion ON task (completed_ns);
 CREATE INDEX IF NOT EXISTS cost_state_by_account ON cost_state (account_started_ns);
