@@ -48,7 +48,7 @@ class EventKind:
 KINDS: Final[tuple[EventKind, ...]] = (
     EventKind(
         names.EVENT_SESSION_START, "session started", "A session began, or was taken up again.",
-        (names.SOURCE, names.CLIENT_VERSION, names.ENTRYPOINT),
+        (names.SOURCE,),
     ),
     EventKind(
         names.EVENT_SESSION_END, "session ended", "A session's process ended it, or was gone.",
@@ -195,12 +195,7 @@ class _Events:
             if run.started_ns == model.INFERRED:
                 continue  # when it began, nobody knows
             key = (session.session_id, run.started_ns)
-            started = {
-                names.SOURCE: run.source,
-                names.CLIENT_VERSION: session.client_version,
-                names.ENTRYPOINT: session.entrypoint,
-            }
-            yield self._event(names.EVENT_SESSION_START, key, run.started_ns, run, started)
+            yield self._event(names.EVENT_SESSION_START, key, run.started_ns, run, {names.SOURCE: run.source})
             if run.ended_ns is not None:
                 ended = {names.REASON: run.end_reason, names.DURATION: _seconds(run.started_ns, run.ended_ns)}
                 killed = run.end_reason == _KILLED
@@ -356,8 +351,8 @@ class _Events:
         failed: bool = False,
     ) -> Iterator[LogEvent]:
         """What a tool call did beside: it belongs to the call's span, where that is known."""
-        at_ns = fact.at_ns or 0
         call = self._facts.calls_by_id.get(fact.tool_use_id or "")
+        at_ns = call_times(call)[1] if call else fact.at_ns or 0
         home: Thread | None = self._threads.of_call(call) if call else self._threads.at(None, at_ns)
         if call and self._waits_for(home, at_ns):
             return
