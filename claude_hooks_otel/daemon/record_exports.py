@@ -14,6 +14,7 @@ from claude_hooks_otel.export.record_exporters import RecordExporter, build_reco
 from claude_hooks_otel.export.resource import service_resource
 from claude_hooks_otel.export.sampling import turn_sampler
 from claude_hooks_otel.export.signals import Signal
+from claude_hooks_otel.export.stock import exporter_names
 from claude_hooks_otel.records import outbox
 from claude_hooks_otel.records.writer import RecordWriter, SpanObserver
 from claude_hooks_otel.series import catalog
@@ -28,6 +29,14 @@ _SIGNALS = (Signal.TRACES, Signal.LOGS)
 _MEGABYTE, _HOUR_NS = 1_000_000, 3600 * SECOND
 
 _log = logging.getLogger(__name__)
+
+
+def are_exported(environment: Mapping[str, str]) -> bool:
+    """Whether the variables in effect ask for spans or log events at all; before there is a pipeline that could write any."""
+    try:
+        return any(exporter_names(environment, signal) for signal in _SIGNALS)
+    except ConfigError:
+        return False  # building them will say so
 
 
 class RecordExports:

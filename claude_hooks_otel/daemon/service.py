@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from claude_hooks_otel.config import Config, ConfigError, load, otel_environment
+from claude_hooks_otel.daemon import record_exports
 from claude_hooks_otel.daemon.exports import Exports
 from claude_hooks_otel.daemon.flush import FlushRequests
 from claude_hooks_otel.daemon.pipeline import EVENTS_PER_TRANSACTION, Pipeline
@@ -44,8 +45,8 @@ class Service:
         self.home = home
         self.stopping = threading.Event()
         self.config = _config(home, environ)
-        self.pipeline = Pipeline(home, self.config, now_ns)
         variables = otel_environment(self.config, environ)
+        self.pipeline = Pipeline(home, self.config, now_ns, keep_content=record_exports.are_exported(variables))
         self.records = RecordExports(self.pipeline, variables, self.config)
         delay = self.config.daemon.export_delay_seconds
         self.exports = Exports(self.pipeline, variables, delay, self.records.gauges)

@@ -188,7 +188,6 @@ def _record_git(store: Store, call: FinishedCall, operation: git.GitOperation) -
             model.GitBranch(
                 repository=project,
                 name_digest=key,
-                tool_use_id=call.tool_use_id,
                 session_id=call.session_id,
                 at_ns=call.ended_ns,
                 **call.labels,
@@ -199,7 +198,6 @@ def _record_git(store: Store, call: FinishedCall, operation: git.GitOperation) -
             model.PullRequest(
                 address_digest=key,
                 action=operation.action,
-                tool_use_id=call.tool_use_id,
                 session_id=call.session_id,
                 at_ns=call.ended_ns,
                 **call.labels,

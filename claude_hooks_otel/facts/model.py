@@ -318,7 +318,6 @@ class GitBranch(Fact):
 
     repository: str = key()
     name_digest: str = key()
-    tool_use_id: str | None = once()
     session_id: str | None = once()
     at_ns: int | None = least()
 
@@ -329,7 +328,6 @@ class PullRequest(Fact):
 
     address_digest: str = key()
     action: str = key()
-    tool_use_id: str | None = once()
     session_id: str | None = once()
     at_ns: int | None = least()
 

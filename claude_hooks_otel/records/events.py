@@ -321,14 +321,18 @@ class _Events:
     def _code(self) -> Iterator[LogEvent]:
         facts = self._facts
         for commit in facts.commits:
-            given = {names.ACTION: commit.action, names.TOOL_CALL: commit.tool_use_id, **attributes.commit(commit)}
-            yield from self._by_call(names.EVENT_COMMIT, (commit.repository, commit.sha), commit, given)
+            call = facts.calls_by_id.get(commit.tool_use_id or "")
+            given = {names.ACTION: commit.action, **attributes.commit(commit)}
+            yield from self._by_call(names.EVENT_COMMIT, (commit.repository, commit.sha), commit, call, given)
+        # Several calls may name one branch or pull request: what was done was done by the first, which ended then.
+        ended = {call.ended_ns: call for call in facts.calls}
         for branch in facts.branches:
             key = (branch.repository, branch.name_digest)
-            yield from self._by_call(names.EVENT_BRANCH, key, branch, {names.TOOL_CALL: branch.tool_use_id})
+            yield from self._by_call(names.EVENT_BRANCH, key, branch, ended.get(branch.at_ns), {})
         for pull in facts.pull_requests:
-            given = {names.ACTION: pull.action, names.TOOL_CALL: pull.tool_use_id}
-            yield from self._by_call(names.EVENT_PULL_REQUEST, (pull.address_digest, pull.action), pull, given)
+            key = (pull.address_digest, pull.action)
+            call = ended.get(pull.at_ns)
+            yield from self._by_call(names.EVENT_PULL_REQUEST, key, pull, call, {names.ACTION: pull.action})
         for run in facts.suite_runs:
             result = {
                 names.FRAMEWORK: run.framework,
@@ -336,29 +340,30 @@ class _Events:
                 names.TESTS_PASSED: run.passed,
                 names.TESTS_FAILED: run.failed,
                 names.TESTS_SKIPPED: run.skipped,
-                names.TOOL_CALL: run.tool_use_id,
             }
-            ordinal = (run.tool_use_id, run.ordinal)
-            yield from self._by_call(names.EVENT_TEST_RUN, ordinal, run, result, failed=run.outcome != _PASSED)
+            ordinal, call = (run.tool_use_id, run.ordinal), facts.calls_by_id.get(run.tool_use_id)
+            yield from self._by_call(names.EVENT_TEST_RUN, ordinal, run, call, result, failed=run.outcome != _PASSED)
 
     def _by_call(
         self,
         name: str,
         key: tuple[str | int, ...],
         fact: model.GitCommit | model.GitBranch | model.PullRequest | model.SuiteRun,
+        call: model.ToolCall | None,
         given: Mapping[str, Value | None],
         *,
         failed: bool = False,
     ) -> Iterator[LogEvent]:
         """What a tool call did beside: it belongs to the call's span, where that is known."""
-        call = self._facts.calls_by_id.get(fact.tool_use_id or "")
         at_ns = call_times(call)[1] if call else fact.at_ns or 0
         home: Thread | None = self._threads.of_call(call) if call else self._threads.at(None, at_ns)
         if call and self._waits_for(home, at_ns):
             return
-        span_id = ids.span_id("tool", call.tool_use_id) if call else None
+        tool_use_id = call.tool_use_id if call else None
+        span_id = ids.span_id("tool", tool_use_id) if tool_use_id else None
+        told = {**given, names.TOOL_CALL: tool_use_id}
         turn = home.turn if home else None
-        yield self._event(name, key, at_ns, fact, given, turn=turn, span_id=span_id, failed=failed)
+        yield self._event(name, key, at_ns, fact, told, turn=turn, span_id=span_id, failed=failed)
 
     def _conversation(self) -> Iterator[LogEvent]:
         facts = self._facts

@@ -1,0 +1,121 @@
+"""Spans and log events of the recorded sessions on the wire: all there, as they are, and with nothing of their content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from corpus import SCENARIOS, Scenario
+from otlp_receiver import OtlpReceiver
+from otlp_records import attributes, log_records, spans
+from private_texts import answered, asked, leaked, told_by_traces
+from replay import Replay
+
+from claude_hooks_otel.config import Config
+from claude_hooks_otel.daemon.exports import Exports
+from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.daemon.record_exports import RecordExports
+
+
+class ExportedReplay(Replay):
+    """A replay whose every signal goes to a receiver, as in a daemon."""
+
+    def __init__(
+        self, scenario: Scenario, folder: Path, variables: dict[str, str], config: Config | None = None
+    ) -> None:
+        self._variables = variables
+        super().__init__(scenario, folder, config=config)
+
+    def _open(self) -> Pipeline:
+        pipeline = Pipeline(self.home, self.config, self.clock, history_ns=0, keep_content=True)
+        self.records = RecordExports(pipeline, self._variables, self.config)
+        self.exports = Exports(pipeline, self._variables, 0.0, self.records.gauges)
+        return pipeline
+
+    def play(self) -> dict[str, str | None]:
+        """Plays it and sends everything; returns for each exporter None, or why it failed."""
+        self.write_transcripts()
+        self.spool(self.hooks)
+        self.finish()
+        self.records.work()
+        self.records.ask()
+        return {**self.exports.flush(), **self.records.answers()}
+
+
+@contextmanager
+def exported(
+    name: str, folder: Path, receiver: OtlpReceiver, config: Config | None = None, **variables: str
+) -> Iterator[ExportedReplay]:
+    """A scenario, played and sent; all of it was accepted."""
+    given = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http_endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+    replay = ExportedReplay(Scenario(name), folder, given | variables, config)
+    try:
+        assert set(replay.play().values()) == {None}
+        yield replay
+    finally:
+        replay.exports.close()
+        replay.records.close()
+        replay.pipeline.close()
+
+
+def _wire(receiver: OtlpReceiver) -> bytes:
+    return b"".join(receiver.raw_bodies)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_nothing_private_is_on_the_wire(name: str, tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    """Metrics, traces and logs in the default configuration: no prompt, path, command, output or e-mail address."""
+    with exported(name, tmp_path, otlp_receiver) as replay:
+        wire = _wire(otlp_receiver)
+        assert b"claude.sessions" in wire
+        assert b"invoke_agent" in wire
+        assert b"claude.tool.result" in wire
+        assert b"claude.tool.input.sha256" in wire
+        assert str(tmp_path).encode() not in wire  # where the replayed transcripts are
+        private = (*asked(replay.scenario), *answered(replay.scenario))
+        assert leaked(iter(private), wire) - told_by_traces(replay.scenario) == set()
+
+
+def test_what_its_owner_shows_is_on_the_wire(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    """Prompts alone: every one of them, on the root span and on the log event, and still no output."""
+    shown: Any = {"capture": {"prompts": True}}
+    with exported("basic-edit", tmp_path, otlp_receiver, Config(**shown)) as replay:
+        prompts = {hook.fields["prompt"] for hook in replay.hooks if hook.event == "UserPromptSubmit"}
+        assert prompts
+        assert {attributes(span).get("claude.prompt") for span in spans(otlp_receiver)} == {*prompts, None}
+        events = {record.event_name: attributes(record) for record in log_records(otlp_receiver)}
+        assert events["claude.prompt"]["claude.prompt"] in prompts
+        assert leaked(answered(replay.scenario), _wire(otlp_receiver)) - told_by_traces(replay.scenario) == set()
+
+
+def test_every_event_belongs_to_a_span_that_is_there(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    with exported("subagents", tmp_path, otlp_receiver):
+        known = {(span.trace_id, span.span_id) for span in spans(otlp_receiver)}
+        told = [(record.trace_id, record.span_id) for record in log_records(otlp_receiver) if record.span_id]
+        assert len(told) > 20
+        assert set(told) <= known
+
+
+def test_a_tenth_of_the_turns(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    """A turn is there as a whole or not at all, by the sampler that OpenTelemetry's variables name."""
+    variables = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.4"}
+    with exported("permissions", tmp_path, otlp_receiver, **variables) as replay:
+        sent = spans(otlp_receiver)
+        roots = {span.trace_id for span in sent if not span.parent_span_id}
+        turns = replay.pipeline.store.connection.execute("SELECT COUNT(*) FROM turn").fetchone()[0]
+        assert 0 < len(roots) < turns
+        assert {span.trace_id for span in sent} == roots
+        known = {span.span_id for span in sent}
+        assert {span.parent_span_id for span in sent if span.parent_span_id} <= known
+
+
+def test_none_of_a_signal_is_written_where_none_is_wanted(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    variables = {"OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "otlp"}
+    with exported("basic-edit", tmp_path, otlp_receiver, **variables) as replay:
+        assert spans(otlp_receiver) == []
+        assert log_records(otlp_receiver) != []
+        kinds = replay.pipeline.store.connection.execute("SELECT DISTINCT signal FROM record_written").fetchall()
+        assert kinds == [("logs",)]
