@@ -119,7 +119,11 @@ class Exports:
         now_ns = self._pipeline.now_ns()
         series = list(self._pipeline.book.points())
         computed = self._computed_gauges(series, now_ns, anew=urgent)
-        points = [*series, *computed, *sdk_gauges(self._pipeline.store.connection, computed)]
+        points = [
+            *self._pipeline.exemplars.added_to(series),
+            *computed,
+            *sdk_gauges(self._pipeline.store.connection, computed),
+        ]
         snapshot = Snapshot(self._number, self._submitted_changes, now_ns, points)
         for delivery in self._deliveries:
             delivery.submit(snapshot, urgent=urgent)

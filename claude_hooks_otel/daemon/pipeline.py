@@ -24,11 +24,13 @@ from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.facts.transcripts import TranscriptFollower
 from claude_hooks_otel.identity import DEFAULT_AGENT, Identity, normalize
 from claude_hooks_otel.paths import Home
+from claude_hooks_otel.records import gen_ai_metrics
 from claude_hooks_otel.records.writer import RecordWriter
 from claude_hooks_otel.registration import REGISTERED
 from claude_hooks_otel.series import catalog
 from claude_hooks_otel.series.book import SeriesBook
 from claude_hooks_otel.series.declared import read_declared
+from claude_hooks_otel.series.exemplars import Exemplars
 from claude_hooks_otel.series.projection import apply_change
 from claude_hooks_otel.series.scores import Scores
 from claude_hooks_otel.spool.maildir import Broken, Entry, Lost, Spool
@@ -66,8 +68,11 @@ class Pipeline:
         self.spool = Spool(home.spool)
         self.store = Store(home.store, now_ns)
         known = {**read_declared(self.store.connection), **catalog.CATALOG}
+        if config.metrics.gen_ai:
+            known |= gen_ai_metrics.CATALOG
         self.book = SeriesBook(self.store.connection, known, config.series.limit, now_ns)
         self.store.journals.append(self.book)
+        self.exemplars = Exemplars(self.store.connection, now_ns)
         self.store.on_change = lambda old, new: apply_change(self.book, old, new)
         self.scores = Scores(self.store, config.scores)
         self._config = config

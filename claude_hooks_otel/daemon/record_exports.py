@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from claude_hooks_otel.config import Config, ConfigError
 from claude_hooks_otel.daemon.pipeline import Pipeline
@@ -16,9 +16,12 @@ from claude_hooks_otel.export.sampling import turn_sampler
 from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.export.stock import exporter_names
 from claude_hooks_otel.records import outbox
+from claude_hooks_otel.records.gen_ai_metrics import GenAiMetrics
+from claude_hooks_otel.records.model import Span
 from claude_hooks_otel.records.writer import RecordWriter, SpanObserver
 from claude_hooks_otel.series import catalog
-from claude_hooks_otel.series.metric import SeriesPoint
+from claude_hooks_otel.series.metric import Exemplar, Kind, SeriesPoint
+from claude_hooks_otel.series.projection import contributions
 
 SECOND = 1_000_000_000  # nanoseconds
 # Seconds between looks at the outbox's bounds.
@@ -84,6 +87,8 @@ class RecordExports:
     def _write_for(self, environment: Mapping[str, str], config: Config) -> RecordWriter | None:
         """Who writes what the exporters and observers want; None where nobody wants anything."""
         on_spans: list[SpanObserver] = []
+        if config.metrics.gen_ai:
+            on_spans.append(GenAiMetrics(self._pipeline.book).observe)
         if not any(self._wanted.values()) and not on_spans:
             return None
         writer = RecordWriter(
@@ -92,9 +97,19 @@ class RecordExports:
             sample=turn_sampler(environment),
             follow_traceparent=config.traces.follow_traceparent,
             on_spans=on_spans,
+            on_sent_spans=[self._keep_exemplars],
         )
         self._pipeline.keep_records(writer)
         return writer
+
+    def _keep_exemplars(self, spans: Sequence[Span]) -> None:
+        """Has the histograms that the spans' facts were counted in point at them."""
+        exemplars = self._pipeline.exemplars
+        exemplars.forget_old()
+        for span in spans:
+            for (metric, labels), amount in contributions(span.fact).items():
+                if metric.kind is Kind.HISTOGRAM:
+                    exemplars.keep(metric, labels, Exemplar(amount, span.end_ns, span.trace_id, span.span_id))
 
     def describe(self) -> str:
         """One line for people; empty where nothing is sent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
@@ -26,8 +27,9 @@ from claude_hooks_otel.series.metric import Kind, SeriesPoint
 SCOPE_NAME = "claude_hooks_otel"
 
 # A gRPC receiver refuses messages over 4 MiB unless it is told otherwise. A histogram point with eight labels of 64 four-byte
-# characters (the longest that identity.normalize lets through) is under 2.7 KiB, so this many always fit.
-POINTS_PER_REQUEST = 1500
+# characters (the longest that identity.normalize lets through) is under 2.7 KiB, and an exemplar in each of its buckets is another
+# KiB, so this many always fit.
+POINTS_PER_REQUEST = 1100
 
 
 def metrics_data(
@@ -109,4 +111,14 @@ def _histogram_point(point: SeriesPoint, now_ns: int) -> HistogramDataPoint:
         explicit_bounds=list(point.metric.buckets),
         min=None,  # type: ignore[arg-type]  # absent on the wire: the extremes of all time are not kept
         max=None,  # type: ignore[arg-type]
+        exemplars=[
+            Exemplar(
+                filtered_attributes={},
+                value=_exported(exemplar.value, point.metric.scale),
+                time_unix_nano=exemplar.at_ns,
+                span_id=exemplar.span_id,
+                trace_id=exemplar.trace_id,
+            )
+            for exemplar in point.exemplars
+        ],
     )

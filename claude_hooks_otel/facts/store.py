@@ -62,6 +62,10 @@ CREATE TABLE IF NOT EXISTS measurement_log (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, metric TEXT, labels TEXT, amount INTEGER, scale INTEGER, at_ns INTEGER, logged_ns INTEGER
 );
 CREATE TABLE IF NOT EXISTS exporter_cursor (exporter TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS exemplar (
+    metric TEXT, labels TEXT, bucket INTEGER, value INTEGER, at_ns INTEGER, trace_id TEXT, span_id TEXT, kept_ns INTEGER,
+    PRIMARY KEY (metric, labels, bucket)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS record_due (
     session_id TEXT PRIMARY KEY, spans_since_ns INTEGER, events_since_ns INTEGER, is_new INTEGER
 ) WITHOUT ROWID;

@@ -82,6 +82,16 @@ _UNIT_SUFFIXES = _UnitSuffixes({"s": "seconds", "%": "percent", "By": "bytes"})
 
 
 @dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One observation of a histogram and the span that it was made of; the value in stored units, times Unix nanoseconds."""
+
+    value: int
+    at_ns: int
+    trace_id: int
+    span_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesPoint:
     """The state of one series at one moment, in stored units.
 
@@ -91,6 +101,7 @@ class SeriesPoint:
         start_time_ns: when the series began, Unix nanoseconds; never changes.
         value: a counter's total or a gauge's value, in stored units (``metric.scale`` to one exported unit); a histogram's sum.
         bucket_counts: a histogram's counts per bucket, one more than ``metric.buckets``; empty otherwise.
+        exemplars: some of a histogram's latest observations.
     """
 
     metric: Metric
@@ -98,6 +109,7 @@ class SeriesPoint:
     start_time_ns: int
     value: int
     bucket_counts: tuple[int, ...] = ()
+    exemplars: tuple[Exemplar, ...] = ()
 
     @property
     def count(self) -> int:

@@ -1,0 +1,63 @@
+"""Exemplars: for each bucket of a histogram, the span of the last observation that fell into it.
+
+Kept for some minutes only, so that every exporter has sent them, and none sends yesterday's for ever.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from claude_hooks_otel.series.book import Labels
+from claude_hooks_otel.series.metric import Exemplar, Metric, SeriesPoint
+
+# How long one is exported, nanoseconds: as long as Prometheus shows a series that is not heard of any more.
+KEPT_NS = 300_000_000_000
+
+
+class Exemplars:
+    """The exemplars of one store; the caller of ``keep`` holds the transaction.
+
+    Args:
+        connection: the store's.
+        now_ns: the clock, Unix nanoseconds.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, now_ns: Callable[[], int]) -> None:
+        self._connection = connection
+        self._now_ns = now_ns
+
+    def keep(self, metric: Metric, labels: Labels, exemplar: Exemplar) -> None:
+        """Keeps the exemplar of an observation in place of its bucket's older one."""
+        encoded = json.dumps(labels, separators=(",", ":"), ensure_ascii=False)
+        bucket = bisect.bisect_left(metric.buckets, exemplar.value / metric.scale)
+        self._connection.execute(
+            "INSERT INTO exemplar VALUES (:metric, :labels, :bucket, :value, :at, :trace, :span, :now) ON CONFLICT DO UPDATE SET "
+            "value = excluded.value, at_ns = excluded.at_ns, trace_id = excluded.trace_id, span_id = excluded.span_id, "
+            "kept_ns = excluded.kept_ns WHERE excluded.at_ns >= exemplar.at_ns",
+            {
+                "metric": metric.name, "labels": encoded, "bucket": bucket, "value": exemplar.value, "at": exemplar.at_ns,
+                "trace": f"{exemplar.trace_id:032x}", "span": f"{exemplar.span_id:016x}", "now": self._now_ns(),
+            },
+        )  # fmt: skip
+
+    def forget_old(self) -> None:
+        """Deletes those that every exporter has sent by now. Inside a transaction."""
+        self._connection.execute("DELETE FROM exemplar WHERE kept_ns < ?", (self._now_ns() - KEPT_NS,))
+
+    def added_to(self, points: Iterable[SeriesPoint]) -> Iterator[SeriesPoint]:
+        """The points, those of histograms with their exemplars."""
+        by_series: dict[tuple[str, str], list[Exemplar]] = {}
+        for metric, labels, value, at_ns, trace_id, span_id in self._connection.execute(
+            "SELECT metric, labels, value, at_ns, trace_id, span_id FROM exemplar WHERE kept_ns >= ? ORDER BY at_ns",
+            (self._now_ns() - KEPT_NS,),
+        ):
+            exemplar = Exemplar(value, at_ns, int(trace_id, 16), int(span_id, 16))
+            by_series.setdefault((metric, labels), []).append(exemplar)
+        for point in points:
+            key = (point.metric.name, json.dumps(point.labels, separators=(",", ":"), ensure_ascii=False))
+            found = by_series.get(key) if by_series and point.bucket_counts else None
+            yield replace(point, exemplars=tuple(found)) if found else point

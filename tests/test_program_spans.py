@@ -1,0 +1,102 @@
+"""Tasks and spans of programs: one trace for each outermost one, whatever arrives first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from replay import Clock
+
+from claude_hooks_otel.config import Config
+from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.paths import Home
+from claude_hooks_otel.records.codec import decode
+from claude_hooks_otel.records.model import Span
+from claude_hooks_otel.records.outbox import TRACES
+from claude_hooks_otel.records.writer import RecordWriter
+from claude_monitoring import AgentMonitor
+
+START_NS = 1_795_000_000_000_000_000
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    home = Home(tmp_path)
+    home.create()
+    monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(tmp_path))
+    return home
+
+
+def monitor() -> AgentMonitor:
+    return AgentMonitor(agent_id="ci", project_name="shop")
+
+
+def spans(home: Home, *, shuffled: int | None = None, twice: bool = False) -> dict[str, Span]:
+    """What is written of a program's records, by name; taken in one by one, in any order."""
+    pipeline = Pipeline(home, Config(), Clock(START_NS))
+    pipeline.keep_records(RecordWriter(pipeline.store, {TRACES: {"test"}}))
+    waiting = sorted((home.spool / "new").iterdir())
+    if shuffled is not None:
+        random.Random(shuffled).shuffle(waiting)
+    contents = [(path.name, path.read_bytes()) for path in waiting]
+    for path in waiting:
+        path.unlink()
+    for name, content in [*contents, *((f"{name}.again", content) for name, content in contents if twice)]:
+        (home.spool / "new" / name).write_bytes(content)
+        pipeline.take_events()
+    rows = pipeline.store.connection.execute("SELECT body FROM record_outbox").fetchall()
+    pipeline.close()
+    found = [decode(body) for (body,) in rows]
+    assert all(isinstance(span, Span) for span in found)
+    by_name = {span.name: span for span in found if isinstance(span, Span)}
+    assert len(by_name) == len(found)
+    return by_name
+
+
+@pytest.mark.parametrize("seed", [None, 1, 2, 3])
+def test_what_is_nested_is_one_trace_in_whatever_order_it_arrives(home: Home, seed: int | None) -> None:
+    agent = monitor()
+    with agent.track_task("build", complexity=3), agent.span("compile"), agent.span("link"):
+        pass
+    with agent.track_task("deploy"):
+        pass
+    found = spans(home, shuffled=seed, twice=True)
+    assert found.keys() == {"build", "compile", "link", "deploy"}
+    assert len({found[name].trace_id for name in ("build", "compile", "link")}) == 1
+    assert found["deploy"].trace_id != found["build"].trace_id
+    assert (found["build"].parent_id, found["deploy"].parent_id) == (None, None)
+    assert found["compile"].parent_id == found["build"].span_id
+    assert found["link"].parent_id == found["compile"].span_id
+    assert found["build"].start_ns <= found["compile"].start_ns <= found["compile"].end_ns <= found["build"].end_ns
+    assert found["build"].attributes == {"claude.agent": "ci", "claude.project": "shop", "claude.outcome": "success"}
+
+
+def test_tasks_that_run_at_the_same_time_are_traces_of_their_own(home: Home) -> None:
+    agent = monitor()
+
+    async def work(name: str) -> None:
+        async with agent.track_task(name):
+            await asyncio.sleep(0)
+            async with agent.span(f"{name}-part"):
+                await asyncio.sleep(0)
+
+    async def both() -> None:
+        await asyncio.gather(work("one"), work("two"))
+
+    asyncio.run(both())
+    found = spans(home)
+    assert found["one"].trace_id == found["one-part"].trace_id != found["two"].trace_id == found["two-part"].trace_id
+
+
+def test_a_failed_task_is_an_error_and_one_that_never_ended_is_no_span(home: Home) -> None:
+    agent = monitor()
+    with pytest.raises(ValueError, match="no"), agent.track_task("broken"):
+        raise ValueError("no")
+    contextvars.copy_context().run(agent.track_task("killed").__enter__)
+    found = spans(home)
+    assert found.keys() == {"broken"}
+    assert (found["broken"].error, found["broken"].attributes["error.type"]) == ("failure", "failure")
