@@ -95,6 +95,36 @@ def test_requests_and_calls_stand_beneath_the_agent_that_made_them(played: Repla
         assert above[span.parent_id or 0].attributes.get("claude.subagent.id") == told.get("agent_id")
 
 
+def test_calls_and_requests_are_within_what_the_clients_own_spans_say(played: Replay) -> None:
+    """The call that encloses each (that of a sub-agent's start), and what is one interaction of a session is one trace."""
+    spans = all_spans(played)
+    above = {span.span_id: span for span in spans}
+    found = {
+        "tool": _by_attribute(spans, "execute_tool", "gen_ai.tool.call.id"),
+        "llm_request": _by_attribute(spans, "chat", "claude.request.id"),
+    }
+    answered = {told["request_id"] for told in _told(played, "api_request")}
+    answered -= {told["request_id"] for told in _told(played, "api_request") if told["query_source"] in SIDE_REQUESTS}
+    traces: dict[str, set[int]] = {}
+    compared = 0
+    for session, events in played.scenario.truth["sessions"].items():
+        for told in events.get("spans", ()) if session[:8] not in LEFT_OUT else ():
+            span = found[told["kind"]].get(told["id"])
+            if span is None:
+                assert told["id"] not in answered
+                continue
+            enclosing = above.get(span.parent_id or 0)
+            while enclosing is not None and "gen_ai.tool.call.id" not in enclosing.attributes:
+                enclosing = above.get(enclosing.parent_id or 0)
+            within = None if enclosing is None else enclosing.attributes["gen_ai.tool.call.id"]
+            assert within == told["within"], (told, span.name)
+            if told["interaction"] is not None:
+                traces.setdefault(told["interaction"], set()).add(span.trace_id)
+            compared += 1
+    assert compared or not any("spans" in events for events in played.scenario.truth["sessions"].values())
+    assert all(len(found) == 1 for found in traces.values())
+
+
 def test_every_failed_request_is_an_error_span(played: Replay) -> None:
     failed = [request for request in played.pipeline.store.select(model.ApiRequest) if request.error]
     errors = [span.error for span in all_spans(played) if span.name.startswith("chat ") and span.error]

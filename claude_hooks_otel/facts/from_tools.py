@@ -67,10 +67,7 @@ def _facts(call: FinishedCall) -> Iterator[model.Fact]:
         yield from task_facts(
             call.tool, call.arguments, call.result, call.session_id, call.ended_ns, call.labels, call.wishes
         )
-        if call.tool == "Agent" and isinstance(call.result, Mapping) and isinstance(call.result.get("agentId"), str):
-            yield model.Subagent(
-                agent_id=call.result["agentId"], session_id=call.session_id, tool_use_id=call.tool_use_id, **call.labels
-            )
+        yield from _subagents(call)
         if call.tool == "Skill" and isinstance(call.arguments.get("skill"), str):
             yield model.PatternLoad(
                 load_id=call.tool_use_id,
@@ -86,6 +83,17 @@ def _facts(call: FinishedCall) -> Iterator[model.Fact]:
     if call.tool == "Bash":
         yield from _suites(call)
         yield from _reviews(call)
+
+
+def _subagents(call: FinishedCall) -> Iterator[model.Fact]:
+    """The sub-agent that a call started, itself or by a skill that runs in one, or had go on."""
+    result = call.result if isinstance(call.result, Mapping) else {}
+    if call.tool in ("Agent", "Skill") and isinstance(started := result.get("agentId"), str):
+        yield model.Subagent(agent_id=started, session_id=call.session_id, tool_use_id=call.tool_use_id, **call.labels)
+    if call.tool == "SendMessage" and isinstance(woken := result.get("resumedAgentId"), str):
+        yield model.SubagentWake(
+            tool_use_id=call.tool_use_id, agent_id=woken, session_id=call.session_id, **call.labels
+        )
 
 
 def _files(call: FinishedCall) -> Iterator[model.Fact]:

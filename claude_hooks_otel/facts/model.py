@@ -245,6 +245,15 @@ class Subagent(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubagentWake(Fact):
+    """A call that had a sub-agent go on, which had finished before."""
+
+    tool_use_id: str = key()
+    agent_id: str | None = once()
+    session_id: str | None = once()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubagentTurn(Fact):
     """One finished turn of a sub-agent. Paired by ``facts.settle``.
 
@@ -463,7 +472,7 @@ class Content(Fact):
 
 
 KINDS: tuple[type[Fact], ...] = (
-    Session, SessionRun, Turn, ApiRequest, AuxiliaryUsage, CostState, ToolCall, FileChange, FileTouched, Subagent, SubagentTurn,
+    Session, SessionRun, Turn, ApiRequest, AuxiliaryUsage, CostState, ToolCall, FileChange, FileTouched, Subagent, SubagentWake, SubagentTurn,
     Compaction, CompactBoundary, Task, GitCommit, GitBranch, PullRequest, PullRequestReview, Regression, PatternExtracted, SuiteRun,
     PatternLoad, ModelSwitch, PermissionWait, Measurement, SdkSpan, Content,
 )  # fmt: skip

@@ -26,7 +26,7 @@ class SessionFacts:
         session: itself.
         turns: those of its turns whose beginning is known, in order of time.
         origin: the last turn of the session it goes on from (a fork, or after ``/clear``), and how; None where it begins anew.
-        callers: the calls that started its sub-agents, whenever that was.
+        callers: the calls that started its sub-agents or had them go on, whenever that was.
         begin_ns, end_ns: the stretch of time whose requests, calls and waits are here, Unix nanoseconds.
     """
 
@@ -37,6 +37,7 @@ class SessionFacts:
     calls: tuple[model.ToolCall, ...]
     subagents: tuple[model.Subagent, ...]
     subagent_turns: tuple[model.SubagentTurn, ...]
+    wakes: tuple[model.SubagentWake, ...]
     waits: tuple[model.PermissionWait, ...]
     compactions: tuple[model.CompactBoundary, ...]
     switches: tuple[model.ModelSwitch, ...]
@@ -94,6 +95,7 @@ class SessionFacts:
             subagent_turns=tuple(
                 store.select(model.SubagentTurn, "session_id = ? ORDER BY agent_id, ended_ns", session_id)
             ),
+            wakes=tuple(store.select(model.SubagentWake, "session_id = ?", session_id)),
             waits=tuple(
                 store.select(
                     model.PermissionWait,
@@ -111,8 +113,10 @@ class SessionFacts:
             callers=tuple(
                 store.select(
                     model.ToolCall,
-                    "tool_use_id IN (SELECT tool_use_id FROM subagent WHERE session_id = ?) "
+                    "tool_use_id IN (SELECT tool_use_id FROM subagent WHERE session_id = ? "
+                    "UNION SELECT tool_use_id FROM subagent_wake WHERE session_id = ?) "
                     "AND tool IS NOT NULL AND outcome IS NOT NULL",
+                    session_id,
                     session_id,
                 )
             ),

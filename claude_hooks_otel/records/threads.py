@@ -112,26 +112,34 @@ class Threads:
 
     def _thread(self, invocation: model.SubagentTurn) -> Thread | None:
         agent = self._subagents.get(invocation.agent_id)
+        is_first = self._is_first(invocation)
         caller = self._facts.calls_by_id.get(agent.tool_use_id or "") if agent else None
         times = self._times(invocation, caller)
         if times is None:
             return None
         begin, end = times
         span_id = ids.span_id("subagent", invocation.agent_id, invocation.ended_ns)
-        if self._is_first(invocation):
-            if caller is not None:
-                home = self.of_call(caller)
-                if home is None:
-                    return None
-                return Thread(home.turn, span_id, ids.span_id("tool", caller.tool_use_id), begin, end, invocation)
-            if agent and agent.tool_use_id and not self._is_over:
-                return None  # its call is still running: it tells which turn this is of
+        if is_first and caller is None and agent and agent.tool_use_id and not self._is_over:
+            return None  # its call is still running: it tells which turn this is of
+        if (call := caller if is_first else self._waking_call(invocation.agent_id, begin)) is not None:
+            home = self.of_call(call)
+            if home is None:
+                return None
+            return Thread(home.turn, span_id, ids.span_id("tool", call.tool_use_id), begin, end, invocation)
         turn = self._facts.turn_at(begin)
         if turn is None:
             return None
         above = self.at(agent.parent_agent_id, begin, turn) if agent and agent.parent_agent_id else None
         parent_id = above.span_id if above is not None and above.turn is turn else trace_of(turn).root_id
         return Thread(turn, span_id, parent_id, begin, end, invocation)
+
+    def _waking_call(self, agent_id: str, begin_ns: int) -> model.ToolCall | None:
+        """The last call before ``begin_ns`` that had the sub-agent go on."""
+        calls = [
+            self._facts.calls_by_id.get(wake.tool_use_id) for wake in self._facts.wakes if wake.agent_id == agent_id
+        ]
+        before = [call for call in calls if call is not None and asked_ns(call) <= begin_ns]
+        return max(before, key=asked_ns, default=None)
 
     def _is_first(self, invocation: model.SubagentTurn) -> bool:
         return all(

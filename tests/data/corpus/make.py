@@ -244,6 +244,37 @@ def telemetry(source: Path) -> dict[str, Json]:
     return sessions
 
 
+def spans(source: Path) -> dict[str, list[Json]]:
+    """Which call and which interaction the client's own spans put each request and tool call into, by session id."""
+    by_id: dict[str, Json] = {}
+    for request in json_lines(source / "otlp.jsonl"):
+        for resource in request["body"].get("resourceSpans", ()):
+            for scope in resource["scopeSpans"]:
+                for span in scope["spans"]:
+                    by_id[span["spanId"]] = {
+                        **attributes(span["attributes"]),
+                        "parent": span.get("parentSpanId"),
+                        "id": span["spanId"],
+                    }
+    found: dict[str, list[Json]] = defaultdict(list)
+    for span in by_id.values():
+        kind = span["span.type"]
+        name = span.get({"tool": "tool_use_id", "llm_request": "request_id"}.get(kind, ""))
+        if name is None:
+            continue
+        within: str | None = None
+        above = by_id.get(span["parent"] or "")
+        while above is not None and above["span.type"] != "interaction":
+            if within is None and above["span.type"] == "tool.execution":
+                within = above["tool_use_id"]
+            above = by_id.get(above["parent"] or "")
+        found[span["session.id"]].append({
+            "kind": kind, "id": name, "within": within,
+            "interaction": None if above is None else above["id"],
+        })  # fmt: skip
+    return {session: sorted(told, key=lambda span: (span["kind"], span["id"])) for session, told in found.items()}
+
+
 def cost_states(transcripts: Path) -> dict[str, Json]:
     """The last `cost-state` record of each session's transcript, by session id."""
     last: dict[str, Json] = {}
@@ -273,6 +304,8 @@ def truth(source: Path) -> Json:
     sessions = telemetry(source)
     for session, state in cost_states(source / "transcripts").items():
         sessions.setdefault(session, {})["cost_state"] = state
+    for session, told in spans(source).items():
+        sessions.setdefault(session, {})["spans"] = told
     content: Json = {"runs": runs(source), "sessions": sessions}
     for name in ("git", "lines"):
         path = source / f"{name}.json"
