@@ -57,6 +57,10 @@ _STATUSES: Mapping[int | str, Status] = {
 _TOO_LARGE = ("RESOURCE_EXHAUSTED", "larger than max")
 
 
+# What can not even be encoded is bad by itself; the stock exporters over HTTP only log it.
+_NOT_ENCODED = "Failed to encode"
+
+
 @dataclass(frozen=True, slots=True)
 class RecordOutcome:
     """How one export ended.
@@ -136,8 +140,8 @@ class RecordExporter:
         if succeeded and answer.error is None:
             return RecordOutcome(Status.ACCEPTED, self._redact(answer.message) or None, answer.rejected, duration_s)
         reason = answer.error or exception or (logs[-1].getMessage() if logs else "the exporter gave no reason")
-        # What can not even be encoded is bad by itself.
-        status = Status.REFUSED if exception and answer.error is None else _status(answer)
+        is_unsendable = (exception or reason.startswith(_NOT_ENCODED)) and answer.error is None
+        status = Status.REFUSED if is_unsendable else _status(answer)
         return RecordOutcome(status, self._redact(reason), 0, duration_s)
 
     def shutdown(self) -> None:
