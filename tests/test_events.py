@@ -17,7 +17,9 @@ from test_corpus_totals import LEFT_OUT
 from test_spans import UNTIMED, _told
 
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.records import events as kinds
+from claude_hooks_otel.records import ids
 from claude_hooks_otel.records.codec import encode
 from claude_hooks_otel.records.events import events_of
 from claude_hooks_otel.records.model import LogEvent, Severity
@@ -143,6 +145,35 @@ def test_nothing_anybody_wrote_is_in_them(played: Replay) -> None:
     text = "\n".join(encode(event) for event in all_events(played)).encode()
     private = (*asked(played.scenario), *answered(played.scenario))
     assert leaked(iter(private), text) - told_by_traces(played.scenario) == set()
+
+
+def test_a_run_of_tests_is_an_event_of_its_call(tmp_path: Path) -> None:
+    """No recorded session runs a suite: here the facts of one are written by hand."""
+    store = Store(tmp_path / "store.db", lambda: 0)
+    whose = {"session_id": "s", "agent": "backend", "project": "shop"}
+    with store.transaction():
+        store.upsert(model.Session(**whose, first_seen_ns=10, last_seen_ns=90))
+        store.upsert(model.Turn(prompt_id="p", **whose, started_ns=10, ended_ns=90, prompts_seen_by_hooks=1))
+        store.upsert(model.ToolCall(tool_use_id="t", **whose, tool="Bash", outcome="error", started_ns=20, ended_ns=40))
+        for ordinal, outcome, failed in ((0, "passed", 0), (1, "failed", 2)):
+            store.upsert(
+                model.SuiteRun(
+                    tool_use_id="t", ordinal=ordinal, **whose, framework="pytest", outcome=outcome, passed=7, failed=failed,
+                    skipped=1, at_ns=40,
+                )
+            )  # fmt: skip
+    facts = SessionFacts.of(store, "s")
+    assert facts is not None
+    runs = [event for event in events_of(facts).events if event.name == "claude.test.run"]
+    store.close()
+    assert {(run.body, run.severity) for run in runs} == {
+        ("tests passed", Severity.INFO),
+        ("tests did not pass", Severity.WARN),
+    }
+    assert {run.span_id for run in runs} == {ids.span_id("tool", "t")}
+    failing = next(run for run in runs if run.severity is Severity.WARN)
+    assert failing.attributes["claude.test.failed"] == 2
+    assert failing.attributes["claude.test.framework"] == "pytest"
 
 
 KEPT = Path(__file__).resolve().parent / "data" / "events"

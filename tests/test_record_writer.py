@@ -19,6 +19,7 @@ from test_spans import BRANCHED, REGISTERED_TWICE
 
 from claude_hooks_otel.daemon.pipeline import Pipeline
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.records import writer
 from claude_hooks_otel.records.codec import decode, encode
 from claude_hooks_otel.records.events import events_of
 from claude_hooks_otel.records.model import LogEvent, Record, Span
@@ -89,6 +90,15 @@ def test_in_any_order_twice_and_over_restarts_the_same_is_written(name: str, tmp
     different = [text for text in unlike(written(again), wanted) if not text.startswith("claude.pull_request ")]
     assert different == []
     again.pipeline.close()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_long_session_is_told_in_stretches(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a turn each, here: what crosses from one into the next is neither lost nor told otherwise."""
+    monkeypatch.setattr(writer, "FACTS_AT_A_TIME", 1)
+    replay = play(Scenario(name), tmp_path, prepare=write_records)
+    assert unlike(written(replay), at_the_end(replay)) == []
+    replay.pipeline.close()
 
 
 class GrowingTranscripts:

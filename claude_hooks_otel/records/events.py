@@ -67,7 +67,7 @@ KINDS: Final[tuple[EventKind, ...]] = (
         (names.REQUEST_MODEL, names.ERROR_TYPE, names.REQUEST, names.SUBAGENT), "request failed", Severity.ERROR,
     ),
     EventKind(
-        names.EVENT_PERMISSION_DECISION, "permission given", "A human answered whether a tool may run.",
+        names.EVENT_PERMISSION_DECISION, "permission given", "It was answered whether a tool may run: by a human, a rule or a hook.",
         (names.TOOL_NAME, names.TOOL_CALL, names.DECISION, names.DURATION), "permission refused", Severity.WARN,
     ),
     EventKind(
@@ -139,19 +139,18 @@ class _Events:
         self._held_ns: int | None = None
 
     def build(self) -> SessionEvents:
-        found = (
+        found = [*self._calls(), *self._requests(), *self._waits()]
+        # Of all else a stretch of a session's facts has everything.
+        whole = (
             *self._session(),
             *self._turns(),
-            *self._calls(),
-            *self._requests(),
-            *self._waits(),
             *self._subagents(),
             *self._tasks(),
             *self._code(),
             *self._conversation(),
         )
-        inside = [event for event in found if self._facts.begin_ns <= event.at_ns < self._facts.end_ns]
-        return SessionEvents(tuple(sorted(inside, key=lambda event: (event.at_ns, event.uid))), self._held_ns)
+        found += [event for event in whole if self._facts.begin_ns <= event.at_ns < self._facts.end_ns]
+        return SessionEvents(tuple(sorted(found, key=lambda event: (event.at_ns, event.uid))), self._held_ns)
 
     def _event(
         self,

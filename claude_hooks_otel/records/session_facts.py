@@ -26,7 +26,7 @@ class SessionFacts:
         session: itself.
         turns: those of its turns whose beginning is known, in order of time.
         origin: the last turn of the session it goes on from (a fork, or after ``/clear``), and how; None where it begins anew.
-        callers: the calls that started its sub-agents or had them go on, whenever that was.
+        callers: the calls that started its sub-agents, had them go on, made a commit or ran tests, whenever that was.
         begin_ns, end_ns: the stretch of time whose requests, calls and waits are here, Unix nanoseconds.
     """
 
@@ -114,10 +114,11 @@ class SessionFacts:
                 store.select(
                     model.ToolCall,
                     "tool_use_id IN (SELECT tool_use_id FROM subagent WHERE session_id = ? "
-                    "UNION SELECT tool_use_id FROM subagent_wake WHERE session_id = ?) "
+                    "UNION SELECT tool_use_id FROM subagent_wake WHERE session_id = ? "
+                    "UNION SELECT tool_use_id FROM git_commit WHERE session_id = ? "
+                    "UNION SELECT tool_use_id FROM suite_run WHERE session_id = ?) "
                     "AND tool IS NOT NULL AND outcome IS NOT NULL",
-                    session_id,
-                    session_id,
+                    *[session_id] * 4,
                 )
             ),
             commits=tuple(store.select(model.GitCommit, "session_id = ?", session_id)),
