@@ -2,7 +2,9 @@
 
 The daemon's own loop (``Service.work``) empties a spool that another process fills with recorded events under new identifiers.
 
-    python bench/intake.py [--events 300000] [--profile FILE]
+With ``--exported`` metrics, spans and log events go to an OTLP receiver meanwhile.
+
+    python bench/intake.py [--events 300000] [--exported] [--profile FILE]
 """
 
 from __future__ import annotations
@@ -14,9 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from support import compare, events, fill, one_core
+
+# isort: split
+from otlp_receiver import OtlpReceiver
 
 PORTION = 10_000
 BAR_EVENTS_PER_SECOND = 3000
@@ -29,16 +35,20 @@ def main() -> int:
     """Fills, lets the other process empty, and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=300_000, help="how many in all")
+    parser.add_argument("--exported", action="store_true", help="with an endpoint of all signals")
+    parser.add_argument("--endpoint", help=argparse.SUPPRESS)
     parser.add_argument("--profile", help="write a cProfile of the intake there")
     parser.add_argument("--intake", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.intake:
-        return _intake(Path(options.intake), options.profile)
-    with tempfile.TemporaryDirectory(prefix="bench-intake-") as folder:
+        return _intake(Path(options.intake), options.endpoint, options.profile)
+    with tempfile.TemporaryDirectory(prefix="bench-intake-") as folder, ExitStack() as stack:
         home = Path(folder, "home")
         for part in ("tmp", "new"):
             (home / "spool" / part).mkdir(parents=True)
         command = [sys.executable, __file__, "--intake", str(home)]
+        if options.exported:
+            command += ["--endpoint", stack.enter_context(OtlpReceiver()).http_endpoint]
         command += ["--profile", options.profile] if options.profile else []
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
             portions = _run(child, home, Path(folder, "projects"), options.events)
@@ -78,13 +88,16 @@ def _report(portions: list[dict[str, float]]) -> int:
     return 0 if all(met) else 1
 
 
-def _intake(home: Path, profile: str | None) -> int:
+def _intake(home: Path, endpoint: str | None, profile: str | None) -> int:
     """The other process: the daemon's loop, told when to run."""
     from claude_hooks_otel.daemon.service import Service  # noqa: PLC0415 -- only this process is measured
     from claude_hooks_otel.paths import Home  # noqa: PLC0415
 
     one_core()
-    service = Service(Home(home), {})
+    variables = (
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"} if endpoint else {}
+    )
+    service = Service(Home(home), variables)
     profiler = cProfile.Profile()
     for _ in sys.stdin:
         began = time.perf_counter()

@@ -2,24 +2,72 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from typer.testing import CliRunner
 
 from claude_hooks_otel.cli.app import app
 from claude_hooks_otel.config import load
 from claude_hooks_otel.paths import Home
+from claude_hooks_otel.records import gen_ai_metrics
+from claude_hooks_otel.records import semantic_conventions as names
+from claude_hooks_otel.records.reference import page as events_page
 from claude_hooks_otel.series import catalog
 from claude_hooks_otel.series.reference import page
 
 ROOT = Path(__file__).resolve().parents[1]
+TREES = ROOT / "tests" / "data" / "span_trees"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_reference_page_is_the_catalogs() -> None:
     """Run: python -m claude_hooks_otel.series.reference > docs/metrics.md."""
     assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == page()
+
+
+def test_the_events_page_is_the_tables() -> None:
+    """Run: python -m claude_hooks_otel.records.reference > docs/events.md."""
+    assert (ROOT / "docs" / "events.md").read_text(encoding="utf-8") == events_page()
+
+
+def test_the_page_on_traces_names_only_attributes_that_exist() -> None:
+    declared = {value for value in vars(names).values() if isinstance(value, str)}
+    declared |= {f"{name}{part}" for name in declared for part in (names.LENGTH, names.SHA256, ".*")}
+    declared |= set(gen_ai_metrics.CATALOG) | {metric.name for metric in catalog.METRICS}
+    text = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:gen_ai|claude|mcp|vcs|session|error)\.[a-z0-9_.*]+)`", text))
+    assert len(named) > 30
+    assert named <= declared
+
+
+def test_every_attribute_of_a_span_is_on_the_page_on_traces() -> None:
+    text = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
+    sent = {name for path in TREES.glob("*.json") for name in _attribute_names(json.loads(path.read_text("utf-8")))}
+    assert len(sent) > 25
+    assert {name for name in sent if f"`{name}`" not in text} == set()
+
+
+def _attribute_names(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for part in value:
+            yield from _attribute_names(part)
+    elif isinstance(value, dict):
+        yield from value.get("attributes", {})
+        for part in value.values():
+            yield from _attribute_names(part)
+
+
+def test_the_configuration_on_the_page_on_traces_loads(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
+    for number, example in enumerate(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)):
+        home = Home(tmp_path / str(number))
+        home.create()
+        home.config.write_text(example, encoding="utf-8")
+        load(home, {})
 
 
 def test_the_readme_names_only_metrics_that_exist() -> None:

@@ -136,8 +136,7 @@ def test_bodies_and_attributes_are_those_of_the_table(played: Replay) -> None:
     for event in all_events(played):
         kind = declared[event.name]
         assert event.body in (kind.body, kind.failed)
-        extra = {"mcp.method.name"} if event.name == "claude.tool.result" else set()
-        assert event.attributes.keys() <= {*common, *kind.attributes, *extra}
+        assert event.attributes.keys() <= {*common, *kind.attributes}
 
 
 def test_nothing_anybody_wrote_is_in_them(played: Replay) -> None:

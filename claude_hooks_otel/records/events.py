@@ -59,8 +59,8 @@ KINDS: Final[tuple[EventKind, ...]] = (
     ),
     EventKind(
         names.EVENT_TOOL_RESULT, "tool succeeded", "A tool call ended, however.",
-        (names.TOOL_NAME, names.TOOL_TYPE, names.TOOL_CALL, names.OUTCOME, names.DURATION, names.SUBAGENT, names.MCP_SERVER,
-         names.ERROR_TYPE), "tool did not succeed", Severity.WARN,
+        (names.TOOL_NAME, names.TOOL_TYPE, names.TOOL_CALL, names.OUTCOME, names.DURATION, names.SUBAGENT, names.MCP_METHOD,
+         names.MCP_SERVER, names.ERROR_TYPE), "tool did not succeed", Severity.WARN,
     ),
     EventKind(
         names.EVENT_API_ERROR, "request failed", "The API did not answer a request.",
