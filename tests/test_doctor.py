@@ -22,6 +22,7 @@ from claude_hooks_otel.daemon.lock import DaemonLock
 from claude_hooks_otel.daemon.pipeline import Pipeline
 from claude_hooks_otel.diagnosis import capture, export, state
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, look_at_everything
+from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.facts.store import SCHEMA_VERSION
 from claude_hooks_otel.paths import Home
 from claude_hooks_otel.series import catalog
@@ -40,7 +41,9 @@ LOOKS = [
     ("spool", state.spool),
     *((link, state.store) for link in ("store", "last event", "lost events", "prices", "client")),
     ("variables", export.variables),
-    *((link, export.endpoints) for link in ("export", "export otlp")),
+    *((link, export.endpoints) for link in ("export", "sampling")),
+    *((f"export {signal}", export.endpoints) for signal in Signal),
+    *((f"export otlp {signal}", export.endpoints) for signal in Signal),
 ]
 
 
@@ -384,8 +387,8 @@ def test_an_endpoint_is_asked_with_an_empty_request(
 ) -> None:
     endpoint = otlp_receiver.grpc_endpoint if protocol == "grpc" else otlp_receiver.http_endpoint
     machine.install("--endpoint", endpoint, "--protocol", protocol)
-    assert machine.the("export otlp").level is Level.OK, machine.the("export otlp")
-    assert "accepted an empty request" in machine.the("export otlp").observed
+    assert machine.the("export otlp metrics").level is Level.OK, machine.the("export otlp metrics")
+    assert "accepted an empty request" in machine.the("export otlp metrics").observed
     assert otlp_receiver.messages("metrics")
     assert otlp_receiver.metrics == []
 
@@ -393,7 +396,10 @@ def test_an_endpoint_is_asked_with_an_empty_request(
 def test_an_endpoint_that_refuses_fails_with_its_reason(machine: Machine, otlp_receiver: OtlpReceiver) -> None:
     otlp_receiver.http.fail_with(401)
     machine.install("--endpoint", otlp_receiver.http_endpoint, "--protocol", "http/protobuf")
-    assert (machine.the("export otlp").level, "401" in machine.the("export otlp").observed) == (Level.FAIL, True)
+    assert (machine.the("export otlp metrics").level, "401" in machine.the("export otlp metrics").observed) == (
+        Level.FAIL,
+        True,
+    )
 
 
 def test_a_header_is_never_shown(
@@ -412,7 +418,7 @@ def test_the_last_failure_of_the_daemon_is_told_although_it_works_now(
     with pipeline.store.transaction():
         pipeline.store.set_meta("export.otlp.error", "it was away")
     pipeline.close()
-    assert (machine.the("export otlp").level, "it was away" in machine.the("export otlp").observed) == (
+    assert (machine.the("export otlp metrics").level, "it was away" in machine.the("export otlp metrics").observed) == (
         Level.WARN,
         True,
     )
@@ -426,7 +432,51 @@ def test_variables_that_only_this_shell_has_are_a_warning(machine: Machine) -> N
 
 def test_an_exporter_that_is_not_known_fails(machine: Machine) -> None:
     machine.home.config.write_text('[otel]\nOTEL_METRICS_EXPORTER = "pigeon"\n')
-    assert (machine.the("export").level, "pigeon" in machine.the("export").observed) == (Level.FAIL, True)
+    found = machine.the("export metrics")
+    assert (found.level, "pigeon" in found.observed) == (Level.FAIL, True)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_each_signal_is_asked_for_itself(machine: Machine, otlp_receiver: OtlpReceiver, protocol: str) -> None:
+    endpoint = otlp_receiver.grpc_endpoint if protocol == "grpc" else otlp_receiver.http_endpoint
+    machine.install("--endpoint", endpoint, "--protocol", protocol)
+    for signal in Signal:
+        found = machine.the(f"export otlp {signal}")
+        assert (found.level, "accepted an empty request" in found.observed) == (Level.OK, True), found
+        assert otlp_receiver.messages(signal.value)
+
+
+def test_one_signals_mistake_hides_no_other_signal(machine: Machine, otlp_receiver: OtlpReceiver) -> None:
+    machine.home.config.write_text(
+        f'[otel]\nOTEL_EXPORTER_OTLP_ENDPOINT = "{otlp_receiver.grpc_endpoint}"\n'
+        'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL = "http/json"\n'
+    )
+    mistake = machine.the("export traces")
+    assert mistake.level is Level.FAIL
+    assert "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json is not supported" in mistake.observed
+    assert machine.the("export otlp metrics").level is machine.the("export otlp logs").level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted", "level"), [(404, "", Level.INFO), (404, "otlp", Level.FAIL), (401, "", Level.FAIL)]
+)
+def test_an_endpoint_need_not_take_what_nobody_asked_for(
+    machine: Machine, otlp_receiver: OtlpReceiver, status: int, wanted: str, level: Level
+) -> None:
+    """But one that does not let us in is broken for every signal."""
+    otlp_receiver.http.fail_with(status)
+    machine.home.config.write_text(
+        f'[otel]\nOTEL_EXPORTER_OTLP_ENDPOINT = "{otlp_receiver.http_endpoint}"\n'
+        f'OTEL_EXPORTER_OTLP_PROTOCOL = "http/protobuf"\nOTEL_LOGS_EXPORTER = "{wanted}"\n'
+    )
+    found = machine.the("export otlp logs")
+    assert (found.level, str(status) in found.observed) == (level, True), found
+
+
+def test_a_sampler_that_is_not_known_is_a_warning(machine: Machine) -> None:
+    machine.home.config.write_text('[otel]\nOTEL_TRACES_SAMPLER = "sometimes"\n')
+    found = machine.the("sampling")
+    assert (found.level, "sometimes" in found.observed) == (Level.WARN, True)
 
 
 # -- the command -------------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ import grpc
 import pytest
 import requests
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricsData
+from opentelemetry.sdk.resources import Resource
 from otlp_receiver import OtlpReceiver, Tls, self_signed_certificate
 
 from claude_hooks_otel import __version__
@@ -29,6 +30,7 @@ from claude_hooks_otel.export.exporter_logs import caught_logs
 from claude_hooks_otel.export.exporters import NamedExporter, build_metric_exporters
 from claude_hooks_otel.export.metrics import metrics_data
 from claude_hooks_otel.export.otlp import OtlpSettings
+from claude_hooks_otel.export.record_exporters import RecordExporter, build_record_exporters
 from claude_hooks_otel.export.redaction import MASK, MAX_LENGTH, Redactor
 from claude_hooks_otel.export.resource import service_resource
 from claude_hooks_otel.export.signals import Signal
@@ -469,6 +471,40 @@ def test_shutdown_ends_an_export_that_waits_for_its_next_try(rig: Callable[..., 
     assert "already shutdown" in exporter.export(sample()).error  # and not the reason of the export before
 
 
+@PROTOCOLS
+def test_shutdown_ends_an_export_that_is_never_answered(rig: Callable[..., Rig], protocol: str) -> None:
+    here = rig(protocol)
+    exporter = here.exporter(EXPORTER_OTLP_TIMEOUT="60000")
+    here.endpoint.hang()
+    outcomes = []
+    thread = threading.Thread(target=lambda: outcomes.append(exporter.export(sample())))
+    thread.start()
+    here.receiver.wait_for(lambda receiver: receiver.requests)
+    exporter.shutdown()
+    thread.join(10)
+    assert [outcome.ok for outcome in outcomes] == [False]
+    assert outcomes[0].duration_s < 10
+
+
+@PROTOCOLS
+def test_a_message_names_the_variable_that_has_to_be_corrected(protocol: str) -> None:
+    general = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+    for name in (
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
+        "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
+    ):
+        [exporter] = build_metric_exporters(general | {name: "soon"})
+        [warning] = exporter.warnings
+        assert warning.startswith(f"{name}=soon")
+        exporter.shutdown()
+    with pytest.raises(ConfigError, match=r"^OTEL_EXPORTER_OTLP_METRICS_PROTOCOL=smoke"):
+        build_metric_exporters(general | {"OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "smoke"})
+    bad = "http://[::1" if protocol == GRPC else "localhost:4318"
+    with pytest.raises(ConfigError, match="set OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"):
+        build_metric_exporters(general | {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": bad})
+
+
 # --- which exporters ---
 
 
@@ -533,34 +569,46 @@ def test_what_can_not_be_used_is_an_error_with_a_remedy(environment: dict[str, s
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({"ENDPOINT": "http://h:4318"}, (HTTP, "http://h:4318/v1/metrics", False)),
-        ({"ENDPOINT": "https://h:4318/base"}, (HTTP, "https://h:4318/base/v1/metrics", True)),
+        ({"ENDPOINT": "http://h:4318"}, (HTTP, "http://h:4318/v1/{signal}", False)),
+        ({"ENDPOINT": "https://h:4318/base"}, (HTTP, "https://h:4318/base/v1/{signal}", True)),
         ({"ENDPOINT": "http://h:4317"}, (GRPC, "h:4317", False)),
         ({"ENDPOINT": "http://h"}, (GRPC, "h", False)),
         ({"ENDPOINT": "http://h:4318", "PROTOCOL": "grpc"}, (GRPC, "h:4318", False)),
-        ({"ENDPOINT": "http://h:4317", "PROTOCOL": "HTTP/Protobuf"}, (HTTP, "http://h:4317/v1/metrics", False)),
-        ({"PROTOCOL": "grpc", "METRICS_PROTOCOL": "http/protobuf"}, (HTTP, "http://localhost:4318/v1/metrics", False)),
+        ({"ENDPOINT": "http://h:4317", "PROTOCOL": "HTTP/Protobuf"}, (HTTP, "http://h:4317/v1/{signal}", False)),
+        (
+            {"PROTOCOL": "grpc", "{SIGNAL}_PROTOCOL": "http/protobuf"},
+            (HTTP, "http://localhost:4318/v1/{signal}", False),
+        ),
         ({"PROTOCOL": "grpc"}, (GRPC, "localhost:4317", False)),
         ({}, (GRPC, "localhost:4317", False)),
-        ({"ENDPOINT": "http://a:4317", "METRICS_ENDPOINT": "http://b:4318/x"}, (HTTP, "http://b:4318/x", False)),
-        ({"ENDPOINT": "http://a:4317", "METRICS_ENDPOINT": "https://b"}, (GRPC, "b", True)),
+        ({"ENDPOINT": "http://a:4317", "{SIGNAL}_ENDPOINT": "http://b:4318/x"}, (HTTP, "http://b:4318/x", False)),
+        ({"ENDPOINT": "http://a:4317", "{SIGNAL}_ENDPOINT": "https://b"}, (GRPC, "b", True)),
         ({"ENDPOINT": "localhost:4317"}, (GRPC, "localhost:4317", True)),
         ({"ENDPOINT": "localhost:4317", "INSECURE": "true"}, (GRPC, "localhost:4317", False)),
         ({"ENDPOINT": "localhost:4317", "INSECURE": "false"}, (GRPC, "localhost:4317", True)),
-        ({"ENDPOINT": "localhost:4317", "METRICS_INSECURE": "True"}, (GRPC, "localhost:4317", False)),
+        ({"ENDPOINT": "localhost:4317", "{SIGNAL}_INSECURE": "True"}, (GRPC, "localhost:4317", False)),
         ({"ENDPOINT": "https://h:4317", "INSECURE": "true"}, (GRPC, "h:4317", True)),
         ({"ENDPOINT": "http://h:4317", "INSECURE": "false"}, (GRPC, "h:4317", True)),
         ({"ENDPOINT": "unix:///run/otel.sock", "INSECURE": "true"}, (GRPC, "unix:///run/otel.sock", False)),
     ],
 )
+@pytest.mark.parametrize("signal", Signal)
 def test_protocol_target_and_tls_are_those_the_stock_exporter_uses(
-    environment: dict[str, str], expected: tuple[str, str, bool]
+    environment: dict[str, str], expected: tuple[str, str, bool], signal: Signal
 ) -> None:
     """What ``describe`` says is read off the variables here, and held against the exporter that really is built."""
-    variables = {f"OTEL_EXPORTER_OTLP_{name}": value for name, value in environment.items()}
-    settings = OtlpSettings.from_environment(variables, Signal.METRICS)
-    assert (settings.protocol, settings.endpoint, settings.secure) == expected
-    [exporter] = build_metric_exporters({"OTEL_METRICS_EXPORTER": "otlp"} | variables)
+    variables = {
+        f"OTEL_EXPORTER_OTLP_{name.format(SIGNAL=signal.upper())}": value for name, value in environment.items()
+    }
+    protocol, endpoint, secure = expected
+    settings = OtlpSettings.from_environment(variables, signal)
+    assert (settings.protocol, settings.endpoint, settings.secure) == (protocol, endpoint.format(signal=signal), secure)
+    variables[f"OTEL_{signal.upper()}_EXPORTER"] = "otlp"
+    exporter: NamedExporter | RecordExporter
+    if signal is Signal.METRICS:
+        [exporter] = build_metric_exporters(variables)
+    else:
+        [exporter] = build_record_exporters(variables, signal, Resource({}))
     stock: Any = exporter._exporter
     assert stock._endpoint == settings.endpoint
     if settings.protocol == GRPC:

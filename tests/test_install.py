@@ -19,6 +19,7 @@ from claude_hooks_otel import registration
 from claude_hooks_otel.cli.app import app
 from claude_hooks_otel.config import load
 from claude_hooks_otel.daemon.lock import DaemonLock, is_running
+from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.installation.home_files import emit_path
 from claude_hooks_otel.installation.hook_entries import register, registered_commands, unregister
 from claude_hooks_otel.installation.json_text import JsonText, JsonTextError
@@ -142,14 +143,44 @@ def test_variables_that_hooks_never_see_are_taken_over_and_named_without_values(
     assert "s3cret" not in output
 
 
+def test_the_variables_of_every_signal_are_taken_over(cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claude Code's own telemetry goes by the same names; its switches for content are not taken over."""
+    wanted = {
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_LOGS_EXPORTER": "otlp,console",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://traces:4317",
+        "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "http/protobuf",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.1",
+    }
+    for name, value in {**wanted, "OTEL_LOG_TOOL_DETAILS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    output = cli("install").output
+    assert load(home, {}).otel == wanted
+    assert ", ".join(sorted(wanted)) in output
+    assert "No endpoint is configured" not in output
+
+
+@pytest.mark.parametrize("exporter", ["OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER"])
+def test_an_exporter_of_any_signal_that_is_not_known_is_refused_before_anything_is_written(
+    cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch, exporter: str
+) -> None:
+    monkeypatch.setenv(exporter, "carrier-pigeon")
+    assert f"{exporter}=carrier-pigeon" in cli("install", code=1).stderr
+    assert not home.root.exists()
+
+
 def test_an_option_wins_over_the_environment_and_its_signal_variable(
     cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://general:4317")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://special:4317")
+    for signal in Signal:
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "http://special:4317")
     output = cli("install", "--endpoint", "http://mine:4317").output
     assert load(home, {}).otel == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://mine:4317"}
-    assert "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT would overrule" in output
+    for signal in Signal:
+        assert f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT would overrule" in output
 
 
 def test_what_a_configuration_says_besides_stays(cli: Cli, home: Home) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from opentelemetry.sdk.resources import Resource
-from otlp_receiver import OtlpReceiver
+from otlp_receiver import OtlpReceiver, Tls, self_signed_certificate
 from otlp_records import attributes, log_records, spans
 from test_outbox import EVENT, SPAN
 
+from claude_hooks_otel import __version__
 from claude_hooks_otel.config import ConfigError
 from claude_hooks_otel.export.record_exporters import RecordExporter, Status, build_record_exporters
 from claude_hooks_otel.export.signals import Signal
@@ -24,6 +29,8 @@ from claude_hooks_otel.records.model import Record
 SIGNALS = (Signal.TRACES, Signal.LOGS)
 RECORDS: dict[Signal, list[Record]] = {Signal.TRACES: [SPAN], Signal.LOGS: [EVENT]}
 RESOURCE = Resource({"service.name": "claude-hooks-otel"})
+# OTLP, SpanFlags: whether it is known that a parent is remote, and whether it is.
+HAS_IS_REMOTE, IS_REMOTE = 0x100, 0x200
 # Seconds: longer than one request, shorter than the stock exporter's first pause.
 AT_ONCE = 0.8
 
@@ -70,6 +77,14 @@ def test_a_span_arrives_with_all_that_is_in_it(rig: Rig) -> None:
     assert (event.name, event.time_unix_nano, attributes(event)) == ("claude.compaction", 5, {"trigger": "auto"})
     (link,) = span.links
     assert (link.trace_id[-1], link.span_id[-1], attributes(link)) == (1, 2, {"claude.link": "fork"})
+    assert (span.flags, link.flags) == (HAS_IS_REMOTE, HAS_IS_REMOTE)
+
+
+def test_a_parent_in_another_process_is_marked_as_such(rig: Rig) -> None:
+    rig.exporter(Signal.TRACES).export([replace(SPAN, is_parent_remote=True), replace(SPAN, parent_id=None)])
+    inbound, root = spans(rig.receiver)
+    assert (inbound.flags, inbound.parent_span_id) == (HAS_IS_REMOTE | IS_REMOTE, bytes(7) + b"\x07")
+    assert (root.flags, root.parent_span_id) == (HAS_IS_REMOTE, b"")
 
 
 def test_a_log_event_arrives_with_all_that_is_in_it(rig: Rig) -> None:
@@ -87,17 +102,17 @@ def test_both_come_from_the_same_resource_and_scope(rig: Rig) -> None:
     for signal in SIGNALS:
         rig.exporter(signal).export(RECORDS[signal])
     found = [
-        (attributes(resource.resource)["service.name"], scope.scope.name)
+        (attributes(resource.resource)["service.name"], scope.scope.name, scope.scope.version)
         for message in rig.receiver.traces
         for resource in message.resource_spans
         for scope in resource.scope_spans
     ] + [
-        (attributes(resource.resource)["service.name"], scope.scope.name)
+        (attributes(resource.resource)["service.name"], scope.scope.name, scope.scope.version)
         for message in rig.receiver.logs
         for resource in message.resource_logs
         for scope in resource.scope_logs
     ]
-    assert found == [("claude-hooks-otel", "claude_hooks_otel")] * 2
+    assert found == [("claude-hooks-otel", "claude_hooks_otel", __version__)] * 2
 
 
 def test_an_event_without_a_span_has_none(rig: Rig) -> None:
@@ -134,6 +149,29 @@ def test_a_signals_own_endpoint_is_taken_as_it_is_over_http(otlp_receiver: OtlpR
     exporter.shutdown()
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_signals_own_certificates_and_headers_open_its_endpoint(tmp_path: Path, protocol: str) -> None:
+    """Both sides show a certificate; the general variables name what the receiver would not take."""
+    server, client = self_signed_certificate(tmp_path), self_signed_certificate(tmp_path, "client")
+    tls = Tls(server.certificate, server.key, client_authority=client.certificate)
+    with OtlpReceiver(tls=tls, bearer="right") as receiver:
+        rig = Rig(receiver, protocol)
+        for signal in SIGNALS:
+            own = {"CERTIFICATE": tls.certificate, "CLIENT_CERTIFICATE": client.certificate, "CLIENT_KEY": client.key}
+            variables = {f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}": str(path) for name, path in own.items()}
+            variables[f"OTEL_EXPORTER_OTLP_{signal.upper()}_HEADERS"] = "authorization=Bearer%20right"
+            exporter = rig.exporter(
+                signal,
+                OTEL_EXPORTER_OTLP_CERTIFICATE=str(client.certificate),
+                OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20wrong",
+                **variables,
+            )
+            outcome = exporter.export(RECORDS[signal])
+            assert outcome.status is Status.ACCEPTED, outcome
+            exporter.shutdown()
+
+
 # -- how it ended --------------------------------------------------------------------------------------------------------------
 
 
@@ -144,13 +182,39 @@ ANSWERS: list[tuple[str, Any, str, Status]] = [
     (HTTP, 422, "bad", Status.REFUSED),
     (HTTP, 413, "too much", Status.TOO_LARGE),
     (GRPC, grpc.StatusCode.RESOURCE_EXHAUSTED, "grpc: received message larger than max (5 vs. 4)", Status.TOO_LARGE),
+    (GRPC, grpc.StatusCode.RESOURCE_EXHAUSTED, "grpc: message after decompression larger than max 4", Status.TOO_LARGE),
+    (GRPC, grpc.StatusCode.RESOURCE_EXHAUSTED, "message that decompresses to a size larger than 4", Status.TOO_LARGE),
+    (GRPC, grpc.StatusCode.RESOURCE_EXHAUSTED, "gRPC message exceeds maximum size 4: 5", Status.TOO_LARGE),
+    (GRPC, grpc.StatusCode.RESOURCE_EXHAUSTED, "Decompressed gRPC message exceeds maximum size 4", Status.TOO_LARGE),
+    (
+        GRPC,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "Received message exceeds the maximum configured message size.",
+        Status.TOO_LARGE,
+    ),
+    (
+        GRPC,
+        grpc.StatusCode.OUT_OF_RANGE,
+        "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes",
+        Status.TOO_LARGE,
+    ),
+    (
+        GRPC,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "Error decompressing: size limit, of 4 bytes, exceeded while decompressing message",
+        Status.TOO_LARGE,
+    ),
+    (GRPC, grpc.StatusCode.OUT_OF_RANGE, "too old", Status.UNAVAILABLE),  # may be retried, by the OTLP specification
     (GRPC, grpc.StatusCode.RESOURCE_EXHAUSTED, "quota", Status.UNAVAILABLE),
     (HTTP, 404, "unknown service", Status.UNSERVED),
     (GRPC, grpc.StatusCode.UNIMPLEMENTED, "unknown service", Status.UNSERVED),
     (HTTP, 405, "", Status.UNSERVED),
+    (HTTP, 501, "", Status.UNSERVED),
     (HTTP, 500, "broken", Status.FAILED),
     (GRPC, grpc.StatusCode.INTERNAL, "broken", Status.FAILED),
     (GRPC, grpc.StatusCode.UNKNOWN, "broken", Status.FAILED),
+    (GRPC, grpc.StatusCode.DATA_LOSS, "broken", Status.FAILED),
+    (GRPC, grpc.StatusCode.FAILED_PRECONDITION, "TRACE_TOO_LARGE: max size of trace exceeded", Status.FAILED),
     (HTTP, 401, "who", Status.UNAVAILABLE),
     (GRPC, grpc.StatusCode.UNAUTHENTICATED, "who", Status.UNAVAILABLE),
     (HTTP, 403, "no", Status.UNAVAILABLE),
@@ -171,6 +235,54 @@ def test_every_answer_is_told_apart_and_at_once(
     assert message in (outcome.error or "")
     assert outcome.duration_s < AT_ONCE
     assert len(rig.receiver.requests) == 1
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_what_is_over_the_limit_of_a_real_grpc_server_is_too_large_at_once(
+    otlp_receiver: OtlpReceiver, signal: Signal
+) -> None:
+    """4 MiB, gRPC's own default."""
+    large: dict[Signal, Record] = {
+        Signal.TRACES: replace(SPAN, attributes={"text": "x" * (5 << 20)}),
+        Signal.LOGS: replace(EVENT, attributes={"text": "x" * (5 << 20)}),
+    }
+    outcome = Rig(otlp_receiver, GRPC).exporter(signal).export([large[signal]])
+    assert (outcome.status, otlp_receiver.requests) == (Status.TOO_LARGE, [])
+    assert outcome.duration_s < 2
+
+
+def test_a_proxy_that_finds_a_grpc_request_too_large_is_understood() -> None:
+    """It answers as HTTP has it, with a header frame alone (HTTP/2, RFC 9113 and 7541), and knows nothing of gRPC."""
+    settings = bytes.fromhex("000000 04 00 00000000")
+    headers = bytes.fromhex("000005 01 05 00000001") + b"\x08\x03413"  # END_HEADERS, END_STREAM; `:status: 413`
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(settings)
+                while b"/Export" not in connection.recv(65536):
+                    pass
+                connection.sendall(headers)
+                while connection.recv(65536):  # until the client leaves
+                    pass
+
+        answered = pool.submit(answer)
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{listener.getsockname()[1]}"}
+        (exporter,) = build_record_exporters(environment, Signal.TRACES, RESOURCE)
+        outcome = exporter.export([SPAN])
+        exporter.shutdown()
+        answered.result(10)
+    assert outcome.status is Status.TOO_LARGE, outcome
+
+
+@pytest.mark.parametrize(("signal", "module"), [(Signal.TRACES, "trace_exporter"), (Signal.LOGS, "_log_exporter")])
+def test_only_the_receiver_says_what_is_too_large_over_http(
+    otlp_receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch, signal: Signal, module: str
+) -> None:
+    """The stock exporter would drop what is over its own limit, and say it in a log only: no batch could ever get past it."""
+    monkeypatch.setattr(f"opentelemetry.exporter.otlp.proto.http.{module}._DEFAULT_MAX_REQUEST_SIZE", 10)
+    assert Rig(otlp_receiver, HTTP).exporter(signal).export(RECORDS[signal]).status is Status.ACCEPTED
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
@@ -203,6 +315,36 @@ def test_shutting_down_ends_an_export_under_way(rig: Rig, signal: Signal) -> Non
     exporter.shutdown()
     thread.join(5)
     assert outcomes == [Status.UNAVAILABLE]
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_shutting_down_ends_an_export_that_is_never_answered(rig: Rig, signal: Signal) -> None:
+    rig.endpoint.hang()
+    exporter = rig.exporter(signal, OTEL_EXPORTER_OTLP_TIMEOUT="60000")
+    with ThreadPoolExecutor(1) as pool:
+        exporting = pool.submit(exporter.export, RECORDS[signal])
+        rig.receiver.wait_for(lambda it: it.requests)
+        exporter.shutdown()
+        assert exporting.result(AT_ONCE).status is Status.UNAVAILABLE
+    assert exporter.export(RECORDS[signal]).duration_s < AT_ONCE
+    assert len(rig.receiver.requests) == 1
+
+
+@pytest.mark.parametrize("protocol", [GRPC, HTTP])
+def test_shutting_down_ends_an_export_whose_connection_does_not_come_about(protocol: str) -> None:
+    """A server that never says a word of its TLS handshake."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        environment = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://127.0.0.1:{listener.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "60000",
+        }
+        (exporter,) = build_record_exporters(environment, Signal.TRACES, RESOURCE)
+        exporting = pool.submit(exporter.export, [SPAN])
+        connection, _ = listener.accept()
+        with connection:
+            exporter.shutdown()
+            assert exporting.result(AT_ONCE).status is Status.UNAVAILABLE
 
 
 def test_what_can_not_be_encoded_is_refused(rig: Rig) -> None:

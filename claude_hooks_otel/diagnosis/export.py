@@ -41,27 +41,28 @@ def endpoints(surroundings: Surroundings) -> Iterator[Finding]:
     if isinstance(config, ConfigError):
         return
     environment = otel_environment(config, surroundings.hook_environ)
-    try:
-        exporters = list(_build(environment))
-    except ConfigError as error:
-        yield Finding(
-            "export",
-            Level.FAIL,
-            str(error),
-            "Correct it under [otel] in the configuration, or by `claude-hooks-otel install`.",
-        )
-        return
-    if not exporters:
-        yield Finding(
+    found = [finding for signal in Signal for finding in _of_signal(environment, signal, surroundings)]
+    yield from found or (
+        Finding(
             "export",
             Level.INFO,
             "no endpoint: the embedded store serves",
             "To export: `claude-hooks-otel install --endpoint URL`.",
-        )
-    for asked in exporters:
-        yield _ask(asked, surroundings)
+        ),
+    )
     if warnings := turn_sampler(environment).warnings:
         yield Finding("sampling", Level.WARN, "; ".join(warnings), "Correct it under [otel] in the configuration.")
+
+
+def _of_signal(environment: Mapping[str, str], signal: Signal, surroundings: Surroundings) -> Iterator[Finding]:
+    try:
+        exporters = list(_build(environment, signal))
+    except ConfigError as error:
+        remedy = "Correct it under [otel] in the configuration, or by `claude-hooks-otel install`."
+        yield Finding(f"export {signal}", Level.FAIL, str(error), remedy)
+        return
+    for asked in exporters:
+        yield _ask(asked, surroundings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,61 +70,73 @@ class _Asked:
     """One exporter, whatever its signal.
 
     Attributes:
-        link: its name in the chain.
-        key: under which the daemon leaves its last error.
+        signal: what it sends.
         exporter: itself.
+        key: under which the daemon leaves its last error.
         ask: sends a request without data; None where it was accepted, else why not.
-        is_optional: nobody asks for this signal by name, so an endpoint need not take it.
     """
 
-    link: str
-    key: str
+    signal: Signal
     exporter: NamedExporter | RecordExporter
-    ask: Callable[[], str | None]
-    is_optional: bool = False
+    key: str
+    ask: Callable[[], _Refusal | None]
+
+    @property
+    def link(self) -> str:
+        """Its name in the chain."""
+        return f"export {self.exporter.name} {self.signal}"
 
 
-def _build(environment: Mapping[str, str]) -> Iterator[_Asked]:
-    for exporter in build_metric_exporters(environment, io.StringIO()):
-        yield _Asked(
-            f"export {exporter.name}", f"export.{exporter.name}.error", exporter, partial(_ask_metrics, exporter)
-        )
-    for signal in (Signal.TRACES, Signal.LOGS):
-        for record_exporter in build_record_exporters(environment, signal, Resource({}), io.StringIO()):
-            yield _Asked(
-                f"export {record_exporter.name} {signal}",
-                f"export.{signal}.{record_exporter.name}.error",
-                record_exporter,
-                partial(_ask_records, record_exporter),
-                is_optional=not record_exporter.is_requested,
-            )
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a request was not accepted.
+
+    Attributes:
+        error: the reason.
+        is_no_loss: the endpoint was set for all signals, and does not take this one.
+    """
+
+    error: str | None
+    is_no_loss: bool = False
 
 
-def _ask_metrics(exporter: NamedExporter) -> str | None:
+def _build(environment: Mapping[str, str], signal: Signal) -> Iterator[_Asked]:
+    if signal is Signal.METRICS:
+        for exporter in build_metric_exporters(environment, io.StringIO()):
+            yield _Asked(signal, exporter, f"export.{exporter.name}.error", partial(_ask_metrics, exporter))
+    else:
+        for records in build_record_exporters(environment, signal, Resource({}), io.StringIO()):
+            yield _Asked(signal, records, f"export.{signal}.{records.name}.error", partial(_ask_records, records))
+
+
+def _ask_metrics(exporter: NamedExporter) -> _Refusal | None:
     outcome = exporter.export(MetricsData(resource_metrics=[]))
-    return None if outcome.ok else outcome.error
+    return None if outcome.ok else _Refusal(outcome.error)
 
 
-def _ask_records(exporter: RecordExporter) -> str | None:
+def _ask_records(exporter: RecordExporter) -> _Refusal | None:
     outcome = exporter.export([])
-    return None if outcome.status is Status.ACCEPTED else outcome.error
+    if outcome.status is Status.ACCEPTED:
+        return None
+    return _Refusal(outcome.error, outcome.status is Status.UNSERVED and not exporter.is_requested)
 
 
 def _ask(asked: _Asked, surroundings: Surroundings) -> Finding:
     begin = time.monotonic()
     try:
-        error = asked.ask()
+        refusal = asked.ask()
+        milliseconds = (time.monotonic() - begin) * 1000
     finally:
         asked.exporter.shutdown()
-    milliseconds = (time.monotonic() - begin) * 1000
     described, warnings = asked.exporter.describe(), asked.exporter.warnings
-    if error and asked.is_optional:
-        variable = f"OTEL_{asked.link.rpartition(' ')[2].upper()}_EXPORTER"
+    if refusal and refusal.is_no_loss:
+        variable = f"OTEL_{asked.signal.upper()}_EXPORTER"
         remedy = f"If none are wanted there, set {variable}=none; if they are, {variable}=otlp, and see what it takes."
-        return Finding(asked.link, Level.INFO, f"{described}: {error}", remedy)
-    if error:
-        remedy = "Is the receiver running, and are endpoint, protocol and headers right? Nothing is lost meanwhile."
-        return Finding(asked.link, Level.FAIL, f"{described}: {error}", remedy)
+        return Finding(asked.link, Level.INFO, f"{described}: {refusal.error}", remedy)
+    if refusal:
+        lost = "Nothing is lost" if asked.signal is Signal.METRICS else "What waits is kept within [outbox]'s bounds"
+        remedy = f"Is the receiver running, and are endpoint, protocol and headers right? {lost} meanwhile."
+        return Finding(asked.link, Level.FAIL, f"{described}: {refusal.error}", remedy)
     accepted = f"{described}: accepted an empty request in {milliseconds:.0f} ms"
     if last := _last_error(asked.key, surroundings):
         return Finding(

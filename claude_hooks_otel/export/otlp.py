@@ -121,8 +121,13 @@ class OtlpSettings:
 
 def variable(environment: Mapping[str, str], name: str, signal: Signal) -> str:
     """The value of ``OTEL_EXPORTER_OTLP_<signal>_<name>``, else of ``OTEL_EXPORTER_OTLP_<name>``, else an empty text."""
-    specific = environment.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}", "").strip()
-    return specific or environment.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
+    return environment.get(_in_effect(environment, name, signal), "").strip()
+
+
+def _in_effect(environment: Mapping[str, str], name: str, signal: Signal) -> str:
+    """The variable that ``variable`` reads: messages are to name the one that has to be corrected."""
+    specific = f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}"
+    return specific if environment.get(specific, "").strip() else f"OTEL_EXPORTER_OTLP_{name}"
 
 
 def _protocol(environment: Mapping[str, str], signal: Signal) -> Protocol:
@@ -141,7 +146,8 @@ def _protocol(environment: Mapping[str, str], signal: Signal) -> Protocol:
             return "http/protobuf" if port == HTTP_PORT else "grpc"
         case other:
             raise ConfigError(
-                f"OTEL_EXPORTER_OTLP_PROTOCOL={other} is not supported: use grpc or http/protobuf, or leave it unset "
+                f"{_in_effect(environment, 'PROTOCOL', signal)}={other} is not supported: "
+                "use grpc or http/protobuf, or leave it unset "
                 f"(port {HTTP_PORT} then means http/protobuf, any other grpc)"
             )
 
@@ -172,22 +178,21 @@ def _grpc_target(environment: Mapping[str, str], signal: Signal) -> tuple[str, b
 def _bad_endpoint(environment: Mapping[str, str], signal: Signal, problem: str) -> ConfigError:
     endpoint = Redactor(environment)(variable(environment, "ENDPOINT", signal))
     return ConfigError(
-        f"the OTLP endpoint {endpoint} {problem}: set OTEL_EXPORTER_OTLP_ENDPOINT, such as {DEFAULT_HTTP_ENDPOINT}"
+        f"the OTLP endpoint {endpoint} {problem}: "
+        f"set {_in_effect(environment, 'ENDPOINT', signal)}, such as {DEFAULT_HTTP_ENDPOINT}"
     )
 
 
 def _timeout_ms(environment: Mapping[str, str], signal: Signal, warnings: list[str]) -> int:
-    text = variable(environment, "TIMEOUT", signal)
+    name, text = _in_effect(environment, "TIMEOUT", signal), variable(environment, "TIMEOUT", signal)
     if not text:
         return DEFAULT_TIMEOUT_MS
     if not (text.isascii() and text.isdigit()):
-        warnings.append(
-            f"OTEL_EXPORTER_OTLP_TIMEOUT={text} is not a number of milliseconds: {DEFAULT_TIMEOUT_MS} is used"
-        )
+        warnings.append(f"{name}={text} is not a number of milliseconds: {DEFAULT_TIMEOUT_MS} is used")
         return DEFAULT_TIMEOUT_MS
     milliseconds = int(text)
     if 0 < milliseconds < SHORT_TIMEOUT_MS:
-        warnings.append(f"OTEL_EXPORTER_OTLP_TIMEOUT={text} is in milliseconds and hardly enough for any export")
+        warnings.append(f"{name}={text} is in milliseconds and hardly enough for any export")
     return min(milliseconds or NO_LIMIT_MS, NO_LIMIT_MS)
 
 
@@ -196,7 +201,6 @@ def _compression(environment: Mapping[str, str], signal: Signal, protocol: Proto
     known = _COMPRESSIONS[protocol]
     if text in known:
         return text
-    warnings.append(
-        f"OTEL_EXPORTER_OTLP_COMPRESSION={text} is not known for {protocol} ({', '.join(known)}): none is used"
-    )
+    name = _in_effect(environment, "COMPRESSION", signal)
+    warnings.append(f"{name}={text} is not known for {protocol} ({', '.join(known)}): none is used")
     return "none"

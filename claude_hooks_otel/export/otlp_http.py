@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import requests
@@ -40,23 +43,29 @@ def exporter(settings: OtlpSettings, answer: Answer, environment: Mapping[str, s
     return stock(
         timeout=settings.timeout_s,
         compression=Compression(settings.compression),
+        max_request_size=0,  # how much is too much is for the receiver to say: what is over its own limit, the exporter drops
         session=None if brings_session else _Session(answer, response),
     )
 
 
 class _Session(requests.Session):
-    """A session that notes each answer: the exporter logs no more than its reason phrase, and takes a redirect for a success."""
+    """A session that notes each answer: the exporter logs no more than its reason phrase, and takes a redirect for a success.
+
+    Closing it lets go of the request that is under way, whatever that waits for: a name, a connection, an answer.
+    """
 
     def __init__(self, answer: Answer, response: Any) -> None:
         super().__init__()
         self._answer = answer
         self._response = response
+        self._results: SimpleQueue[requests.Response | Exception] = SimpleQueue()
+        self._is_closed = False
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         self._answer.clear()
         kwargs.setdefault("verify", self.verify)  # or REQUESTS_CA_BUNDLE would win over OTEL_EXPORTER_OTLP_CERTIFICATE
         try:
-            response = super().request(*args, **kwargs)
+            response = self._unless_closed(partial(super().request, *args, **kwargs))
         except Exception as error:
             self._answer.error = f"{type(error).__name__}: {error}"
             raise
@@ -67,6 +76,30 @@ class _Session(requests.Session):
         else:
             self._answer.error = _failure(response)
         return response
+
+    def close(self) -> None:
+        """Closes the connections, for good."""
+        self._is_closed = True
+        self._results.put(requests.ConnectionError("closed while it was under way"))
+        super().close()
+
+    def _unless_closed(self, send: Callable[[], requests.Response]) -> requests.Response:
+        """What ``send`` returns or raises, from a thread of its own: nothing ends a blocked request from outside."""
+        results = self._results = SimpleQueue()
+        if self._is_closed:
+            raise requests.ConnectionError("closed")
+        threading.Thread(target=_put_result, args=(send, results), name="otlp-request", daemon=True).start()
+        result = results.get()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+def _put_result(send: Callable[[], requests.Response], results: SimpleQueue[requests.Response | Exception]) -> None:
+    try:
+        results.put(send())
+    except Exception as error:
+        results.put(error)
 
 
 def _failure(response: requests.Response) -> str:

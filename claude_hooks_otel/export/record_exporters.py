@@ -52,11 +52,17 @@ _STATUSES: Mapping[int | str, Status] = {
     "UNKNOWN": Status.FAILED,
     "INTERNAL": Status.FAILED,
     "DATA_LOSS": Status.FAILED,
+    "FAILED_PRECONDITION": Status.FAILED,  # Grafana Tempo says it of a trace that is full
 }
-# gRPC has no code of its own for a message that is too large: this is what its libraries say of it.
-_TOO_LARGE = ("RESOURCE_EXHAUSTED", "larger than max")
-
-
+# gRPC has no code of its own for a message that is too large: what its libraries say of it, and what it makes of HTTP's.
+_TOO_LARGE = (
+    ("RESOURCE_EXHAUSTED", "larger than"),  # C, Go, Node
+    ("RESOURCE_EXHAUSTED", "exceeds maximum size"),  # Java
+    ("RESOURCE_EXHAUSTED", "exceeds the maximum configured message size"),  # .NET
+    ("RESOURCE_EXHAUSTED", "exceeded while decompressing"),  # Rust
+    ("OUT_OF_RANGE", "message length too large"),  # Rust
+    ("UNKNOWN", "http2 header with status: 413"),  # a proxy
+)
 # What can not even be encoded is bad by itself; the stock exporters over HTTP only log it.
 _NOT_ENCODED = "Failed to encode"
 
@@ -207,7 +213,6 @@ def _console(signal: Signal, stream: TextIO) -> _Stock:
 
 
 def _status(answer: Answer) -> Status:
-    code, text = _TOO_LARGE
-    if answer.code == code and text in (answer.error or ""):
+    if any(answer.code == code and text in (answer.error or "") for code, text in _TOO_LARGE):
         return Status.TOO_LARGE
     return Status.UNAVAILABLE if answer.code is None else _STATUSES.get(answer.code, Status.UNAVAILABLE)

@@ -26,8 +26,14 @@ def readable_spans(spans: Iterable[Span], resource: Resource, scope: Instrumenta
     return [_readable(span, resource, scope) for span in spans]
 
 
-def _context(trace_id: int, span_id: int) -> trace.SpanContext:
-    return trace.SpanContext(trace_id, span_id, is_remote=False, trace_flags=_SAMPLED)
+def _context(trace_id: int, span_id: int, *, is_remote: bool = False) -> trace.SpanContext:
+    return trace.SpanContext(trace_id, span_id, is_remote=is_remote, trace_flags=_SAMPLED)
+
+
+def _parent(span: Span) -> trace.SpanContext | None:
+    if span.parent_id is None:
+        return None
+    return _context(span.trace_id, span.parent_id, is_remote=span.is_parent_remote)
 
 
 def _readable(span: Span, resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
@@ -36,7 +42,7 @@ def _readable(span: Span, resource: Resource, scope: InstrumentationScope) -> Re
     return ReadableSpan(
         name=span.name,
         context=_context(span.trace_id, span.span_id),
-        parent=None if span.parent_id is None else _context(span.trace_id, span.parent_id),
+        parent=_parent(span),
         resource=resource,
         attributes=dict(span.attributes),
         events=[Event(event.name, dict(event.attributes), event.at_ns) for event in span.events],

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from claude_hooks_otel.config import Config
+from claude_hooks_otel.export.signals import Signal
 
 PLUGIN_NAME = "hooks-otel"
 
@@ -44,6 +45,7 @@ def next_steps(config: Config, *, plugin: bool) -> Iterator[str]:
         yield "Hooks are left to the plugin: it has to be enabled in Claude Code (/plugin)."
     yield "Restart the sessions that are running: they took up their hooks when they began."
     endpoint = any(name.endswith("_ENDPOINT") for name in config.otel)
-    if not endpoint and config.otel.get("OTEL_METRICS_EXPORTER", "") in ("", "none"):
+    exporters = {config.otel.get(f"OTEL_{signal.upper()}_EXPORTER", "") for signal in Signal}
+    if not endpoint and exporters <= {"", "none"}:
         yield "No endpoint is configured: the embedded store serves (`claude-hooks-otel report`)."
     yield "`claude-hooks-otel doctor` looks at every link of the chain."
