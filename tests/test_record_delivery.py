@@ -148,7 +148,7 @@ def test_a_bad_record_is_given_up_alone_and_costs_few_requests(waiting: Make) ->
 def test_fresh_records_go_before_a_poisoned_batch(waiting: Make) -> None:
     one = waiting(Endpoint(is_bad(1)), 1024)
     assert one.sent() is None
-    assert one.endpoint.accepted[:512] == list(range(513, 1025))
+    assert sorted(one.endpoint.accepted[:512]) == list(range(513, 1025))
 
 
 def test_an_endpoint_that_never_accepted_anything_costs_no_record(waiting: Make) -> None:
@@ -180,6 +180,42 @@ def test_an_endpoint_that_breaks_at_everything_is_an_outage(waiting: Make) -> No
     one.endpoint.requests.clear()
     assert one.sent() is None
     assert one.endpoint.requests == [512, 512, 176]
+
+
+def test_an_endpoint_that_breaks_for_good_after_it_took_some_costs_no_record(waiting: Make) -> None:
+    """What it took before is no sign that all the rest is bad."""
+    endpoint = Endpoint()
+    endpoint.answer = lambda _: ACCEPTED if len(endpoint.requests) == 1 else outcome(Status.FAILED, "500")
+    one = waiting(endpoint, 3000)
+    assert one.sent() == "500"
+    assert one.left() == 3000 - 512
+    assert one.dropped() == {}
+    endpoint.answer = lambda _: ACCEPTED
+    assert one.sent() is None
+    assert sorted(endpoint.accepted) == list(range(1, 3001))
+
+
+def test_an_endpoint_that_refuses_everything_after_it_took_some_costs_no_record(waiting: Make) -> None:
+    """A proxy that answers 400 for a while; what it was refused in small parts goes out as well."""
+    endpoint = Endpoint()
+    endpoint.answer = lambda _: ACCEPTED if len(endpoint.requests) == 1 else REFUSED
+    one = waiting(endpoint, 1200)
+    assert one.sent() == "bad request"
+    assert one.left() == 1200 - 512
+    assert one.dropped() == {}
+    endpoint.answer = lambda _: ACCEPTED
+    assert one.sent() is None
+    assert sorted(endpoint.accepted) == list(range(1, 1201))
+
+
+def test_a_bad_record_that_stands_alone_is_given_up_once_another_is_taken(waiting: Make) -> None:
+    one = waiting(Endpoint(is_bad(1)), 1)
+    assert one.sent() == "bad request"
+    assert one.left() == 1
+    one.put([2])
+    assert one.sent() is None
+    assert one.dropped() == {"refused": 1}
+    assert one.endpoint.accepted == [2]
 
 
 def test_what_is_too_large_is_sent_in_halves(waiting: Make) -> None:

@@ -1,7 +1,8 @@
 """Delivery of waiting spans or log events to one endpoint: a thread of its own, which removes what the endpoint has accepted.
 
-At least once: a row goes after the answer to it. What the endpoint called bad is set aside and never holds up the rest; what is too
-large for it is sent in smaller batches; an endpoint that cannot be reached is tried again and again while the outbox keeps its bounds.
+At least once: a row goes after the answer to it. What the endpoint called bad, or broke at, is set aside and never holds up the rest,
+and is given up only by an endpoint that takes others; what is too large is sent in smaller batches; an endpoint that cannot be reached
+is tried again and again while the outbox keeps its bounds.
 """
 
 from __future__ import annotations
@@ -47,8 +48,7 @@ class RecordDelivery(threading.Thread):
         self._asked = self._answered = 0
         self._failure: str | None = None
         self._pause = 0.0
-        self._has_accepted = False  # ever, as it is configured now
-        self._accepts = False  # it has accepted something in this round
+        self._accepts = False  # it has accepted something in this round, since it broke last
         # The batch that the endpoint has accepted last, until it is removed: a store that is locked must not send it again.
         self._accepted: tuple[list[Row], RecordOutcome] | None = None
         self.is_off = False  # the endpoint takes none of this signal, and nobody asked for it by name
@@ -95,7 +95,6 @@ class RecordDelivery(threading.Thread):
     def run(self) -> None:
         """Sends until stopped."""
         with contextlib.closing(connect(self._path)) as connection:
-            self._has_accepted = self._is_known(connection)
             while not (self._stopping or self.is_off):
                 with self._condition:
                     self._news = self._resting = False
@@ -108,15 +107,6 @@ class RecordDelivery(threading.Thread):
                     _log.exception("records for %s could not be sent", self.exporter.name)
                     failure = f"{type(error).__name__}: {error}"
                 self._rest(failure, asked)
-
-    def _is_known(self, connection: sqlite3.Connection) -> bool:
-        """Whether this endpoint, as it is configured now, has ever accepted something."""
-        description = self.exporter.describe()
-        if _meta(connection, f"{self.key}.description", "") != description:
-            with _transaction(connection):
-                _set_meta(connection, f"{self.key}.description", description)
-                _set_meta(connection, f"{self.key}.ok_ns", "0")
-        return _meta(connection, f"{self.key}.ok_ns", "0") != "0"
 
     def _rest(self, failure: str | None, asked: int) -> None:
         """Answers who asked, and waits: for news, or for the next try."""
@@ -159,7 +149,7 @@ class RecordDelivery(threading.Thread):
         reason = outcome.error or "refused without a reason"
         match outcome.status:
             case Status.ACCEPTED:
-                self._has_accepted = self._accepts = True
+                self._accepts = True
                 self._most = min(self._most * 2, BATCH_SIZES[_FRESH])
                 self._accepted = (rows, outcome)
                 self._remove_accepted(connection)
@@ -169,11 +159,12 @@ class RecordDelivery(threading.Thread):
             case Status.TOO_LARGE:
                 self._note(connection, reason)
                 self._give_up(connection, rows, "too_large")
-            case Status.REFUSED if rows[0].refusals == _ALONE and not self._has_accepted:
-                return reason  # nothing it was ever sent was right: then it is the endpoint that is wrong
-            case Status.FAILED if not (self._accepts or self._takes_another(connection, rows)):
-                return reason
             case Status.REFUSED | Status.FAILED:
+                if not self._is_the_batch(connection, rows, outcome.status):
+                    return reason
+                self._accepts = (
+                    False  # what it took before this failure says nothing of the next one: an outage may begin now
+                )
                 self._note(connection, reason)
                 self._part(connection, rows, "refused")
             case Status.UNSERVED if not self.exporter.is_requested:
@@ -182,11 +173,23 @@ class RecordDelivery(threading.Thread):
                 return reason
         return None
 
-    def _takes_another(self, connection: sqlite3.Connection, rows: list[Row]) -> bool:
-        """Whether an endpoint that broke at a batch takes something else: then it is the batch."""
+    def _is_the_batch(self, connection: sqlite3.Connection, rows: list[Row], status: Status) -> bool:
+        """Whether a batch is bad, and not the endpoint: that is told by its taking something else.
+
+        Where nothing else waits, what it calls bad may be parted, but no record is given up on its word alone.
+        """
+        if self._accepts:
+            return True
+        takes_another = self._takes_another(connection, rows)
+        if takes_another is None:
+            return status is Status.REFUSED and rows[0].refusals < _ALONE
+        return takes_another
+
+    def _takes_another(self, connection: sqlite3.Connection, rows: list[Row]) -> bool | None:
+        """Whether the endpoint takes one record beside these; None where there is no other."""
         other = outbox.read_another(connection, self.exporter.signal, self.exporter.name, rows)
         if other is None:
-            return False
+            return None
         try:
             outcome = self.exporter.export([decode(other.body)])
         except (ValueError, KeyError, TypeError):

@@ -7,6 +7,8 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
+from opentelemetry.sdk.resources import Resource
+
 from claude_hooks_otel.config import Config, ConfigError
 from claude_hooks_otel.daemon.pipeline import Pipeline
 from claude_hooks_otel.daemon.record_delivery import RecordDelivery
@@ -55,7 +57,8 @@ class RecordExports:
         self._pipeline = pipeline
         self._bounds = config.outbox
         self.config_errors: list[str] = []
-        exporters = [exporter for signal in _SIGNALS for exporter in self._build(environment, signal)]
+        resource = service_resource(environment, pipeline.store.meta("instance_id", ""))
+        exporters = [exporter for signal in _SIGNALS for exporter in self._build(environment, signal, resource)]
         # Signal → who wants it; the writer reads it each time, for an endpoint may turn out to take none of it.
         self._wanted: dict[str, set[str]] = {
             signal: {exporter.name for exporter in exporters if exporter.signal == signal} for signal in _SIGNALS
@@ -75,8 +78,7 @@ class RecordExports:
         for delivery in self._deliveries:
             delivery.start()
 
-    def _build(self, environment: Mapping[str, str], signal: Signal) -> list[RecordExporter]:
-        resource = service_resource(environment, self._pipeline.store.meta("instance_id", ""))
+    def _build(self, environment: Mapping[str, str], signal: Signal, resource: Resource) -> list[RecordExporter]:
         try:
             return build_record_exporters(environment, signal, resource)
         except ConfigError as error:
@@ -91,10 +93,13 @@ class RecordExports:
             on_spans.append(GenAiMetrics(self._pipeline.book).observe)
         if not any(self._wanted.values()) and not on_spans:
             return None
+        sampler = turn_sampler(environment)
+        for warning in sampler.warnings:
+            _log.warning("%s", warning)
         writer = RecordWriter(
             self._pipeline.store,
             self._wanted,
-            sample=turn_sampler(environment),
+            sample=sampler,
             follow_traceparent=config.traces.follow_traceparent,
             on_spans=on_spans,
             on_sent_spans=[self._keep_exemplars],
