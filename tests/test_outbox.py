@@ -167,14 +167,6 @@ def test_of_too_much_the_oldest_is_given_up_and_counted(connection: sqlite3.Conn
     assert outbox.take_dropped(connection) == [(TRACES, "outbox_full", 5)]
 
 
-def test_what_waits_for_an_exporter_that_is_gone_is_given_up_and_counted(connection: sqlite3.Connection) -> None:
-    outbox.put(connection, TRACES, "console", spans(2), 0)
-    outbox.put(connection, TRACES, "otlp", spans(1), 0)
-    outbox.keep_only(connection, {(TRACES, "otlp")})
-    assert outbox.depth(connection) == {TRACES: 1}
-    assert outbox.take_dropped(connection) == [(TRACES, "not_configured", 2)]
-
-
 # -- who is due --------------------------------------------------------------------------------------------------------------
 
 

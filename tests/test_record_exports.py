@@ -14,10 +14,15 @@ from otlp_records import attributes, log_records, spans
 from private_texts import answered, asked, leaked, told_by_traces
 from replay import Replay
 
+from claude_hooks_otel.cli.status import read_status
 from claude_hooks_otel.config import Config
 from claude_hooks_otel.daemon.exports import Exports
 from claude_hooks_otel.daemon.pipeline import Pipeline
 from claude_hooks_otel.daemon.record_exports import RecordExports
+from claude_hooks_otel.export.signals import Signal
+from claude_hooks_otel.records import outbox
+from claude_hooks_otel.records.model import Span, SpanKind
+from claude_hooks_otel.series import catalog
 
 
 class ExportedReplay(Replay):
@@ -130,3 +135,57 @@ def test_none_of_a_signal_is_written_where_none_is_wanted(tmp_path: Path, otlp_r
         assert log_records(otlp_receiver) != []
         kinds = replay.pipeline.store.connection.execute("SELECT DISTINCT signal FROM record_written").fetchall()
         assert kinds == [("logs",)]
+
+
+def test_a_slip_of_the_configuration_costs_no_record(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    """What waits for an exporter goes on waiting while none can be built, and status says why."""
+    with exported("basic-edit", tmp_path, otlp_receiver) as replay:
+        replay.records.close()
+        store = replay.pipeline.store
+        span = Span(
+            trace_id=1, span_id=2, parent_id=None, name="waiting", kind=SpanKind.INTERNAL, start_ns=1, end_ns=2, attributes={}
+        )  # fmt: skip
+        with store.transaction():
+            outbox.put(store.connection, Signal.TRACES, "otlp", [span], replay.clock.now_ns)
+        broken = RecordExports(replay.pipeline, {"OTEL_TRACES_EXPORTER": "oltp"}, Config())
+        broken.work()
+        broken.close()
+        assert "oltp is not known" in str(read_status(replay.home)["config_error"])
+        assert outbox.depth(store.connection) == {"traces": 1}
+        variables = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.http_endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        }
+        repaired = RecordExports(replay.pipeline, variables, Config())
+        repaired.ask()
+        assert set(repaired.answers().values()) == {None}
+        repaired.close()
+        assert "waiting" in {span.name for span in spans(otlp_receiver)}
+
+
+def test_the_bounds_of_waiting_are_kept_and_what_is_given_up_is_counted(
+    tmp_path: Path, otlp_receiver: OtlpReceiver
+) -> None:
+    otlp_receiver.http.fail_with(503, "away")
+    small: Any = {"outbox": {"max_megabytes": 0.01}}
+    variables = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.http_endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "200",
+    }
+    replay = ExportedReplay(Scenario("basic-edit"), tmp_path, variables, Config(**small))
+    replay.play()
+    connection = replay.pipeline.store.connection
+    written = connection.execute("SELECT COUNT(*) FROM record_written").fetchone()[0]
+    left = sum(outbox.depth(connection).values())
+    replay.records.close()
+    replay.exports.close()
+    dropped = {
+        dict(point.labels)["signal"]: point.value
+        for point in replay.pipeline.book.points()
+        if point.metric is catalog.RECORDS_DROPPED and dict(point.labels)["reason"] == "outbox_full"
+    }
+    replay.pipeline.close()
+    assert 0 < left < written
+    assert sum(dropped.values()) == written - left
+    assert read_status(replay.home)["dropped"] == {f"{signal} outbox_full": count for signal, count in dropped.items()}

@@ -107,7 +107,8 @@ def _read_store(connection: sqlite3.Connection, state: dict[str, Any]) -> None:
         "series": one("SELECT COUNT(*) FROM series"),
         "newest_event_ns": one("SELECT MAX(received_ns) FROM event"),
     }
-    state["config_error"] = meta.get("config_error") or None
+    errors = [meta.get("config_error", ""), *json.loads(meta.get("record_config_errors", "[]"))]
+    state["config_error"] = "\n".join(filter(None, dict.fromkeys(errors))) or None
     exporters = [("metrics", name, text, f"export.{name}") for name, text in json.loads(meta.get("exporters", "[]"))]
     exporters += [
         (signal, name, text, f"export.{signal}.{name}")

@@ -71,10 +71,11 @@ class RecordExports:
         self._asked_until = 0.0
         self._trimmed_at = float("-inf")
         with pipeline.store.transaction():
-            outbox.keep_only(pipeline.store.connection, {(exporter.signal, exporter.name) for exporter in exporters})
+            # What waits for an exporter that is gone goes on waiting, until it is too old: this may be a slip of the configuration.
             pipeline.store.set_meta(
                 "record_exporters", json.dumps([[e.signal, e.name, e.describe()] for e in exporters])
             )
+            pipeline.store.set_meta("record_config_errors", json.dumps(self.config_errors))
         for delivery in self._deliveries:
             delivery.start()
 

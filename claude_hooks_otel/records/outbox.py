@@ -160,14 +160,6 @@ def trim(connection: sqlite3.Connection, most_bytes: int, oldest_ns: int) -> Non
     _count(connection, rows, "outbox_full")
 
 
-def keep_only(connection: sqlite3.Connection, exporters: Collection[tuple[str, str]]) -> None:
-    """Gives up what waits for a (signal, exporter) that nobody asks for any more; it is counted."""
-    present = connection.execute("SELECT DISTINCT signal, exporter FROM record_outbox").fetchall()
-    for signal, exporter in present:
-        if (signal, exporter) not in exporters:
-            count_dropped(connection, signal, "not_configured", discard(connection, signal, exporter))
-
-
 def discard(connection: sqlite3.Connection, signal: str, exporter: str) -> int:
     """Forgets all that waits for an exporter; returns how much that was."""
     return connection.execute(

@@ -305,8 +305,7 @@ RECORDS_WAITING: Final = Metric(
 RECORDS_DROPPED: Final = Metric(
     "claude.hooks.records.dropped", "{record}", Kind.COUNTER,
     "Spans and log events that no endpoint has, by `signal` and `reason`: `rejected` (in a batch that was accepted), `refused` (bad by "
-    "itself), `too_large` (by itself), `expired` and `outbox_full` (the bounds of `[outbox]`), `not_configured` (its exporter is gone), "
-    "`unreadable` (what waited is damaged).",
+    "itself), `too_large` (by itself), `expired` and `outbox_full` (the bounds of `[outbox]`), `unreadable` (what waited is damaged).",
     labels=("reason", "signal"), common=False,
 )  # fmt: skip
 
