@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from otlp_receiver import OtlpReceiver
+from otlp_records import log_records, spans
 from scripted_api import ScriptedApi, Turn
-from truth import Totals, client_totals, our_totals
+from truth import Totals, client_records, client_totals, our_spans, our_totals
 
 from claude_hooks_otel.paths import Home
 
@@ -233,6 +234,28 @@ class World:
             "charged": [{"model": charge.model, **vars(charge.usage)} for charge in self.api.charges],
             "labels": sorted(
                 {json.dumps([p.attributes.get("agent"), p.attributes.get("project")]) for p in _ours(self.receiver)}
+            ),
+        }
+
+    def traces(self) -> dict[str, Any]:
+        """What both sides say of each call and request, once ours is as much as theirs, and how our spans stand."""
+        try:
+            self.receiver.wait_for(
+                lambda it: client_records(it)["calls"] and client_records(it) == our_spans(it), SETTLED_WITHIN
+            )
+        except TimeoutError:
+            pass  # the comparison outside shows what differs
+        found = {span.span_id: span for span in spans(self.receiver)}
+        return {
+            "client": client_records(self.receiver),
+            "ours": our_spans(self.receiver),
+            "nested": sorted(
+                [span.name, found[span.parent_span_id].name] for span in found.values() if span.parent_span_id in found
+            ),
+            "sent": len(spans(self.receiver)),
+            "different": len(found),
+            "events": sorted(
+                record.event_name for record in log_records(self.receiver) if record.event_name.startswith("claude.")
             ),
         }
 

@@ -93,6 +93,20 @@ def subagents(folder: Path) -> dict[str, Any]:
         return world.totals(ALL) | {"code": ended.code, "errors": ended.errors}
 
 
+def traces(folder: Path) -> dict[str, Any]:
+    """A sub-agent with a tool, and a shell, told as spans and log events."""
+    scripts = {
+        "main": [
+            Turn("go", [_agent("one", run_in_background=False), _bash("sleep 0.2")]),
+            Turn("it is back", usage=Usage(50, 5)),
+        ],
+        "one": [Turn("a", [_bash("echo one")], Usage(200, 20)), Turn("done", usage=Usage(210, 21))],
+    }
+    with World(folder, scripts) as world:
+        world.run("script:main")
+        return world.traces()
+
+
 def models(folder: Path) -> dict[str, Any]:
     """Two models, cache writes for five minutes and an hour, and errors that the client retries."""
     scripts = {

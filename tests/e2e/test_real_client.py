@@ -52,6 +52,31 @@ def test_our_totals_are_the_clients(scenario: str, tmp_path: Path) -> None:
     assert found["labels"] == OURS
 
 
+def test_our_spans_are_the_clients_calls_and_requests(tmp_path: Path) -> None:
+    """By id, as long as the client says, each once and where it belongs; and log events beside."""
+    found = play("traces", tmp_path / "world")
+    assert found["client"]["calls"]
+    assert found["client"]["requests"]
+    assert found["ours"] == found["client"]
+    assert found["sent"] == found["different"]
+    model = "claude-sonnet-4-5"
+    assert found["nested"] == sorted(
+        [
+            [f"chat {model}", "invoke_agent backend"],
+            [f"chat {model}", "invoke_agent backend"],
+            ["execute_tool Agent", "invoke_agent backend"],
+            ["execute_tool Bash", "invoke_agent backend"],
+            ["invoke_agent general-purpose", "execute_tool Agent"],
+            [f"chat {model}", "invoke_agent general-purpose"],
+            ["execute_tool Bash", "invoke_agent general-purpose"],
+            [f"chat {model}", "invoke_agent general-purpose"],
+        ]
+    )
+    assert found["events"] == sorted(
+        ["claude.session.start", "claude.prompt", *["claude.tool.result"] * 3, "claude.subagent", "claude.session.end"]
+    )
+
+
 def test_edits_are_counted(tmp_path: Path) -> None:
     """Lines and outcomes of a session that reads, edits, writes, fails and errs; every hook event is there, nobody saw an error."""
     found = play("edits", tmp_path / "world")

@@ -7,11 +7,14 @@ from typing import Any
 
 from otlp_points import attributes
 from otlp_receiver import OtlpReceiver
+from otlp_records import spans
 
 from claude_hooks_otel.identity import normalize
 
 # what is counted -> "label|label" -> how much
 Totals = dict[str, dict[str, float]]
+# what is told of -> its id -> how long it took, or how much it cost
+Records = dict[str, dict[str, float]]
 
 # The client's token types; a cache write is one class there and two here.
 _TYPES = {"input": "none", "cacheRead": "read", "cacheCreation": "write", "output": "output"}
@@ -78,6 +81,40 @@ def our_totals(receiver: OtlpReceiver) -> Totals:
             case "claude.subagents":
                 totals["subagents"][told["outcome"]] += value
     return _plain(totals)
+
+
+def client_records(receiver: OtlpReceiver) -> Records:
+    """What the client's log events say of each call (its duration in milliseconds) and of each request that a transcript shows."""
+    told = _log_records(receiver)
+    return {
+        "calls": {
+            record["tool_use_id"]: float(record["duration_ms"])
+            for record in told
+            if record.get("event.name") == "tool_result"
+        },
+        "requests": {
+            record["request_id"]: float(record["output_tokens"])
+            for record in told
+            if record.get("event.name") == "api_request" and _shown(str(record.get("query_source")))
+        },
+    }
+
+
+def our_spans(receiver: OtlpReceiver) -> Records:
+    """The same of our spans."""
+    found = [(attributes(span.attributes), span) for span in spans(receiver)]
+    return {
+        "calls": {
+            str(told["gen_ai.tool.call.id"]): (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6
+            for told, span in found
+            if told.get("gen_ai.operation.name") == "execute_tool"
+        },
+        "requests": {
+            str(told["claude.request.id"]): float(told["gen_ai.usage.output_tokens"])
+            for told, _ in found
+            if told.get("gen_ai.operation.name") == "chat"
+        },
+    }
 
 
 def _empty() -> dict[str, Counter[str]]:

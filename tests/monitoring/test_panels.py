@@ -60,7 +60,9 @@ class Recorded:
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack = stack
-        self.scraped = Machine(folder / "scraped", stack.through_the_collector)
+        # So little room for what waits that something is given up.
+        small = {"CLAUDE_HOOKS_OTEL_OUTBOX__MAX_MEGABYTES": "0.0001"}
+        self.scraped = Machine(folder / "scraped", stack.through_the_collector | small)
         self.pushed = Machine(folder / "pushed", stack.straight_to_prometheus)
 
     def play(self) -> None:
@@ -68,7 +70,8 @@ class Recorded:
         self.scraped.installation.start()
         self.scraped.lose_an_event()
         self.scraped.test_and_write()
-        wait_until(lambda: any(name == "claude_hooks_export_failures_total" for name, _ in self.scraped.books()))
+        for awaited in ("claude_hooks_export_failures_total", "claude_hooks_records_dropped_total"):
+            wait_until(lambda awaited=awaited: any(name == awaited for name, _ in self.scraped.books()), 90)
         self.stack.collector.start()
         self.scraped.play(*PLAYED)
         self.pushed.installation.start()
