@@ -19,7 +19,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from support import compare, events, fill, one_core
+from support import compare, events, fill, one_core, resident_megabytes
 
 # isort: split
 from otlp_receiver import OtlpReceiver
@@ -106,17 +106,11 @@ def _intake(home: Path, endpoint: str | None, profile: str | None) -> int:
         while service.pipeline.spool.depth(1):
             service.work()
         profiler.disable()
-        print(json.dumps({"seconds": time.perf_counter() - began, "megabytes": _resident_megabytes()}), flush=True)
+        print(json.dumps({"seconds": time.perf_counter() - began, "megabytes": resident_megabytes()}), flush=True)
     service.close()
     if profile:
         profiler.dump_stats(profile)
     return 0
-
-
-def _resident_megabytes() -> float:
-    """This process's resident memory (Linux: VmRSS of /proc/self/status, in KiB)."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

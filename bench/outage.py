@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from support import compare, events, fill
+from support import compare, events, fill, resident_megabytes
 
 # isort: split
 from otlp_receiver import OtlpReceiver
@@ -129,16 +129,10 @@ def _daemon(home: Path) -> int:
         service.work()
         (written,) = connection.execute("SELECT COUNT(*) FROM record_written WHERE signal = 'traces'").fetchone()
         (waiting,) = connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM record_outbox").fetchone()
-        print(json.dumps({"written": written, "waiting": waiting, "megabytes": _resident_megabytes()}), flush=True)
+        print(json.dumps({"written": written, "waiting": waiting, "megabytes": resident_megabytes()}), flush=True)
         time.sleep(0.1)  # the threads' turn
     service.close()
     return 0
-
-
-def _resident_megabytes() -> float:
-    """This process's resident memory (Linux: VmRSS of /proc/self/status, in KiB)."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

@@ -61,6 +61,12 @@ def one_core() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
+def resident_megabytes() -> float:
+    """This process's resident memory (Linux: VmRSS of /proc/self/status, in KiB)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
 def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
     """Median, least and greatest of a series of measurements."""
     return f"{statistics.median(values):.{digits}f} {unit} (median of {len(values)}; {min(values):.{digits}f} to {max(values):.{digits}f})"

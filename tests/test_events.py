@@ -18,7 +18,7 @@ from test_spans import UNTIMED, _told
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.store import Store
-from claude_hooks_otel.records import events as kinds
+from claude_hooks_otel.records import event_kinds as kinds
 from claude_hooks_otel.records import ids
 from claude_hooks_otel.records.codec import encode
 from claude_hooks_otel.records.events import events_of

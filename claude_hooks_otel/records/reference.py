@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from claude_hooks_otel.records import semantic_conventions as names
-from claude_hooks_otel.records.events import KINDS, EventKind
+from claude_hooks_otel.records.event_kinds import KINDS, EventKind
 
 _HEAD = f"""# Log events
 
