@@ -331,6 +331,17 @@ def test_content_is_forgotten_with_the_facts(pipeline: Pipeline) -> None:
     assert content_of(pipeline.store, ["old", "new"]).keys() == {"new"}
 
 
+def test_content_is_forgotten_once_all_that_tells_it_is_written(pipeline: Pipeline) -> None:
+    """Long before the facts."""
+    keeper = ContentKeeper(pipeline.store, CaptureConfig())
+    pipeline.store.now_ns = lambda: CONTENT_KEPT_NS + 15
+    with pipeline.store.transaction():
+        keeper.prompt(HOOK, "old", 10, "old")
+        keeper.prompt(HOOK, "new", 20, "new")
+        pipeline.store.prune(0)
+    assert content_of(pipeline.store, ["old", "new"]).keys() == {"new"}
+
+
 def test_the_rules_are_imported_only_for_a_text_that_is_shown(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

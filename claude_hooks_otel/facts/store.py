@@ -26,6 +26,8 @@ ChangeListener = Callable[[Fact | None, Fact], None]
 SCHEMA_VERSION = 1
 # How long a reader or a second process waits for a lock before it gives up.
 BUSY_TIMEOUT_SECONDS = 10.0
+# How long lengths and digests of texts are kept, nanoseconds: spans and log events that tell them are written seconds after them.
+CONTENT_KEPT_NS = 7 * 24 * 3600 * 1_000_000_000
 # Pages of cache, negative for KiB: small, because the daemon's memory is a promise.
 CACHE_KIB = 4096
 # A later copy of the same payload within this time is a second copy of the same hook, not a second event.
@@ -395,6 +397,8 @@ class Store:
             ("measurement", "at_ns"),
             ("sdk_span", "ended_ns"),
             ("record_written", "written_ns"),
-            ("content", "at_ns"),
         ):
             self.connection.execute(f"DELETE FROM {table} WHERE {column} < ?", (before_ns,))  # noqa: S608
+        self.connection.execute(
+            "DELETE FROM content WHERE at_ns < ?", (max(before_ns, self.now_ns() - CONTENT_KEPT_NS),)
+        )

@@ -288,7 +288,8 @@ SPOOL_DEPTH: Final = Metric(
 )  # fmt: skip
 EXPORT_FAILURES: Final = Metric(
     "claude.hooks.export.failures", "{export}", Kind.COUNTER,
-    "Exports that an endpoint did not accept; their content is in the next one.",
+    "Exports that an endpoint did not accept; their content is in the next one. `exporter` is `otlp` or `console`, for spans and log "
+    "events `otlp-traces`, `otlp-logs` ….",
     labels=("exporter",), common=False,
 )  # fmt: skip
 EXPORT_AGE: Final = Metric(
