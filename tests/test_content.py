@@ -19,6 +19,7 @@ from claude_hooks_otel.config import CaptureConfig, Config
 from claude_hooks_otel.daemon.pipeline import Pipeline
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.content import HOOK, TRANSCRIPT, ContentKeeper
+from claude_hooks_otel.facts.store import CONTENT_KEPT_NS
 from claude_hooks_otel.records.content import content_of
 
 Attributes = Mapping[str, Mapping[str, Any]]
@@ -324,6 +325,7 @@ def test_many_owners_are_asked_for_at_once(pipeline: Pipeline) -> None:
 
 def test_content_is_forgotten_with_the_facts(pipeline: Pipeline) -> None:
     keeper = ContentKeeper(pipeline.store, CaptureConfig(prompts=True))
+    pipeline.store.now_ns = lambda: 100
     with pipeline.store.transaction():
         keeper.prompt(HOOK, "old", 10, "old")
         keeper.prompt(HOOK, "new", 20, "new")
