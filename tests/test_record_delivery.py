@@ -254,12 +254,25 @@ def test_an_outage_keeps_everything_and_says_why(waiting: Make) -> None:
 def test_an_endpoint_that_nobody_asked_for_this_signal_is_left_alone(waiting: Make) -> None:
     """The general endpoint may be a receiver of metrics alone."""
     one = waiting(Endpoint(lambda _: outcome(Status.UNSERVED, "404"), is_requested=False), 10)
+    with one.store.transaction():
+        one.store.set_meta("export.otlp.ok_ns", "1")
     assert one.sent() is None
     assert one.delivery.is_off
-    assert one.endpoint.requests == [10]
+    assert set(one.endpoint.requests) == {10}
     assert one.left() == 0
     assert one.dropped() == {}
     assert "OTEL_LOGS_EXPORTER" in one.meta("error")
+
+
+def test_an_endpoint_that_takes_no_metrics_either_is_wrong_and_costs_no_record(waiting: Make) -> None:
+    """A mistyped path answers 404 to everything."""
+    one = waiting(Endpoint(lambda _: outcome(Status.UNSERVED, "404"), is_requested=False), 10)
+    with one.store.transaction():
+        one.store.set_meta("export.otlp.ok_ns", "1")  # before the path was changed
+        one.store.set_meta("export.otlp.error", "404")
+    assert one.sent() == "404"
+    assert not one.delivery.is_off
+    assert one.left() == 10
 
 
 def test_an_endpoint_that_was_asked_for_is_tried_again(waiting: Make) -> None:

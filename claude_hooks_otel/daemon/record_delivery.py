@@ -167,7 +167,7 @@ class RecordDelivery(threading.Thread):
                 )
                 self._note(connection, reason)
                 self._part(connection, rows, "refused")
-            case Status.UNSERVED if not self.exporter.is_requested:
+            case Status.UNSERVED if not self.exporter.is_requested and self._takes_metrics(connection):
                 self._switch_off(connection, reason)
             case _:
                 return reason
@@ -222,6 +222,11 @@ class RecordDelivery(threading.Thread):
         with _transaction(connection):
             outbox.remove(connection, rows)
             outbox.count_dropped(connection, self.exporter.signal, reason, len(rows))
+
+    def _takes_metrics(self, connection: sqlite3.Connection) -> bool:
+        """Whether the metrics are accepted there: else it is the endpoint that is wrong, and nothing may be given up for that."""
+        key = f"export.{self.exporter.name}"
+        return _meta(connection, f"{key}.ok_ns", "0") != "0" and not _meta(connection, f"{key}.error", "")
 
     def _switch_off(self, connection: sqlite3.Connection, reason: str) -> None:
         """An endpoint that was set for the metrics need not take all signals: what nobody asked for is not missed."""
