@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.from_sdk import SESSION as PROGRAMS
 
 # Kind of fact → the fields that say when it was. A change of any of them is something new of its session.
 _TIMES: Final = MappingProxyType(
@@ -62,7 +63,7 @@ class DueSessions:
         """A fact is new, or has changed."""
         times = _TIMES.get(type(fact))
         session_id: str | None = getattr(fact, "session_id", None)
-        if times is None or not session_id:
+        if times is None or not session_id or session_id == PROGRAMS:
             return
         # INFERRED is no time.
         since = min((at for name in times if (at := getattr(fact, name)) is not None and at > 0), default=_NEVER)

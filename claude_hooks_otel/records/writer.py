@@ -39,7 +39,7 @@ class RecordWriter:
 
     Args:
         store: the facts; the caller of each method holds the transaction.
-        exporters: signal → the names of those that want its records.
+        exporters: signal → the names of those that want its records; read each time.
         sample: which traces are sent.
         follow_traceparent: whether a turn continues the trace that its client was started in.
         on_spans: are told of all finished spans, each once, whether they are sent or not.
@@ -61,12 +61,15 @@ class RecordWriter:
         self._sample = sample
         self._follow_traceparent = follow_traceparent
         self._on_spans, self._on_sent_spans = on_spans, on_sent_spans
-        self._wants_spans = bool(exporters.get(TRACES) or on_spans)
         self._due = DueSessions(store.connection)
         self._programs: set[str] = set()  # the ids of programs' spans that ended since the last flush
         # Session → since when it has something new to tell that was not looked at.
         self._waiting_ns: dict[str, int] = {}
         self.written = 0  # how many records were: a different number means there is news to deliver
+
+    @property
+    def _wants_spans(self) -> bool:
+        return bool(self._exporters.get(TRACES) or self._on_spans)
 
     # -- a journal of the store ------------------------------------------------------------------------------------------------
 
