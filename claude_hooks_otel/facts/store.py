@@ -399,6 +399,8 @@ class Store:
             ("record_written", "written_ns"),
         ):
             self.connection.execute(f"DELETE FROM {table} WHERE {column} < ?", (before_ns,))  # noqa: S608
+        # A line can name a session that nobody ever reports of; and who is heard of again is due by what is new then.
+        self.connection.execute("DELETE FROM record_due WHERE session_id NOT IN (SELECT session_id FROM watch)")
         self.connection.execute(
             "DELETE FROM content WHERE at_ns < ?", (max(before_ns, self.now_ns() - CONTENT_KEPT_NS),)
         )
