@@ -238,10 +238,15 @@ class World:
         }
 
     def traces(self) -> dict[str, Any]:
-        """What both sides say of each call and request, once ours is as much as theirs, and how our spans stand."""
+        """What both sides say of each call and request, once ours is as much as theirs and the end is told; how our spans stand."""
         try:
             self.receiver.wait_for(
-                lambda it: client_records(it)["calls"] and client_records(it) == our_spans(it), SETTLED_WITHIN
+                lambda it: (
+                    client_records(it)["calls"]
+                    and client_records(it) == our_spans(it)
+                    and any(record.event_name == "claude.session.end" for record in log_records(it))
+                ),
+                SETTLED_WITHIN,
             )
         except TimeoutError:
             pass  # the comparison outside shows what differs
