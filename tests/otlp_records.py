@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+import otlp_points
 from otlp_receiver import OtlpReceiver
 
 Records = dict[str, list[bytes]]
@@ -34,12 +35,7 @@ def log_records(receiver: OtlpReceiver) -> list[Any]:
 
 def attributes(record: Any) -> dict[str, Any]:
     """The attributes of a span, an event, a link or a log record; lists as tuples."""
-    found: dict[str, Any] = {}
-    for pair in record.attributes:
-        kind = pair.value.WhichOneof("value")
-        value = getattr(pair.value, kind) if kind else None
-        found[pair.key] = tuple(item.string_value for item in value.values) if kind == "array_value" else value
-    return found
+    return otlp_points.attributes(record.attributes)
 
 
 def accepted(receiver: OtlpReceiver) -> Records:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,18 @@ KEPT = (
 )
 
 
-def all_spans(replay: Replay) -> list[Span]:
-    """The spans of all turns of all sessions."""
+def all_facts(replay: Replay) -> Iterator[SessionFacts]:
+    """Those of every session."""
     store = replay.pipeline.store
-    found: list[Span] = []
     for session in store.select(model.Session, "1 ORDER BY session_id"):
         facts = SessionFacts.of(store, session.session_id)
         assert facts is not None
-        for spans in spans_of_turns(facts).spans.values():
-            found.extend(spans)
-    return found
+        yield facts
+
+
+def all_spans(replay: Replay) -> list[Span]:
+    """The spans of all turns of all sessions."""
+    return [span for facts in all_facts(replay) for spans in spans_of_turns(facts).spans.values() for span in spans]
 
 
 def trees(spans: list[Span]) -> list[dict[str, Any]]:

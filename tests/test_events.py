@@ -12,7 +12,7 @@ import pytest
 from corpus import SCENARIOS, Scenario
 from private_texts import answered, asked, leaked, told_by_traces
 from replay import Replay, play
-from span_trees import all_spans
+from span_trees import all_facts, all_spans
 from test_corpus_totals import LEFT_OUT
 from test_spans import UNTIMED, _told
 
@@ -28,13 +28,7 @@ from claude_hooks_otel.records.session_facts import SessionFacts
 
 def all_events(replay: Replay) -> list[LogEvent]:
     """Those of all sessions."""
-    store = replay.pipeline.store
-    found: list[LogEvent] = []
-    for session in store.select(model.Session, "1 ORDER BY session_id"):
-        facts = SessionFacts.of(store, session.session_id)
-        assert facts is not None
-        found.extend(events_of(facts).events)
-    return found
+    return [event for facts in all_facts(replay) for event in events_of(facts).events]
 
 
 @pytest.fixture(scope="module", params=SCENARIOS)

@@ -15,16 +15,14 @@ import pytest
 from corpus import FOLDER, SCENARIOS, Scenario
 from replay import SECOND, Replay, play
 from span_trees import all_spans
+from test_events import all_events
 from test_spans import BRANCHED, REGISTERED_TWICE
 
 from claude_hooks_otel.daemon.pipeline import Pipeline
-from claude_hooks_otel.facts import model
 from claude_hooks_otel.records import writer
 from claude_hooks_otel.records.codec import decode, encode
-from claude_hooks_otel.records.events import events_of
 from claude_hooks_otel.records.model import LogEvent, Record, Span
 from claude_hooks_otel.records.outbox import LOGS, TRACES
-from claude_hooks_otel.records.session_facts import SessionFacts
 from claude_hooks_otel.records.writer import RecordWriter
 
 # A session that goes on in another project: whose a transcript's line is, only the events tell that in life come before it.
@@ -47,13 +45,8 @@ def written(replay: Replay) -> dict[int, Record]:
 
 def at_the_end(replay: Replay) -> dict[int, Record]:
     """What there is to tell once everything is known."""
-    store = replay.pipeline.store
     found: dict[int, Record] = {span.span_id: decode(encode(span)) for span in all_spans(replay)}
-    for session in store.select(model.Session):
-        facts = SessionFacts.of(store, session.session_id)
-        assert facts is not None
-        found |= {event.uid: decode(encode(event)) for event in events_of(facts).events}
-    return found
+    return found | {event.uid: decode(encode(event)) for event in all_events(replay)}
 
 
 def unlike(found: dict[int, Record], wanted: dict[int, Record]) -> list[str]:

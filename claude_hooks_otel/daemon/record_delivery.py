@@ -17,7 +17,7 @@ from pathlib import Path
 
 from claude_hooks_otel.daemon.delivery import FIRST_RETRY, LONGEST_RETRY
 from claude_hooks_otel.export.record_exporters import RecordExporter, RecordOutcome, Status
-from claude_hooks_otel.facts.store import connect
+from claude_hooks_otel.facts.store import connect, read_meta, write_meta
 from claude_hooks_otel.records import outbox
 from claude_hooks_otel.records.codec import decode
 from claude_hooks_otel.records.outbox import BATCH_SIZES, Row
@@ -162,9 +162,8 @@ class RecordDelivery(threading.Thread):
             case Status.REFUSED | Status.FAILED:
                 if not self._is_the_batch(connection, rows, outcome.status):
                     return reason
-                self._accepts = (
-                    False  # what it took before this failure says nothing of the next one: an outage may begin now
-                )
+                # What it took before this failure says nothing of the next one: an outage may begin now.
+                self._accepts = False
                 self._note(connection, reason)
                 self._part(connection, rows, "refused")
             case Status.UNSERVED if not self.exporter.is_requested and self._takes_metrics(connection):
@@ -207,7 +206,7 @@ class RecordDelivery(threading.Thread):
         with _transaction(connection):
             outbox.remove(connection, rows)
             outbox.count_dropped(connection, self.exporter.signal, "rejected", outcome.rejected)
-            _set_meta(connection, f"{self.key}.ok_ns", str(time.time_ns()))
+            write_meta(connection, f"{self.key}.ok_ns", str(time.time_ns()))
         self._accepted = None
 
     def _part(self, connection: sqlite3.Connection, rows: list[Row], reason: str) -> None:
@@ -226,7 +225,7 @@ class RecordDelivery(threading.Thread):
     def _takes_metrics(self, connection: sqlite3.Connection) -> bool:
         """Whether the metrics are accepted there: else it is the endpoint that is wrong, and nothing may be given up for that."""
         key = f"export.{self.exporter.name}"
-        return _meta(connection, f"{key}.ok_ns", "0") != "0" and not _meta(connection, f"{key}.error", "")
+        return read_meta(connection, f"{key}.ok_ns") not in ("", "0") and not read_meta(connection, f"{key}.error")
 
     def _switch_off(self, connection: sqlite3.Connection, reason: str) -> None:
         """An endpoint that was set for the metrics need not take all signals: what nobody asked for is not missed."""
@@ -239,9 +238,9 @@ class RecordDelivery(threading.Thread):
     def _note(self, connection: sqlite3.Connection, error: str | None) -> None:
         """Leaves in the store what ``status`` shows; says it in the log when it changes."""
         text = error or ""
-        if text == _meta(connection, f"{self.key}.error", ""):
+        if text == read_meta(connection, f"{self.key}.error"):
             return
-        _set_meta(connection, f"{self.key}.error", text)
+        write_meta(connection, f"{self.key}.error", text)
         if text:
             _log.warning("%s, %s: %s", self.exporter.name, self.exporter.signal, text)
         else:
@@ -257,12 +256,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-
-
-def _meta(connection: sqlite3.Connection, name: str, default: str) -> str:
-    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-    return default if row is None else str(row[0])
-
-
-def _set_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))

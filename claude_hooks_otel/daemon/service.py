@@ -15,7 +15,6 @@ from claude_hooks_otel.daemon import record_exports
 from claude_hooks_otel.daemon.exports import Exports
 from claude_hooks_otel.daemon.flush import FlushRequests
 from claude_hooks_otel.daemon.pipeline import EVENTS_PER_TRANSACTION, Pipeline
-from claude_hooks_otel.daemon.record_exports import RecordExports
 from claude_hooks_otel.export.custom.runner import CustomExporters
 from claude_hooks_otel.paths import Home
 
@@ -47,7 +46,7 @@ class Service:
         self.config = _config(home, environ)
         variables = otel_environment(self.config, environ)
         self.pipeline = Pipeline(home, self.config, now_ns, keep_content=record_exports.are_exported(variables))
-        self.records = RecordExports(self.pipeline, variables, self.config)
+        self.records = record_exports.RecordExports(self.pipeline, variables, self.config)
         delay = self.config.daemon.export_delay_seconds
         self.exports = Exports(self.pipeline, variables, delay, self.records.gauges)
         self.custom = CustomExporters(self.pipeline.store, self.pipeline.book, self.config.exporters)

@@ -19,7 +19,7 @@ from claude_hooks_otel.export.exporters import NamedExporter, build_metric_expor
 from claude_hooks_otel.export.record_exporters import RecordExporter, Status, build_record_exporters
 from claude_hooks_otel.export.sampling import turn_sampler
 from claude_hooks_otel.export.signals import Signal
-from claude_hooks_otel.facts.store import connect
+from claude_hooks_otel.facts.store import connect, read_meta
 from claude_hooks_otel.installation.home_files import otel_variables
 
 
@@ -152,10 +152,9 @@ def _ask(asked: _Asked, surroundings: Surroundings) -> Finding:
 def _last_error(key: str, surroundings: Surroundings) -> str:
     try:
         with closing(connect(surroundings.home.store, readonly=True)) as connection:
-            found = connection.execute("SELECT value FROM meta WHERE name = ?", (key,)).fetchone()
+            return read_meta(connection, key)
     except sqlite3.Error:
         return ""  # the store is another link
-    return str(found[0]) if found and found[0] else ""
 
 
 LOOKS = (variables, endpoints)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
@@ -16,6 +15,7 @@ from opentelemetry.sdk.metrics.export import (
     MetricsData,
 )
 
+from claude_hooks_otel.export.attempt import attempt
 from claude_hooks_otel.export.exporter_logs import caught_logs
 from claude_hooks_otel.export.otlp import Answer
 from claude_hooks_otel.export.redaction import Redactor
@@ -75,21 +75,9 @@ class NamedExporter:
 
     def export(self, data: MetricsData) -> ExportOutcome:
         """Sends one request and waits for its end, at most the configured timeout. Never raises."""
-        begin = time.monotonic()
-        self._answer.clear()
-        exception = None
-        with caught_logs() as records:
-            try:
-                succeeded = self._exporter.export(data) is MetricExportResult.SUCCESS
-            except Exception as error:
-                succeeded, exception = False, f"{type(error).__name__}: {error}"
-        duration_s = time.monotonic() - begin
-        answer = self._answer
-        if succeeded and answer.error is None:
-            note = self._redact(answer.message) or None
-            return ExportOutcome(ok=True, error=note, duration_s=duration_s, rejected_points=answer.rejected)
-        reason = answer.error or exception or (records[-1].getMessage() if records else "the exporter gave no reason")
-        return ExportOutcome(ok=False, error=self._redact(reason), duration_s=duration_s)
+        done = attempt(lambda: self._exporter.export(data) is MetricExportResult.SUCCESS, self._answer, self._redact)
+        rejected = self._answer.rejected if done.ok else 0
+        return ExportOutcome(ok=done.ok, error=done.error, duration_s=done.duration_s, rejected_points=rejected)
 
     def shutdown(self) -> None:
         """Closes the connection; an export under way in another thread ends at once. May be called twice."""

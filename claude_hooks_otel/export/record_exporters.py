@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -15,6 +14,7 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from claude_hooks_otel import __version__
+from claude_hooks_otel.export.attempt import attempt
 from claude_hooks_otel.export.exporter_logs import caught_logs
 from claude_hooks_otel.export.logs import readable_log_records
 from claude_hooks_otel.export.metrics import SCOPE_NAME
@@ -63,8 +63,6 @@ _TOO_LARGE = (
     ("OUT_OF_RANGE", "message length too large"),  # Rust
     ("UNKNOWN", "http2 header with status: 413"),  # a proxy
 )
-# What can not even be encoded is bad by itself; the stock exporters over HTTP only log it.
-_NOT_ENCODED = "Failed to encode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,22 +131,13 @@ class RecordExporter:
 
     def export(self, records: Sequence[Record]) -> RecordOutcome:
         """Sends one batch and waits for its end, at most the configured timeout. Never raises."""
-        begin = time.monotonic()
-        self._answer.clear()
-        exception = None
-        with caught_logs() as logs:
-            try:
-                succeeded = self._exporter.export(self._prepare(records)).name == "SUCCESS"
-            except Exception as error:
-                succeeded, exception = False, f"{type(error).__name__}: {error}"
-        duration_s = time.monotonic() - begin
-        answer = self._answer
-        if succeeded and answer.error is None:
-            return RecordOutcome(Status.ACCEPTED, self._redact(answer.message) or None, answer.rejected, duration_s)
-        reason = answer.error or exception or (logs[-1].getMessage() if logs else "the exporter gave no reason")
-        is_unsendable = (exception or reason.startswith(_NOT_ENCODED)) and answer.error is None
-        status = Status.REFUSED if is_unsendable else _status(answer)
-        return RecordOutcome(status, self._redact(reason), 0, duration_s)
+        done = attempt(
+            lambda: self._exporter.export(self._prepare(records)).name == "SUCCESS", self._answer, self._redact
+        )
+        if done.ok:
+            return RecordOutcome(Status.ACCEPTED, done.error, self._answer.rejected, done.duration_s)
+        status = Status.REFUSED if done.is_unsendable else _status(self._answer)
+        return RecordOutcome(status, done.error, 0, done.duration_s)
 
     def shutdown(self) -> None:
         """Closes the connection; an export under way in another thread ends at once. May be called twice."""

@@ -17,7 +17,7 @@ from typing import Any, Final
 from claude_hooks_otel.config import CaptureConfig
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.secret_redaction import SecretRedactor
-from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.facts.store import Store, portions
 
 # The witnesses, in the order in which they are believed (and sorted). A transcript tells a call's input and its result on two lines.
 HOOK: Final = "hook"
@@ -44,9 +44,6 @@ _PATHS: Final = ("file_path", "notebook_path", "path")
 _MCP: Final = "mcp__"
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
-
-# Owners asked for in one statement; SQLite allows 32,766 parameters.
-_OWNERS_PER_QUERY: Final = 500
 
 
 class ContentKeeper:
@@ -115,9 +112,7 @@ def contents(store: Store, owner_ids: Iterable[str]) -> Iterator[tuple[str, str,
 
     Each kind of an owner's comes once: the hook's before the transcript's, the first before later ones.
     """
-    owners = sorted(set(owner_ids))
-    for first in range(0, len(owners), _OWNERS_PER_QUERY):
-        some = owners[first : first + _OWNERS_PER_QUERY]
+    for some in portions(sorted(set(owner_ids))):
         marks = ", ".join("?" * len(some))
         seen: set[tuple[str, str]] = set()
         for content in store.select(model.Content, f"owner_id IN ({marks}) ORDER BY owner_id, witness, at_ns", *some):

@@ -10,7 +10,7 @@ import contextlib
 import sqlite3
 import typing
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -19,6 +19,7 @@ from claude_hooks_otel.facts.model import KINDS, SHAPES, Fact
 from claude_hooks_otel.identity import Identity
 
 F = TypeVar("F", bound=Fact)
+T = TypeVar("T")
 # What is told of each change: the fact before (None for a new one) and after.
 ChangeListener = Callable[[Fact | None, Fact], None]
 
@@ -30,6 +31,7 @@ BUSY_TIMEOUT_SECONDS = 10.0
 CONTENT_KEPT_NS = 7 * 24 * 3600 * 1_000_000_000
 # Pages of cache, negative for KiB: small, because the daemon's memory is a promise.
 CACHE_KIB = 4096
+_NAMES_PER_STATEMENT = 500
 # A later copy of the same payload within this time is a second copy of the same hook, not a second event.
 DUPLICATE_WINDOW_NS = 2_000_000_000
 
@@ -162,6 +164,23 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def read_meta(connection: sqlite3.Connection, name: str) -> str:
+    """A named value of a store; empty where there is none."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return "" if row is None else str(row[0])
+
+
+def write_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
+    """Stores a named value."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+
+def portions(names: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The names in portions that one statement can hold: SQLite takes 32,766 parameters, older ones 999."""
+    for start in range(0, len(names), _NAMES_PER_STATEMENT):
+        yield names[start : start + _NAMES_PER_STATEMENT]
+
+
 class Journal(Protocol):
     """What gathers beside the facts during a transaction and is written with them: the series, the records that are due."""
 
@@ -241,7 +260,7 @@ class Store:
 
     def set_meta(self, name: str, value: str) -> None:
         """Stores a named value."""
-        self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+        write_meta(self.connection, name, value)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

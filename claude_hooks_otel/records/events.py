@@ -15,7 +15,7 @@ from claude_hooks_otel.records import semantic_conventions as names
 from claude_hooks_otel.records.event_kinds import BY_NAME
 from claude_hooks_otel.records.model import LogEvent, Severity, Value
 from claude_hooks_otel.records.session_facts import SessionFacts, asked_ns, call_times
-from claude_hooks_otel.records.threads import Thread, Threads
+from claude_hooks_otel.records.threads import Thread, Threads, times_of_call
 from claude_hooks_otel.records.traces import trace_of
 from claude_hooks_otel.series.metric import NANOSECONDS
 
@@ -132,9 +132,7 @@ class _Events:
             home = self._threads.of_call(call)
             if self._waits_for(home, asked_ns(call)):
                 continue
-            begin, end = call_times(call)
-            if call.ended_ns is None and home is not None:  # it was still running when all else ended
-                end = max(end, home.end_ns)
+            begin, end = times_of_call(call, home)
             failed = call.outcome != _SUCCESS
             given = attributes.tool(call) | {names.DURATION: _seconds(begin, end)}
             yield self._event(
@@ -144,7 +142,7 @@ class _Events:
                 call,
                 given | {names.SUBAGENT: call.agent_id or "", names.ERROR_TYPE: (call.outcome or "") if failed else ""},
                 turn=home.turn if home else None,
-                span_id=ids.span_id("tool", call.tool_use_id),
+                span_id=ids.tool_span_id(call.tool_use_id),
                 failed=failed,
             )
 
@@ -168,14 +166,13 @@ class _Events:
                 request,
                 given,
                 turn=home.turn if home else None,
-                span_id=ids.span_id("chat", request.message_id),
+                span_id=ids.chat_span_id(request.message_id),
                 failed=True,
             )
 
     def _waits(self) -> Iterator[LogEvent]:
         for wait in self._facts.waits:
-            asked = self._facts.calls_by_id.get(wait.tool_use_id or "")
-            home = self._threads.of_call(asked) if asked else self._threads.at(None, wait.asked_ns)
+            home = self._threads.of_wait(wait)
             if self._waits_for(home, wait.asked_ns):
                 continue
             key = (wait.session_id, wait.asked_ns, wait.tool or "")
@@ -193,7 +190,7 @@ class _Events:
                 wait,
                 given,
                 turn=home.turn if home else None,
-                span_id=ids.span_id("permission", *key),
+                span_id=ids.permission_span_id(*key),
                 failed=wait.decision != _ALLOWED,
             )
 
@@ -277,7 +274,7 @@ class _Events:
         if call and self._waits_for(home, at_ns):
             return
         tool_use_id = call.tool_use_id if call else None
-        span_id = ids.span_id("tool", tool_use_id) if tool_use_id else None
+        span_id = ids.tool_span_id(tool_use_id) if tool_use_id else None
         told = {**given, names.TOOL_CALL: tool_use_id}
         turn = home.turn if home else None
         yield self._event(name, key, at_ns, fact, told, turn=turn, span_id=span_id, failed=failed)

@@ -27,6 +27,21 @@ def span_id(kind: str, *name: str | int) -> int:
     return _derived(SPAN_BYTES, kind, *map(str, name))
 
 
+def tool_span_id(tool_use_id: str) -> int:
+    """The span of a tool call."""
+    return span_id("tool", tool_use_id)
+
+
+def chat_span_id(message_id: str) -> int:
+    """The span of an API request."""
+    return span_id("chat", message_id)
+
+
+def permission_span_id(session_id: str, asked_ns: int, tool: str) -> int:
+    """The span of the wait for an answer to a question."""
+    return span_id("permission", session_id, asked_ns, tool)
+
+
 def event_id(name: str, *key: str | int) -> int:
     """The unique id of one log event: its name, and the natural key of what it tells of."""
     return _derived(SPAN_BYTES, "event", name, *map(str, key))

@@ -8,9 +8,10 @@ go on, and they are tried in ever smaller batches, until the bad ones stand alon
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from claude_hooks_otel.facts.store import portions
 from claude_hooks_otel.records.codec import encode
 from claude_hooks_otel.records.model import Record
 
@@ -19,8 +20,6 @@ TRACES, LOGS = "traces", "logs"
 BATCH_SIZES = (512, 64, 8, 1)
 # Bytes of a batch, as they stand in the table: on the wire they are fewer, and a gRPC receiver takes 4 MiB.
 BATCH_BYTES = 3 * 1024 * 1024
-# Names in one statement.
-_PORTION = 500
 _SIGN = 1 << 63
 
 
@@ -40,7 +39,7 @@ class Row:
 def unwritten(connection: sqlite3.Connection, signal: str, ids: Collection[int]) -> set[int]:
     """Those of the ids that were never written."""
     found: set[int] = set(ids)
-    for portion in _portions(list(found)):
+    for portion in portions(list(found)):
         marks = ", ".join("?" * len(portion))
         rows = connection.execute(
             f"SELECT id FROM record_written WHERE signal = ? AND id IN ({marks})",  # noqa: S608 -- question marks
@@ -170,11 +169,6 @@ def discard(connection: sqlite3.Connection, signal: str, exporter: str) -> int:
 def _count(connection: sqlite3.Connection, rows: list[tuple[str]], reason: str) -> None:
     for signal in (TRACES, LOGS):
         count_dropped(connection, signal, reason, rows.count((signal,)))
-
-
-def _portions(ids: list[int]) -> Iterator[list[int]]:
-    for start in range(0, len(ids), _PORTION):
-        yield ids[start : start + _PORTION]
 
 
 def _signed(name: int) -> int:

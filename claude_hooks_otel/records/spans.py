@@ -16,8 +16,8 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.records import attributes, ids
 from claude_hooks_otel.records import semantic_conventions as names
 from claude_hooks_otel.records.model import Span, SpanEvent, SpanKind, SpanLink, Value
-from claude_hooks_otel.records.session_facts import SessionFacts, asked_ns, call_times
-from claude_hooks_otel.records.threads import Thread, Threads
+from claude_hooks_otel.records.session_facts import SessionFacts, asked_ns
+from claude_hooks_otel.records.threads import Thread, Threads, times_of_call
 from claude_hooks_otel.records.traces import TurnTrace, trace_of
 from claude_hooks_otel.series.metric import PICODOLLARS
 
@@ -83,8 +83,7 @@ class _Traces:
             elif self._has_ended(home.turn):
                 self._add(home.turn, self._tool(call, home))
         for wait in facts.waits:
-            asked = facts.calls_by_id.get(wait.tool_use_id or "")
-            home = self._threads.of_call(asked) if asked else self._threads.at(None, wait.asked_ns)
+            home = self._threads.of_wait(wait)
             if home is None:
                 self._hold(wait.asked_ns)
             elif self._has_ended(home.turn):
@@ -238,7 +237,7 @@ class _Traces:
         return self._beneath(
             home,
             request,
-            span_id=ids.span_id("chat", request.message_id),
+            span_id=ids.chat_span_id(request.message_id),
             name=f"{names.CHAT} {request.model or 'unknown'}",
             kind=SpanKind.CLIENT,
             times=(self._threads.before(request.agent_id, end, home), end),
@@ -247,18 +246,15 @@ class _Traces:
         )
 
     def _tool(self, call: model.ToolCall, home: Thread) -> Span:
-        begin, end = call_times(call)
-        if call.ended_ns is None:  # it was still running when all else ended
-            end = max(end, home.end_ns)
         found = attributes.common(self._facts.session, call, names.EXECUTE_TOOL) | attributes.tool(call)
         if (commit := self._commits.get(call.tool_use_id)) is not None:
             found |= attributes.commit(commit)
         return self._beneath(
             home,
             call,
-            span_id=ids.span_id("tool", call.tool_use_id),
+            span_id=ids.tool_span_id(call.tool_use_id),
             name=f"{names.EXECUTE_TOOL} {call.tool or ''}".strip(),
-            times=(begin, end),
+            times=times_of_call(call, home),
             attributes=found,
             error=call.outcome if call.outcome != _RAN else None,
         )
@@ -273,7 +269,7 @@ class _Traces:
         return self._beneath(
             home,
             wait,
-            span_id=ids.span_id("permission", wait.session_id, wait.asked_ns, wait.tool or ""),
+            span_id=ids.permission_span_id(wait.session_id, wait.asked_ns, wait.tool or ""),
             name=f"permission {wait.tool or ''}".strip(),
             times=(wait.asked_ns, wait.asked_ns + (wait.waited_ns or 0)),
             attributes=found,

@@ -32,6 +32,12 @@ class Thread:
     invocation: model.SubagentTurn | None = None
 
 
+def times_of_call(call: model.ToolCall, home: Thread | None) -> tuple[int, int]:
+    """When a call began to run and when it ended; one that was still running when all else ended, then."""
+    begin, end = call_times(call)
+    return begin, max(end, home.end_ns) if call.ended_ns is None and home is not None else end
+
+
 class Threads:
     """All of them in one session.
 
@@ -71,6 +77,11 @@ class Threads:
     def of_call(self, call: model.ToolCall) -> Thread | None:
         """What a call stands beneath; None where that is not known (yet)."""
         return self.at(call.agent_id, asked_ns(call), self._facts.turn_of_call(call))
+
+    def of_wait(self, wait: model.PermissionWait) -> Thread | None:
+        """What a question stands beneath: what the call does that it was about; None where that is not known (yet)."""
+        call = self._facts.calls_by_id.get(wait.tool_use_id or "")
+        return self.of_call(call) if call else self.at(None, wait.asked_ns)
 
     def at(self, agent_id: str | None, at_ns: int, turn: model.Turn | None = None) -> Thread | None:
         """The sub-agent's turn that was going on, else the conversation's: ``turn``, or the one of that time."""
@@ -125,7 +136,7 @@ class Threads:
             home = self.of_call(call)
             if home is None:
                 return None
-            return Thread(home.turn, span_id, ids.span_id("tool", call.tool_use_id), begin, end, invocation)
+            return Thread(home.turn, span_id, ids.tool_span_id(call.tool_use_id), begin, end, invocation)
         turn = self._facts.turn_at(begin)
         if turn is None:
             return None

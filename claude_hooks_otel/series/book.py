@@ -89,25 +89,26 @@ class SeriesBook:
 
     def _move(self, name: str, labels: Labels, amount: int) -> None:
         if not self._connection.execute(
-            "UPDATE series SET value = value + ? WHERE metric = ? AND labels = ?", (amount, name, _encode(labels))
+            "UPDATE series SET value = value + ? WHERE metric = ? AND labels = ?", (amount, name, encode_labels(labels))
         ).rowcount:
             labels = self._admit(name, labels, "")
             self._connection.execute(
-                "UPDATE series SET value = value + ? WHERE metric = ? AND labels = ?", (amount, name, _encode(labels))
+                "UPDATE series SET value = value + ? WHERE metric = ? AND labels = ?",
+                (amount, name, encode_labels(labels)),
             )
 
     def _observe(self, metric: Metric, labels: Labels, values: list[int]) -> None:
         select = "SELECT value, buckets FROM series WHERE metric = ? AND labels = ?"
-        row = self._connection.execute(select, (metric.name, _encode(labels))).fetchone()
+        row = self._connection.execute(select, (metric.name, encode_labels(labels))).fetchone()
         if row is None:
             labels = self._admit(metric.name, labels, json.dumps([0] * (len(metric.buckets) + 1)))
-            row = self._connection.execute(select, (metric.name, _encode(labels))).fetchone()
+            row = self._connection.execute(select, (metric.name, encode_labels(labels))).fetchone()
         counts = json.loads(row[1])
         for value in values:
             counts[bisect.bisect_left(metric.buckets, value / metric.scale)] += 1
         self._connection.execute(
             "UPDATE series SET value = ?, buckets = ? WHERE metric = ? AND labels = ?",
-            (row[0] + sum(values), json.dumps(counts), metric.name, _encode(labels)),
+            (row[0] + sum(values), json.dumps(counts), metric.name, encode_labels(labels)),
         )
 
     def _admit(self, name: str, labels: Labels, buckets: str) -> Labels:
@@ -116,7 +117,8 @@ class SeriesBook:
         if present >= self._limit - 1:
             labels = OVERFLOW
         self._connection.execute(
-            "INSERT OR IGNORE INTO series VALUES (?, ?, ?, 0, ?)", (name, _encode(labels), self._now_ns(), buckets)
+            "INSERT OR IGNORE INTO series VALUES (?, ?, ?, 0, ?)",
+            (name, encode_labels(labels), self._now_ns(), buckets),
         )
         return labels
 
@@ -133,12 +135,13 @@ def read_points(connection: sqlite3.Connection, catalog: dict[str, Metric]) -> I
     ):
         if metric := catalog.get(name):
             counts = tuple(json.loads(buckets)) if metric.kind is Kind.HISTOGRAM else ()
-            yield SeriesPoint(metric, _decode(labels), start_ns, value, counts)
+            yield SeriesPoint(metric, _decode_labels(labels), start_ns, value, counts)
 
 
-def _encode(labels: Labels) -> str:
+def encode_labels(labels: Labels) -> str:
+    """The text under which a series stands in the store."""
     return json.dumps(labels, separators=(",", ":"), ensure_ascii=False)
 
 
-def _decode(text: str) -> Labels:
+def _decode_labels(text: str) -> Labels:
     return tuple((key, value) for key, value in json.loads(text))

@@ -6,12 +6,11 @@ Kept for some minutes only, so that every exporter has sent them, and none sends
 from __future__ import annotations
 
 import bisect
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from claude_hooks_otel.series.book import Labels
+from claude_hooks_otel.series.book import Labels, encode_labels
 from claude_hooks_otel.series.metric import Exemplar, Metric, SeriesPoint
 
 # How long one is exported, nanoseconds: as long as Prometheus shows a series that is not heard of any more.
@@ -32,14 +31,13 @@ class Exemplars:
 
     def keep(self, metric: Metric, labels: Labels, exemplar: Exemplar) -> None:
         """Keeps the exemplar of an observation in place of its bucket's older one."""
-        encoded = json.dumps(labels, separators=(",", ":"), ensure_ascii=False)
         bucket = bisect.bisect_left(metric.buckets, exemplar.value / metric.scale)
         self._connection.execute(
             "INSERT INTO exemplar VALUES (:metric, :labels, :bucket, :value, :at, :trace, :span, :now) ON CONFLICT DO UPDATE SET "
             "value = excluded.value, at_ns = excluded.at_ns, trace_id = excluded.trace_id, span_id = excluded.span_id, "
             "kept_ns = excluded.kept_ns WHERE excluded.at_ns >= exemplar.at_ns",
             {
-                "metric": metric.name, "labels": encoded, "bucket": bucket, "value": exemplar.value, "at": exemplar.at_ns,
+                "metric": metric.name, "labels": encode_labels(labels), "bucket": bucket, "value": exemplar.value, "at": exemplar.at_ns,
                 "trace": f"{exemplar.trace_id:032x}", "span": f"{exemplar.span_id:016x}", "now": self._now_ns(),
             },
         )  # fmt: skip
@@ -57,7 +55,9 @@ class Exemplars:
         ):
             exemplar = Exemplar(value, at_ns, int(trace_id, 16), int(span_id, 16))
             by_series.setdefault((metric, labels), []).append(exemplar)
+        if not by_series:
+            yield from points
+            return
         for point in points:
-            key = (point.metric.name, json.dumps(point.labels, separators=(",", ":"), ensure_ascii=False))
-            found = by_series.get(key) if by_series and point.bucket_counts else None
+            found = by_series.get((point.metric.name, encode_labels(point.labels))) if point.bucket_counts else None
             yield replace(point, exemplars=tuple(found)) if found else point

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
-from otlp_points import attributes
 from otlp_receiver import OtlpReceiver
-from otlp_records import spans
+from otlp_records import attributes, log_records, spans
 
 from claude_hooks_otel.identity import normalize
 
@@ -37,7 +35,7 @@ def client_totals(receiver: OtlpReceiver) -> Totals:
                 totals["commits"]["all"] += value
             case "claude_code.lines_of_code.count":
                 totals["lines"][told["type"]] += value
-    for record in _log_records(receiver):
+    for record in map(attributes, log_records(receiver)):
         if record.get("event.name") == "api_request" and _shown(str(record.get("query_source"))):
             totals["requests"][normalize(record["model"])] += 1
         elif record.get("event.name") == "tool_result":
@@ -85,7 +83,7 @@ def our_totals(receiver: OtlpReceiver) -> Totals:
 
 def client_records(receiver: OtlpReceiver) -> Records:
     """What the client's log events say of each call (its duration in milliseconds) and of each request that a transcript shows."""
-    told = _log_records(receiver)
+    told = list(map(attributes, log_records(receiver)))
     return {
         "calls": {
             record["tool_use_id"]: float(record["duration_ms"])
@@ -102,7 +100,7 @@ def client_records(receiver: OtlpReceiver) -> Records:
 
 def our_spans(receiver: OtlpReceiver) -> Records:
     """The same of our spans."""
-    found = [(attributes(span.attributes), span) for span in spans(receiver)]
+    found = [(attributes(span), span) for span in spans(receiver)]
     return {
         "calls": {
             str(told["gen_ai.tool.call.id"]): (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6
@@ -145,13 +143,3 @@ def _source(agent_type: str) -> str:
 def _shown(query_source: str) -> bool:
     """Whether a transcript shows this request: side requests are in none."""
     return query_source.startswith(("repl_main_thread", "sdk", "agent"))
-
-
-def _log_records(receiver: OtlpReceiver) -> list[dict[str, Any]]:
-    return [
-        attributes(record.attributes)
-        for message in receiver.logs
-        for resource in message.resource_logs
-        for scope in resource.scope_logs
-        for record in scope.log_records
-    ]

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from claude_hooks_otel.export.custom.base import MetricRecord
 from claude_hooks_otel.facts.store import Store
-from claude_hooks_otel.series.book import Addition, Labels
+from claude_hooks_otel.series.book import Addition, encode_labels
 from claude_hooks_otel.series.catalog import CATALOG
 from claude_hooks_otel.series.declared import read_declared
 from claude_hooks_otel.series.metric import Metric, SeriesPoint
@@ -56,7 +56,7 @@ class MeasurementLog:
         self._store.connection.executemany(
             _INSERT,
             [
-                (metric.name, _encode(labels), amount, metric.scale, now if at_ns is None else at_ns, now)
+                (metric.name, encode_labels(labels), amount, metric.scale, now if at_ns is None else at_ns, now)
                 for metric, labels, amount, at_ns in additions
             ],
         )
@@ -66,7 +66,7 @@ class MeasurementLog:
         self._store.connection.executemany(
             _INSERT,
             [
-                (point.metric.name, _encode(point.labels), point.value, point.metric.scale, now_ns, now_ns)
+                (point.metric.name, encode_labels(point.labels), point.value, point.metric.scale, now_ns, now_ns)
                 for point in points
             ],
         )
@@ -127,7 +127,3 @@ def _record(metric: Metric, labels: dict[str, str], amount: int, scale: int, at_
         unit=metric.unit,
         key=key,
     )
-
-
-def _encode(labels: Labels) -> str:
-    return json.dumps(labels, separators=(",", ":"), ensure_ascii=False)

@@ -15,7 +15,7 @@ from claude_hooks_otel.config import ConfigError
 from claude_hooks_otel.export.custom.base import CustomExporter
 from claude_hooks_otel.export.custom.log import MeasurementLog, read_batch
 from claude_hooks_otel.export.custom.registry import OptionRedactor, build
-from claude_hooks_otel.facts.store import Store, connect
+from claude_hooks_otel.facts.store import Store, connect, read_meta, write_meta
 from claude_hooks_otel.series.book import SeriesBook, read_points
 from claude_hooks_otel.series.catalog import CATALOG
 from claude_hooks_otel.series.metric import SeriesPoint
@@ -129,7 +129,7 @@ class Runner:
                 "UPDATE exporter_cursor SET seq = ? WHERE exporter = ? AND seq < ?", (end, self.name, end)
             )
             self._failures = 0
-            _set_meta(connection, f"custom.{self.name}.ok_ns", str(time.time_ns()))
+            write_meta(connection, f"custom.{self.name}.ok_ns", str(time.time_ns()))
 
     def _note(self, connection: sqlite3.Connection, error: Exception | None) -> None:
         """Leaves in the store what ``status`` shows; says it in the log when it changes."""
@@ -140,9 +140,8 @@ class Runner:
             _log.warning("exporter %s did not take what it was given: %s", self.name, text)
         self._failures = 0 if error is None else self._failures + 1
         with contextlib.suppress(sqlite3.Error):
-            row = connection.execute("SELECT value FROM meta WHERE name = ?", (f"custom.{self.name}.error",)).fetchone()
-            if (row[0] if row else "") != text:
-                _set_meta(connection, f"custom.{self.name}.error", text)
+            if read_meta(connection, f"custom.{self.name}.error") != text:
+                write_meta(connection, f"custom.{self.name}.error", text)
 
 
 class CustomExporters:
@@ -228,7 +227,3 @@ class CustomExporters:
         deadline = time.monotonic() + FAREWELL
         for runner in self._runners:
             runner.join(max(0.0, deadline - time.monotonic()))
-
-
-def _set_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
