@@ -19,10 +19,13 @@ from test_events import all_events
 from test_spans import BRANCHED, REGISTERED_TWICE
 
 from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.records import writer
 from claude_hooks_otel.records.codec import decode, encode
 from claude_hooks_otel.records.model import LogEvent, Record, Span
 from claude_hooks_otel.records.outbox import LOGS, TRACES
+from claude_hooks_otel.records.traces import trace_of
 from claude_hooks_otel.records.writer import RecordWriter
 
 # A session that goes on in another project: whose a transcript's line is, only the events tell that in life come before it.
@@ -159,3 +162,110 @@ def test_what_is_written_as_it_happens_is_what_is_known_at_the_end(name: str, tm
         pass
     assert unlike(written(replay), at_the_end(replay)) == []
     replay.pipeline.close()
+
+
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != REGISTERED_TWICE])
+def test_what_is_written_whenever_somebody_looks_is_what_is_known_at_the_end(name: str, tmp_path: Path) -> None:
+    """Somebody flushes after every single event, so that no wait hides what is not finished yet."""
+    replay = Replay(Scenario(name), tmp_path, prepare=write_records)
+    transcripts = GrowingTranscripts(replay.scenario, replay.projects)
+    for hook in replay.hooks:
+        replay.clock.now_ns = round(hook.t * SECOND)
+        transcripts.grow(hook.t)
+        replay.spool([hook])
+        replay.pipeline.take_events()
+        replay.pipeline.follow_sessions(everything=True, settle=True)
+    transcripts.grow(float("inf"))
+    replay.finish()
+    assert unlike(written(replay), at_the_end(replay)) == []
+    replay.pipeline.close()
+
+
+# -- what the recordings do not hold ---------------------------------------------------------------------------------------------
+
+WHOSE: Any = {"session_id": "s", "agent": "backend", "project": "shop"}
+TURN = model.Turn(prompt_id="p", **WHOSE, started_ns=10, ended_ns=90, prompts_seen_by_hooks=1)
+
+
+class ByHand:
+    """One session whose facts are written by hand, and looked at."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(folder / "store.db", lambda: 0)
+        self._writer = RecordWriter(self.store, {TRACES: {"test"}, LOGS: {"test"}})
+        self.store.journals.append(self._writer)
+        self.store.on_change = lambda _, new: self._writer.note(new)
+        self.tell(model.Session(**WHOSE, first_seen_ns=10, last_seen_ns=90))
+
+    def tell(self, *facts: model.Fact) -> None:
+        with self.store.transaction():
+            for fact in facts:
+                self.store.upsert(fact)
+
+    def look(self, *, is_over: bool = False) -> set[str]:
+        """Has written what is finished; the names of all that was written by now."""
+        with self.store.transaction():
+            self._writer.write("s", 0, writer.QUIET_NS, is_over=is_over)
+        rows = self.store.connection.execute("SELECT body FROM record_outbox").fetchall()
+        return {decode(body).name for (body,) in rows}
+
+
+@pytest.fixture
+def by_hand(tmp_path: Path) -> Iterator[ByHand]:
+    one = ByHand(tmp_path)
+    yield one
+    one.store.close()
+
+
+def test_what_a_sub_agent_did_after_its_last_turn_is_told_when_the_session_is_over(by_hand: ByHand) -> None:
+    """It may be of a turn that goes on; nothing of it changes any more when it turns out that there is none."""
+    late = model.ToolCall(
+        tool_use_id="late", **WHOSE, agent_id="a", tool="Read", outcome="success", started_ns=60, ended_ns=70
+    )
+    by_hand.tell(
+        TURN,
+        model.Subagent(agent_id="a", **WHOSE, agent_type="explore"),
+        model.SubagentTurn(
+            agent_id="a", **WHOSE, agent_type="explore", outcome="completed", started_ns=20, ended_ns=50
+        ),
+        late,
+    )
+    told = by_hand.look()
+    assert {"invoke_agent backend", "invoke_agent explore", "claude.subagent"} <= told
+    assert not {"execute_tool Read", "claude.tool.result"} & told
+    assert {"execute_tool Read", "claude.tool.result"} <= by_hand.look(is_over=True)
+
+
+def test_an_answer_that_is_still_being_written_is_not_told(by_hand: ByHand) -> None:
+    """Its turn has ended, and it reports on a background task: the lines of one answer come one by one."""
+    answer: Any = {"message_id": "m", **WHOSE, "model": "sonnet", "at_ns": 95}
+    by_hand.tell(TURN, model.ApiRequest(**answer, output_tokens=1))
+    assert "chat sonnet" not in by_hand.look()
+    by_hand.tell(model.ApiRequest(**answer, output_tokens=9, stop_reason="end_turn"))
+    assert "chat sonnet" in by_hand.look()
+
+
+def test_an_answer_that_was_cut_is_told_once_something_follows_or_the_session_is_over(by_hand: ByHand) -> None:
+    by_hand.tell(TURN, model.ApiRequest(message_id="m", **WHOSE, model="sonnet", at_ns=95))
+    assert "chat sonnet" not in by_hand.look()
+    assert "chat sonnet" in by_hand.look(is_over=True)
+
+
+def test_a_sub_agent_whose_call_still_runs_waits_for_it(by_hand: ByHand) -> None:
+    """The call tells in which turn it began, and so in which trace the sub-agent is."""
+    call: Any = {"tool_use_id": "t", **WHOSE, "tool": "Agent", "started_ns": 20}
+    by_hand.tell(
+        TURN,
+        model.Turn(prompt_id="q", **WHOSE, started_ns=100, ended_ns=190, prompts_seen_by_hooks=1),
+        model.ToolCall(**call),
+        model.Subagent(agent_id="a", **WHOSE, agent_type="explore", tool_use_id="t"),
+        model.SubagentTurn(
+            agent_id="a", **WHOSE, agent_type="explore", outcome="completed", started_ns=110, ended_ns=150
+        ),
+    )
+    assert "invoke_agent explore" not in by_hand.look()
+    by_hand.tell(model.ToolCall(**call, outcome="success", ended_ns=160))
+    by_hand.look()
+    rows = by_hand.store.connection.execute("SELECT body FROM record_outbox WHERE signal = 'traces'").fetchall()
+    spans = {span.name: span for span in (decode(body) for (body,) in rows) if isinstance(span, Span)}
+    assert spans["invoke_agent explore"].trace_id == spans["execute_tool Agent"].trace_id == trace_of(TURN).trace_id
