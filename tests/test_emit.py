@@ -345,10 +345,12 @@ def test_kill_at_random_moments_leaves_only_whole_files(hook: Hook, victim: str)
     """Whole is what is in new/, whether the kill hits the shell alone or its children, too; the rest is found by ``recover``."""
     chance = random.Random(7)
     payload = b"0123456789" * 30_000
+    sessions = set()
     for _ in range(40):
         process = subprocess.Popen(
             hook.arguments("PostToolUse"), stdin=subprocess.PIPE, env=hook.environ, start_new_session=True
         )
+        sessions.add(process.pid)
         assert process.stdin is not None
         feeder = os.fork()
         if feeder == 0:  # feeds the payload, however far the reader gets
@@ -363,13 +365,7 @@ def test_kill_at_random_moments_leaves_only_whole_files(hook: Hook, victim: str)
             (os.killpg if victim == "everything" else os.kill)(process.pid, signal.SIGKILL)
         process.wait(10)
         os.waitpid(feeder, 0)
-    _until(
-        lambda: (
-            not [
-                p for p in psutil.process_iter(["cmdline"]) if str(hook.home.root) in " ".join(p.info["cmdline"] or ())
-            ]
-        )
-    )
+    _until(lambda: not any(_is_of(sessions, process) for process in psutil.process_iter()))
     assert all(envelope.payload == payload for envelope in hook.captured)
     assert len(hook.captured) + len(hook.unfinished) <= 40
     spool = Spool(hook.home.spool)
@@ -561,6 +557,14 @@ def _standard_streams(process: psutil.Process) -> set[str]:
     if not folder.is_dir():
         pytest.skip("this system shows no open files of another process")
     return {str((folder / number).readlink()) for number in "012"}
+
+
+def _is_of(sessions: set[int], process: psutil.Process) -> bool:
+    """Whether it runs in one of the sessions: a child that has not yet become ``mv`` has no command line to know it by."""
+    try:
+        return os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
 
 
 def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
