@@ -23,6 +23,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from real_daemon import wait_until
 
 from claude_hooks_otel import registration
 from claude_hooks_otel.daemon.lock import is_running
@@ -365,7 +366,7 @@ def test_kill_at_random_moments_leaves_only_whole_files(hook: Hook, victim: str)
             (os.killpg if victim == "everything" else os.kill)(process.pid, signal.SIGKILL)
         process.wait(10)
         os.waitpid(feeder, 0)
-    _until(lambda: not any(_is_of(sessions, process) for process in psutil.process_iter()))
+    wait_until(lambda: not any(_is_of(sessions, process) for process in psutil.process_iter()))
     assert all(envelope.payload == payload for envelope in hook.captured)
     assert len(hook.captured) + len(hook.unfinished) <= 40
     spool = Spool(hook.home.spool)
@@ -539,7 +540,7 @@ def the_daemon(home: Home, other_than: int | None = None) -> Iterator[psutil.Pro
         text = home.pid.read_text().strip() if home.pid.exists() else ""
         return int(text) if text and int(text) != other_than and is_running(home) else None
 
-    _until(lambda: pid() is not None)
+    wait_until(lambda: pid() is not None)
     found = pid()
     assert found is not None
     process = psutil.Process(found)
@@ -549,7 +550,7 @@ def the_daemon(home: Home, other_than: int | None = None) -> Iterator[psutil.Pro
         # It may not have come to its handler yet: then the signal ends it at once.
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-        _until(lambda: not is_running(home))
+        wait_until(lambda: not is_running(home))
 
 
 def _standard_streams(process: psutil.Process) -> set[str]:
@@ -565,10 +566,3 @@ def _is_of(sessions: set[int], process: psutil.Process) -> bool:
         return os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE
     except (ProcessLookupError, psutil.NoSuchProcess):
         return False
-
-
-def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)

@@ -37,9 +37,9 @@ def write_records(pipeline: Pipeline) -> None:
     pipeline.keep_records(RecordWriter(pipeline.store, {TRACES: {"test"}, LOGS: {"test"}}))
 
 
-def written(replay: Replay) -> dict[int, Record]:
+def written(store: Store) -> dict[int, Record]:
     """What waits, by its id; nothing is there twice."""
-    rows = replay.pipeline.store.connection.execute("SELECT body FROM record_outbox ORDER BY seq").fetchall()
+    rows = store.connection.execute("SELECT body FROM record_outbox ORDER BY seq").fetchall()
     records = [decode(body) for (body,) in rows]
     found = {record.span_id if isinstance(record, Span) else record.uid: record for record in records}
     assert len(found) == len(records)
@@ -66,7 +66,7 @@ def unlike(found: dict[int, Record], wanted: dict[int, Record]) -> list[str]:
 def test_everything_is_written_once(name: str, tmp_path: Path) -> None:
     """All sessions come in at once, as out of a spool that waited for a daemon."""
     replay = play(Scenario(name), tmp_path, prepare=write_records)
-    found = written(replay)
+    found = written(replay.pipeline.store)
     assert any(isinstance(record, Span) for record in found.values())
     assert any(isinstance(record, LogEvent) for record in found.values())
     assert unlike(found, at_the_end(replay)) == []
@@ -78,12 +78,14 @@ def test_everything_is_written_once(name: str, tmp_path: Path) -> None:
 def test_in_any_order_twice_and_over_restarts_the_same_is_written(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "one"  # the same both times: an event without a name goes by its bytes, which hold a path
     in_order = play(Scenario(name), folder, prepare=write_records)
-    wanted = written(in_order)
+    wanted = written(in_order.pipeline.store)
     in_order.pipeline.close()
     shutil.rmtree(folder)
     again = play(Scenario(name), folder, seed=3, twice=True, restarts=3, prepare=write_records)
     # The recording's host gave the pull requests of two sessions one address: they are one, of whichever comes first.
-    different = [text for text in unlike(written(again), wanted) if not text.startswith("claude.pull_request ")]
+    different = [
+        text for text in unlike(written(again.pipeline.store), wanted) if not text.startswith("claude.pull_request ")
+    ]
     assert different == []
     again.pipeline.close()
 
@@ -93,7 +95,7 @@ def test_a_long_session_is_told_in_stretches(name: str, tmp_path: Path, monkeypa
     """Of a turn each, here: what crosses from one into the next is neither lost nor told otherwise."""
     monkeypatch.setattr(writer, "FACTS_AT_A_TIME", 1)
     replay = play(Scenario(name), tmp_path, prepare=write_records)
-    assert unlike(written(replay), at_the_end(replay)) == []
+    assert unlike(written(replay.pipeline.store), at_the_end(replay)) == []
     replay.pipeline.close()
 
 
@@ -160,7 +162,7 @@ def test_what_is_written_as_it_happens_is_what_is_known_at_the_end(name: str, tm
     replay = Replay(Scenario(name), tmp_path, prepare=write_records)
     for _ in _as_it_happened(replay, every=1.0):
         pass
-    assert unlike(written(replay), at_the_end(replay)) == []
+    assert unlike(written(replay.pipeline.store), at_the_end(replay)) == []
     replay.pipeline.close()
 
 
@@ -177,7 +179,7 @@ def test_what_is_written_whenever_somebody_looks_is_what_is_known_at_the_end(nam
         replay.pipeline.follow_sessions(everything=True, settle=True)
     transcripts.grow(float("inf"))
     replay.finish()
-    assert unlike(written(replay), at_the_end(replay)) == []
+    assert unlike(written(replay.pipeline.store), at_the_end(replay)) == []
     replay.pipeline.close()
 
 
@@ -206,8 +208,7 @@ class ByHand:
         """Has written what is finished; the names of all that was written by now."""
         with self.store.transaction():
             self._writer.write("s", 0, writer.QUIET_NS, is_over=is_over)
-        rows = self.store.connection.execute("SELECT body FROM record_outbox").fetchall()
-        return {decode(body).name for (body,) in rows}
+        return {record.name for record in written(self.store).values()}
 
 
 @pytest.fixture
@@ -266,6 +267,5 @@ def test_a_sub_agent_whose_call_still_runs_waits_for_it(by_hand: ByHand) -> None
     assert "invoke_agent explore" not in by_hand.look()
     by_hand.tell(model.ToolCall(**call, outcome="success", ended_ns=160))
     by_hand.look()
-    rows = by_hand.store.connection.execute("SELECT body FROM record_outbox WHERE signal = 'traces'").fetchall()
-    spans = {span.name: span for span in (decode(body) for (body,) in rows) if isinstance(span, Span)}
+    spans = {record.name: record for record in written(by_hand.store).values() if isinstance(record, Span)}
     assert spans["invoke_agent explore"].trace_id == spans["execute_tool Agent"].trace_id == trace_of(TURN).trace_id

@@ -15,7 +15,7 @@ from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID
 from claude_hooks_otel.config import ConfigError, otel_environment
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
 from claude_hooks_otel.export.resource import service_resource
-from claude_hooks_otel.facts.store import connect
+from claude_hooks_otel.facts.store import connect, read_meta
 from claude_hooks_otel.series import catalog
 
 # Seconds an answer may take.
@@ -78,9 +78,9 @@ def _store(surroundings: Surroundings) -> tuple[str, int] | None:
     """The installation's id and how many sessions it has counted."""
     try:
         with closing(connect(surroundings.home.store, readonly=True)) as connection:
-            found = connection.execute("SELECT value FROM meta WHERE name = 'instance_id'").fetchone()
+            instance = read_meta(connection, "instance_id")
             counted = connection.execute("SELECT SUM(value) FROM series WHERE metric = ?", (catalog.SESSIONS.name,))
-            return (str(found[0]), int(counted.fetchone()[0] or 0)) if found else None
+            return (instance, int(counted.fetchone()[0] or 0)) if instance else None
     except sqlite3.Error:
         return None
 

@@ -10,6 +10,7 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.identity import Identity, normalize
 from claude_hooks_otel.series import catalog
+from claude_hooks_otel.series.book import encode_labels
 from claude_hooks_otel.series.declared import MOST_METRICS, NO_UNIT, SCALE, metric_of
 from claude_hooks_otel.series.metric import Kind, Metric
 from claude_hooks_otel.series.sdk_gauges import gauge_of_catalog
@@ -97,7 +98,7 @@ class SdkWitness:
     def _set_gauge(self, fact: model.Measurement) -> None:
         """The newest value of each label set stands, in whatever order they arrive."""
         pairs = measurement_labels(fact)
-        labels = json.dumps(pairs, separators=(",", ":"), ensure_ascii=False)
+        labels = encode_labels(pairs)
         (present,) = self._store.connection.execute(
             "SELECT COUNT(*) FROM sdk_gauge WHERE metric = ? AND labels != ?", (fact.name, labels)
         ).fetchone()

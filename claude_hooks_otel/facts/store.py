@@ -246,8 +246,7 @@ class Store:
     def meta(self, name: str, default: str) -> str:
         """A named value; ``default`` is stored where there is none yet."""
         self.connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, default))
-        row = self.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return str(row[0])
+        return read_meta(self.connection, name)
 
     def history_ns(self) -> int:
         """Where our time begins: what a transcript tells of before was before capturing began, and counts nothing.

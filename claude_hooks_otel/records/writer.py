@@ -172,10 +172,8 @@ class RecordWriter:
             )
         ]
         # What lies before the first turn is the first one's, unless it is what pruning left of older turns.
-        begin, rest = (
-            int(self._store.meta("pruned_ns", "0")),
-            [at_ns for at_ns in begins[1:] if since_ns < at_ns < until_ns],
-        )
+        begin = int(self._store.meta("pruned_ns", "0"))
+        rest = [at_ns for at_ns in begins[1:] if since_ns < at_ns < until_ns]
         if passed := [at_ns for at_ns in begins[1:] if at_ns <= since_ns]:
             begin = passed[-1]
         counted = 0

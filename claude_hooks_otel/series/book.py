@@ -135,7 +135,7 @@ def read_points(connection: sqlite3.Connection, catalog: dict[str, Metric]) -> I
     ):
         if metric := catalog.get(name):
             counts = tuple(json.loads(buckets)) if metric.kind is Kind.HISTOGRAM else ()
-            yield SeriesPoint(metric, _decode_labels(labels), start_ns, value, counts)
+            yield SeriesPoint(metric, decode_labels(labels), start_ns, value, counts)
 
 
 def encode_labels(labels: Labels) -> str:
@@ -143,5 +143,6 @@ def encode_labels(labels: Labels) -> str:
     return json.dumps(labels, separators=(",", ":"), ensure_ascii=False)
 
 
-def _decode_labels(text: str) -> Labels:
+def decode_labels(text: str) -> Labels:
+    """The labels of a series as it stands in the store."""
     return tuple((key, value) for key, value in json.loads(text))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from claude_hooks_otel.series import catalog
+from claude_hooks_otel.series.book import decode_labels
 from claude_hooks_otel.series.declared import SCALE, read_declared
 from claude_hooks_otel.series.metric import Metric, SeriesPoint
 
@@ -21,7 +21,7 @@ def sdk_gauges(connection: sqlite3.Connection, computed: Iterable[SeriesPoint] =
         "SELECT metric, labels, value, at_ns FROM sdk_gauge ORDER BY metric, labels"
     ):
         metric = declared.get(name) or gauge_of_catalog(name)
-        labels = tuple((key, label) for key, label in json.loads(text))
+        labels = decode_labels(text)
         if metric is not None and (name, labels) not in taken:
             yield SeriesPoint(metric, labels, at_ns, value)
 

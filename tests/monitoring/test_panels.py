@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import promql_parser
@@ -16,6 +17,7 @@ from team import Machine, arrived, settled
 
 from claude_hooks_otel.cli.status import read_status
 from claude_hooks_otel.daemon.record_exports import TRIM_EVERY
+from claude_hooks_otel.facts.store import connect, read_meta
 from claude_hooks_otel.series.catalog import METRICS
 from claude_hooks_otel.series.metric import Kind
 from monitoring.alerts import ALERTS, Alert
@@ -110,12 +112,8 @@ pytestmark = pytest.mark.timeout(1200)
 
 
 def instance(machine: Machine) -> str:
-    from contextlib import closing
-
-    from claude_hooks_otel.facts.store import connect
-
     with closing(connect(machine.installation.home.store, readonly=True)) as connection:
-        return str(connection.execute("SELECT value FROM meta WHERE name = 'instance_id'").fetchone()[0])
+        return read_meta(connection, "instance_id")
 
 
 def at_prometheus(recorded: Recorded, machine: Machine) -> dict[str, set[frozenset[str]]]:
