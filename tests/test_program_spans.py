@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +75,32 @@ def test_what_is_nested_is_one_trace_in_whatever_order_it_arrives(home: Home, se
     assert found["link"].parent_id == found["compile"].span_id
     assert found["build"].start_ns <= found["compile"].start_ns <= found["compile"].end_ns <= found["build"].end_ns
     assert found["build"].attributes == {"claude.agent": "ci", "claude.project": "shop", "claude.outcome": "success"}
+
+
+def test_what_is_nested_ends_within_what_holds_it_whatever_is_done_to_the_clock(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wall clock takes long to be read, and is set back by an hour after the first time: the outermost task's reading stands."""
+    monotonic = itertools.count(0, 10)
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: next(monotonic))
+
+    readings = itertools.chain([START_NS], itertools.repeat(START_NS - 3_600_000_000_000))
+
+    def read_slowly() -> int:
+        for _ in range(1_000):
+            next(monotonic)
+        return next(readings)
+
+    agent = AgentMonitor(agent_id="ci", project_name="shop", now_ns=read_slowly)
+    with agent.track_task("build"), agent.span("compile"), agent.span("link"):
+        pass
+    with agent.track_task("deploy"):
+        pass
+    found = spans(home)
+    at = [found["build"].start_ns, found["compile"].start_ns, found["link"].start_ns]
+    at += [found["link"].end_ns, found["compile"].end_ns, found["build"].end_ns]
+    assert [START_NS, *at, START_NS + 1_000_000] == sorted([START_NS, *at, START_NS + 1_000_000])
+    assert found["deploy"].start_ns < found["build"].start_ns
 
 
 def test_tasks_that_run_at_the_same_time_are_traces_of_their_own(home: Home) -> None:

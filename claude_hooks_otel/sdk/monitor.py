@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from claude_hooks_otel.sdk.names import MisuseError, Vocabulary, bounded, number
 from claude_hooks_otel.sdk.spool_recorder import NullRecorder, SpoolRecorder
@@ -27,8 +27,32 @@ NAME_LENGTH = 200
 MOST_POINTS = 1000
 # Set on an exception that was counted: on its way out through nested tasks and spans it is one error.
 _COUNTED = "__claude_monitoring_counted__"
-# The innermost open task or span of this thread or asynchronous task, and the outermost one: their ids.
-_current: ContextVar[tuple[str, str] | None] = ContextVar("claude_monitoring_current", default=None)
+
+
+class _AnchoredClock:
+    """The time since a reading of the wall clock, by the monotonic clock: Unix nanoseconds.
+
+    All that is nested goes by the clock of the outermost one. With a reading of the wall clock for each, a pause between the
+    two clocks' readings, or a wall clock that is set meanwhile, would let something end after what holds it.
+    """
+
+    def __init__(self, now_ns: int) -> None:
+        self._offset_ns = now_ns - time.perf_counter_ns()
+
+    def now_ns(self) -> int:
+        return self._offset_ns + time.perf_counter_ns()
+
+
+class _Open(NamedTuple):
+    """A task or span that is open: its id, that of the outermost one around it, and the clock of them all."""
+
+    id: str
+    root: str
+    clock: _AnchoredClock
+
+
+# The innermost open task or span of this thread or asynchronous task.
+_current: ContextVar[_Open | None] = ContextVar("claude_monitoring_current", default=None)
 
 
 class Recorder(Protocol):
@@ -270,16 +294,19 @@ class Tracked:
         if "started" in self._payload:
             raise MisuseError("a task or span can be entered once: call track_task or span again for another")
         self._outer = _current.get()
-        parent, root = self._outer or (None, self.id)
-        self._payload |= {"id": self.id, "parent": parent, "root": root, "started": self._monitor.now_ns()}
-        self._begun = time.perf_counter_ns()
+        if self._outer is None:
+            parent, self._open = None, _Open(self.id, self.id, _AnchoredClock(self._monitor.now_ns()))
+        else:
+            parent, self._open = self._outer.id, self._outer._replace(id=self.id)
+        started = self._open.clock.now_ns()
+        self._payload |= {"id": self.id, "parent": parent, "root": self._open.root, "started": started}
         if self._event == TASK:
             self._monitor.emit(TASK, dict(self._payload))  # so that a task whose program is killed was begun at least
         if self._nests:
             self._live = self._monitor.open(self._payload["name"])
             if self._live is not None:
                 self._live.__enter__()
-            _current.set((self.id, root))
+            _current.set(self._open)
         return self
 
     def __exit__(
@@ -291,8 +318,7 @@ class Tracked:
             self._live.__exit__(kind, error, traceback)
         failed = error is not None and not _is_regular_end(error)
         self.outcome = "failure" if failed else "success"
-        # The wall clock may be set while this lasts: the duration is the monotonic clock's.
-        ended = self._payload["started"] + time.perf_counter_ns() - self._begun
+        ended = self._open.clock.now_ns()
         self._monitor.emit(self._event, {**self._payload, "at": ended, "ended": ended, "outcome": self.outcome})
         if failed and error is not None:
             self._monitor.record_error(error)
