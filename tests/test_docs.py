@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from claude_hooks_otel.cli.app import app
@@ -16,6 +19,7 @@ from claude_hooks_otel.paths import Home
 from claude_hooks_otel.records import gen_ai_metrics
 from claude_hooks_otel.records import semantic_conventions as names
 from claude_hooks_otel.records.reference import page as events_page
+from claude_hooks_otel.sdk import names as sdk_names
 from claude_hooks_otel.series import catalog
 from claude_hooks_otel.series.reference import page
 
@@ -93,3 +97,22 @@ def test_the_readmes_configuration_loads(tmp_path: Path) -> None:
 def test_every_page_the_readme_links_is_there() -> None:
     for target in re.findall(r"\]\(((?!http|#)[^)]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path.relative_to(ROOT)
+        for package in ("claude_hooks_otel", "claude_monitoring")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if ">>> " in path.read_text(encoding="utf-8")
+    ],
+    ids=str,
+)
+def test_the_examples_in_docstrings_are_true(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(tmp_path))
+    monkeypatch.setattr(sdk_names, "_in_use", {})
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    module = importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
+    result = doctest.testmod(module, optionflags=flags)
+    assert (result.failed, result.attempted > 0) == (0, True)

@@ -23,7 +23,7 @@ from claude_hooks_otel.daemon.pipeline import Pipeline
 from claude_hooks_otel.diagnosis import capture, export, state
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, look_at_everything
 from claude_hooks_otel.export.signals import Signal
-from claude_hooks_otel.facts.store import SCHEMA_VERSION
+from claude_hooks_otel.facts.schema import SCHEMA_VERSION
 from claude_hooks_otel.paths import Home
 from claude_hooks_otel.series import catalog
 from claude_hooks_otel.spool.maildir import Spool

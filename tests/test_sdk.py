@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import doctest
 import errno
 import importlib
 import json
@@ -519,18 +518,6 @@ def test_with_providers_everything_goes_to_the_host_and_nothing_to_the_spool(hom
     assert by_name["s"].parent.span_id == by_name["t"].context.span_id
     assert not by_name["broken"].status.is_ok
     assert not home.spool.exists()
-
-
-@pytest.mark.parametrize(
-    "module",
-    ["claude_monitoring", "claude_hooks_otel.sdk.monitor", "claude_hooks_otel.sdk.names", "claude_hooks_otel.sdk.decorators",
-     "claude_hooks_otel.series.declared", "claude_hooks_otel.facts.from_sdk", "claude_hooks_otel.export.custom.base",
-     "claude_hooks_otel.export.custom.postgresql.migration"],
-)  # fmt: skip
-def test_the_examples_in_docstrings_are_true(module: str, home: Home) -> None:
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    result = doctest.testmod(importlib.import_module(module), optionflags=flags)
-    assert (result.failed, result.attempted > 0) == (0, True)
 
 
 # -- bounds in the daemon ------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from claude_hooks_otel import __version__
 from claude_hooks_otel.config import ConfigError
 from claude_hooks_otel.daemon.lock import is_running
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
-from claude_hooks_otel.facts.store import SCHEMA_VERSION, connect
+from claude_hooks_otel.facts.schema import SCHEMA_VERSION
+from claude_hooks_otel.facts.store import connect
 from claude_hooks_otel.series import catalog
 from claude_hooks_otel.series.book import read_points
 from claude_hooks_otel.spool.maildir import Spool

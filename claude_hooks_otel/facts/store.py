@@ -1,21 +1,21 @@
 """The embedded store: one SQLite file (WAL) that holds the facts, the ledger of events, and how far each transcript was read.
 
-The tables of facts are made from ``facts.model``: one table a kind, one column a field. All writing happens in transactions that
-belong to the daemon; anything that only reads opens the file read-only.
+Its tables are those of ``facts.schema``. All writing happens in transactions that belong to the daemon; anything that only reads
+opens the file read-only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-import typing
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from claude_hooks_otel.facts.model import KINDS, SHAPES, Fact
+from claude_hooks_otel.facts.model import SHAPES, Fact
+from claude_hooks_otel.facts.schema import SCHEMA_VERSION, TABLES, create_tables
 from claude_hooks_otel.identity import Identity
 
 F = TypeVar("F", bound=Fact)
@@ -23,8 +23,6 @@ T = TypeVar("T")
 # What is told of each change: the fact before (None for a new one) and after.
 ChangeListener = Callable[[Fact | None, Fact], None]
 
-# Raised when a change cannot be made by adding tables and columns, which ``_create`` does by itself.
-SCHEMA_VERSION = 1
 # How long a reader or a second process waits for a lock before it gives up.
 BUSY_TIMEOUT_SECONDS = 10.0
 # How long lengths and digests of texts are kept, nanoseconds: spans and log events that tell them are written seconds after them.
@@ -34,66 +32,6 @@ CACHE_KIB = 4096
 _NAMES_PER_STATEMENT = 500
 # A later copy of the same payload within this time is a second copy of the same hook, not a second event.
 DUPLICATE_WINDOW_NS = 2_000_000_000
-
-_OTHER_TABLES = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS event (
-    digest BLOB, received_ns INTEGER, session_id TEXT, event TEXT, agent_id TEXT, prompt_id TEXT, detail TEXT,
-    PRIMARY KEY (digest, received_ns)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS event_by_session ON event (session_id, event, received_ns);
-CREATE TABLE IF NOT EXISTS identity (
-    session_id TEXT, since_ns INTEGER, agent TEXT, project TEXT, team TEXT, sprint TEXT, PRIMARY KEY (session_id, since_ns)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS transcript (
-    session_id TEXT, agent_id TEXT, path TEXT, inode INTEGER, offset INTEGER, last_ns INTEGER,
-    PRIMARY KEY (session_id, agent_id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS series (
-    metric TEXT, labels TEXT, start_ns INTEGER, value INTEGER, buckets TEXT, PRIMARY KEY (metric, labels)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS baseline (
-    exporter TEXT, metric TEXT, labels TEXT, time_ns INTEGER, value INTEGER, buckets TEXT,
-    PRIMARY KEY (exporter, metric, labels)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS watch (session_id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS drift (kind TEXT, name TEXT, seen INTEGER, last_ns INTEGER, PRIMARY KEY (kind, name)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS declared_metric (name TEXT PRIMARY KEY, kind TEXT, unit TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sdk_gauge (
-    metric TEXT, labels TEXT, value INTEGER, at_ns INTEGER, PRIMARY KEY (metric, labels)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS measurement_log (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, metric TEXT, labels TEXT, amount INTEGER, scale INTEGER, at_ns INTEGER, logged_ns INTEGER
-);
-CREATE TABLE IF NOT EXISTS exporter_cursor (exporter TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS exemplar (
-    metric TEXT, labels TEXT, bucket INTEGER, value INTEGER, at_ns INTEGER, trace_id TEXT, span_id TEXT, kept_ns INTEGER,
-    PRIMARY KEY (metric, labels, bucket)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS record_due (
-    session_id TEXT PRIMARY KEY, spans_since_ns INTEGER, events_since_ns INTEGER, is_new INTEGER
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS record_written (
-    signal TEXT, id INTEGER, written_ns INTEGER, PRIMARY KEY (signal, id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS record_outbox (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT, signal TEXT, bytes INTEGER, queued_ns INTEGER, refusals INTEGER,
-    body TEXT
-);
-CREATE INDEX IF NOT EXISTS record_outbox_by_exporter ON record_outbox (exporter, signal, refusals, seq, bytes, queued_ns);
-CREATE TABLE IF NOT EXISTS record_dropped (signal TEXT, reason TEXT, records INTEGER, PRIMARY KEY (signal, reason)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS api_request_by_session ON api_request (session_id, at_ns);
-CREATE INDEX IF NOT EXISTS api_request_by_time ON api_request (at_ns);
-CREATE INDEX IF NOT EXISTS measurement_by_time ON measurement (at_ns);
-CREATE INDEX IF NOT EXISTS sdk_span_by_time ON sdk_span (ended_ns);
-CREATE INDEX IF NOT EXISTS suite_run_by_session ON suite_run (session_id);
-CREATE INDEX IF NOT EXISTS task_by_completion ON task (completed_ns);
-CREATE INDEX IF NOT EXISTS cost_state_by_account ON cost_state (account_started_ns);
-CREATE INDEX IF NOT EXISTS tool_call_by_session ON tool_call (session_id, outcome);
-CREATE INDEX IF NOT EXISTS turn_by_session ON turn (session_id);
-CREATE INDEX IF NOT EXISTS subagent_by_session ON subagent (session_id);
-CREATE INDEX IF NOT EXISTS subagent_wake_by_session ON subagent_wake (session_id);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,39 +43,6 @@ class Signal:
     agent_id: str
     prompt_id: str
     detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """The table of one kind of fact, and the statements that work on it."""
-
-    name: str
-    columns: dict[str, str]
-    insert: str
-    select: str
-    update: str
-
-    @classmethod
-    def of(cls, kind: type[Fact]) -> _Table:
-        """``ToolCall`` → table ``tool_call``, a column a field."""
-        shape, hints = SHAPES[kind], typing.get_type_hints(kind)
-        name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__).lstrip("_")
-        columns = {
-            field: "INTEGER" if int in (hints[field], *typing.get_args(hints[field])) else "TEXT"
-            for field in shape.names
-        }
-        listed, where = ", ".join(columns), " AND ".join(f"{field} = ?" for field in shape.keys)
-        changes = ", ".join(f"{field} = ?" for field, _ in shape.merges)
-        return cls(
-            name=name,
-            columns=columns,
-            insert=f"INSERT OR IGNORE INTO {name} ({listed}) VALUES ({', '.join('?' * len(columns))})",  # noqa: S608 — our own names
-            select=f"SELECT {listed} FROM {name} WHERE {where}",  # noqa: S608
-            update=f"UPDATE {name} SET {changes} WHERE {where}",  # noqa: S608
-        )
-
-
-_TABLES: dict[type[Fact], _Table] = {kind: _Table.of(kind) for kind in KINDS}
 
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
@@ -223,17 +128,7 @@ class Store:
 
     def _create(self) -> None:
         with self.transaction():
-            for kind, table in _TABLES.items():
-                columns = ", ".join(f"{name} {sql_type}" for name, sql_type in table.columns.items())
-                self.connection.execute(
-                    f"CREATE TABLE IF NOT EXISTS {table.name} ({columns}, PRIMARY KEY ({', '.join(SHAPES[kind].keys)})) WITHOUT ROWID"
-                )
-                present = {row[1] for row in self.connection.execute(f"PRAGMA table_info({table.name})")}
-                for name, sql_type in table.columns.items():
-                    if name not in present:
-                        self.connection.execute(f"ALTER TABLE {table.name} ADD COLUMN {name} {sql_type}")
-            for statement in _OTHER_TABLES.split(";"):
-                self.connection.execute(statement)
+            create_tables(self.connection)
             version = int(self.meta("schema_version", str(SCHEMA_VERSION)))
             self.meta("created_ns", str(self.now_ns()))
             self.meta("instance_id", str(uuid.uuid4()))
@@ -299,7 +194,7 @@ class Store:
     def upsert(self, fact: Fact) -> None:
         """Adds what a sighting knows; tells ``on_change`` where that changed anything."""
         kind = type(fact)
-        table, shape = _TABLES[kind], SHAPES[kind]
+        table, shape = TABLES[kind], SHAPES[kind]
         key = [getattr(fact, name) for name in shape.keys]
         values = key + [getattr(fact, name) for name, _ in shape.merges]
         if self.connection.execute(table.insert, values).rowcount:
@@ -315,13 +210,13 @@ class Store:
 
     def get(self, kind: type[F], *key: str | int) -> F | None:
         """The fact with this natural key."""
-        row = self.connection.execute(_TABLES[kind].select, key).fetchone()
+        row = self.connection.execute(TABLES[kind].select, key).fetchone()
         return None if row is None else kind(**dict(zip(SHAPES[kind].names, row, strict=True)))
 
     def select(self, kind: type[F], where: str = "1", *parameters: str | int | None) -> list[F]:
         """The facts of a kind that meet an SQL condition."""
         names = SHAPES[kind].names
-        rows = self.connection.execute(f"SELECT {', '.join(names)} FROM {_TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608
+        rows = self.connection.execute(f"SELECT {', '.join(names)} FROM {TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608
         return [kind(**dict(zip(names, row, strict=True))) for row in rows]
 
     def see_sessions(self, seen: Mapping[str, tuple[int, int]]) -> None:

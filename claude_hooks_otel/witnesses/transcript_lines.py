@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+
+from claude_hooks_otel.witnesses.timestamps import unix_nanoseconds
 
 # A cheap look before a line (they grow to megabytes) is parsed. It may let others pass; the parsed type decides.
 _WANTED: Final = re.compile(rb'"type"\s*:\s*"(?:assistant|user|system|cost-state|attachment|pr-link)"')
@@ -23,11 +24,7 @@ SYNTHETIC_MODEL: Final = "<synthetic>"
 
 
 def _nanoseconds(value: Any) -> Any:
-    """ISO 8601 with milliseconds → Unix nanoseconds, exactly."""
-    if not isinstance(value, str):
-        return value
-    moment = datetime.fromisoformat(value)
-    return int(moment.replace(microsecond=0).timestamp()) * 1_000_000_000 + moment.microsecond * 1000
+    return unix_nanoseconds(value) if isinstance(value, str) else value
 
 
 # What an integer of the store can hold: up to the year 2262.

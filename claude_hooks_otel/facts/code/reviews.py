@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from claude_hooks_otel.facts.code.git_operations import name_digest
 from claude_hooks_otel.facts.code.pull_requests import pull_request_address
+from claude_hooks_otel.witnesses.timestamps import unix_nanoseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,8 @@ def _told(value: Any) -> Iterator[ToldReview]:
 
 
 def _nanoseconds(value: object) -> int | None:
-    """ISO 8601 → Unix nanoseconds; None for anything else, and for a time without its zone."""
-    if not isinstance(value, str):
-        return None
+    """ISO 8601 → Unix nanoseconds; None for anything else."""
     try:
-        moment = datetime.fromisoformat(value)
+        return unix_nanoseconds(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    if moment.tzinfo is None:
-        return None
-    return int(moment.replace(microsecond=0).timestamp()) * 1_000_000_000 + moment.microsecond * 1000
