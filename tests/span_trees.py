@@ -28,6 +28,7 @@ KEPT = (
     "mcp",
     "permissions",
     "resume",
+    "statusline",
     "subagents",
     "tui-more",
 )

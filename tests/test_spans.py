@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from corpus import SCENARIOS, Scenario
 from replay import Replay, play
-from span_trees import FOLDER, KEPT, all_spans, trees
+from span_trees import FOLDER, KEPT, all_facts, all_spans, trees
 from test_corpus_totals import LEFT_OUT, SIDE_REQUESTS
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.records import ids
-from claude_hooks_otel.records.model import Span
+from claude_hooks_otel.records.model import Span, SpanEvent
 
 MILLISECOND = 1_000_000
 # Calls that were interrupted: no hook tells how long they ran, so the transcript's times have to do.
@@ -148,15 +148,28 @@ def test_each_trace_is_one_tree(played: Replay) -> None:
             seen.add(span.span_id)
 
 
-def _identified(replay: Replay) -> list[tuple[int, int, int | None, str]]:
-    found = [(span.trace_id, span.span_id, span.parent_id, span.name) for span in all_spans(replay)]
+def test_every_compaction_model_switch_and_interrupt_is_an_event_of_one_turn(played: Replay) -> None:
+    """Those that a turn followed: what came after a session's last one is a log event alone."""
+    found = Counter((event.name, event.at_ns) for span in all_spans(played) for event in span.events)
+    expected: Counter[tuple[str, int]] = Counter()
+    for facts in all_facts(played):
+        last_ns = max((turn.ended_ns or 0 for turn in facts.turns), default=0)
+        marks = [("claude.compaction", mark.at_ns or 0) for mark in facts.compactions]
+        marks += [("claude.model.switch", switch.at_ns or 0) for switch in facts.switches]
+        marks += [("claude.interrupt", turn.interrupted_ns) for turn in facts.turns if turn.interrupted_ns is not None]
+        expected.update(mark for mark in marks if mark[1] <= last_ns)
+    assert found == expected
+
+
+def _identified(replay: Replay) -> list[tuple[int, int, int | None, str, tuple[SpanEvent, ...]]]:
+    found = [(span.trace_id, span.span_id, span.parent_id, span.name, span.events) for span in all_spans(replay)]
     replay.pipeline.close()
     return sorted(found, key=str)
 
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != REGISTERED_TWICE])
 def test_any_order_twice_and_over_restarts_makes_the_same_ids(name: str, tmp_path: Path) -> None:
-    """Spans, their traces, their parents and their names."""
+    """Spans, their traces, parents, names and events."""
     in_order = _identified(play(Scenario(name), tmp_path / "in-order"))
     assert in_order
     assert _identified(play(Scenario(name), tmp_path / "shuffled", seed=1)) == in_order

@@ -91,7 +91,14 @@ class HookWitness:
                 self._pattern(event, at, labels, digest)
             case events.PostModelSwitch():
                 self._store.upsert(
-                    model.ModelSwitch(switch_id=f"{digest.hex()}.{at}", session_id=event.session_id, at_ns=at, **labels)
+                    model.ModelSwitch(
+                        switch_id=f"{digest.hex()}.{at}",
+                        session_id=event.session_id,
+                        from_model=event.from_model,
+                        to_model=event.to_model,
+                        at_ns=at,
+                        **labels,
+                    )
                 )
             case _:
                 pass  # the ledger has it, and facts.settle reads it there

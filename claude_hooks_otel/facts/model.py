@@ -409,6 +409,8 @@ class ModelSwitch(Fact):
 
     switch_id: str = key()
     session_id: str | None = once()
+    from_model: str | None = once()
+    to_model: str | None = once()
     at_ns: int | None = least()
 
 

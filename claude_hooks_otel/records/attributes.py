@@ -40,6 +40,12 @@ def tool(call: model.ToolCall) -> dict[str, Value]:
     return found
 
 
+def model_switch(switch: model.ModelSwitch) -> dict[str, Value]:
+    """Which model answers from then on, and which did before, as far as the client told."""
+    told = {names.REQUEST_MODEL: switch.to_model, names.PREVIOUS_MODEL: switch.from_model}
+    return {name: value for name, value in told.items() if value}
+
+
 def repository(turn: model.Turn) -> dict[str, Value]:
     """The repository and branch that a turn began in, where it was in one."""
     found: dict[str, Value] = {}

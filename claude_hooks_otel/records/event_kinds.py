@@ -82,7 +82,10 @@ KINDS: Final[tuple[EventKind, ...]] = (
         "tests did not pass", Severity.WARN,
     ),
     EventKind(names.EVENT_COMPACTION, "conversation compacted", "A conversation was compacted.", (names.TRIGGER,)),
-    EventKind(names.EVENT_MODEL_SWITCH, "model switched", "Another model was chosen in a running session."),
+    EventKind(
+        names.EVENT_MODEL_SWITCH, "model switched", "Another model was chosen in a running session.",
+        (names.REQUEST_MODEL, names.PREVIOUS_MODEL),
+    ),
     EventKind(
         names.EVENT_INTERRUPT, "turn interrupted", "A human stopped a turn.", (names.PROMPT,), "turn interrupted",
         Severity.WARN,

@@ -282,12 +282,13 @@ class _Events:
     def _conversation(self) -> Iterator[LogEvent]:
         facts = self._facts
         for mark in facts.compactions:
-            at_ns, given = mark.at_ns or 0, {names.TRIGGER: mark.trigger or "auto"}
+            at_ns = mark.at_ns or 0
+            given: dict[str, Value] = {names.TRIGGER: mark.trigger or "auto"}
             yield self._event(names.EVENT_COMPACTION, (mark.uuid,), at_ns, mark, given, turn=facts.turn_at(at_ns))
         for switch in facts.switches:
             at_ns = switch.at_ns or 0
-            turn = facts.turn_at(at_ns)
-            yield self._event(names.EVENT_MODEL_SWITCH, (switch.switch_id,), at_ns, switch, {}, turn=turn)
+            turn, given = facts.turn_at(at_ns), attributes.model_switch(switch)
+            yield self._event(names.EVENT_MODEL_SWITCH, (switch.switch_id,), at_ns, switch, given, turn=turn)
 
 
 def _seconds(begin_ns: int, end_ns: int) -> float:

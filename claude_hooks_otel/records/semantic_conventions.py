@@ -44,6 +44,7 @@ SUBAGENT: Final = "claude.subagent.id"
 DECISION: Final = "claude.permission.decision"
 OUTCOME: Final = "claude.outcome"
 TRIGGER: Final = "claude.compaction.trigger"
+PREVIOUS_MODEL: Final = "claude.model.previous"
 LINK: Final = "claude.link"
 MCP_SERVER: Final = "claude.mcp.server"
 DURATION: Final = "claude.duration"  # seconds

@@ -132,21 +132,27 @@ class _Traces:
             | {names.AGENT_NAME: agent, names.PROMPT: turn.prompt_id}
             | attributes.repository(turn),
             error=turn.failure,
-            events=self._events(turn, begin, end),
+            events=self._events(turn, place, end),
             links=self._links(turn, place),
             fact=turn,
         )
 
-    def _events(self, turn: model.Turn, begin_ns: int, end_ns: int) -> tuple[SpanEvent, ...]:
+    def _events(self, turn: model.Turn, place: int, end_ns: int) -> tuple[SpanEvent, ...]:
+        """What happened in a turn, or between the one before and it: a model is mostly chosen before a prompt is written."""
         found = [
             SpanEvent(names.EVENT_COMPACTION, mark.at_ns or 0, {names.TRIGGER: mark.trigger or "auto"})
             for mark in self._facts.compactions
         ]
-        found += [SpanEvent(names.EVENT_MODEL_SWITCH, switch.at_ns or 0) for switch in self._facts.switches]
+        found += [
+            SpanEvent(names.EVENT_MODEL_SWITCH, switch.at_ns or 0, attributes.model_switch(switch))
+            for switch in self._facts.switches
+        ]
         if turn.interrupted_ns is not None:
             found.append(SpanEvent(names.EVENT_INTERRUPT, turn.interrupted_ns))
-        inside = [event for event in found if begin_ns <= event.at_ns <= end_ns]
-        return tuple(sorted(inside, key=lambda event: (event.at_ns, event.name)))
+        before = self._facts.turns[place - 1] if place else None
+        since_ns = before.ended_ns or turn.started_ns or 0 if before else 0
+        own = [event for event in found if since_ns < event.at_ns <= end_ns]
+        return tuple(sorted(own, key=lambda event: (event.at_ns, event.name)))
 
     def _links(self, turn: model.Turn, place: int) -> tuple[SpanLink, ...]:
         """Where a fork, a cleared, resumed or compacted conversation goes on from."""
