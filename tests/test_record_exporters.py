@@ -98,6 +98,13 @@ def test_a_log_event_arrives_with_all_that_is_in_it(rig: Rig) -> None:
     assert attributes(record) == {"a": ("x",), "log.record.uid": "f" * 16}
 
 
+def test_an_event_of_a_trace_that_is_not_sent_says_so(rig: Rig) -> None:
+    """W3C's sampled flag: who follows the ids to a span must not look for one that was never sent."""
+    rig.exporter(Signal.LOGS).export([replace(EVENT, is_sampled=False)])
+    (record,) = log_records(rig.receiver)
+    assert (record.trace_id, record.span_id, record.flags) == (b"\xff" * 16, bytes(7) + b"\x03", 0)
+
+
 def test_both_come_from_the_same_resource_and_scope(rig: Rig) -> None:
     for signal in SIGNALS:
         rig.exporter(signal).export(RECORDS[signal])

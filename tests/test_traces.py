@@ -116,6 +116,22 @@ def test_a_caller_that_was_not_sampled_takes_the_turn_with_it(tmp_path: Path, ot
     assert _played(tmp_path / "two", otlp_receiver, Unsampled, Config(**FOLLOWED), OTEL_TRACES_SAMPLER="always_on")
 
 
+@pytest.mark.parametrize(
+    ("variables", "flags"),
+    [
+        ({}, 1),
+        ({"OTEL_TRACES_SAMPLER": "always_off"}, 0),
+        ({"OTEL_TRACES_EXPORTER": "none"}, 0),
+    ],
+)
+def test_an_event_says_whether_the_span_it_names_is_sent(
+    variables: dict[str, str], flags: int, tmp_path: Path, otlp_receiver: OtlpReceiver
+) -> None:
+    found = _played(tmp_path, otlp_receiver, Called, Config(), **variables)
+    assert bool(found) is bool(flags)
+    assert {record.flags for record in log_records(otlp_receiver) if record.trace_id} == {flags}
+
+
 # -- where it was ----------------------------------------------------------------------------------------------------------------
 
 

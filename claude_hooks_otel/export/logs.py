@@ -16,7 +16,7 @@ from claude_hooks_otel.records.model import LogEvent
 
 # The attribute by which a receiver tells a copy from a second event (semantic conventions, "General logs attributes").
 UID = "log.record.uid"
-_SAMPLED = trace.TraceFlags(trace.TraceFlags.SAMPLED)
+_SAMPLED, _NOT_SAMPLED = trace.TraceFlags(trace.TraceFlags.SAMPLED), trace.TraceFlags(trace.TraceFlags.DEFAULT)
 _NO_SPAN = Context()
 
 
@@ -51,5 +51,6 @@ def _context(event: LogEvent) -> Context:
     """The span that the event belongs to, as the SDK wants to be told it."""
     if event.trace_id is None or event.span_id is None:
         return _NO_SPAN
-    span = trace.SpanContext(event.trace_id, event.span_id, is_remote=False, trace_flags=_SAMPLED)
+    flags = _SAMPLED if event.is_sampled else _NOT_SAMPLED
+    span = trace.SpanContext(event.trace_id, event.span_id, is_remote=False, trace_flags=flags)
     return trace.set_span_in_context(trace.NonRecordingSpan(span), _NO_SPAN)

@@ -16,7 +16,7 @@ from claude_hooks_otel.records.event_kinds import BY_NAME
 from claude_hooks_otel.records.model import LogEvent, Severity, Value
 from claude_hooks_otel.records.session_facts import SessionFacts, asked_ns, call_times
 from claude_hooks_otel.records.threads import Thread, Threads, times_of_call
-from claude_hooks_otel.records.traces import trace_of
+from claude_hooks_otel.records.traces import Sampler, trace_of
 from claude_hooks_otel.series.metric import NANOSECONDS
 
 # The words of the facts for what went well, and for an end that nobody reported.
@@ -36,7 +36,13 @@ class SessionEvents:
     held_ns: int | None
 
 
-def events_of(facts: SessionFacts, *, is_over: bool = True, follow_traceparent: bool = False) -> SessionEvents:
+def events_of(
+    facts: SessionFacts,
+    *,
+    is_over: bool = True,
+    follow_traceparent: bool = False,
+    is_sent: Sampler = lambda *_: True,
+) -> SessionEvents:
     """The log events of a session.
 
     Args:
@@ -44,15 +50,17 @@ def events_of(facts: SessionFacts, *, is_over: bool = True, follow_traceparent: 
         is_over: whether nothing more is expected of it. Before that, what a sub-agent did waits for the end of its turn, which tells
             in which trace it is.
         follow_traceparent: as for the spans.
+        is_sent: which traces are.
     """
-    return _Events(facts, is_over=is_over, follow_traceparent=follow_traceparent).build()
+    return _Events(facts, is_over=is_over, follow_traceparent=follow_traceparent, is_sent=is_sent).build()
 
 
 class _Events:
-    def __init__(self, facts: SessionFacts, *, is_over: bool, follow_traceparent: bool) -> None:
+    def __init__(self, facts: SessionFacts, *, is_over: bool, follow_traceparent: bool, is_sent: Sampler) -> None:
         self._facts = facts
         self._is_over = is_over
         self._follow_traceparent = follow_traceparent
+        self._is_sent = is_sent
         self._threads = Threads(facts, is_over=is_over)
         self._held_ns: int | None = None
 
@@ -95,6 +103,7 @@ class _Events:
             attributes=attributes.common(self._facts.session, fact) | known,
             trace_id=trace.trace_id if trace else None,
             span_id=(span_id if span_id is not None else trace.root_id) if trace else None,
+            is_sampled=trace is not None and self._is_sent(trace.trace_id, trace.parent_sampled),
         )
 
     def _waits_for(self, home: Thread | None, at_ns: int) -> bool:

@@ -88,6 +88,7 @@ class LogEvent:
         at_ns: when it happened, Unix nanoseconds.
         body: the same few words for all events of a name and outcome.
         trace_id, span_id: the span it belongs to; None where there is none.
+        is_sampled: whether that span is sent.
     """
 
     uid: int
@@ -98,6 +99,7 @@ class LogEvent:
     attributes: Mapping[str, Value] = field(default_factory=dict)
     trace_id: int | None = None
     span_id: int | None = None
+    is_sampled: bool = True
 
 
 Record = Span | LogEvent

@@ -18,7 +18,7 @@ from claude_hooks_otel.records import semantic_conventions as names
 from claude_hooks_otel.records.model import Span, SpanEvent, SpanKind, SpanLink, Value
 from claude_hooks_otel.records.session_facts import SessionFacts, asked_ns
 from claude_hooks_otel.records.threads import Thread, Threads, times_of_call
-from claude_hooks_otel.records.traces import TurnTrace, trace_of
+from claude_hooks_otel.records.traces import trace_of
 from claude_hooks_otel.series.metric import PICODOLLARS
 
 _RAN = "success"
@@ -123,7 +123,7 @@ class _Traces:
             span_id=trace.root_id,
             parent_id=trace.parent.span_id if trace.parent else None,
             is_parent_remote=trace.parent is not None,
-            parent_sampled=_is_sampled(trace),
+            parent_sampled=trace.parent_sampled,
             name=f"{names.INVOKE_AGENT} {agent}".strip(),
             kind=SpanKind.INTERNAL,
             start_ns=begin,
@@ -191,7 +191,7 @@ class _Traces:
             trace_id=trace.trace_id,
             span_id=span_id,
             parent_id=home.span_id if parent_id is None else parent_id,
-            parent_sampled=_is_sampled(trace),
+            parent_sampled=trace.parent_sampled,
             name=name,
             kind=kind,
             start_ns=times[0],
@@ -280,10 +280,6 @@ class _Traces:
             times=(wait.asked_ns, wait.asked_ns + (wait.waited_ns or 0)),
             attributes=found,
         )
-
-
-def _is_sampled(trace: TurnTrace) -> bool | None:
-    return trace.parent.is_sampled if trace.parent else None
 
 
 def _order(span: Span) -> tuple[bool, int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from claude_hooks_otel.facts.model import Turn
@@ -13,6 +14,9 @@ _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(-.*)?"
 )
 _SAMPLED = 1
+
+# (trace id, whether the inbound parent was sampled, None without one) → whether the trace is sent.
+Sampler = Callable[[int, bool | None], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,11 @@ class TurnTrace:
     trace_id: int
     root_id: int
     parent: TraceParent | None = None
+
+    @property
+    def parent_sampled(self) -> bool | None:
+        """Whether whoever began the trace sampled it; None where that is us."""
+        return self.parent.is_sampled if self.parent else None
 
 
 def trace_of(turn: Turn, *, follow_traceparent: bool = False) -> TurnTrace:

@@ -21,6 +21,7 @@ from claude_hooks_otel.records.outbox import LOGS, TRACES
 from claude_hooks_otel.records.program_spans import spans_of_programs
 from claude_hooks_otel.records.session_facts import SessionFacts
 from claude_hooks_otel.records.spans import spans_of_turns
+from claude_hooks_otel.records.traces import Sampler
 
 SECOND = 1_000_000_000  # nanoseconds
 # A session is looked at once nothing of it has arrived for this long; and one that is never silent, this long after a change.
@@ -29,8 +30,6 @@ QUIET_NS, LONGEST_WAIT_NS = 5 * SECOND, 30 * SECOND
 FACTS_AT_A_TIME = 5000
 _FOR_EVER = 2**63 - 1
 
-# (trace id, whether the inbound parent was sampled, None without one) → whether the trace is sent.
-Sampler = Callable[[int, bool | None], bool]
 SpanObserver = Callable[[Sequence[Span]], None]
 
 
@@ -201,7 +200,9 @@ class RecordWriter:
             facts = SessionFacts.of(self._store, session_id, max(begin_ns, since_ns), end_ns)
             if facts is None:
                 break
-            found = events_of(facts, is_over=is_over, follow_traceparent=self._follow_traceparent)
+            found = events_of(
+                facts, is_over=is_over, follow_traceparent=self._follow_traceparent, is_sent=self._is_sent
+            )
             if found.held_ns is not None:
                 held.append(found.held_ns)
             self._put_events(found.events)
@@ -226,12 +227,16 @@ class RecordWriter:
         new = [span for span_id, span in found.items() if span_id in fresh]
         if not new:
             return
-        sent = [span for span in new if self._sample(span.trace_id, span.parent_sampled)]
+        sent = [span for span in new if self._is_sent(span.trace_id, span.parent_sampled)]
         self._put(TRACES, list(fresh), self._with_content(sent))
         for observe in self._on_spans:
             observe(new)
-        for observe in self._on_sent_spans if self._exporters.get(TRACES) else ():
+        for observe in self._on_sent_spans:
             observe(sent)
+
+    def _is_sent(self, trace_id: int, parent_sampled: bool | None) -> bool:
+        """A ``Sampler`` that knows of what nobody wants."""
+        return bool(self._exporters.get(TRACES)) and self._sample(trace_id, parent_sampled)
 
     # -- the outbox ------------------------------------------------------------------------------------------------------------
 
