@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from claude_hooks_otel.daemon import watches
-from claude_hooks_otel.daemon.watches import BUSY_FOR_NS, BUSY_POLL_NS, CALM_FOR_NS, CALM_POLL_NS, SLOW_POLL_NS, Watches
+from claude_hooks_otel.daemon.watches import LONGEST_POLL_NS, SECOND, SHORTEST_POLL_NS, Watches
 
 NOW = 1_795_000_000_000_000_000
 
@@ -20,17 +20,19 @@ def connection() -> sqlite3.Connection:
 
 
 @pytest.mark.parametrize(
-    ("quiet", "every"), [(0, BUSY_POLL_NS), (BUSY_FOR_NS + 1, CALM_POLL_NS), (CALM_FOR_NS + 1, SLOW_POLL_NS)]
+    ("quiet", "next_one"),
+    [(0, SHORTEST_POLL_NS), (SECOND, SECOND // 3), (6 * SECOND, 2 * SECOND), (3600 * SECOND, LONGEST_POLL_NS)],
 )
 def test_the_longer_it_is_silent_the_less_often_it_is_looked_at(
-    connection: sqlite3.Connection, quiet: int, every: int
+    connection: sqlite3.Connection, quiet: int, next_one: int
 ) -> None:
+    """After a quarter of the silence, which goes on meanwhile: a third of what it was when it was looked at last."""
     watched = Watches(connection, NOW)
     watched.hear(["s"], NOW)
     at = NOW + quiet
     assert watched.due(at) == ["s"]
-    assert watched.due(at + every - 1 - (0 if quiet else 1)) == []
-    assert watched.due(at + every) == ["s"]
+    assert watched.due(at + next_one - 2) == []
+    assert watched.due(at + next_one + 1) == ["s"]
 
 
 def test_what_arrives_is_looked_at_next(connection: sqlite3.Connection) -> None:
@@ -66,7 +68,7 @@ def test_a_backlog_is_worked_off_with_few_sessions_in_memory(
     seen: set[str] = set()
     at = NOW
     while watched:
-        at += SLOW_POLL_NS
+        at += LONGEST_POLL_NS
         due = watched.due(at)
         assert 0 < len(due) <= 10
         seen.update(due)

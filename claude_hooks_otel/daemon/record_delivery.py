@@ -53,6 +53,7 @@ class RecordDelivery(threading.Thread):
         self._accepted: tuple[list[Row], RecordOutcome] | None = None
         self.is_off = False  # the endpoint takes none of this signal, and nobody asked for it by name
         self.failures = 0  # tries that failed, since the start
+        self.dropped = 0  # records that were given up, since the start
 
     # -- for the loop ----------------------------------------------------------------------------------------------------------
 
@@ -207,6 +208,7 @@ class RecordDelivery(threading.Thread):
             outbox.remove(connection, rows)
             outbox.count_dropped(connection, self.exporter.signal, "rejected", outcome.rejected)
             write_meta(connection, f"{self.key}.ok_ns", str(time.time_ns()))
+        self.dropped += outcome.rejected
         self._accepted = None
 
     def _part(self, connection: sqlite3.Connection, rows: list[Row], reason: str) -> None:
@@ -221,6 +223,7 @@ class RecordDelivery(threading.Thread):
         with _transaction(connection):
             outbox.remove(connection, rows)
             outbox.count_dropped(connection, self.exporter.signal, reason, len(rows))
+        self.dropped += len(rows)
 
     def _takes_metrics(self, connection: sqlite3.Connection) -> bool:
         """Whether the metrics are accepted there: else it is the endpoint that is wrong, and nothing may be given up for that."""

@@ -66,6 +66,7 @@ class RecordExports:
         self._writer = self._write_for(environment, config)
         self._deliveries = [RecordDelivery(exporter, pipeline.store.path) for exporter in exporters]
         self._counted_failures = dict.fromkeys(self._deliveries, 0)
+        self._counted_drops = 0
         self._told = -1  # how many records had been written when the threads were last told
         self._asked: list[tuple[RecordDelivery, int]] = []
         self._asked_until = 0.0
@@ -139,7 +140,10 @@ class RecordExports:
             oldest_ns = self._pipeline.now_ns() - round(self._bounds.max_age_hours * _HOUR_NS)
             with self._pipeline.store.transaction():
                 outbox.trim(self._pipeline.store.connection, round(self._bounds.max_megabytes * _MEGABYTE), oldest_ns)
-        self._count_dropped()
+            self._count_dropped()  # now and then in any case: a daemon that died may have left some uncounted
+        if (dropped := sum(delivery.dropped for delivery in self._deliveries)) != self._counted_drops:
+            self._counted_drops = dropped
+            self._count_dropped()
 
     def _tell(self) -> None:
         if self._writer is not None and self._writer.written != self._told:

@@ -6,9 +6,11 @@ import sqlite3
 from collections.abc import Iterable
 
 SECOND = 1_000_000_000  # nanoseconds
-# How often a session's transcripts are looked at: while its events arrive, while it may be answering at length, and later.
-BUSY_POLL_NS, CALM_POLL_NS, SLOW_POLL_NS = SECOND // 4, 3 * SECOND, 10 * SECOND
-BUSY_FOR_NS, CALM_FOR_NS = 3 * SECOND, 60 * SECOND
+# A session's transcripts are looked at anew after a part of the time in which nothing of it arrived, within bounds: what is busy is
+# looked at often, and what comes in late is seen late by that part of its delay at most.
+SHORTEST_POLL_NS, LONGEST_POLL_NS, SILENCES_PART = SECOND // 4, 10 * SECOND, 4
+# From when on a session is quiet.
+QUIET_NS = 3 * SECOND
 # Sessions in memory. A backlog of days is tens of thousands of them, and the daemon's memory is a promise.
 MOST_IN_MEMORY = 5000
 
@@ -68,7 +70,7 @@ class Watches:
 
     def is_quiet(self, session_id: str, now_ns: int) -> bool:
         """Whether nothing of it has arrived for a while."""
-        return now_ns - self.heard_ns(session_id, now_ns) > BUSY_FOR_NS
+        return now_ns - self.heard_ns(session_id, now_ns) > QUIET_NS
 
     def forget(self, session_id: str) -> None:
         """Stops watching it, until something of it arrives. Inside a transaction."""
@@ -90,5 +92,5 @@ class Watches:
 
     def _is_due(self, session_id: str, now_ns: int) -> bool:
         quiet = now_ns - self._heard_ns[session_id]
-        every = BUSY_POLL_NS if quiet < BUSY_FOR_NS else CALM_POLL_NS if quiet < CALM_FOR_NS else SLOW_POLL_NS
+        every = min(max(quiet // SILENCES_PART, SHORTEST_POLL_NS), LONGEST_POLL_NS)
         return now_ns - self._looked_ns.get(session_id, 0) >= every
