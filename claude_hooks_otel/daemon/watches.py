@@ -8,7 +8,7 @@ from collections.abc import Iterable
 SECOND = 1_000_000_000  # nanoseconds
 # A session's transcripts are looked at anew after a part of the time in which nothing of it arrived, within bounds: what is busy is
 # looked at often, and what comes in late is seen late by that part of its delay at most.
-SHORTEST_POLL_NS, LONGEST_POLL_NS, SILENCES_PART = SECOND // 4, 10 * SECOND, 4
+SHORTEST_POLL_NS, LONGEST_POLL_NS, PART_OF_SILENCE = SECOND // 4, 10 * SECOND, 4
 # From when on a session is quiet.
 QUIET_NS = 3 * SECOND
 # Sessions in memory. A backlog of days is tens of thousands of them, and the daemon's memory is a promise.
@@ -92,5 +92,5 @@ class Watches:
 
     def _is_due(self, session_id: str, now_ns: int) -> bool:
         quiet = now_ns - self._heard_ns[session_id]
-        every = min(max(quiet // SILENCES_PART, SHORTEST_POLL_NS), LONGEST_POLL_NS)
+        every = min(max(quiet // PART_OF_SILENCE, SHORTEST_POLL_NS), LONGEST_POLL_NS)
         return now_ns - self._looked_ns.get(session_id, 0) >= every

@@ -40,6 +40,11 @@ def tool(call: model.ToolCall) -> dict[str, Value]:
     return found
 
 
+def compaction(mark: model.CompactBoundary) -> dict[str, Value]:
+    """What brought it about."""
+    return {names.TRIGGER: mark.trigger or "auto"}
+
+
 def model_switch(switch: model.ModelSwitch) -> dict[str, Value]:
     """Which model answers from then on, and which did before, as far as the client told."""
     told = {names.REQUEST_MODEL: switch.to_model, names.PREVIOUS_MODEL: switch.from_model}

@@ -292,8 +292,8 @@ class _Events:
         facts = self._facts
         for mark in facts.compactions:
             at_ns = mark.at_ns or 0
-            given: dict[str, Value] = {names.TRIGGER: mark.trigger or "auto"}
-            yield self._event(names.EVENT_COMPACTION, (mark.uuid,), at_ns, mark, given, turn=facts.turn_at(at_ns))
+            turn, given = facts.turn_at(at_ns), attributes.compaction(mark)
+            yield self._event(names.EVENT_COMPACTION, (mark.uuid,), at_ns, mark, given, turn=turn)
         for switch in facts.switches:
             at_ns = switch.at_ns or 0
             turn, given = facts.turn_at(at_ns), attributes.model_switch(switch)

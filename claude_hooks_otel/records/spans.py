@@ -64,9 +64,9 @@ class _Traces:
 
     def build(self) -> TurnSpans:
         facts = self._facts
-        for place, turn in enumerate(facts.turns):
+        for before, turn in zip((None, *facts.turns), facts.turns, strict=False):
             if facts.begin_ns <= (turn.started_ns or 0) < facts.end_ns and self._has_ended(turn):
-                self._add(turn, self._root(turn, place))
+                self._add(turn, self._root(turn, before))
         for thread in self._threads.of_subagents():
             if thread.invocation is not None and self._has_ended(thread.turn):
                 self._add(thread.turn, self._invocation(thread, thread.invocation))
@@ -113,7 +113,7 @@ class _Traces:
 
     # -- the root ------------------------------------------------------------------------------------------------------------
 
-    def _root(self, turn: model.Turn, place: int) -> Span:
+    def _root(self, turn: model.Turn, before: model.Turn | None) -> Span:
         trace = self._traces[turn.prompt_id]
         begin = turn.started_ns or 0
         end = max(begin, turn.ended_ns or 0)
@@ -132,15 +132,15 @@ class _Traces:
             | {names.AGENT_NAME: agent, names.PROMPT: turn.prompt_id}
             | attributes.repository(turn),
             error=turn.failure,
-            events=self._events(turn, place, end),
-            links=self._links(turn, place),
+            events=self._events(turn, before, end),
+            links=self._links(turn, before),
             fact=turn,
         )
 
-    def _events(self, turn: model.Turn, place: int, end_ns: int) -> tuple[SpanEvent, ...]:
+    def _events(self, turn: model.Turn, before: model.Turn | None, end_ns: int) -> tuple[SpanEvent, ...]:
         """What happened in a turn, or between the one before and it: a model is mostly chosen before a prompt is written."""
         found = [
-            SpanEvent(names.EVENT_COMPACTION, mark.at_ns or 0, {names.TRIGGER: mark.trigger or "auto"})
+            SpanEvent(names.EVENT_COMPACTION, mark.at_ns or 0, attributes.compaction(mark))
             for mark in self._facts.compactions
         ]
         found += [
@@ -149,16 +149,16 @@ class _Traces:
         ]
         if turn.interrupted_ns is not None:
             found.append(SpanEvent(names.EVENT_INTERRUPT, turn.interrupted_ns))
-        before = self._facts.turns[place - 1] if place else None
-        since_ns = before.ended_ns or turn.started_ns or 0 if before else 0
+        since_ns = 0
+        if before is not None:  # one that has not ended lasts until this one begins
+            since_ns = (before.ended_ns if before.ended_ns is not None else turn.started_ns) or 0
         own = [event for event in found if since_ns < event.at_ns <= end_ns]
         return tuple(sorted(own, key=lambda event: (event.at_ns, event.name)))
 
-    def _links(self, turn: model.Turn, place: int) -> tuple[SpanLink, ...]:
+    def _links(self, turn: model.Turn, before: model.Turn | None) -> tuple[SpanLink, ...]:
         """Where a fork, a cleared, resumed or compacted conversation goes on from."""
-        if place == 0:
+        if before is None:
             return () if self._facts.origin is None else (self._link(*self._facts.origin),)
-        before = self._facts.turns[place - 1]
         begin, end = before.started_ns or 0, turn.started_ns or 0
         found = []
         if any(run.source == _RESUME and begin < run.started_ns <= end for run in self._facts.runs):

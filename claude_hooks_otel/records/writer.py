@@ -231,7 +231,7 @@ class RecordWriter:
         self._put(TRACES, list(fresh), self._with_content(sent))
         for observe in self._on_spans:
             observe(new)
-        for observe in self._on_sent_spans:
+        for observe in self._on_sent_spans if sent else ():
             observe(sent)
 
     def _is_sent(self, trace_id: int, parent_sampled: bool | None) -> bool:
