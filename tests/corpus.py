@@ -76,6 +76,16 @@ class Scenario:
         content: dict[str, Any] = json.loads((self.folder / "truth.json").read_text(encoding="utf-8"))
         return content
 
+    @cached_property
+    def teammates(self) -> dict[str, str]:
+        """Agent call → the teammate of an agent team that it began, by agent id."""
+        told = [recorded.fields for recorded in self.hooks if recorded.event == "PostToolUse"]
+        return {
+            fields["tool_use_id"]: fields["tool_response"]["agentId"]
+            for fields in told
+            if isinstance(fields["tool_response"], dict) and fields["tool_response"].get("status") == "teammate_spawned"
+        }
+
     @property
     def transcript_names(self) -> set[str]:
         """The transcripts' names, relative to the client's `projects/` folder."""

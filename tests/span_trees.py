@@ -30,6 +30,7 @@ KEPT = (
     "resume",
     "statusline",
     "subagents",
+    "teams",
     "tui-more",
 )
 

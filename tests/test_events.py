@@ -14,7 +14,7 @@ from private_texts import answered, asked, leaked, told_by_traces
 from replay import Replay, play
 from span_trees import all_facts, all_spans
 from test_corpus_totals import LEFT_OUT
-from test_spans import UNTIMED, _told
+from test_spans import UNTIMED, _told, told_agent
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.store import Store
@@ -59,7 +59,7 @@ def test_every_tool_result_is_one_event_as_long_as_the_client_says(played: Repla
         assert (event.body, event.severity) == (
             ("tool succeeded", Severity.INFO) if succeeded else ("tool did not succeed", Severity.WARN)
         )
-        assert event.attributes.get("claude.subagent.id") == told.get("agent_id")
+        assert event.attributes.get("claude.subagent.id") == told_agent(played, told)
 
 
 def test_every_prompt_of_a_human_is_an_event(played: Replay) -> None:

@@ -47,6 +47,18 @@ def _told(replay: Replay, event: str) -> list[dict[str, Any]]:
     ]
 
 
+def told_agent(replay: Replay, told: dict[str, Any]) -> str | None:
+    """Which sub-agent an event of the client's says it was.
+
+    It never names a teammate: that is the one whose call encloses the event's in the client's own spans.
+    """
+    if "agent_id" in told:
+        return str(told["agent_id"])
+    name = told.get("tool_use_id") or told.get("request_id")
+    spans = [span for events in replay.scenario.truth["sessions"].values() for span in events.get("spans", ())]
+    return next((replay.scenario.teammates.get(span["within"]) for span in spans if span["id"] == name), None)
+
+
 def _by_attribute(spans: list[Span], operation: str, name: str) -> dict[Any, Span]:
     chosen = [span for span in spans if span.attributes.get("gen_ai.operation.name") == operation]
     assert max(Counter(span.attributes[name] for span in chosen if name in span.attributes).values(), default=1) == 1
@@ -92,7 +104,7 @@ def test_requests_and_calls_stand_beneath_the_agent_that_made_them(played: Repla
         *((told, tools[told["tool_use_id"]]) for told in _told(played, "tool_result")),
         *((told, chats[told["request_id"]]) for told in requests),
     ]:
-        assert above[span.parent_id or 0].attributes.get("claude.subagent.id") == told.get("agent_id")
+        assert above[span.parent_id or 0].attributes.get("claude.subagent.id") == told_agent(played, told)
 
 
 def test_calls_and_requests_are_within_what_the_clients_own_spans_say(played: Replay) -> None:

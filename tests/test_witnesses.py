@@ -32,6 +32,7 @@ DIFFERENT: dict[str, dict[str, tuple[int, int, str]]] = {
         "claude.prompts": (12, 11, "the recording blanks the line that holds a prompt typed while Claude worked")
     },
     "subagents": {"claude.subagents": (20, 18, "a transcript does not say when an agent was woken for another turn")},
+    "teams": {"claude.subagents": (3, 2, "a transcript does not say when a teammate was woken for another turn")},
     "tui-more": {"claude.tool.calls": (9, 10, "Ctrl-C twice: the client was gone before the hook of its last call")},
 }
 

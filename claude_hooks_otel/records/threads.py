@@ -132,7 +132,9 @@ class Threads:
         span_id = ids.span_id("subagent", invocation.agent_id, invocation.ended_ns)
         if is_first and caller is None and agent and agent.tool_use_id and not self._is_over:
             return None  # its call is still running: it tells which turn this is of
-        if (call := caller if is_first else self._waking_call(invocation.agent_id, begin)) is not None:
+        # A teammate is woken by messages that name no agent: all it does is the business of the call that started it.
+        woken_by = None if is_first else self._waking_call(invocation.agent_id, begin)
+        if (call := woken_by or caller) is not None:
             home = self.of_call(call)
             if home is None:
                 return None
