@@ -1,27 +1,23 @@
 """What a team costs one Collector and one Prometheus: memory and processor time for a growing number of installations.
 
-``python bench/gateway.py [INSTALLATIONS ...]``: each sends the totals of recorded sessions four times, as its daemon does each minute.
+``python -m bench.gateway [INSTALLATIONS ...]``: each sends the totals of recorded sessions four times, as its daemon does each minute.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+import psutil
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-import psutil  # noqa: E402
-from corpus import Scenario  # noqa: E402
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: E402
-from replay import play  # noqa: E402
-
-from claude_hooks_otel.export.metrics import metrics_data  # noqa: E402
-from claude_hooks_otel.export.resource import service_resource  # noqa: E402
-from monitoring.rig.stack import Stack  # noqa: E402
+from claude_hooks_otel.export.metrics import metrics_data
+from claude_hooks_otel.export.resource import service_resource
+from monitoring.rig.stack import Stack
+from tests.support.corpus import Scenario
+from tests.support.replay import play
 
 SCENARIOS = ("basic-edit", "tasks", "subagents", "files")
 ROUNDS = 4

@@ -2,7 +2,7 @@
 
 Both are started as the client starts hooks: ``sh -c COMMAND`` with the payload on standard input, waited for.
 
-    python bench/hook.py [--runs 300] [--python python3]
+    python -m bench.hook [--runs 300] [--python python3]
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from support import EMIT, compare, recorded_hooks, spread
-
-from claude_hooks_otel.registration import command
+from bench.support import EMIT, compare, recorded_hooks, spread
+from claude_hooks_otel.sources.registration import command
 
 BAR = 0.6
 

@@ -1,6 +1,6 @@
 """What the daemon costs while nothing happens: its share of one core over a minute, with sessions open and with none.
 
-python bench/idle.py [--seconds 60] [--open 3]
+python -m bench.idle [--seconds 60] [--open 3]
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 import psutil
-from support import compare
+
+from bench.support import compare
 
 # isort: split
-from otlp_receiver import OtlpReceiver
-from real_daemon import Installation, RecordedSessions, wait_until
+from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.real_daemon import Installation, RecordedSessions, wait_until
 
 BAR_PERCENT = 0.2
 # Seconds after the last event: the daemon looks around more often for a while, closes sessions, exports.

@@ -4,7 +4,7 @@ The daemon's own loop (``Service.work``) empties a spool that another process fi
 
 With ``--exported`` metrics, spans and log events go to an OTLP receiver meanwhile.
 
-    python bench/intake.py [--events 300000] [--exported] [--profile FILE]
+    python -m bench.intake [--events 300000] [--exported] [--profile FILE]
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from support import compare, events, fill, one_core, resident_megabytes
+from bench.support import compare, events, fill, one_core, resident_megabytes
 
 # isort: split
-from otlp_receiver import OtlpReceiver
+from tests.support.otlp_receiver import OtlpReceiver
 
 PORTION = 10_000
 BAR_EVENTS_PER_SECOND = 3000
@@ -46,7 +46,7 @@ def main() -> int:
         home = Path(folder, "home")
         for part in ("tmp", "new"):
             (home / "spool" / part).mkdir(parents=True)
-        command = [sys.executable, __file__, "--intake", str(home)]
+        command = [sys.executable, "-m", "bench.intake", "--intake", str(home)]
         if options.exported:
             command += ["--endpoint", stack.enter_context(OtlpReceiver()).http_endpoint]
         command += ["--profile", options.profile] if options.profile else []
@@ -91,7 +91,7 @@ def _report(portions: list[dict[str, float]]) -> int:
 def _intake(home: Path, endpoint: str | None, profile: str | None) -> int:
     """The other process: the daemon's loop, told when to run."""
     from claude_hooks_otel.daemon.service import Service  # noqa: PLC0415 -- only this process is measured
-    from claude_hooks_otel.paths import Home  # noqa: PLC0415
+    from claude_hooks_otel.home.paths import Home  # noqa: PLC0415
 
     one_core()
     variables = (

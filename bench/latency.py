@@ -1,8 +1,8 @@
 """How long after a turn's end its totals are at the receiver: the real client, the default configuration.
 
-Needs the client's npm package (see ``tests/e2e/client.py``); it runs offline, in namespaces of its own.
+Needs the client's npm package (see ``tests/support/client/client.py``); it runs offline, in namespaces of its own.
 
-    python bench/latency.py [--turns 10]
+    python -m bench.latency [--turns 10]
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from support import compare, spread
+from bench.support import compare, spread
 
 # isort: split
-from client import missing, play
+from tests.support.client.client import missing, play
 
 BAR_SECONDS = 3.0
 

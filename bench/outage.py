@@ -3,7 +3,7 @@
 Prints the daemon's memory beside that of one whose endpoint was there all the time, how long the delivery took, and what arrived. The
 daemon's own loop runs in another process; the hour is its clock's, which is moved on, so that everything fits into minutes.
 
-    python bench/outage.py [--spans 50000] [--protocol grpc]
+    python -m bench.outage [--spans 50000] [--protocol grpc]
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from support import compare, events, fill, resident_megabytes
+from bench.support import compare, events, fill, resident_megabytes
 
 # isort: split
-from otlp_receiver import OtlpReceiver
-from otlp_records import spans
+from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.otlp_records import spans
 
 PORTION = 5000  # events between two looks
 HOUR = 3600.0  # seconds
@@ -78,7 +78,7 @@ def _measure(wanted: int, protocol: str, *, is_away: bool) -> Measured:
         }
         if is_away:
             endpoint.go_away()
-        command = [sys.executable, __file__, "--daemon", str(home)]
+        command = [sys.executable, "-m", "bench.outage", "--daemon", str(home)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ) as child:
             source = events(Path(folder, "projects"))
             state = _tell(child, 0.0)
@@ -117,7 +117,7 @@ def _daemon(home: Path) -> int:
     import os  # noqa: PLC0415 -- only this process is measured
 
     from claude_hooks_otel.daemon.service import Service  # noqa: PLC0415
-    from claude_hooks_otel.paths import Home  # noqa: PLC0415
+    from claude_hooks_otel.home.paths import Home  # noqa: PLC0415
 
     moved_ns = 0
     service = Service(Home(home), os.environ, lambda: time.time_ns() + moved_ns)

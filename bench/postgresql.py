@@ -2,7 +2,7 @@
 
 Starts a server of its own, on loopback. Both sides are fed by psycopg, row by row, from this one process.
 
-    python bench/postgresql.py [--rows 1000000]
+    python -m bench.postgresql [--rows 1000000]
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from support import compare, spread
-
+from bench.support import compare, spread
+from claude_hooks_otel.delivery.measurements import BATCH
 from claude_hooks_otel.export.custom.base import MetricRecord
 from claude_hooks_otel.export.custom.postgresql import PostgreSQL
-from claude_hooks_otel.export.custom.runner import BATCH
 
 BAR = 0.5
 COLUMNS = "key, at, name, kind, unit, value, labels"
@@ -47,7 +46,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3, help="of each side, in turns")
     options = parser.parse_args()
-    from postgresql_server import missing, server  # noqa: PLC0415
+    from tests.support.postgresql_server import missing, server  # noqa: PLC0415
 
     if reason := missing():
         print(reason)

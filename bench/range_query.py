@@ -1,6 +1,6 @@
 """What "how much in this range" costs a real Prometheus: the carried totals against looking back over raw samples.
 
-``python bench/range_query.py [SERIES]`` fills a Prometheus with SERIES series of one counter: a month of eight-hour days scraped
+``python -m bench.range_query [SERIES]`` fills a Prometheus with SERIES series of one counter: a month of eight-hour days scraped
 every 15 s, and the totals that the recording rule carries; then asks both ways, and prints both and their ratio.
 """
 
@@ -9,12 +9,9 @@ from __future__ import annotations
 import argparse
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from monitoring.expressions import CARRIED, carry, change
 from monitoring.rig.build import binary

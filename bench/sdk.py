@@ -1,6 +1,6 @@
 """What the SDK costs its caller: one recorded metric beside the bare file system work of one, and the import beside Python's own start.
 
-python bench/sdk.py [--calls 5000] [--imports 15]
+python -m bench.sdk [--calls 5000] [--imports 15]
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from support import REPOSITORY, spread
+from bench.support import spread
+from tests.support.places import ROOT
 
 RECORD_BAR_US, IMPORT_BAR_MS = 100.0, 40.0
 # Bytes of a usual record.
@@ -54,9 +55,7 @@ def import_ms(statement: str, times: int) -> list[float]:
     program = f"import time; began = time.perf_counter(); {statement}; print((time.perf_counter() - began) * 1000)"
     return [
         float(
-            subprocess.run(
-                [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
-            ).stdout
+            subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         )
         for _ in range(times)
     ]
@@ -87,7 +86,7 @@ def main() -> int:
     imported = import_ms("import claude_monitoring", options.imports)
     heavy = subprocess.run(
         [sys.executable, "-c", f"import sys, claude_monitoring; print([m for m in {HEAVY} if m in sys.modules])"],
-        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+        cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
     print(f"record_metric:          {spread(ours, 'us', 1)}")
     print(f"bare create and rename: {spread(other, 'us', 1)}")

@@ -1,8 +1,8 @@
 """What our hooks cost a whole session: the real client, ten tool calls, with and without them in turns, the daemon running.
 
-Needs the client's npm package (see ``tests/e2e/client.py``); it runs offline, in namespaces of its own.
+Needs the client's npm package (see ``tests/support/client/client.py``); it runs offline, in namespaces of its own.
 
-    python bench/session.py [--runs 8]
+    python -m bench.session [--runs 8]
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from support import compare, spread
+from bench.support import compare, spread
 
 # isort: split
-from client import missing, play
+from tests.support.client.client import missing, play
 
 BAR = 1.10
 

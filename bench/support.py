@@ -5,21 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import statistics
-import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-EMIT = REPOSITORY / "hooks" / "emit"
-
-# Imported first, it puts the tests' helpers on the path.
-sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "e2e")]
-
-from corpus import RECORDED_PROJECTS, SCENARIOS, RecordedHook, Scenario  # noqa: E402
-
-from claude_hooks_otel.registration import REGISTERED  # noqa: E402
-from claude_hooks_otel.spool.envelope import Envelope  # noqa: E402
+from claude_hooks_otel.sources.envelope import Envelope
+from claude_hooks_otel.sources.registration import REGISTERED
+from tests.support.corpus import RECORDED_PROJECTS, SCENARIOS, RecordedHook, Scenario
 
 # Payload fields that tell one event, call or session from another.
 _IDENTIFIERS = ("session_id", "prompt_id", "tool_use_id", "agent_id")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from claude_hooks_otel.series import catalog as c
+from claude_hooks_otel.metrics import catalog as c
 from monitoring.expressions import Series, share
 
 RUNBOOK: Final = "monitoring/RUNBOOK.md"  # in the repository, or wherever a team keeps its copy

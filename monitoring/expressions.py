@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from claude_hooks_otel.series.metric import Kind, Metric
+from claude_hooks_otel.metrics.definition import Kind, Metric
 
 # How far back a sample itself is looked for. Long enough for a weekend without Prometheus: then the carried value is not needed.
 RECENT: Final = "3d"

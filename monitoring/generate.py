@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from claude_hooks_otel.series import catalog
+from claude_hooks_otel.metrics import catalog
 from monitoring.alerts import ALERTS, BUDGET, DEFAULT_BUDGET_USD, RUNBOOK
 from monitoring.dashboards.agents import agents
 from monitoring.dashboards.executive import executive

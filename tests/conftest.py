@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from otlp_receiver import OtlpReceiver
+
+from tests.support.otlp_receiver import OtlpReceiver
 
 _databases = itertools.count()
 
@@ -22,7 +23,7 @@ def otlp_receiver() -> Iterator[OtlpReceiver]:
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[Any]:
     """A running PostgreSQL server; the test is skipped where none is installed."""
-    from postgresql_server import missing, server
+    from tests.support.postgresql_server import missing, server
 
     if reason := missing():
         pytest.skip(reason)

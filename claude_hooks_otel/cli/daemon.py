@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from claude_hooks_otel.cli.console import out
-from claude_hooks_otel.daemon.lock import AlreadyRunningError, DaemonLock
-from claude_hooks_otel.paths import Home
+from claude_hooks_otel.home.lock import AlreadyRunningError, DaemonLock
+from claude_hooks_otel.home.paths import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
 def _stop(home: Home) -> None:
     import signal  # noqa: PLC0415
 
-    from claude_hooks_otel.daemon.lock import is_running  # noqa: PLC0415
+    from claude_hooks_otel.home.lock import is_running  # noqa: PLC0415
 
     if not is_running(home):
         out.print("No daemon is running.")

@@ -12,8 +12,8 @@ from claude_hooks_otel import demo as recorded
 from claude_hooks_otel.cli.console import out
 from claude_hooks_otel.cli.flush import flush_now
 from claude_hooks_otel.cli.report import print_report
+from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.home_files import emit_path
-from claude_hooks_otel.paths import HOME_VARIABLE, Home
 
 
 def register(app: typer.Typer) -> None:

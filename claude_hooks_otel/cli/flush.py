@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from claude_hooks_otel.cli.console import fail, out
-from claude_hooks_otel.daemon.flush import request_flush
-from claude_hooks_otel.daemon.lock import AlreadyRunningError, DaemonLock
-from claude_hooks_otel.paths import Home
+from claude_hooks_otel.home.flush_requests import request_flush
+from claude_hooks_otel.home.lock import AlreadyRunningError, DaemonLock
+from claude_hooks_otel.home.paths import Home
 
 
 def register(app: typer.Typer) -> None:

@@ -12,8 +12,7 @@ import typer
 from rich.markup import escape
 
 from claude_hooks_otel.cli.console import fail, out
-from claude_hooks_otel.config import ConfigError
-from claude_hooks_otel.identity import normalize
+from claude_hooks_otel.home.paths import HOME_VARIABLE
 from claude_hooks_otel.installation.advice import next_steps, warnings
 from claude_hooks_otel.installation.home_files import HomeFiles, home_of, is_usual
 from claude_hooks_otel.installation.hook_entries import check_shape, unregister
@@ -22,7 +21,8 @@ from claude_hooks_otel.installation.purge import PurgeError, tell_to_leave
 from claude_hooks_otel.installation.purge import purge as purge_home
 from claude_hooks_otel.installation.record import Record
 from claude_hooks_otel.installation.settings_file import Scope, SettingsError, SettingsFile, path_of
-from claude_hooks_otel.paths import HOME_VARIABLE
+from claude_hooks_otel.metrics.labels import normalize
+from claude_hooks_otel.settings.config import ConfigError
 
 
 def _filled(value: str | None) -> str | None:

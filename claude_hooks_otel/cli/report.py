@@ -13,12 +13,13 @@ from rich import box
 from rich.table import Table
 
 from claude_hooks_otel.cli.console import fail, out
-from claude_hooks_otel.facts.store import connect
-from claude_hooks_otel.identity import normalize
-from claude_hooks_otel.paths import Home
-from claude_hooks_otel.series import catalog
-from claude_hooks_otel.series.book import read_points
-from claude_hooks_otel.series.metric import Kind, Metric, SeriesPoint
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.definition import Kind, Metric
+from claude_hooks_otel.metrics.labels import normalize
+from claude_hooks_otel.series.points import SeriesPoint
+from claude_hooks_otel.series.totals import read_points
+from claude_hooks_otel.store.connection import connect
 
 
 def register(app: typer.Typer) -> None:

@@ -11,14 +11,13 @@ import typer
 from rich.table import Table
 
 from claude_hooks_otel.cli.console import out
-from claude_hooks_otel.daemon.lock import is_running
-from claude_hooks_otel.export.custom.state import custom_state, describe_custom
-from claude_hooks_otel.facts.store import connect
-from claude_hooks_otel.paths import Home
-from claude_hooks_otel.records import outbox
-from claude_hooks_otel.spool.maildir import Spool
-
-SECOND = 1_000_000_000  # nanoseconds
+from claude_hooks_otel.delivery import outbox
+from claude_hooks_otel.diagnosis.custom_exporter_state import custom_state, describe_custom
+from claude_hooks_otel.home.lock import is_running
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.sources.spool import Spool
+from claude_hooks_otel.store.connection import connect
+from claude_hooks_otel.units import SECOND
 
 
 def register(app: typer.Typer) -> None:

@@ -6,8 +6,8 @@ import contextlib
 import os
 import sys
 
-from claude_hooks_otel.daemon.lock import AlreadyRunningError, DaemonLock
-from claude_hooks_otel.paths import Home
+from claude_hooks_otel.home.lock import AlreadyRunningError, DaemonLock
+from claude_hooks_otel.home.paths import Home
 
 # The sessions come first: on a busy machine the daemon waits.
 NICENESS = 10

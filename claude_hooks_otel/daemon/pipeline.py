@@ -11,31 +11,32 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
-from claude_hooks_otel.config import Config
-from claude_hooks_otel.daemon.watches import Watches
+from claude_hooks_otel.daemon.followed_sessions import Watches
 from claude_hooks_otel.facts import model, pricing
 from claude_hooks_otel.facts.content import ContentKeeper
 from claude_hooks_otel.facts.from_hooks import HookWitness
-from claude_hooks_otel.facts.from_sdk import SdkWitness
+from claude_hooks_otel.facts.from_programs import SdkWitness
 from claude_hooks_otel.facts.from_transcripts import TranscriptWitness
+from claude_hooks_otel.facts.pairing import Settlement
 from claude_hooks_otel.facts.projects import project_name
-from claude_hooks_otel.facts.settle import SECOND, Settlement
 from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.facts.transcripts import TranscriptFollower
-from claude_hooks_otel.identity import DEFAULT_AGENT, Identity, normalize
-from claude_hooks_otel.paths import Home
-from claude_hooks_otel.records import gen_ai_metrics
-from claude_hooks_otel.records.writer import RecordWriter
-from claude_hooks_otel.registration import REGISTERED
-from claude_hooks_otel.series import catalog
-from claude_hooks_otel.series.book import SeriesBook
-from claude_hooks_otel.series.declared import read_declared
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.declared import read_declared
+from claude_hooks_otel.metrics.labels import DEFAULT_AGENT, Identity, normalize
 from claude_hooks_otel.series.exemplars import Exemplars
 from claude_hooks_otel.series.projection import apply_change
 from claude_hooks_otel.series.scores import Scores
-from claude_hooks_otel.spool.maildir import Broken, Entry, Lost, Spool
-from claude_hooks_otel.witnesses.hook_events import HookEvent, PayloadError
-from claude_hooks_otel.witnesses.sdk_records import PREFIX as SDK_PREFIX
+from claude_hooks_otel.series.totals import SeriesBook
+from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.sources.hook_payloads import HookEvent, PayloadError
+from claude_hooks_otel.sources.program_records import PREFIX as SDK_PREFIX
+from claude_hooks_otel.sources.registration import REGISTERED
+from claude_hooks_otel.sources.spool import Broken, Entry, Lost, Spool
+from claude_hooks_otel.traces import gen_ai_metrics
+from claude_hooks_otel.traces.writer import RecordWriter
+from claude_hooks_otel.units import SECOND
 
 # Spool files a transaction takes in: one flush to disk per this many events.
 EVENTS_PER_TRANSACTION = 1000

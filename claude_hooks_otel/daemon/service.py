@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from claude_hooks_otel.config import Config, ConfigError, load, otel_environment
-from claude_hooks_otel.daemon import record_exports
-from claude_hooks_otel.daemon.exports import Exports
-from claude_hooks_otel.daemon.flush import FlushRequests
 from claude_hooks_otel.daemon.pipeline import EVENTS_PER_TRANSACTION, Pipeline
-from claude_hooks_otel.export.custom.runner import CustomExporters
-from claude_hooks_otel.paths import Home
+from claude_hooks_otel.delivery import record_exports
+from claude_hooks_otel.delivery.measurements import CustomExporters
+from claude_hooks_otel.delivery.metric_exports import Exports
+from claude_hooks_otel.home.flush_requests import FlushRequests
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.settings.config import Config, ConfigError, load, otel_environment
 
 # Seconds between looks at the spool: while something is going on, and otherwise. A look is two system calls.
 BUSY_WAIT, CALM_WAIT = 0.25, 1.0

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from claude_hooks_otel.paths import Home
-from claude_hooks_otel.registration import command
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.sources.registration import command
 
 _RECORDING = Path(__file__).with_name("sessions.json.gz")
 # Seconds between the recordings' end and now: everything in them is over.

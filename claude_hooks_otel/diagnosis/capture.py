@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from claude_hooks_otel import __version__, registration
+from claude_hooks_otel import __version__
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Settings, Surroundings
+from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.home_files import emit_path
-from claude_hooks_otel.paths import HOME_VARIABLE, Home
-from claude_hooks_otel.spool.envelope import Envelope
-from claude_hooks_otel.spool.maildir import Spool
+from claude_hooks_otel.sources import registration
+from claude_hooks_otel.sources.envelope import Envelope
+from claude_hooks_otel.sources.spool import Spool
 
 INSTALL = "Run `claude-hooks-otel install`."
 # The event for the trial: one that never starts a daemon.

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 
+from claude_hooks_otel.diagnosis.custom_exporter_state import custom_state
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
-from claude_hooks_otel.export.custom.state import custom_state
-from claude_hooks_otel.facts.store import connect
+from claude_hooks_otel.store.connection import connect
 
 
 def custom_exporters(surroundings: Surroundings) -> Iterator[Finding]:

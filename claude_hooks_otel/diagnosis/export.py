@@ -13,14 +13,14 @@ from functools import partial
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 
-from claude_hooks_otel.config import Config, ConfigError, otel_environment
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
 from claude_hooks_otel.export.exporters import NamedExporter, build_metric_exporters
 from claude_hooks_otel.export.record_exporters import RecordExporter, Status, build_record_exporters
 from claude_hooks_otel.export.sampling import turn_sampler
 from claude_hooks_otel.export.signals import Signal
-from claude_hooks_otel.facts.store import connect, read_meta
 from claude_hooks_otel.installation.home_files import otel_variables
+from claude_hooks_otel.settings.config import Config, ConfigError, otel_environment
+from claude_hooks_otel.store.connection import connect, read_meta
 
 
 def variables(surroundings: Surroundings) -> Iterator[Finding]:

@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from claude_hooks_otel.config import Config, ConfigError, load
+from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.advice import plugin_enabled
 from claude_hooks_otel.installation.hook_entries import registered_commands
 from claude_hooks_otel.installation.settings_file import Scope, path_of
-from claude_hooks_otel.paths import HOME_VARIABLE, Home
+from claude_hooks_otel.settings.config import Config, ConfigError, load
 
 # Where an organization's settings are (Claude Code's documentation, "Settings files"); they win over all others.
 MANAGED_SETTINGS = (

@@ -12,11 +12,11 @@ from urllib.request import urlopen
 
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID
 
-from claude_hooks_otel.config import ConfigError, otel_environment
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
 from claude_hooks_otel.export.resource import service_resource
-from claude_hooks_otel.facts.store import connect, read_meta
-from claude_hooks_otel.series import catalog
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.settings.config import ConfigError, otel_environment
+from claude_hooks_otel.store.connection import connect, read_meta
 
 # Seconds an answer may take.
 PATIENCE = 5.0

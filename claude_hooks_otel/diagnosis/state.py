@@ -13,14 +13,15 @@ from contextlib import closing
 from typing import Any
 
 from claude_hooks_otel import __version__
-from claude_hooks_otel.config import ConfigError
-from claude_hooks_otel.daemon.lock import is_running
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
-from claude_hooks_otel.facts.schema import SCHEMA_VERSION
-from claude_hooks_otel.facts.store import connect
-from claude_hooks_otel.series import catalog
-from claude_hooks_otel.series.book import read_points
-from claude_hooks_otel.spool.maildir import Spool
+from claude_hooks_otel.facts.tables import SCHEMA_VERSION
+from claude_hooks_otel.home.lock import is_running
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.series.totals import read_points
+from claude_hooks_otel.settings.config import ConfigError
+from claude_hooks_otel.sources.spool import Spool
+from claude_hooks_otel.store.connection import connect
+from claude_hooks_otel.units import SECOND
 
 INSTALL = "Run `claude-hooks-otel install`."
 # Bytes free below which events may soon be lost, and below which they are.
@@ -29,7 +30,6 @@ LITTLE_SPACE, NO_SPACE = 200_000_000, 2_000_000
 LONG_QUEUE, LONG_WAIT = 5_000, 60.0
 # Seconds: what an import of everything takes at most, on a slow machine.
 _IMPORT_TIMEOUT = 60
-SECOND = 1_000_000_000  # nanoseconds
 
 
 def home_folder(surroundings: Surroundings) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from claude_hooks_otel.records.model import LogEvent
+from claude_hooks_otel.traces.model import LogEvent
 
 # The attribute by which a receiver tells a copy from a second event (semantic conventions, "General logs attributes").
 UID = "log.record.uid"

@@ -22,7 +22,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from claude_hooks_otel import __version__
-from claude_hooks_otel.series.metric import Kind, SeriesPoint
+from claude_hooks_otel.metrics.definition import Kind
+from claude_hooks_otel.series.points import SeriesPoint
 
 SCOPE_NAME = "claude_hooks_otel"
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from claude_hooks_otel.config import ConfigError
 from claude_hooks_otel.export.redaction import Redactor
 from claude_hooks_otel.export.signals import Signal
+from claude_hooks_otel.settings.config import ConfigError
 
 Protocol = Literal["grpc", "http/protobuf"]
 

@@ -23,7 +23,7 @@ from claude_hooks_otel.export.redaction import Redactor
 from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.export.spans import readable_spans
 from claude_hooks_otel.export.stock import build_otlp, exporter_names, is_requested
-from claude_hooks_otel.records.model import Record
+from claude_hooks_otel.traces.model import Record
 
 
 class Status(Enum):

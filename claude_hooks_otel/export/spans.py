@@ -9,7 +9,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from claude_hooks_otel.records.model import Span, SpanKind
+from claude_hooks_otel.traces.model import Span, SpanKind
 
 _KINDS = {SpanKind.INTERNAL: trace.SpanKind.INTERNAL, SpanKind.CLIENT: trace.SpanKind.CLIENT}
 _SAMPLED = trace.TraceFlags(trace.TraceFlags.SAMPLED)

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from claude_hooks_otel.config import ConfigError
 from claude_hooks_otel.export.exporter_logs import caught_logs
 from claude_hooks_otel.export.otlp import Answer, OtlpSettings, variable
 from claude_hooks_otel.export.redaction import Redactor
 from claude_hooks_otel.export.signals import Signal
+from claude_hooks_otel.settings.config import ConfigError
 
 SUPPORTED = ("otlp", "console", "none")
 

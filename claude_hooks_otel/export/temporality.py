@@ -13,7 +13,8 @@ from typing import NamedTuple
 from opentelemetry.sdk.metrics.export import AggregationTemporality
 
 from claude_hooks_otel.export.metrics import point_time
-from claude_hooks_otel.series.metric import Kind, SeriesPoint
+from claude_hooks_otel.metrics.definition import Kind
+from claude_hooks_otel.series.points import SeriesPoint
 
 PREFERENCE = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 

@@ -9,7 +9,7 @@ are what is left of its ``cost-state`` after the requests that the transcript do
 forked from, if the account was inherited (the same ``startTime``), else nothing. A process that was killed wrote none: its
 requests are in the transcript and in no later cost-state, which is why they must not be subtracted.
 
-Worked out and checked on recorded sessions of Claude Code 2.1.330; ``tests/test_corpus_data.py`` holds an independent computation.
+Worked out and checked on recorded sessions of Claude Code 2.1.330; ``tests/project/test_corpus_data.py`` holds an independent computation.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ from dataclasses import dataclass
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.store import Store
-from claude_hooks_otel.identity import Identity
-
-SECOND = 1_000_000_000  # nanoseconds
-_FOR_EVER = 2**63 - 1
+from claude_hooks_otel.metrics.labels import Identity
+from claude_hooks_otel.units import END_OF_TIME, SECOND
 
 # input, output, cache read, cache write (all), cache write (1 h), web searches, picodollars
 _Account = tuple[int, int, int, int, int, int, int]
@@ -61,7 +59,7 @@ def settle(store: Store, session: model.Session, *, nothing_follows: bool) -> No
             break  # its process has not said goodbye: some of its requests may still be unread
         base = previous.by_model if previous else _inherited(store, session, record)
         began = _began(record, previous, base, starts, end)
-        until = min((start for start in starts if start > max(began, record.written_after_ns)), default=_FOR_EVER)
+        until = min((start for start in starts if start > max(began, record.written_after_ns)), default=END_OF_TIME)
         own = _own_requests(store, session.session_id, began, until)
         if base is not None:
             for name, account in record.by_model.items():
@@ -123,7 +121,7 @@ def _inherited(store: Store, session: model.Session, record: _Record) -> dict[st
         )
         for parent in _records(store, other.session_id)
         if parent.account_started_ns == record.account_started_ns and parent.written_after_ns < record.written_after_ns
-        and parent.written_after_ns <= (session.first_seen_ns or _FOR_EVER)
+        and parent.written_after_ns <= (session.first_seen_ns or END_OF_TIME)
     ]  # fmt: skip
     if candidates:
         return max(candidates, key=lambda found: (found[0], found[1].written_after_ns))[1].by_model

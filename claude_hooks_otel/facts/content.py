@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
 
-from claude_hooks_otel.config import CaptureConfig
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.secret_redaction import SecretRedactor
-from claude_hooks_otel.facts.store import Store, portions
+from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.settings.config import CaptureConfig
+from claude_hooks_otel.store.connection import portions
 
 # The witnesses, in the order in which they are believed (and sorted). A transcript tells a call's input and its result on two lines.
 HOOK: Final = "hook"

@@ -11,11 +11,11 @@ from claude_hooks_otel.facts import from_tools, model
 from claude_hooks_otel.facts.content import HOOK, ContentKeeper
 from claude_hooks_otel.facts.projects import repository_name
 from claude_hooks_otel.facts.store import Signal, Store
-from claude_hooks_otel.identity import Identity, normalize
-from claude_hooks_otel.spool.envelope import Envelope
-from claude_hooks_otel.witnesses import hook_events as events
+from claude_hooks_otel.metrics.labels import Identity, normalize
+from claude_hooks_otel.sources import hook_payloads as events
+from claude_hooks_otel.sources.envelope import Envelope
+from claude_hooks_otel.units import MILLISECOND
 
-MILLISECOND = 1_000_000  # nanoseconds
 # Who works in the main conversation, whatever it was started as.
 MAIN = "main"
 # Names the writer's version of the client: AI_AGENT=claude-code_2-1-330_harness.

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from claude_hooks_otel.facts import model
-from claude_hooks_otel.facts.code import git_operations as git
-from claude_hooks_otel.facts.code import lines, suite_runs
-from claude_hooks_otel.facts.code.guidance import extracts_pattern
-from claude_hooks_otel.facts.code.reviews import told_reviews
 from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.facts.tasks import task_facts
-from claude_hooks_otel.identity import normalize
+from claude_hooks_otel.metrics.labels import normalize
+from claude_hooks_otel.tool_effects import git_operations as git
+from claude_hooks_otel.tool_effects import lines, suite_runs
+from claude_hooks_otel.tool_effects.guidance import extracts_pattern
+from claude_hooks_otel.tool_effects.reviews import told_reviews
+from claude_hooks_otel.units import SECOND
 
-SECOND = 1_000_000_000  # nanoseconds
 # The client puts a failed command's status before its output.
 _EXIT_CODE = re.compile(r"(?:Error: )?Exit code (\d+)")
 

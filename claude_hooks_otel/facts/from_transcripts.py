@@ -7,12 +7,12 @@ from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model, pricing
 from claude_hooks_otel.facts.content import TRANSCRIPT, TRANSCRIPT_RESULT, ContentKeeper
-from claude_hooks_otel.facts.from_hooks import MAIN, MILLISECOND
+from claude_hooks_otel.facts.from_hooks import MAIN
 from claude_hooks_otel.facts.projects import repository_name
 from claude_hooks_otel.facts.store import Store
-from claude_hooks_otel.identity import Identity
-from claude_hooks_otel.series.metric import PICODOLLARS
-from claude_hooks_otel.witnesses import transcript_lines as lines
+from claude_hooks_otel.metrics.labels import Identity
+from claude_hooks_otel.sources import transcript_lines as lines
+from claude_hooks_otel.units import DOLLAR, MILLISECOND
 
 # What a sub-agent is called whose type nobody told.
 UNNAMED_AGENT = "subagent"
@@ -270,7 +270,7 @@ class TranscriptWitness:
                     cache_write_tokens=usage.cache_creation_input_tokens,
                     cache_write_1h_tokens=usage.cache_creation_ephemeral_1h_input_tokens,
                     web_searches=usage.web_search_requests,
-                    cost=None if usage.cost is None else round(usage.cost * PICODOLLARS),
+                    cost=None if usage.cost is None else round(usage.cost * DOLLAR),
                     **self._labels(line),
                 )
             )

@@ -1,7 +1,7 @@
 """The kinds of fact, their natural keys, and how two sightings of one fact become one.
 
 Merging is a join: field by field, independent of order, and repeating it changes nothing. That is what makes late, duplicated and
-reordered events harmless. Every time is Unix nanoseconds; every cost is picodollars (``series.metric.PICODOLLARS``).
+reordered events harmless. Every time is Unix nanoseconds; every cost is picodollars (``series.metric.DOLLAR``).
 """
 
 from __future__ import annotations

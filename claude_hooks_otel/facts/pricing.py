@@ -23,16 +23,15 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_hooks_otel.series.metric import PICODOLLARS
+from claude_hooks_otel.units import DAY, DOLLAR
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
 _TOKENS_PER_PRICE = 1_000_000  # prices are stated per million tokens
-_PICODOLLARS_PER_SEARCH = PICODOLLARS // 100  # 0.01 USD a web search, whatever the model
+_PICODOLLARS_PER_SEARCH = DOLLAR // 100  # 0.01 USD a web search, whatever the model
 _US_INFERENCE = Decimal("1.1")  # inference kept inside the United States, relative to anywhere
 _DAY_S = 86_400
-_DAY_NS = _DAY_S * 1_000_000_000
 
 # Wide enough that no product is ever rounded: a 64-bit count has 19 digits, a price a handful.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
@@ -140,7 +139,7 @@ def request_cost(
     if own is not None:
         return _cost(usage, own, Decimal(1))
     prompt = usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h
-    for above, prices in _listed(requested_model, timestamp_ns // _DAY_NS, fast=speed == "fast"):
+    for above, prices in _listed(requested_model, timestamp_ns // DAY, fast=speed == "fast"):
         if prompt > above:
             return _cost(usage, prices, _US_INFERENCE if inference_geo == "us" else Decimal(1))
     return None
@@ -163,7 +162,7 @@ def _cost(usage: TokenUsage, prices: TokenPrices, factor: Decimal) -> int:
             + usage.cache_write_5m * prices.cache_write_5m
             + usage.cache_write_1h * prices.cache_write_1h
         )
-        picodollars = tokens * factor * (PICODOLLARS // _TOKENS_PER_PRICE)
+        picodollars = tokens * factor * (DOLLAR // _TOKENS_PER_PRICE)
         return int(picodollars.to_integral_value()) + usage.web_searches * _PICODOLLARS_PER_SEARCH
 
 

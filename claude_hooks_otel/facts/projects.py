@@ -6,7 +6,7 @@ import configparser
 import functools
 from pathlib import Path
 
-from claude_hooks_otel.identity import UNKNOWN, normalize
+from claude_hooks_otel.metrics.labels import UNKNOWN, normalize
 
 # Where the client keeps the worktrees it makes, below the project: their parent is the project.
 _WORKTREES = "/.claude/worktrees/"

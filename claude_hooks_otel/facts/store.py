@@ -7,29 +7,24 @@ opens the file read-only.
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from claude_hooks_otel.facts.model import SHAPES, Fact
-from claude_hooks_otel.facts.schema import SCHEMA_VERSION, TABLES, create_tables
-from claude_hooks_otel.identity import Identity
+from claude_hooks_otel.facts.tables import SCHEMA_VERSION, TABLES, create_tables
+from claude_hooks_otel.metrics.labels import Identity
+from claude_hooks_otel.store.connection import connect, read_meta, write_meta
+from claude_hooks_otel.units import DAY
 
 F = TypeVar("F", bound=Fact)
-T = TypeVar("T")
 # What is told of each change: the fact before (None for a new one) and after.
 ChangeListener = Callable[[Fact | None, Fact], None]
 
-# How long a reader or a second process waits for a lock before it gives up.
-BUSY_TIMEOUT_SECONDS = 10.0
 # How long lengths and digests of texts are kept, nanoseconds: spans and log events that tell them are written seconds after them.
-CONTENT_KEPT_NS = 7 * 24 * 3600 * 1_000_000_000
-# Pages of cache, negative for KiB: small, because the daemon's memory is a promise.
-CACHE_KIB = 4096
-_NAMES_PER_STATEMENT = 500
+CONTENT_KEPT_NS = 7 * DAY
 # A later copy of the same payload within this time is a second copy of the same hook, not a second event.
 DUPLICATE_WINDOW_NS = 2_000_000_000
 
@@ -43,47 +38,6 @@ class Signal:
     agent_id: str
     prompt_id: str
     detail: str
-
-
-def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
-    """Opens the store's file.
-
-    Raises:
-        sqlite3.OperationalError: it is not there (read-only), or cannot be opened.
-    """
-    if readonly:
-        connection = sqlite3.connect(
-            f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS
-        )
-        connection.execute("PRAGMA query_only = 1")
-        return connection
-    path.touch(mode=0o600, exist_ok=True)
-    connection = sqlite3.connect(
-        path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, cached_statements=256, check_same_thread=False
-    )
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(
-        "PRAGMA synchronous = FULL"
-    )  # a spool file is deleted after its commit: the commit must be on disk
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    return connection
-
-
-def read_meta(connection: sqlite3.Connection, name: str) -> str:
-    """A named value of a store; empty where there is none."""
-    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-    return "" if row is None else str(row[0])
-
-
-def write_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
-    """Stores a named value."""
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
-
-
-def portions(names: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The names in portions that one statement can hold: SQLite takes 32,766 parameters, older ones 999."""
-    for start in range(0, len(names), _NAMES_PER_STATEMENT):
-        yield names[start : start + _NAMES_PER_STATEMENT]
 
 
 class Journal(Protocol):

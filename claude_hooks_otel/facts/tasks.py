@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from claude_hooks_otel.facts.model import Fact, Task
-from claude_hooks_otel.identity import normalize
+from claude_hooks_otel.metrics.labels import normalize
 
 # What a task is when nobody says.
 DEFAULT_TYPE = "task"

@@ -11,8 +11,8 @@ from pathlib import Path
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.from_transcripts import TranscriptWitness
 from claude_hooks_otel.facts.store import Store
-from claude_hooks_otel.witnesses import transcript_lines
-from claude_hooks_otel.witnesses.transcript_files import (
+from claude_hooks_otel.sources import transcript_lines
+from claude_hooks_otel.sources.transcript_files import (
     TranscriptFile,
     find_agents,
     find_main,

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.store import Signal, Store
-from claude_hooks_otel.identity import Identity
+from claude_hooks_otel.metrics.labels import Identity
+from claude_hooks_otel.units import END_OF_TIME
 
 # What stands in Turn.failure beside the client's names of API errors.
 INTERRUPTED, KILLED, ENDED = "interrupted", "killed", "ended"
 # Reasons to stop after which the model has nothing more to say in this turn (Messages API, ``stop_reason``).
 _FINAL_STOPS = ("end_turn", "stop_sequence", "max_tokens", "refusal", "model_context_window_exceeded")
-_FOR_EVER = 2**63 - 1
 
 
 def settle_turns(store: Store, session: model.Session, *, may_infer: bool, is_over: bool) -> None:
@@ -46,7 +46,7 @@ def settle_turns(store: Store, session: model.Session, *, may_infer: bool, is_ov
         model.SessionRun, "session_id = ? AND ended_ns IS NOT NULL ORDER BY ended_ns", session.session_id
     )
     # Backwards: that the following turn has ended says that this one has. A prompt typed while Claude works says nothing.
-    until, followed = _FOR_EVER, False
+    until, followed = END_OF_TIME, False
     for turn in reversed(turns):
         if turn.ended_ns is None and (followed or is_over):
             left = next((run for run in runs if (turn.started_ns or 0) <= (run.ended_ns or 0) < until), None)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import claude_hooks_otel
-from claude_hooks_otel.config import Config, ConfigError, load, otel_environment, save
 from claude_hooks_otel.export.signals import Signal
+from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.settings_file import replace_file
-from claude_hooks_otel.paths import HOME_VARIABLE, Home
+from claude_hooks_otel.settings.config import Config, ConfigError, load, otel_environment, save
 
 # The variables that say where telemetry goes and whose it is. Claude Code's own switches (OTEL_LOG_USER_PROMPTS and others)
 # are none of ours.

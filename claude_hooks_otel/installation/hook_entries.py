@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from claude_hooks_otel import registration
 from claude_hooks_otel.installation.json_text import JsonText
 from claude_hooks_otel.installation.settings_file import SettingsError
+from claude_hooks_otel.sources import registration
 
 
 def check_shape(document: JsonText) -> None:

@@ -9,8 +9,8 @@ import signal
 import time
 from pathlib import Path
 
-from claude_hooks_otel.daemon.lock import AlreadyRunningError, DaemonLock, is_running
-from claude_hooks_otel.paths import Home
+from claude_hooks_otel.home.lock import AlreadyRunningError, DaemonLock, is_running
+from claude_hooks_otel.home.paths import Home
 
 # Seconds that a daemon gets to send what is new and leave; it needs four at most.
 DAEMON_LEAVES_WITHIN = 15.0

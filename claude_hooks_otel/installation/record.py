@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.installation.json_text import JsonText
 from claude_hooks_otel.installation.settings_file import replace_file
-from claude_hooks_otel.paths import Home
 
 
 class EnvValue(BaseModel):

@@ -14,10 +14,9 @@ from typing import Any, Literal, Self, TypeVar, cast, overload
 from claude_hooks_otel.sdk import coverage_result
 from claude_hooks_otel.sdk.monitor import AgentMonitor, Tracked
 from claude_hooks_otel.sdk.names import MisuseError, bounded
+from claude_hooks_otel.units import SECOND
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-NANOSECONDS = 1_000_000_000  # per second
 
 
 class QualityError(RuntimeError):
@@ -201,7 +200,7 @@ class _Performance:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        seconds = (time.perf_counter_ns() - self._begun) / NANOSECONDS
+        seconds = (time.perf_counter_ns() - self._begun) / SECOND
         failed = error is not None and not isinstance(error, GeneratorExit)
         labels = {"operation": self._operation}
         outcome = {**labels, "outcome": "failure" if failed else "success"}

@@ -10,15 +10,15 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
+from claude_hooks_otel.metrics.definition import Kind, Metric
 from claude_hooks_otel.sdk.names import MisuseError, Vocabulary, bounded, number
 from claude_hooks_otel.sdk.spool_recorder import NullRecorder, SpoolRecorder
-from claude_hooks_otel.series.metric import Kind, Metric
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-    from claude_hooks_otel.paths import Home
+    from claude_hooks_otel.home.paths import Home
 
 MEASUREMENT, TASK, SPAN, ERROR = "sdk.measurement", "sdk.task", "sdk.span", "sdk.error"
 # Characters of a task's or span's name that are kept.

@@ -6,8 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-from claude_hooks_otel.identity import MAX_LABEL_LENGTH, normalize
-from claude_hooks_otel.series.declared import (
+from claude_hooks_otel.metrics.declared import (
     BY_SHORT_NAME,
     KNOWN_LABELS,
     LARGEST_VALUE,
@@ -18,7 +17,8 @@ from claude_hooks_otel.series.declared import (
     metric_of,
     short_name,
 )
-from claude_hooks_otel.series.metric import COMMON_LABELS, OPTIONAL_LABELS, Kind, Metric
+from claude_hooks_otel.metrics.definition import COMMON_LABELS, OPTIONAL_LABELS, Kind, Metric
+from claude_hooks_otel.metrics.labels import MAX_LABEL_LENGTH, normalize
 
 IDENTITY_LABELS = (*COMMON_LABELS, *OPTIONAL_LABELS)
 

@@ -16,14 +16,14 @@ from opentelemetry import metrics, trace
 
 from claude_hooks_otel import __version__
 from claude_hooks_otel.facts import model
-from claude_hooks_otel.facts.from_sdk import facts_of, measurement_labels
+from claude_hooks_otel.facts.from_programs import facts_of, measurement_labels
 from claude_hooks_otel.facts.projects import project_name
-from claude_hooks_otel.identity import DEFAULT_AGENT, Identity, normalize
-from claude_hooks_otel.series.book import Labels
-from claude_hooks_otel.series.declared import SCALE, metric_of
-from claude_hooks_otel.series.metric import Kind, Metric
+from claude_hooks_otel.metrics.declared import SCALE, metric_of
+from claude_hooks_otel.metrics.definition import Kind, Metric
+from claude_hooks_otel.metrics.labels import DEFAULT_AGENT, Identity, normalize
 from claude_hooks_otel.series.projection import apply_change
-from claude_hooks_otel.witnesses import sdk_records
+from claude_hooks_otel.series.totals import Labels
+from claude_hooks_otel.sources import program_records as sdk_records
 
 SCOPE = "claude_monitoring"
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from claude_hooks_otel.paths import Home
-from claude_hooks_otel.spool.maildir import Spool
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.sources.spool import Spool
 
 # Errors after which an empty file may still be made: it tells the daemon that a record was lost for want of room.
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))

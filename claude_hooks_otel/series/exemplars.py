@@ -10,8 +10,9 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from claude_hooks_otel.series.book import Labels, encode_labels
-from claude_hooks_otel.series.metric import Exemplar, Metric, SeriesPoint
+from claude_hooks_otel.metrics.definition import Metric
+from claude_hooks_otel.series.points import Exemplar, SeriesPoint
+from claude_hooks_otel.series.totals import Labels, encode_labels
 
 # How long one is exported, nanoseconds: as long as Prometheus shows a series that is not heard of any more.
 KEPT_NS = 300_000_000_000

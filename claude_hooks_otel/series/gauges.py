@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.context import context_window
 from claude_hooks_otel.facts.store import Store
-from claude_hooks_otel.identity import normalize
-from claude_hooks_otel.series import catalog
-from claude_hooks_otel.series.book import Labels
-from claude_hooks_otel.series.metric import Metric, SeriesPoint
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.definition import Metric
+from claude_hooks_otel.metrics.labels import normalize
+from claude_hooks_otel.series.points import SeriesPoint
+from claude_hooks_otel.series.totals import Labels
+from claude_hooks_otel.units import DAY, MINUTE
 
 # A session that was silent this long counts as no longer active, whether or not it ever says so.
-ACTIVE_WITHIN_NS = 30 * 60 * 1_000_000_000
+ACTIVE_WITHIN_NS = 30 * MINUTE
 # A client version is "in use" while a session of it was seen within this time.
-IN_USE_WITHIN_NS = 24 * 3600 * 1_000_000_000
+IN_USE_WITHIN_NS = DAY
 
 
 def gauges(store: Store, now_ns: int) -> Iterator[SeriesPoint]:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from claude_hooks_otel.facts import model
-from claude_hooks_otel.identity import normalize
-from claude_hooks_otel.series import catalog
-from claude_hooks_otel.series.book import Labels
-from claude_hooks_otel.series.declared import metric_of
-from claude_hooks_otel.series.metric import Kind, Metric
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.declared import metric_of
+from claude_hooks_otel.metrics.definition import Kind, Metric
+from claude_hooks_otel.metrics.labels import normalize
+from claude_hooks_otel.series.totals import Labels
 
 # (metric, labels) → counter: amount; histogram: the one observation. Stored units.
 Contributions = dict[tuple[Metric, Labels], int]

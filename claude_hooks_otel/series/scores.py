@@ -12,16 +12,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from claude_hooks_otel.config import ScoresConfig
 from claude_hooks_otel.facts.store import Store
-from claude_hooks_otel.identity import Identity
-from claude_hooks_otel.series import catalog
-from claude_hooks_otel.series.book import Labels
-from claude_hooks_otel.series.metric import COMMON_LABELS, OPTIONAL_LABELS, Metric, SeriesPoint
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.definition import COMMON_LABELS, OPTIONAL_LABELS, Metric
+from claude_hooks_otel.metrics.labels import Identity
+from claude_hooks_otel.series.points import SeriesPoint
+from claude_hooks_otel.series.totals import Labels
+from claude_hooks_otel.settings.config import ScoresConfig
+from claude_hooks_otel.units import DAY, SECOND
 
-DAY_NS = 24 * 3600 * 1_000_000_000
 # Nanoseconds for which a score stands: they change slowly, and exports come every second while sessions work.
-FRESH_NS = 15 * 1_000_000_000
+FRESH_NS = 15 * SECOND
 # Standard normal quantile of a two-sided 95 % interval.
 _Z: Final = 1.96
 
@@ -93,7 +94,7 @@ class Scores:
             anew: reckon them now, however fresh the last ones are.
         """
         if anew or not self._fresh_until_ns - FRESH_NS <= now_ns < self._fresh_until_ns:
-            since_ns = now_ns - self._config.window_days * DAY_NS
+            since_ns = now_ns - self._config.window_days * DAY
             self._points = [
                 SeriesPoint(metric, labels, now_ns, round(value * metric.scale))
                 for metric, labels, value in (*self._experience(series), *self._windowed(since_ns))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard as models
 
-from claude_hooks_otel.series import catalog as c
+from claude_hooks_otel.metrics import catalog as c
 from monitoring.dashboards.panels import Board, Column, Query, bars, chosen, grid, lines, ranking
 from monitoring.expressions import BAR
 

@@ -11,8 +11,8 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import prometheus as prometheus_models
 
-from claude_hooks_otel.series import catalog
-from claude_hooks_otel.series.metric import Metric
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.definition import Metric
 from monitoring.expressions import Series
 
 DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid="claude-prometheus")

@@ -16,7 +16,6 @@ from monitoring.rig.build import binary
 from monitoring.rig.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))  # the recorded sessions
 
 
 def main() -> int:

@@ -16,18 +16,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from corpus import RECORDED_PROJECTS, RecordedHook, Scenario
-from real_daemon import _complete_sessions, _shifted
-from replay import HEADERS, SECOND, Clock
-
-from claude_hooks_otel.config import Config
 from claude_hooks_otel.daemon.pipeline import Pipeline
 from claude_hooks_otel.facts.pricing import price_table_version
-from claude_hooks_otel.paths import Home
-from claude_hooks_otel.series import catalog
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.definition import Kind
 from claude_hooks_otel.series.gauges import gauges
-from claude_hooks_otel.series.metric import Kind, SeriesPoint
-from claude_hooks_otel.spool.envelope import Envelope
+from claude_hooks_otel.series.points import SeriesPoint
+from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.sources.envelope import Envelope
+from claude_hooks_otel.units import SECOND
+from tests.support.corpus import RECORDED_PROJECTS, RecordedHook, Scenario
+from tests.support.real_daemon import _complete_sessions, _shifted
+from tests.support.replay import HEADERS, Clock
 
 DAYS = 7
 # Seconds between samples; the pictures' bars are far wider.

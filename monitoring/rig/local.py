@@ -1,6 +1,6 @@
 """The shipped configuration files for one machine's loopback: other addresses and folders, and time that passes faster.
 
-Nothing else is changed: tests/monitoring/test_local.py compares what comes out with what is shipped, value by value.
+Nothing else is changed: tests/stack/test_local.py compares what comes out with what is shipped, value by value.
 """
 
 from __future__ import annotations

@@ -1,21 +1,18 @@
 """Makes ``claude_hooks_otel/demo/sessions.json.gz`` from the recorded corpus: a few sessions of three agents.
 
-python tests/data/make_demo.py
+python -m tests.data.make_demo
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-from corpus import RECORDED_PROJECTS, Scenario
-
-from claude_hooks_otel.registration import REGISTERED
+from claude_hooks_otel.sources.registration import REGISTERED
+from tests.support.corpus import RECORDED_PROJECTS, Scenario
 
 # (scenario, run, agent, project)
 SESSIONS = [

@@ -10,7 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from claude_hooks_otel.export.custom.base import CustomExporter, MetricRecord
-from claude_hooks_otel.series.metric import Kind, Metric, SeriesPoint
+from claude_hooks_otel.metrics.definition import Kind, Metric
+from claude_hooks_otel.series.points import SeriesPoint
 
 DEFAULT_PORT = 9464  # OpenTelemetry's for a Prometheus exporter
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from claude_hooks_otel.config import ConfigError
 from claude_hooks_otel.export.custom.base import CustomExporter
 from claude_hooks_otel.export.redaction import MASK, Redactor
+from claude_hooks_otel.settings.config import ConfigError
 
 GROUP = "claude_hooks_otel.exporters"
 

@@ -1,0 +1,85 @@
+"""One daemon per home: a lock that the operating system gives back when its holder dies, however it dies.
+
+Standard library only, and little of it: this runs first in every process that wants to be the daemon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from claude_hooks_otel.home.paths import Home
+
+
+class AlreadyRunningError(Exception):
+    """Another process is the daemon of this home."""
+
+
+class DaemonLock:
+    """The lock, held from ``acquire`` to ``release`` or to the process's end."""
+
+    def __init__(self, descriptor: int, pid_file: Path) -> None:
+        self._descriptor = descriptor
+        self._pid_file = pid_file
+
+    @classmethod
+    def acquire(cls, home: Home) -> Self:
+        """Takes the lock and says so in the pid file, which the hooks read.
+
+        Raises:
+            AlreadyRunningError: somebody else holds it.
+        """
+        home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with _turn(home):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise AlreadyRunningError from None
+        with contextlib.suppress(
+            OSError
+        ):  # a full disk: the lock is what counts, the file saves hooks a needless start
+            home.pid.write_text(f"{os.getpid()}\n")
+        return cls(descriptor, home.pid)
+
+    def release(self) -> None:
+        """Gives the lock back; the pid file goes first, so that no hook takes a dead process for the daemon."""
+        with contextlib.suppress(FileNotFoundError):
+            self._pid_file.unlink()
+        os.close(self._descriptor)
+
+
+def is_running(home: Home) -> bool:
+    """Whether a daemon holds the lock right now."""
+    try:
+        descriptor = os.open(home.lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        with _turn(home):
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+@contextlib.contextmanager
+def _turn(home: Home) -> Iterator[None]:
+    """One process at a time tries the lock, so that nobody takes a question for a daemon. Held for two system calls.
+
+    The home folder's own descriptor carries this lock: there is no further file.
+    """
+    descriptor = os.open(home.root, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""What a metric is: its definition, the catalog, the labels, and metrics that programs declare."""

@@ -1,0 +1,100 @@
+"""Metrics that programs declare by using them (the SDK's), beside the catalog: how a user's name becomes a metric.
+
+Standard library only: the SDK imports this module.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Final
+
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.definition import COMMON_LABELS, OPTIONAL_LABELS, Kind, Metric
+
+if TYPE_CHECKING:
+    import sqlite3
+
+# Stored units per unit of a declared metric: fractions are exact to a millionth, totals up to 9 x 10^12 (SQLite's 64 bits).
+SCALE: Final = 1_000_000
+# A single value beyond this is an error of its writer's: a few thousand of them fit into a total.
+LARGEST_VALUE: Final = 1_000_000_000_000
+# Different metrics that programs may declare in one store; a name built from data would go on for ever.
+MOST_METRICS: Final = 500
+# A declared metric's unit where none is given: an annotation, so that Prometheus appends nothing.
+NO_UNIT: Final = "{value}"
+# Upper bounds of a declared histogram's buckets: nobody said what is measured, so 1-2.5-5 from a hundredth to a day of seconds.
+BUCKETS: Final = (
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0,
+    10_000.0, 25_000.0, 50_000.0, 100_000.0,
+)  # fmt: skip
+NAME_PREFIX: Final = "claude."
+
+# Other words for what the catalog has.
+_ALIASES: Final = {
+    "features_completed": "features_delivered",
+    "story_points": "story_points_delivered",
+    "story_points_completed": "story_points_delivered",
+    "cost_usd": "api_cost_usd",
+    "test_coverage": "test_coverage_percent",
+    "context_usage": "context_usage_percent",
+}
+# What stands in a label of a catalog metric that the caller did not give.
+_DEFAULTS: Final = {"agent_type": "sdk", "source": "sdk", "outcome": "success", "task_type": "task", "cache": "none"}
+# Label keys that the SDK's own measurements use beside the catalog's.
+_SDK_LABELS: Final = ("operation", "span")
+
+_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,99}")
+
+
+def short_name(name: str) -> str:
+    """A metric's name without what Prometheus adds: ``claude_api_calls_total`` and ``api_calls`` are one.
+
+    >>> short_name("claude_Features_Delivered_total")
+    'features_delivered'
+    """
+    text = name.lower().removeprefix("claude_").removeprefix(NAME_PREFIX).removesuffix("_total")
+    return _ALIASES.get(text, text)
+
+
+def is_metric_name(name: str) -> bool:
+    """Whether a short name can be a metric's: letters, digits and ``_``, no digit first, at most 100 characters."""
+    return _NAME.fullmatch(name) is not None
+
+
+BY_SHORT_NAME: Final[dict[str, Metric]] = {short_name(metric.prometheus_name): metric for metric in catalog.METRICS}
+KNOWN_LABELS: Final[frozenset[str]] = frozenset(
+    (*COMMON_LABELS, *OPTIONAL_LABELS, *_SDK_LABELS, *(label for metric in catalog.METRICS for label in metric.labels if metric.common))
+)  # fmt: skip
+
+
+def default_label(key: str) -> str:
+    """The bounded value of a catalog label that the caller left out."""
+    return _DEFAULTS.get(key, "unknown")
+
+
+@functools.lru_cache(maxsize=2 * MOST_METRICS)
+def declared_metric(name: str, kind: str, unit: str) -> Metric:
+    """The declared metric of an OTLP name: one object for each, as identity is a metric's equality.
+
+    >>> declared_metric("claude.api_calls", "counter", "{value}").prometheus_name
+    'claude_api_calls_total'
+    """
+    kind = Kind(kind)
+    return Metric(
+        name, unit, kind, "Recorded by a program through the SDK.",
+        scale=SCALE, buckets=BUCKETS if kind is Kind.HISTOGRAM else (),
+    )  # fmt: skip
+
+
+def metric_of(name: str, kind: str, unit: str) -> Metric:
+    """The metric that an OTLP name stands for: the catalog's, else the declared one."""
+    return catalog.CATALOG.get(name) or declared_metric(name, kind, unit)
+
+
+def read_declared(connection: sqlite3.Connection) -> dict[str, Metric]:
+    """The metrics that a store's programs have declared, by OTLP name; none in a store of an earlier version."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'declared_metric'").fetchone():
+        return {}
+    rows = connection.execute("SELECT name, kind, unit FROM declared_metric").fetchall()
+    return {name: declared_metric(name, kind, unit) for name, kind, unit in rows}

@@ -1,0 +1,39 @@
+"""The reference page of the metrics, made from the catalog: ``python -m claude_hooks_otel.metrics.reference > docs/metrics.md``."""
+
+from __future__ import annotations
+
+import sys
+
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.definition import COMMON_LABELS, OPTIONAL_LABELS, Metric
+
+_HEAD = """# Metrics
+
+Every series carries {common}, and {optional} where the owner of a session has set them; the product's own metrics
+(`claude_hooks_…`) carry neither. Names are those that Prometheus shows after a Collector or its OTLP receiver, with default suffixes.
+A metric has at most `[series] limit` series (2000 by default); what would be more counts in one series with the label
+`otel.metric.overflow="true"`.
+"""
+
+
+def page() -> str:
+    """The whole page, Markdown."""
+    head = _HEAD.format(common=_listed(COMMON_LABELS), optional=_listed(OPTIONAL_LABELS))
+    return "\n".join([head, *(_section(metric) for metric in catalog.METRICS)])
+
+
+def _section(metric: Metric) -> str:
+    labels = _listed(metric.labels) if metric.labels else "none of its own"
+    buckets = f"\nBuckets: {', '.join(f'{bound:g}' for bound in metric.buckets)}.\n" if metric.buckets else ""
+    return (
+        f"## `{metric.prometheus_name}`\n\n{metric.meaning}\n{buckets}\n"
+        f"{metric.kind.capitalize()}; labels: {labels}. OTLP: `{metric.name}`, unit `{metric.unit}`.\n"
+    )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,43 @@
+"""What spans and log events tell of prompts, tools' inputs and outputs: length and digest, and the text where its owner wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from claude_hooks_otel.facts import content
+from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.traces import semantic_conventions as names
+from claude_hooks_otel.traces.model import Value
+
+# Kind of text → (what its length and digest are called, what itself is called).
+_NAMES: Final = MappingProxyType({
+    content.PROMPT: (names.PROMPT_TEXT, names.PROMPT_TEXT),
+    content.COMMAND: (names.COMMAND, names.COMMAND),
+    content.PATH: (names.PATH, names.PATH),
+    content.INPUT: (names.TOOL_INPUT, names.TOOL_ARGUMENTS),
+    content.OUTPUT: (names.TOOL_OUTPUT, names.TOOL_RESULT),
+})  # fmt: skip
+
+
+def content_of(store: Store, owner_ids: Sequence[str]) -> Mapping[str, Mapping[str, Value]]:
+    """The attributes of prompts and tool calls that are known of their texts.
+
+    Args:
+        store: where the texts are.
+        owner_ids: prompt ids and ``tool_use_id`` alike.
+
+    Returns:
+        Owner's id → attributes: ``….length`` in characters and ``….sha256`` in hexadecimal digits, both of the whole text; the text
+        itself, redacted and cut, where it was captured. Owners of whom nothing is known are left out.
+    """
+    found: dict[str, dict[str, Value]] = {}
+    for owner_id, kind, described in content.contents(store, owner_ids):
+        name, text_name = _NAMES[kind]
+        attributes = found.setdefault(owner_id, {})
+        attributes[f"{name}{names.LENGTH}"] = described["length"]
+        attributes[f"{name}{names.SHA256}"] = described["sha256"]
+        if "text" in described:
+            attributes[text_name] = described["text"]
+    return found

@@ -1,0 +1,95 @@
+"""The kinds of log event: what each is called, what it says, and what is known of it. The documentation is made of this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from claude_hooks_otel.traces import semantic_conventions as names
+from claude_hooks_otel.traces.model import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """What there is to know of all events of a name.
+
+    Attributes:
+        name: the event's name.
+        body: what it says to people; where it can fail, of what went well.
+        meaning: a sentence for the documentation.
+        attributes: beside session and identity; those in the last list only where they are known.
+        failed: what it says of what did not go well.
+        severity: of what did not go well.
+    """
+
+    name: str
+    body: str
+    meaning: str
+    attributes: tuple[str, ...] = ()
+    failed: str = ""
+    severity: Severity = Severity.INFO
+
+
+KINDS: Final[tuple[EventKind, ...]] = (
+    EventKind(
+        names.EVENT_SESSION_START, "session started", "A session began, or was taken up again.",
+        (names.SOURCE,),
+    ),
+    EventKind(
+        names.EVENT_SESSION_END, "session ended", "A session's process ended it, or was gone.",
+        (names.REASON, names.DURATION), "session was killed", Severity.WARN,
+    ),
+    EventKind(
+        names.EVENT_PROMPT, "prompt", "A human, or a program in a human's place, asked for something.", (names.PROMPT,)
+    ),
+    EventKind(
+        names.EVENT_TOOL_RESULT, "tool succeeded", "A tool call ended, however.",
+        (names.TOOL_NAME, names.TOOL_TYPE, names.TOOL_CALL, names.OUTCOME, names.DURATION, names.SUBAGENT, names.MCP_METHOD,
+         names.MCP_SERVER, names.ERROR_TYPE), "tool did not succeed", Severity.WARN,
+    ),
+    EventKind(
+        names.EVENT_API_ERROR, "request failed", "The API did not answer a request.",
+        (names.REQUEST_MODEL, names.ERROR_TYPE, names.REQUEST, names.SUBAGENT), "request failed", Severity.ERROR,
+    ),
+    EventKind(
+        names.EVENT_PERMISSION_DECISION, "permission given", "It was answered whether a tool may run: by a human, a rule or a hook.",
+        (names.TOOL_NAME, names.TOOL_CALL, names.DECISION, names.DURATION), "permission refused", Severity.WARN,
+    ),
+    EventKind(
+        names.EVENT_SUBAGENT, "sub-agent finished", "A turn of a sub-agent ended.",
+        (names.AGENT_NAME, names.SUBAGENT, names.OUTCOME, names.DURATION), "sub-agent did not finish", Severity.WARN,
+    ),
+    EventKind(
+        names.EVENT_TASK_CREATED, "task created", "An entry of a task list was made.",
+        (names.TASK, names.TASK_TYPE, names.STORY_POINTS),
+    ),
+    EventKind(
+        names.EVENT_TASK_COMPLETED, "task completed", "An entry of a task list was done.",
+        (names.TASK, names.TASK_TYPE, names.STORY_POINTS, names.DURATION),
+    ),
+    EventKind(
+        names.EVENT_COMMIT, "commit", "A git commit was made.", (names.ACTION, names.REVISION, names.TOOL_CALL)
+    ),
+    EventKind(names.EVENT_BRANCH, "branch created", "A git branch was made.", (names.TOOL_CALL,)),
+    EventKind(
+        names.EVENT_PULL_REQUEST, "pull request", "Something was done to a pull request.", (names.ACTION, names.TOOL_CALL)
+    ),
+    EventKind(
+        names.EVENT_TEST_RUN, "tests passed", "A test suite ran.",
+        (names.FRAMEWORK, names.OUTCOME, names.TESTS_PASSED, names.TESTS_FAILED, names.TESTS_SKIPPED, names.TOOL_CALL),
+        "tests did not pass", Severity.WARN,
+    ),
+    EventKind(names.EVENT_COMPACTION, "conversation compacted", "A conversation was compacted.", (names.TRIGGER,)),
+    EventKind(
+        names.EVENT_MODEL_SWITCH, "model switched", "Another model was chosen in a running session.",
+        (names.REQUEST_MODEL, names.PREVIOUS_MODEL),
+    ),
+    EventKind(
+        names.EVENT_INTERRUPT, "turn interrupted", "A human stopped a turn.", (names.PROMPT,), "turn interrupted",
+        Severity.WARN,
+    ),
+)  # fmt: skip
+
+BY_NAME: Final[Mapping[str, EventKind]] = MappingProxyType({kind.name: kind for kind in KINDS})

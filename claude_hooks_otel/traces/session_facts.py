@@ -1,0 +1,229 @@
+"""The facts of one session that its traces are made of, and which of its turns each belongs to."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.units import END_OF_TIME
+
+# How a session goes on from another one; the latter is SessionStart's and SessionEnd's word for it.
+FORK, CLEAR = "fork", "clear"
+# The end of the one session and the start of the other are reported one after the other, each by a hook of its own.
+_CLEARED_WITHIN_NS = 10_000_000_000
+# Outcomes of calls that never ran: the time until the answer is the human's, and a span of its own.
+_NEVER_RAN = ("rejected", "denied")
+
+
+@dataclass(frozen=True)
+class SessionFacts:
+    """One session, as far as the store knows it.
+
+    Attributes:
+        session: itself.
+        turns: those of its turns whose beginning is known, in order of time.
+        origin: the last turn of the session it goes on from (a fork, or after ``/clear``), and how; None where it begins anew.
+        callers: the calls that started its sub-agents, had them go on, made a commit or ran tests, whenever that was.
+        begin_ns, end_ns: the stretch of time whose requests, calls and waits are here, Unix nanoseconds.
+    """
+
+    session: model.Session
+    turns: tuple[model.Turn, ...]
+    runs: tuple[model.SessionRun, ...]
+    requests: tuple[model.ApiRequest, ...]
+    calls: tuple[model.ToolCall, ...]
+    subagents: tuple[model.Subagent, ...]
+    subagent_turns: tuple[model.SubagentTurn, ...]
+    wakes: tuple[model.SubagentWake, ...]
+    waits: tuple[model.PermissionWait, ...]
+    compactions: tuple[model.CompactBoundary, ...]
+    switches: tuple[model.ModelSwitch, ...]
+    origin: tuple[model.Turn, str] | None = None
+    callers: tuple[model.ToolCall, ...] = ()
+    commits: tuple[model.GitCommit, ...] = ()
+    branches: tuple[model.GitBranch, ...] = ()
+    pull_requests: tuple[model.PullRequest, ...] = ()
+    suite_runs: tuple[model.SuiteRun, ...] = ()
+    tasks: tuple[model.Task, ...] = ()
+    begin_ns: int = 0
+    end_ns: int = END_OF_TIME
+
+    @classmethod
+    def of(cls, store: Store, session_id: str, begin_ns: int = 0, end_ns: int = END_OF_TIME) -> SessionFacts | None:
+        """Reads them; None for a session that nobody knows.
+
+        Args:
+            store: where they are.
+            session_id: whose.
+            begin_ns: requests, calls and waits from here on alone, Unix nanoseconds: they are many, and all else is not.
+            end_ns: and before this.
+        """
+        session = store.get(model.Session, session_id)
+        if session is None:
+            return None
+        begun = "session_id = ? AND started_ns IS NOT NULL ORDER BY started_ns, prompt_id"
+        turns = store.select(model.Turn, begun, session_id)
+        runs = store.select(model.SessionRun, "session_id = ? ORDER BY started_ns", session_id)
+        return cls(
+            session=session,
+            turns=tuple(turns),
+            runs=tuple(runs),
+            requests=tuple(
+                store.select(
+                    model.ApiRequest,
+                    "session_id = ? AND at_ns >= ? AND at_ns < ? ORDER BY at_ns, message_id",
+                    session_id,
+                    begin_ns,
+                    end_ns,
+                )
+            ),
+            calls=tuple(
+                store.select(
+                    model.ToolCall,
+                    "session_id = ? AND tool IS NOT NULL AND outcome IS NOT NULL "
+                    "AND COALESCE(started_ns, ended_ns) >= ? AND COALESCE(started_ns, ended_ns) < ? "
+                    "ORDER BY COALESCE(ended_ns, started_ns), tool_use_id",
+                    session_id,
+                    begin_ns,
+                    end_ns,
+                )
+            ),
+            subagents=tuple(store.select(model.Subagent, "session_id = ? ORDER BY agent_id", session_id)),
+            subagent_turns=tuple(
+                store.select(model.SubagentTurn, "session_id = ? ORDER BY agent_id, ended_ns", session_id)
+            ),
+            wakes=tuple(store.select(model.SubagentWake, "session_id = ?", session_id)),
+            waits=tuple(
+                store.select(
+                    model.PermissionWait,
+                    "session_id = ? AND waited_ns IS NOT NULL AND asked_ns >= ? AND asked_ns < ? ORDER BY asked_ns, tool",
+                    session_id,
+                    begin_ns,
+                    end_ns,
+                )
+            ),
+            compactions=_own_marks(store, session_id, turns),
+            switches=tuple(
+                store.select(model.ModelSwitch, "session_id = ? AND at_ns IS NOT NULL ORDER BY at_ns", session_id)
+            ),
+            origin=_origin(store, session, turns, runs) if turns and begin_ns <= (turns[0].started_ns or 0) else None,
+            callers=tuple(
+                store.select(
+                    model.ToolCall,
+                    "tool_use_id IN (SELECT tool_use_id FROM subagent WHERE session_id = ? "
+                    "UNION SELECT tool_use_id FROM subagent_wake WHERE session_id = ? "
+                    "UNION SELECT tool_use_id FROM git_commit WHERE session_id = ? "
+                    "UNION SELECT tool_use_id FROM suite_run WHERE session_id = ?) "
+                    "AND tool IS NOT NULL AND outcome IS NOT NULL",
+                    *[session_id] * 4,
+                )
+            ),
+            commits=tuple(store.select(model.GitCommit, "session_id = ?", session_id)),
+            branches=tuple(store.select(model.GitBranch, "session_id = ?", session_id)),
+            pull_requests=tuple(store.select(model.PullRequest, "session_id = ?", session_id)),
+            suite_runs=tuple(store.select(model.SuiteRun, "session_id = ?", session_id)),
+            tasks=tuple(store.select(model.Task, "session_id = ?", session_id)),
+            begin_ns=begin_ns,
+            end_ns=end_ns,
+        )
+
+    def turn_at(self, at_ns: int) -> model.Turn | None:
+        """The turn in whose time this lies: the last one begun by then; what lies before all of them is the first one's."""
+        if not self.turns:
+            return None
+        return self.turns[max(0, bisect_right(self._begins, at_ns) - 1)]
+
+    def turn_of_call(self, call: model.ToolCall) -> model.Turn | None:
+        """The turn in which the model asked for a call.
+
+        The prompt that a witness names with it may be a later one: a killed session that is resumed closes its open calls then.
+        """
+        return self.turn_at(asked_ns(call))
+
+    @cached_property
+    def calls_by_id(self) -> dict[str, model.ToolCall]:
+        """Tool use id → call."""
+        return {call.tool_use_id: call for call in (*self.callers, *self.calls)}
+
+    @cached_property
+    def _begins(self) -> list[int]:
+        return [turn.started_ns or 0 for turn in self.turns]
+
+
+def _origin(
+    store: Store, session: model.Session, turns: list[model.Turn], runs: list[model.SessionRun]
+) -> tuple[model.Turn, str] | None:
+    """The turn that a session's first one goes on from, in another session, and how."""
+    if session.forked_from:
+        before, how = session.forked_from, FORK
+    elif (cleared := _cleared(store, session, runs)) is not None:
+        before, how = cleared, CLEAR
+    else:
+        return None
+    last = "session_id = ? AND started_ns < ? ORDER BY started_ns DESC, prompt_id LIMIT 1"
+    found = store.select(model.Turn, last, before, turns[0].started_ns)
+    return (found[0], how) if found else None
+
+
+def _cleared(store: Store, session: model.Session, runs: list[model.SessionRun]) -> str | None:
+    """The session in whose place ``/clear`` began this one: the same client's that ended so just before."""
+    run = next((run for run in runs if run.source == CLEAR), None)
+    if run is None or run is not runs[0]:
+        return None
+    ended = store.connection.execute(
+        "SELECT session_id FROM event WHERE event = 'SessionEnd' AND detail = ? AND received_ns BETWEEN ? AND ? "
+        "AND session_id != ? ORDER BY received_ns DESC",
+        (CLEAR, run.started_ns - _CLEARED_WITHIN_NS, run.started_ns, session.session_id),
+    )
+    for (session_id,) in ended.fetchall():
+        other = store.get(model.Session, session_id)
+        if other is not None and other.process == session.process and other.labels() == session.labels():
+            return str(session_id)
+    return None
+
+
+def _own_marks(store: Store, session_id: str, turns: list[model.Turn]) -> tuple[model.CompactBoundary, ...]:
+    """The compactions of a session's own time.
+
+    A fork's transcript begins with its parent's marks, and whoever is read first has them: those that are older than a fork are
+    its parent's, whichever of the two they stand under.
+    """
+    if not turns:
+        return ()
+    begin = turns[0].started_ns or 0
+    found: list[model.CompactBoundary] = []
+    seen: set[str] = set()
+    waiting = [(session_id, END_OF_TIME)]
+    while waiting:
+        name, until = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        found += store.select(model.CompactBoundary, "session_id = ? AND at_ns >= ? AND at_ns < ?", name, begin, until)
+        for fork in store.select(model.Session, "forked_from = ?", name):
+            first = store.connection.execute(
+                "SELECT MIN(started_ns) FROM turn WHERE session_id = ?", (fork.session_id,)
+            ).fetchone()[0]
+            waiting.append((fork.session_id, min(until, first if first is not None else END_OF_TIME)))
+    return tuple(sorted(found, key=lambda mark: (mark.at_ns or 0, mark.uuid)))
+
+
+def asked_ns(call: model.ToolCall) -> int:
+    """When the model asked for a call; where no witness saw that, when the call began."""
+    return call.started_ns if call.started_ns is not None else call_times(call)[0]
+
+
+def call_times(call: model.ToolCall) -> tuple[int, int]:
+    """When a call began to run and when it ended.
+
+    The duration is the client's own, without the wait for a permission; where it is not known, the call's announcement begins it.
+    """
+    ended = call.ended_ns if call.ended_ns is not None else call.started_ns or 0
+    if call.duration_ns is not None:
+        return ended - call.duration_ns, ended
+    if call.outcome in _NEVER_RAN:
+        return ended, ended
+    return min(call.started_ns if call.started_ns is not None else ended, ended), ended

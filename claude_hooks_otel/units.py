@@ -1,0 +1,36 @@
+"""The units of stored values: nanoseconds and picodollars. Standard library only, because the SDK imports this module."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+# Nanoseconds.
+MILLISECOND: Final = 1_000_000
+SECOND: Final = 1_000 * MILLISECOND
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+# The largest integer that SQLite can store; as a time, later than any other.
+LARGEST_INTEGER: Final = 2**63 - 1
+END_OF_TIME: Final = LARGEST_INTEGER
+
+# Picodollars per US dollar. The smallest price, 0.01 USD per million tokens times 1.1, is 11,000 of them.
+DOLLAR: Final = 1_000_000_000_000
+
+
+def unix_nanoseconds(text: str) -> int:
+    """Converts an ISO 8601 time to Unix nanoseconds, without loss; a time without a zone is UTC.
+
+    Raises:
+        ValueError: the text is no ISO 8601 time.
+
+    >>> unix_nanoseconds("2026-11-20T12:30:00.123Z")
+    1795177800123000000
+    >>> unix_nanoseconds("2026-11-20T13:30:00.123+01:00") == unix_nanoseconds("2026-11-20T12:30:00.123")
+    True
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.replace(microsecond=0).timestamp()) * SECOND + moment.microsecond * 1000

@@ -1,0 +1,326 @@
+"""The thread that sends what waits: every record goes out, bad ones alone are given up, and whoever waits for it is told."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from claude_hooks_otel.delivery import outbox, record_delivery
+from claude_hooks_otel.delivery.outbox import LOGS
+from claude_hooks_otel.delivery.record_delivery import RecordDelivery
+from claude_hooks_otel.export.record_exporters import RecordExporter, RecordOutcome, Status
+from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.traces.model import LogEvent, Record
+
+Answer = Callable[[list[int]], RecordOutcome]
+
+
+def outcome(status: Status, error: str | None = None, rejected: int = 0) -> RecordOutcome:
+    return RecordOutcome(status=status, error=error, rejected=rejected, duration_s=0.0)
+
+
+ACCEPTED, REFUSED, AWAY = (
+    outcome(Status.ACCEPTED),
+    outcome(Status.REFUSED, "bad request"),
+    outcome(Status.UNAVAILABLE, "connection refused"),
+)
+
+
+@dataclass
+class Endpoint:
+    """Stands in for an exporter: answers each request by a rule, and keeps what it accepted and how large the requests were."""
+
+    answer: Answer = lambda _: ACCEPTED
+    name: str = "otlp"
+    signal: str = LOGS
+    is_requested: bool = True
+    warnings: tuple[str, ...] = ()
+    accepted: list[int] = field(default_factory=list)
+    requests: list[int] = field(default_factory=list)
+    is_shut_down: bool = False
+
+    def describe(self) -> str:
+        return "a test"
+
+    def export(self, records: Sequence[Record]) -> RecordOutcome:
+        uids = [record.uid for record in records if isinstance(record, LogEvent)]
+        self.requests.append(len(uids))
+        found = self.answer(uids)
+        if found.status is Status.ACCEPTED:
+            self.accepted += uids
+        return found
+
+    def shutdown(self) -> None:
+        self.is_shut_down = True
+
+
+def is_bad(*bad: int) -> Answer:
+    return lambda uids: REFUSED if set(bad) & set(uids) else ACCEPTED
+
+
+@dataclass
+class Waiting:
+    """A store with so many records waiting, and a thread that sends them."""
+
+    store: Store
+    endpoint: Endpoint
+    delivery: RecordDelivery
+
+    def put(self, uids: Sequence[int]) -> None:
+        events = [LogEvent(uid=uid, name="claude.prompt", at_ns=1, body="prompt") for uid in uids]
+        with self.store.transaction():
+            outbox.put(self.store.connection, LOGS, "otlp", events, 0)
+        self.delivery.wake()
+
+    def sent(self) -> str | None:
+        """Why not all could be sent; None when it was."""
+        return self.delivery.answer(self.delivery.ask(), 10)
+
+    def left(self) -> int:
+        return outbox.depth(self.store.connection).get(LOGS, 0)
+
+    def dropped(self) -> dict[str, int]:
+        return {reason: records for _, reason, records in outbox.take_dropped(self.store.connection)}
+
+    def meta(self, name: str) -> str:
+        return self.store.meta(f"export.logs.otlp.{name}", "")
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[Callable[[Endpoint, int], Waiting]]:
+    with contextlib.ExitStack() as stack:
+
+        def make(endpoint: Endpoint, number: int) -> Waiting:
+            store = Store(tmp_path / "store.db", lambda: 0)
+            stack.callback(store.close)
+            found = Waiting(store, endpoint, RecordDelivery(cast("RecordExporter", endpoint), store.path))
+            found.put(range(1, number + 1))
+            found.delivery.start()
+            stack.callback(found.delivery.join, 10)
+            stack.callback(found.delivery.stop)
+            return found
+
+        yield make
+
+
+Make = Callable[[Endpoint, int], Waiting]
+
+
+def test_everything_is_sent_in_order_and_removed(waiting: Make) -> None:
+    one = waiting(Endpoint(), 1200)
+    assert one.sent() is None
+    assert one.endpoint.accepted == list(range(1, 1201))
+    assert one.endpoint.requests == [512, 512, 176]
+    assert one.left() == 0
+    assert int(one.meta("ok_ns")) > 0
+
+
+def test_news_is_sent_without_being_asked_for(waiting: Make) -> None:
+    seen = threading.Event()
+
+    def answer(uids: list[int]) -> RecordOutcome:
+        if 7 in uids:
+            seen.set()
+        return ACCEPTED
+
+    one = waiting(Endpoint(answer), 1)
+    one.put([7])
+    assert seen.wait(10)
+
+
+def test_a_bad_record_is_given_up_alone_and_costs_few_requests(waiting: Make) -> None:
+    one = waiting(Endpoint(is_bad(700)), 1200)
+    assert one.sent() is None
+    assert sorted(one.endpoint.accepted) == [uid for uid in range(1, 1201) if uid != 700]
+    assert one.dropped() == {"refused": 1}
+    assert len(one.endpoint.requests) < 30
+    assert "bad request" in one.meta("error") or one.meta("error") == ""
+
+
+def test_fresh_records_go_before_a_poisoned_batch(waiting: Make) -> None:
+    one = waiting(Endpoint(is_bad(1)), 1024)
+    assert one.sent() is None
+    assert sorted(one.endpoint.accepted[:512]) == list(range(513, 1025))
+
+
+def test_an_endpoint_that_never_accepted_anything_costs_no_record(waiting: Make) -> None:
+    """Refusing all is a wrong endpoint, not a bad record: a log collector may answer 400 to spans."""
+    one = waiting(Endpoint(lambda _: REFUSED), 3)
+    assert one.sent() == "bad request"
+    assert one.left() == 3
+    assert one.dropped() == {}
+    one.endpoint.answer = lambda _: ACCEPTED
+    assert one.sent() is None
+    assert one.endpoint.accepted == [1, 2, 3]
+
+
+def test_an_endpoint_that_breaks_at_one_record_gets_all_others(waiting: Make) -> None:
+    """Answering 500 to what it cannot digest: told from an outage by its taking something else."""
+    broken = outcome(Status.FAILED, "500")
+    one = waiting(Endpoint(lambda uids: broken if 700 in uids else ACCEPTED), 1200)
+    assert one.sent() is None
+    assert sorted(one.endpoint.accepted) == [uid for uid in range(1, 1201) if uid != 700]
+    assert one.dropped() == {"refused": 1}
+
+
+def test_an_endpoint_that_breaks_at_everything_is_an_outage(waiting: Make) -> None:
+    one = waiting(Endpoint(lambda _: outcome(Status.FAILED, "500")), 1200)
+    assert one.sent() == "500"
+    assert one.left() == 1200
+    assert one.dropped() == {}
+    one.endpoint.answer = lambda _: ACCEPTED
+    one.endpoint.requests.clear()
+    assert one.sent() is None
+    assert one.endpoint.requests == [512, 512, 176]
+
+
+def test_an_endpoint_that_breaks_for_good_after_it_took_some_costs_no_record(waiting: Make) -> None:
+    """What it took before is no sign that all the rest is bad."""
+    endpoint = Endpoint()
+    endpoint.answer = lambda _: ACCEPTED if len(endpoint.requests) == 1 else outcome(Status.FAILED, "500")
+    one = waiting(endpoint, 3000)
+    assert one.sent() == "500"
+    assert one.left() == 3000 - 512
+    assert one.dropped() == {}
+    endpoint.answer = lambda _: ACCEPTED
+    assert one.sent() is None
+    assert sorted(endpoint.accepted) == list(range(1, 3001))
+
+
+def test_an_endpoint_that_refuses_everything_after_it_took_some_costs_no_record(waiting: Make) -> None:
+    """A proxy that answers 400 for a while; what it was refused in small parts goes out as well."""
+    endpoint = Endpoint()
+    endpoint.answer = lambda _: ACCEPTED if len(endpoint.requests) == 1 else REFUSED
+    one = waiting(endpoint, 1200)
+    assert one.sent() == "bad request"
+    assert one.left() == 1200 - 512
+    assert one.dropped() == {}
+    endpoint.answer = lambda _: ACCEPTED
+    assert one.sent() is None
+    assert sorted(endpoint.accepted) == list(range(1, 1201))
+
+
+def test_a_bad_record_that_stands_alone_is_given_up_once_another_is_taken(waiting: Make) -> None:
+    one = waiting(Endpoint(is_bad(1)), 1)
+    assert one.sent() == "bad request"
+    assert one.left() == 1
+    one.put([2])
+    assert one.sent() is None
+    assert one.dropped() == {"refused": 1}
+    assert one.endpoint.accepted == [2]
+
+
+def test_what_is_too_large_is_sent_in_halves(waiting: Make) -> None:
+    one = waiting(Endpoint(lambda uids: ACCEPTED if len(uids) <= 100 else outcome(Status.TOO_LARGE, "413")), 1000)
+    assert one.sent() is None
+    assert one.endpoint.accepted == list(range(1, 1001))
+    assert one.dropped() == {}
+
+
+def test_a_record_that_is_too_large_by_itself_is_given_up(waiting: Make) -> None:
+    one = waiting(Endpoint(lambda uids: outcome(Status.TOO_LARGE, "413") if 5 in uids else ACCEPTED), 20)
+    assert one.sent() is None
+    assert sorted(one.endpoint.accepted) == [uid for uid in range(1, 21) if uid != 5]
+    assert one.dropped() == {"too_large": 1}
+
+
+def test_rejected_records_of_an_accepted_batch_are_counted_and_not_sent_again(waiting: Make) -> None:
+    one = waiting(Endpoint(lambda _: outcome(Status.ACCEPTED, "2 without a name", rejected=2)), 10)
+    assert one.sent() is None
+    assert one.endpoint.requests == [10]
+    assert one.dropped() == {"rejected": 2}
+    assert one.meta("error") == "2 without a name"
+
+
+def test_an_outage_keeps_everything_and_says_why(waiting: Make) -> None:
+    one = waiting(Endpoint(lambda _: AWAY), 10)
+    assert one.sent() == "connection refused"
+    assert one.left() == 10
+    assert one.meta("error") == "connection refused"
+    one.endpoint.answer = lambda _: ACCEPTED
+    assert one.sent() is None
+    assert one.left() == 0
+    assert one.meta("error") == ""
+
+
+def test_an_endpoint_that_nobody_asked_for_this_signal_is_left_alone(waiting: Make) -> None:
+    """The general endpoint may be a receiver of metrics alone."""
+    one = waiting(Endpoint(lambda _: outcome(Status.UNSERVED, "404"), is_requested=False), 10)
+    with one.store.transaction():
+        one.store.set_meta("export.otlp.ok_ns", "1")
+    assert one.sent() is None
+    assert one.delivery.is_off
+    assert set(one.endpoint.requests) == {10}
+    assert one.left() == 0
+    assert one.dropped() == {}
+    assert "OTEL_LOGS_EXPORTER" in one.meta("error")
+
+
+def test_an_endpoint_that_takes_no_metrics_either_is_wrong_and_costs_no_record(waiting: Make) -> None:
+    """A mistyped path answers 404 to everything."""
+    one = waiting(Endpoint(lambda _: outcome(Status.UNSERVED, "404"), is_requested=False), 10)
+    with one.store.transaction():
+        one.store.set_meta("export.otlp.ok_ns", "1")  # before the path was changed
+        one.store.set_meta("export.otlp.error", "404")
+    assert one.sent() == "404"
+    assert not one.delivery.is_off
+    assert one.left() == 10
+
+
+def test_an_endpoint_that_was_asked_for_is_tried_again(waiting: Make) -> None:
+    one = waiting(Endpoint(lambda _: outcome(Status.UNSERVED, "404")), 10)
+    assert one.sent() == "404"
+    assert not one.delivery.is_off
+    assert one.left() == 10
+
+
+def test_what_is_damaged_in_the_store_holds_nothing_up(waiting: Make, tmp_path: Path) -> None:
+    release = threading.Event()
+
+    def answer(uids: list[int]) -> RecordOutcome:
+        release.wait(10)
+        return ACCEPTED
+
+    one = waiting(Endpoint(answer), 0)
+    one.put(range(1, 11))
+    with one.store.transaction():
+        one.store.connection.execute("UPDATE record_outbox SET body = '{' WHERE seq = 3")
+    release.set()
+    one.put([20])
+    assert one.sent() is None
+    assert set(one.endpoint.accepted) >= {1, 2, 4, 5, 6, 7, 8, 9, 10, 20}
+    assert one.left() == 0
+
+
+def test_a_locked_store_sends_nothing_twice(waiting: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The endpoint accepted a batch, and then the store is locked for longer than is waited for it."""
+    remove = outbox.remove
+    failures = iter([sqlite3.OperationalError("database is locked")])
+
+    def locked_once(connection: sqlite3.Connection, rows: Any) -> None:
+        if (error := next(failures, None)) is not None:
+            raise error
+        remove(connection, rows)
+
+    monkeypatch.setattr(record_delivery.outbox, "remove", locked_once)
+    one = waiting(Endpoint(), 10)
+    while one.sent() is not None:
+        pass
+    assert one.endpoint.accepted == list(range(1, 11))
+    assert one.left() == 0
+
+
+def test_it_ends_at_once_when_told_to(waiting: Make) -> None:
+    one = waiting(Endpoint(lambda _: AWAY), 10)
+    assert one.sent() == "connection refused"
+    one.delivery.stop()
+    one.delivery.join(5)
+    assert not one.delivery.is_alive()
+    assert one.endpoint.is_shut_down

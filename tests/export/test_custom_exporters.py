@@ -1,0 +1,312 @@
+"""Custom exporters: found, run apart from each other, at least once, under keys that stay."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.delivery import measurements as runner_module
+from claude_hooks_otel.delivery.measurements import CustomExporters
+from claude_hooks_otel.diagnosis.custom_exporter_state import custom_state, describe_custom
+from claude_hooks_otel.export.custom.base import CustomExporter, MetricRecord
+from claude_hooks_otel.export.custom.json_lines import JsonLines
+from claude_hooks_otel.export.custom.prometheus_page import PrometheusPage
+from claude_hooks_otel.export.custom.registry import OptionRedactor, build
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.sdk import names
+from claude_hooks_otel.sdk.monitor import AgentMonitor
+from claude_hooks_otel.series.points import SeriesPoint
+from claude_hooks_otel.settings.config import Config, ConfigError
+
+NOW = 1_780_000_000_123_456_000
+HERE = "test_custom_exporters"
+
+
+class Kept(CustomExporter):
+    """Keeps what it gets; fails or blocks as a test asks."""
+
+    made: dict[str, Kept] = {}  # noqa: RUF012 — the daemon makes it, the test looks here
+
+    def __init__(self, name: str, failures: int = 0, gate: bool = False) -> None:
+        self.made[name] = self
+        self.records: list[MetricRecord] = []
+        self.failures, self.calls = failures, 0
+        self.arrived, self.gate = threading.Condition(), threading.Event()
+        if not gate:
+            self.gate.set()
+
+    def export_batch(self, batch: Sequence[MetricRecord]) -> None:
+        with self.arrived:
+            self.calls += 1
+            self.arrived.notify_all()
+        self.gate.wait(30)
+        with self.arrived:
+            self.records += batch
+            self.arrived.notify_all()
+        if self.calls <= self.failures:
+            raise OSError("away, password=sesame-open")
+
+    def wait_for(self, condition: Callable[[Kept], Any]) -> None:
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: condition(self), 20)
+
+
+class World:
+    """A pipeline with custom exporters, as the daemon has them."""
+
+    def __init__(self, home: Home, tables: dict[str, dict[str, Any]]) -> None:
+        self.pipeline = Pipeline(home, Config(), lambda: NOW)
+        self.custom = CustomExporters(self.pipeline.store, self.pipeline.book, tables)
+
+    def take(self) -> None:
+        while self.pipeline.take_events():
+            pass
+        self.custom.work()
+
+    def close(self) -> None:
+        self.custom.close()
+        self.pipeline.close()
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        connection = self.pipeline.store.connection
+        return {
+            row["name"]: row
+            for row in custom_state(connection, dict(connection.execute("SELECT name, value FROM meta")))
+        }
+
+
+def table(name: str, **options: Any) -> dict[str, dict[str, Any]]:
+    return {name: {"class": f"{HERE}:Kept", "name": name, **options}}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setattr(names, "_in_use", {})
+    monkeypatch.setattr(runner_module, "FIRST_RETRY", 0.01)
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def monitor(home: Home) -> AgentMonitor:
+    return AgentMonitor("backend", "shop", home=home, now_ns=lambda: NOW - 5_000_000_000)
+
+
+@pytest.fixture
+def world(home: Home) -> Iterator[Callable[..., World]]:
+    made: list[World] = []
+
+    def make(tables: dict[str, dict[str, Any]]) -> World:
+        made.append(World(home, tables))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def kept(name: str) -> Kept:
+    return Kept.made[name]
+
+
+def calls(records: Sequence[MetricRecord], name: str = "claude_x_total") -> list[float]:
+    return [record.value for record in records if record.name == name]
+
+
+def test_a_measurement_arrives_with_its_own_time_labels_kind_unit_and_key(
+    world: Callable[..., World], monitor: AgentMonitor
+) -> None:
+    here = world(table("one"))
+    monitor.gauge("queue", 2.5, {"tool": "bash"}, unit="job")
+    here.take()
+    kept("one").wait_for(lambda it: it.records)
+    record = next(record for record in kept("one").records if record.name == "claude_queue")
+    instance = here.pipeline.store.meta("instance_id", "")
+    assert (record.value, dict(record.labels)) == (2.5, {"agent": "backend", "project": "shop", "tool": "bash"})
+    assert (record.kind, record.unit, record.key) == ("gauge", "{job}", f"{instance}:000000000000001")
+    assert record.timestamp.isoformat() == "2026-05-28T20:26:35.123456+00:00"
+
+
+def test_a_failing_and_a_stuck_exporter_hold_up_nobody(world: Callable[..., World], monitor: AgentMonitor) -> None:
+    here = world({**table("fails", failures=3), **table("stuck", gate=True), **table("fine")})
+    for number in range(3):
+        monitor.increment("x", number + 1)
+        here.take()
+        kept("fine").wait_for(lambda it, n=number: len(calls(it.records)) == n + 1)
+    assert calls(kept("fine").records) == [1, 2, 3]
+    assert calls(kept("stuck").records) == []
+    kept("fails").wait_for(
+        lambda it: it.calls > 3 and len({r.key for r in it.records if r.name == "claude_x_total"}) == 3
+    )
+    by_key = {record.key: record.value for record in kept("fails").records if record.name == "claude_x_total"}
+    assert sorted(by_key.values()) == [1, 2, 3]  # more than once, but under the same keys
+    kept("stuck").gate.set()
+    kept("stuck").wait_for(lambda it: calls(it.records) == [1, 2, 3])
+
+
+def test_what_was_not_taken_comes_after_a_restart_and_what_was_taken_does_not(
+    world: Callable[..., World], home: Home, monitor: AgentMonitor
+) -> None:
+    first = World(home, table("again"))
+    monitor.increment("x", 1)
+    first.take()
+    kept("again").wait_for(lambda it: calls(it.records) == [1])
+    first.close()
+    down = World(home, table("again", failures=10**6))
+    monitor.increment("x", 2)
+    down.take()
+    kept("again").wait_for(lambda it: it.calls)
+    down.close()
+    world(table("again")).take()
+    kept("again").wait_for(lambda it: calls(it.records) == [2])
+
+
+def test_status_tells_what_is_wrong_without_secrets(world: Callable[..., World], monitor: AgentMonitor) -> None:
+    here = world({**table("fails", failures=10**6), "absent": {"class": "no.such:Thing", "token": "sesame-open"}})
+    monitor.increment("x")
+    here.take()
+    kept("fails").wait_for(lambda it: it.calls >= 3)  # the error is in the store before the second try
+    state = here.state()
+    assert state["fails"]["waiting"] == 2  # the measurement, and the event it came in
+    assert "away" in state["fails"]["error"]
+    assert "can not be loaded" in state["absent"]["error"]
+    assert "sesame" not in json.dumps(state)
+    assert "2 wait" in describe_custom(state["fails"])
+
+
+def test_the_log_is_trimmed_behind_the_slowest_and_bounded_with_what_is_lost_counted(
+    world: Callable[..., World], monitor: AgentMonitor
+) -> None:
+    here = world({**table("slow", gate=True), **table("quick")})
+    for _ in range(6):
+        monitor.increment("x")
+    here.take()
+    kept("quick").wait_for(lambda it: len(calls(it.records)) == 6)
+    store, log = here.pipeline.store, here.custom._log
+    rows = store.connection.execute("SELECT COUNT(*) FROM measurement_log").fetchone()[0]
+    with store.transaction():
+        log.trim()
+    assert store.connection.execute("SELECT COUNT(*) FROM measurement_log").fetchone()[0] == rows
+    with store.transaction():
+        log.trim(most_rows=2)
+    assert here.state()["slow"]["dropped"] == rows - 2
+    kept("slow").gate.set()
+
+
+def test_without_an_exporter_there_is_no_log(world: Callable[..., World], monitor: AgentMonitor) -> None:
+    here = world({})
+    monitor.increment("x")
+    here.take()
+    assert here.pipeline.store.connection.execute("SELECT COUNT(*) FROM measurement_log").fetchone() == (0,)
+
+
+def test_the_gauges_of_the_facts_are_sampled(world: Callable[..., World]) -> None:
+    here = world(table("gauges"))
+    assert here.custom.sample_is_due
+    here.custom.sample([SeriesPoint(catalog.SPOOL_DEPTH, (), NOW, 7)], NOW)
+    kept("gauges").wait_for(lambda it: it.records)
+    assert [(r.name, r.value, r.kind) for r in kept("gauges").records] == [("claude_hooks_spool_depth", 7, "gauge")]
+    assert not here.custom.sample_is_due
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("nonsense", {}, "no exporter of this name is installed .installed: json_lines, postgresql, prometheus"),
+        ("x", {"class": "json"}, "module:Class"),
+        ("x", {"class": "json:JSONDecoder"}, "derived from"),
+        ("x", {"class": "no_such_module:X"}, "can not be loaded"),
+        ("json_lines", {}, "path"),
+        ("json_lines", {"path": "x", "colour": "red"}, "colour"),
+        ("json_lines", {"path": "x", "max_bytes": 0}, "positive"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_says_what_was_expected(
+    name: str, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        build(name, options)
+
+
+def test_secrets_are_masked_whatever_they_are_called() -> None:
+    hide = OptionRedactor(
+        {"api_token": "abcdef", "conninfo": "host=h password='p w d!'", "uri": "postgresql://me:secret1@h/db"}
+    )
+    text = hide("abcdef password=zzzz p w d! secret1 postgresql://you:other@h/db host=h")
+    assert not any(secret in text for secret in ("abcdef", "zzzz", "p w d!", "secret1", "other"))
+    assert "host=h" in text
+
+
+# -- shipped ones --------------------------------------------------------------------------------------------------------
+
+
+def test_the_prometheus_page_shows_the_series_as_they_stand(world: Callable[..., World], monitor: AgentMonitor) -> None:
+    here = world({"prometheus": {"port": 0}})
+    page = here.custom._runners[0].exporter
+    assert isinstance(page, PrometheusPage)
+    monitor.increment("x", 2.5, {"tool": "bash"})
+    monitor.increment("x", 1)
+    monitor.gauge("queue", 7)
+    monitor.histogram("task_duration_seconds", 3600)
+    here.take()
+    while not page._server:
+        threading.Event().wait(0.01)
+    with urllib.request.urlopen(f"http://127.0.0.1:{page.port}/metrics") as answer:
+        text = answer.read().decode()
+    samples = {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    own = {("agent", "backend"), ("project", "shop")}
+    assert samples["claude_x_total", frozenset({*own, ("tool", "bash")})] == 2.5
+    assert samples["claude_x_total", frozenset({*own, ("tool", "")})] == 1
+    assert samples["claude_queue", frozenset(own)] == 7
+    task = {*own, ("task_type", "task")}
+    assert samples["claude_task_duration_seconds_sum", frozenset(task)] == 3600
+    assert samples["claude_task_duration_seconds_bucket", frozenset({*task, ("le", "1800.0")})] == 0
+    assert samples["claude_task_duration_seconds_bucket", frozenset({*task, ("le", "3600.0")})] == 1
+    assert samples["claude_task_duration_seconds_bucket", frozenset({*task, ("le", "+Inf")})] == 1
+    assert page._server.server_address[0] == "127.0.0.1"
+
+
+def line(number: int) -> MetricRecord:
+    from datetime import UTC, datetime
+
+    return MetricRecord(
+        "claude_x_total", number, datetime(2026, 1, 1, tzinfo=UTC), {"agent": "ä"}, "counter", "{x}", f"s:{number}"
+    )
+
+
+def test_json_lines_are_appended_and_rotated(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "metrics.jsonl"
+    exporter = JsonLines(str(path), max_bytes=400, keep=2)
+    for number in range(10):
+        exporter.export_batch([line(number)])
+    files = [path.with_name("metrics.jsonl.2"), path.with_name("metrics.jsonl.1"), path]
+    found = [json.loads(text) for file in files for text in file.read_text(encoding="utf-8").splitlines()]
+    assert [entry["value"] for entry in found] == [4, 5, 6, 7, 8, 9]
+    assert found[-1] == {
+        "key": "s:9", "name": "claude_x_total", "value": 9, "timestamp": "2026-01-01T00:00:00+00:00", "labels": {"agent": "ä"},
+        "kind": "counter", "unit": "{x}",
+    }  # fmt: skip
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "metrics.jsonl",
+        "metrics.jsonl.1",
+        "metrics.jsonl.2",
+    ]
+
+
+def test_a_torn_line_stays_alone(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"key": "s:')
+    JsonLines(str(path)).export_batch([line(1)])
+    assert json.loads(path.read_text(encoding="utf-8").splitlines()[1])["value"] == 1

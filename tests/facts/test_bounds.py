@@ -1,0 +1,89 @@
+"""Labels are bounded and private: whatever names are thrown at the series, and whatever the sessions held."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.delivery.metric_exports import Exports
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.definition import Metric
+from claude_hooks_otel.series.totals import OVERFLOW
+from claude_hooks_otel.settings.config import Config
+from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.private_texts import KNOWN_NAMES, asked, leaked
+from tests.support.replay import Clock, Replay, play
+
+NAMES = 10_000
+START_NS = 1_795_000_000_000_000_000
+
+
+def _values(pipeline: Pipeline, metric: Metric) -> dict[tuple[tuple[str, str], ...], int]:
+    return {point.labels: point.value for point in pipeline.book.points() if point.metric is metric}
+
+
+def test_ten_thousand_names_stay_within_the_limit_and_the_totals_right(tmp_path: Path) -> None:
+    """Tools, MCP names, models and file types: capped per metric, the rest in the overflow series, nothing lost, also later."""
+    clock = Clock(START_NS)
+    pipeline = Pipeline(Home(tmp_path), Config(), clock)
+    limit = Config().series.limit
+    labels: dict[str, Any] = {"agent": "backend", "project": "shop"}
+    for _ in range(2):  # the second time every fact is known
+        with pipeline.store.transaction():
+            for number in range(NAMES):
+                call = f"toolu_{number}"
+                tool = f"mcp__server{number % 100}__tool{number}" if number % 2 else f"Tool{number}"
+                pipeline.store.upsert(
+                    model.ToolCall(tool_use_id=call, tool=tool, outcome="success", duration_ns=1_000_000, **labels)
+                )
+                pipeline.store.upsert(
+                    model.ApiRequest(
+                        message_id=f"msg_{number}", model=f"model-{number}", agent_type="main", input_tokens=3,
+                        output_tokens=2, cost=5, **labels,
+                    )
+                )  # fmt: skip
+                pipeline.store.upsert(
+                    model.FileChange(
+                        tool_use_id=call, path_digest="d", file_type=f"t{number}", added=7, deleted=0, **labels
+                    )
+                )
+    expected = {
+        catalog.TOOL_CALLS: NAMES, catalog.API_REQUESTS: NAMES, catalog.TOKENS_INPUT: 3 * NAMES, catalog.COST: 5 * NAMES,
+        catalog.TOKENS_OUTPUT: 2 * NAMES, catalog.LINES_ADDED: 7 * NAMES, catalog.TOOL_DURATION: NAMES * 1_000_000,
+    }  # fmt: skip
+    for metric, total in expected.items():
+        values = _values(pipeline, metric)
+        assert len(values) == limit
+        assert OVERFLOW in values
+        assert sum(values.values()) == total
+    with pipeline.store.transaction():  # a series that was there before the limit goes on by itself
+        pipeline.store.upsert(model.ToolCall(tool_use_id="toolu_new", tool="Tool0", outcome="success", **labels))
+    first = tuple(sorted({**labels, "tool": "tool0", "outcome": "success"}.items()))
+    assert _values(pipeline, catalog.TOOL_CALLS)[first] == 2
+    pipeline.close()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_nothing_private_is_on_the_wire(name: str, tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    """The bytes of every export hold no path, prompt, command, session id or e-mail address, with the default configuration."""
+    replay: Replay = play(Scenario(name), tmp_path)
+    exports = Exports(
+        replay.pipeline,
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.http_endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
+        0.0,
+    )
+    assert exports.flush() == {"otlp": None}
+    exports.close()
+    replay.pipeline.close()
+    wire = b"".join(otlp_receiver.raw_bodies)
+    assert b"claude.sessions" in wire
+    assert leaked(asked(replay.scenario), wire) - KNOWN_NAMES == set()
+    values = {str(value) for point in otlp_receiver.metrics for value in point.attributes.values()}
+    assert not {value for value in values if re.search(r"[/\\]|@|[0-9a-f]{8}-[0-9a-f]{4}-", value)}

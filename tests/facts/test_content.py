@@ -1,0 +1,357 @@
+"""Prompts, command lines, paths, inputs and outputs: by default their length and digest alone, and each as text by its own switch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.content import HOOK, TRANSCRIPT, ContentKeeper
+from claude_hooks_otel.facts.store import CONTENT_KEPT_NS
+from claude_hooks_otel.settings.config import CaptureConfig, Config
+from claude_hooks_otel.traces.content import content_of
+from tests.facts.test_two_sources import NO_HOOKS, NO_TRANSCRIPT
+from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.replay import Replay, adopt_transcripts
+
+Attributes = Mapping[str, Mapping[str, Any]]
+
+# Kind of text → (prefix of its length and digest, its own attribute).
+NAMES = {
+    "prompt": ("claude.prompt", "claude.prompt"),
+    "command": ("claude.tool.command", "claude.tool.command"),
+    "path": ("claude.tool.path", "claude.tool.path"),
+    "input": ("claude.tool.input", "gen_ai.tool.call.arguments"),
+    "output": ("claude.tool.output", "gen_ai.tool.call.result"),
+}
+SWITCHES = {
+    "prompts": {"prompt"},
+    "commands": {"command"},
+    "paths": {"path"},
+    "tool_output": {"input", "output"},
+}
+# Shorter texts ("ok", "x = 1") stand in a database by chance.
+SEARCHED_FROM = 16
+
+
+class ContentReplay(Replay):
+    """A replay whose pipeline keeps content."""
+
+    def _open(self) -> Pipeline:
+        return Pipeline(self.home, self.config, self.clock, history_ns=0, keep_content=True)
+
+
+def _play(
+    scenario: Scenario,
+    folder: Path,
+    capture: CaptureConfig | None = None,
+    *,
+    seed: int | None = None,
+    twice: bool = False,
+) -> ContentReplay:
+    replay = ContentReplay(scenario, folder, config=Config(capture=capture or CaptureConfig()))
+    hooks = list(replay.hooks)
+    if seed is not None:
+        random.Random(seed).shuffle(hooks)
+    replay.write_transcripts()
+    for part in (0, 1):  # a restart in between: what the daemon remembered of open calls is gone
+        replay.spool(hooks[part::2])
+        if twice:
+            replay.spool(hooks[part::2], copy="-again")
+        replay.drain()
+        replay.restart()
+    replay.finish()
+    return replay
+
+
+def _attributes(replay: Replay) -> Attributes:
+    store = replay.pipeline.store
+    owners = [turn.prompt_id for turn in store.select(model.Turn)]
+    owners += [call.tool_use_id for call in store.select(model.ToolCall)]
+    found = content_of(store, owners)
+    replay.pipeline.close()
+    return found
+
+
+# -- what the recordings say, read without the product ---------------------------------------------------------------------
+
+
+def _form(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _of_input(tool: str, arguments: dict[str, Any]) -> dict[str, str]:
+    texts = {"input": _form(arguments)}
+    if tool in ("Bash", "Monitor"):
+        texts["command"] = arguments["command"]
+    for name in ("path", "notebook_path", "file_path"):
+        if name in arguments:
+            texts["path"] = arguments[name]
+    return texts
+
+
+def _hooks_say(scenario: Scenario) -> dict[str, dict[str, str]]:
+    told: dict[str, dict[str, str]] = {}
+    for hook in scenario.hooks:
+        fields = hook.fields
+        if hook.event == "UserPromptSubmit" and not fields["prompt"].startswith("<task-notification>"):
+            told.setdefault(fields["prompt_id"], {"prompt": fields["prompt"]})
+        elif hook.event in ("PostToolUse", "PostToolUseFailure", "PermissionDenied"):
+            texts = told.setdefault(fields["tool_use_id"], {})
+            texts |= _of_input(fields["tool_name"], fields["tool_input"])
+            if hook.event != "PermissionDenied":
+                texts["output"] = _form(fields["tool_response" if hook.event == "PostToolUse" else "error"])
+    return told
+
+
+def _transcripts_say(scenario: Scenario) -> dict[str, dict[str, str]]:
+    told: dict[str, dict[str, str]] = {}
+    for name in sorted(scenario.transcript_names):
+        for line in scenario.transcript(name):
+            content = (line.get("message") or {}).get("content")
+            for block in content if isinstance(content, list) else ():
+                if block["type"] == "tool_use":
+                    for kind, text in _of_input(block["name"], block["input"]).items():
+                        told.setdefault(block["id"], {}).setdefault(kind, text)
+                elif block["type"] == "tool_result":
+                    structured = None if block.get("is_error") else line.get("toolUseResult")
+                    result = block["content"] if structured is None else structured
+                    told.setdefault(block["tool_use_id"], {}).setdefault("output", _form(result))
+    return told
+
+
+def _digests(texts: dict[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for kind, text in texts.items():
+        found[f"{NAMES[kind][0]}.length"] = len(text)
+        found[f"{NAMES[kind][0]}.sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    return found
+
+
+# -- the default -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_by_default_lengths_and_digests_of_everything_and_no_text(name: str, tmp_path: Path) -> None:
+    """Every prompt and call has the length and digest of what the hook saw, else of what the transcript has; no text is kept."""
+    scenario = Scenario(name)
+    replay = _play(scenario, tmp_path)
+    attributes = _attributes(replay)
+    hooks, transcripts = _hooks_say(scenario), _transcripts_say(scenario)
+    assert {owner for owner in hooks if hooks[owner]} <= attributes.keys()
+    for owner, found in attributes.items():
+        expected = _digests({**transcripts.get(owner, {}), **hooks.get(owner, {})})
+        if "prompt" in hooks.get(owner, {}) or expected:
+            assert found == expected, owner
+        else:  # a prompt that only its transcript has: of a session without hooks
+            assert found.keys() == {"claude.prompt.length", "claude.prompt.sha256"}
+    texts = {
+        text for told in (hooks, transcripts) for each in told.values() for text in each.values()
+        if len(text) >= SEARCHED_FROM
+    }  # fmt: skip
+    stored = b"".join(path.read_bytes() for path in replay.home.store.parent.glob(f"{replay.home.store.name}*"))
+    assert [text for text in texts if text.encode() in stored or json.dumps(text).encode()[1:-1] in stored] == []
+
+
+def test_nothing_is_kept_where_content_is_not_wanted(tmp_path: Path) -> None:
+    replay = Replay(Scenario("basic-edit"), tmp_path, config=Config(capture=CaptureConfig(prompts=True, commands=True)))
+    replay.write_transcripts()
+    replay.spool(replay.hooks)
+    replay.finish()
+    assert replay.pipeline.store.select(model.Content) == []
+    assert _attributes(replay) == {}
+
+
+# -- one witness, any order ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["basic-edit", "subagents", "resume", "permissions", "tui-more"])
+def test_order_copies_and_restarts_change_nothing(name: str, tmp_path: Path) -> None:
+    scenario, everything = Scenario(name), CaptureConfig(prompts=True, commands=True, paths=True, tool_output=True)
+    once = _attributes(_play(scenario, tmp_path / "once", everything))
+    for seed in (1, 2):
+        assert _attributes(_play(scenario, tmp_path / str(seed), everything, seed=seed, twice=True)) == once
+
+
+@pytest.mark.parametrize("name", ["basic-edit", "subagents", "mcp", "files"])
+def test_each_witness_alone_tells_what_it_saw(name: str, tmp_path: Path) -> None:
+    """Hooks alone: their texts. Transcripts alone: theirs. Where both saw the same, one digest."""
+    scenario = Scenario(name)
+    leave_out = {NO_TRANSCRIPT, *NO_HOOKS}
+    by_hooks = ContentReplay(scenario, tmp_path / "hooks", leave_out=leave_out)
+    by_hooks.spool(by_hooks.hooks)
+    by_hooks.finish()
+    by_transcripts = ContentReplay(scenario, tmp_path / "transcripts", leave_out=leave_out)
+    by_transcripts.write_transcripts()
+    adopt_transcripts(by_transcripts)
+    by_transcripts.finish()
+    hooks, transcripts = _attributes(by_hooks), _attributes(by_transcripts)
+    expected = _transcripts_say(scenario)
+    assert {owner: dict(found) for owner, found in hooks.items()} == {
+        owner: _digests(texts) for owner, texts in _hooks_say(scenario).items()
+    }
+    calls = {owner: dict(found) for owner, found in transcripts.items() if owner in expected}
+    assert calls == {owner: _digests(expected[owner]) for owner in calls}
+    assert calls
+    prompts = {owner for owner, found in hooks.items() if "claude.prompt.sha256" in found} & transcripts.keys()
+    assert prompts
+    assert [owner for owner in prompts if hooks[owner] != transcripts[owner]] == []
+
+
+def test_a_subagents_prompt_is_its_callers_input_and_nobodys_prompt(tmp_path: Path) -> None:
+    scenario = Scenario("subagents")
+    everything = CaptureConfig(prompts=True, commands=True, paths=True, tool_output=True, max_characters=10**6)
+    attributes = _attributes(_play(scenario, tmp_path, everything))
+    asked = [
+        hook.fields["tool_input"]["prompt"] for hook in scenario.hooks
+        if hook.event == "PostToolUse" and hook.fields["tool_name"] == "Agent"
+    ]  # fmt: skip
+    prompts = {found["claude.prompt"] for found in attributes.values() if "claude.prompt" in found}
+    inputs = [
+        json.loads(found["gen_ai.tool.call.arguments"])
+        for found in attributes.values()
+        if "gen_ai.tool.call.arguments" in found
+    ]
+    assert len(asked) > 10
+    assert prompts
+    for prompt in asked:
+        assert prompt not in prompts
+        assert any(arguments.get("prompt") == prompt for arguments in inputs)
+
+
+# -- switches ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_a_switch_shows_its_own_texts_and_no_others(switch: str, tmp_path: Path) -> None:
+    scenario = Scenario("basic-edit")
+    attributes = _attributes(_play(scenario, tmp_path, CaptureConfig(**{switch: True}, max_characters=10**6)))
+    told = {
+        owner: {**_transcripts_say(scenario).get(owner, {}), **texts} for owner, texts in _hooks_say(scenario).items()
+    }
+    shown = 0
+    for owner, texts in told.items():
+        for kind, text in texts.items():
+            if kind in SWITCHES[switch]:
+                assert attributes[owner][NAMES[kind][1]] == text
+                shown += 1
+            else:
+                assert NAMES[kind][1] not in attributes[owner]
+            assert attributes[owner][f"{NAMES[kind][0]}.length"] == len(text)
+    assert shown
+
+
+# -- redaction and bounds --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+    replay = ContentReplay(Scenario("basic-edit"), tmp_path)
+    yield replay.pipeline
+    replay.pipeline.close()
+
+
+def test_a_secret_is_taken_out_before_the_text_is_cut(pipeline: Pipeline) -> None:
+    """A cut through a secret leaves none of it, and the digest is that of the whole text."""
+    secret = "ghp_" + "aB3" * 12
+    text = f"use {secret} for it"
+    store = pipeline.store
+    for limit in range(1, len(text) + 2):
+        keeper = ContentKeeper(store, CaptureConfig(prompts=True, max_characters=limit))
+        with store.transaction():
+            keeper.prompt(HOOK, f"prompt-{limit}", 1, text)
+        found = content_of(store, [f"prompt-{limit}"])[f"prompt-{limit}"]
+        shown = str(found["claude.prompt"])
+        assert secret[:3] not in shown
+        assert shown == (
+            text[:limit] + "…"
+            if limit <= 4
+            else "use [REDACTED:github-token]"
+            + text[44:limit]
+            + ("…" if limit < len(text) and len(text) > max(limit, 44) else "")
+        )
+        assert found["claude.prompt.length"] == len(text)
+        assert found["claude.prompt.sha256"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_secret_in_an_input_is_taken_out_and_never_enters_the_store(pipeline: Pipeline) -> None:
+    keeper = ContentKeeper(pipeline.store, CaptureConfig(commands=True, tool_output=True, paths=True))
+    command = 'export DB_PASSWORD="correct-horse-battery" && psql'
+    with pipeline.store.transaction():
+        output = {"stdout": 'password = "correct-horse-battery"\n'}
+        keeper.tool_call(HOOK, "call", 1, "Bash", {"command": command}, output)
+    shown = content_of(pipeline.store, ["call"])["call"]
+    assert shown["claude.tool.command"] == 'export DB_PASSWORD="[REDACTED:secret-keyword]" && psql'
+    assert shown["gen_ai.tool.call.arguments"] == json.dumps(
+        {"command": shown["claude.tool.command"]}, separators=(",", ":")
+    )
+    pipeline.store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert b"correct-horse" not in pipeline.store.path.read_bytes()
+
+
+def test_what_no_utf8_can_hold_is_kept_as_a_question_mark(pipeline: Pipeline) -> None:
+    keeper = ContentKeeper(pipeline.store, CaptureConfig(prompts=True))
+    with pipeline.store.transaction():
+        keeper.prompt(TRANSCRIPT, "prompt", 1, "a\ud800b")
+    assert content_of(pipeline.store, ["prompt"])["prompt"] == {**_digests({"prompt": "a?b"}), "claude.prompt": "a?b"}
+
+
+def test_the_first_of_several_prompts_counts_and_the_hook_before_the_transcript(pipeline: Pipeline) -> None:
+    keeper = ContentKeeper(pipeline.store, CaptureConfig(prompts=True))
+    with pipeline.store.transaction():
+        for witness, at, text in ((TRANSCRIPT, 1, "t"), (HOOK, 9, "second"), (HOOK, 5, "first"), (TRANSCRIPT, 0, "u")):
+            keeper.prompt(witness, "prompt", at, text)
+    assert content_of(pipeline.store, ["prompt", "unknown"])["prompt"]["claude.prompt"] == "first"
+
+
+def test_many_owners_are_asked_for_at_once(pipeline: Pipeline) -> None:
+    keeper = ContentKeeper(pipeline.store, CaptureConfig())
+    owners = [f"call-{number}" for number in range(1234)]
+    with pipeline.store.transaction():
+        for owner in owners:
+            keeper.tool_call(HOOK, owner, 1, result=owner)
+    assert content_of(pipeline.store, owners) == {owner: _digests({"output": owner}) for owner in owners}
+
+
+def test_content_is_forgotten_with_the_facts(pipeline: Pipeline) -> None:
+    keeper = ContentKeeper(pipeline.store, CaptureConfig(prompts=True))
+    pipeline.store.now_ns = lambda: 100
+    with pipeline.store.transaction():
+        keeper.prompt(HOOK, "old", 10, "old")
+        keeper.prompt(HOOK, "new", 20, "new")
+        pipeline.store.prune(15)
+    assert content_of(pipeline.store, ["old", "new"]).keys() == {"new"}
+
+
+def test_content_is_forgotten_once_all_that_tells_it_is_written(pipeline: Pipeline) -> None:
+    """Long before the facts."""
+    keeper = ContentKeeper(pipeline.store, CaptureConfig())
+    pipeline.store.now_ns = lambda: CONTENT_KEPT_NS + 15
+    with pipeline.store.transaction():
+        keeper.prompt(HOOK, "old", 10, "old")
+        keeper.prompt(HOOK, "new", 20, "new")
+        pipeline.store.prune(0)
+    assert content_of(pipeline.store, ["old", "new"]).keys() == {"new"}
+
+
+def test_the_rules_are_imported_only_for_a_text_that_is_shown(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "detect_secrets", None)  # an import of it would fail
+    for name in [name for name in sys.modules if name.startswith("detect_secrets.")]:
+        monkeypatch.delitem(sys.modules, name)
+    keeper = ContentKeeper(pipeline.store, CaptureConfig(commands=True))
+    with pipeline.store.transaction():
+        keeper.prompt(HOOK, "prompt", 1, "what?")
+        with pytest.raises(ModuleNotFoundError):
+            keeper.tool_call(HOOK, "call", 1, "Bash", {"command": "ls"})

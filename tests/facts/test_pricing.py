@@ -1,0 +1,443 @@
+"""Prices are those the client reports, to the last digit, and the arithmetic that makes them is exact."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import astuple, replace
+from datetime import UTC, datetime
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+import genai_prices
+import pytest
+from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, PriceVariant, Provider
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_hooks_otel.facts import pricing
+from claude_hooks_otel.facts.pricing import PriceOverride, TokenUsage, price_table_version, request_cost
+from claude_hooks_otel.units import DOLLAR, SECOND
+from tests.support.places import DATA
+
+RECORDED = [json.loads(line) for line in (DATA / "pricing/requests.jsonl").read_text().splitlines()]
+NOON = int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()) * SECOND
+
+# The named differences from the client. Names that mean no model of the list: the client prices them as its default model.
+UNKNOWN = {"claude-foo-9", "my-gateway/model-x", "claude-opus-5-6", "claude-opus-4-10", "claude-haiku-6", "claude-2.1"}
+# Models of the list that the client no longer offers, and spellings that it does not know: its default model's price again.
+UNKNOWN_TO_THE_CLIENT = {
+    "claude-3-opus-20240229": "15",
+    "claude-3-haiku-20240307": "0.25",
+    "claude-4-sonnet": "3",
+    "claude-haiku-3-5": "0.8",
+    "claude-5-5-opus": "4",
+}
+CLIENT_DEFAULT = "claude-opus-5-5"
+# A stream was cut and the request tried again: the client counts both attempts, the transcript shows the second.
+CUT_STREAM = ("api-errors", 0.00066)
+
+MODELS = sorted({r["requested_model"] for r in RECORDED} - UNKNOWN)
+LENGTH_MATTERS = {name for name in MODELS if "haiku-5-5" in name}
+MIX = TokenUsage(input=1003, output=507, cache_read=20011, cache_write_5m=3001, cache_write_1h=2003)
+
+models = st.sampled_from(MODELS)
+counts = st.integers(min_value=0, max_value=10**12)
+usages = st.builds(TokenUsage, counts, counts, counts, counts, counts, counts)
+speeds = st.sampled_from([None, "standard", "fast"])
+geos = st.sampled_from([None, "", "us", "eu"])
+prices = st.decimals(min_value=0, max_value=1000, allow_nan=False, allow_infinity=False, places=11)
+overrides = st.builds(PriceOverride, prices, prices, prices, prices, prices)
+
+
+def cost(usage, model, **context):
+    return request_cost(usage, model, timestamp_ns=NOON, **context)
+
+
+def plus(one, other):
+    return TokenUsage(*map(sum, zip(astuple(one), astuple(other), strict=True)))
+
+
+def per_million(model, kind="input", **context):
+    """USD per million tokens of a kind."""
+    return Fraction(cost(TokenUsage(**{kind: 1}), model, **context), DOLLAR // 1_000_000)
+
+
+def recorded_cost(request):
+    at = int(datetime.fromisoformat(request["timestamp"]).timestamp()) * SECOND
+    context = {"timestamp_ns": at, "speed": request["speed"], "inference_geo": request["inference_geo"]}
+    parts = request.get("iterations") or [request["usage"]]
+    found = [request_cost(TokenUsage(**part), request["requested_model"], **context) for part in parts]
+    return None if None in found else sum(found)
+
+
+def is_named_difference(request):
+    return (
+        request["requested_model"] in UNKNOWN | UNKNOWN_TO_THE_CLIENT.keys()
+        or (request["recording"], request["cost_usd"]) == CUT_STREAM
+    )
+
+
+# -- the client as witness ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [r for r in RECORDED if not is_named_difference(r)],
+    ids=lambda r: f"{r['recording']}-{r['requested_model']}",
+)
+def test_every_recorded_request_costs_what_the_client_says(request_):
+    assert recorded_cost(request_) / DOLLAR == pytest.approx(request_["cost_usd"], rel=1e-9, abs=0)
+
+
+def test_the_witness_is_large_and_differences_are_few():
+    """No difference is listed that does not exist, and nearly everything recorded is compared."""
+    different = [r for r in RECORDED if is_named_difference(r)]
+    assert {r["requested_model"] for r in different} >= UNKNOWN | UNKNOWN_TO_THE_CLIENT.keys()
+    assert len(RECORDED) > 350
+    assert len(different) < 25
+
+
+@pytest.mark.parametrize("name", sorted(UNKNOWN | UNKNOWN_TO_THE_CLIENT.keys()))
+def test_what_the_client_does_not_know_it_prices_as_its_default_model(name):
+    requests = [r for r in RECORDED if r["requested_model"] == name]
+    for request in requests:
+        expected = cost(TokenUsage(**request["usage"]), CLIENT_DEFAULT) / DOLLAR
+        assert request["cost_usd"] == pytest.approx(expected, rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize(("name", "dollars"), UNKNOWN_TO_THE_CLIENT.items())
+def test_a_model_the_client_forgot_has_its_list_price(name, dollars):
+    assert per_million(name) == Fraction(dollars)
+
+
+def test_a_retry_after_a_cut_stream_costs_what_the_transcript_shows():
+    (request,) = [r for r in RECORDED if (r["recording"], r["cost_usd"]) == CUT_STREAM]
+    assert 0 < recorded_cost(request) / DOLLAR < request["cost_usd"]
+
+
+# -- names -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", [*sorted(UNKNOWN), "<synthetic>", "", "claude", "claude-", "gpt-5", "claude-instant-1", "opus"]
+)
+def test_a_name_without_a_model_has_no_price(name):
+    assert cost(MIX, name) is None
+    assert cost(TokenUsage(), name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
+        ("us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0[1m]", "claude-sonnet-4-5"),
+        ("claude-sonnet-4-5@20250929", "claude-sonnet-4-5"),
+        ("claude-sonnet-4-5[1m]", "claude-sonnet-4-5"),
+        ("claude-3-5-haiku-20241022", "claude-3-5-haiku"),
+        ("claude-3-5-haiku@20241022", "claude-3-5-haiku"),
+        ("claude-3-5-haiku-latest", "claude-3-5-haiku"),
+        ("claude-opus-4-20250514", "claude-opus-4-0"),
+        ("claude-opus-4@20250514", "claude-opus-4-0"),
+        ("claude-opus-5-20261101", "claude-opus-5"),
+        ("claude-opus-5-2026-11-01", "claude-opus-5"),
+        ("anthropic/claude-opus-4.8", "claude-opus-4-8"),
+        ("CLAUDE-OPUS-5-5", "claude-opus-5-5"),
+    ],
+)
+def test_every_spelling_finds_the_model(name, plain):
+    assert cost(MIX, name) == cost(MIX, plain) is not None
+
+
+def test_models_that_differ_in_one_number_are_not_confused():
+    """A prefix is not a match: Opus 5 and 5.5, Sonnet 4 and 4.5 have prices of their own, and Opus 4.10 is not Opus 4.1."""
+    assert per_million("claude-opus-5") == 5
+    assert per_million("claude-opus-5-5") == 4
+    assert per_million("claude-opus-4-1-20250805") == 15
+    assert cost(MIX, "claude-opus-4-10") is None
+
+
+def test_no_two_models_of_the_list_share_a_name():
+    """Every Claude model of the list is found under its own name, but for Claude 1 and 2, which had no cache prices."""
+    listed = next(p for p in genai_prices.data_snapshot.get_snapshot().providers if p.id == "anthropic").models
+    found = {id(info) for info in pricing._claude_models().values()}
+    assert {info.id for info in listed if id(info) not in found} == {"claude-2", "claude-v1"}
+
+
+# -- the rules ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("speed", [None, "fast"])
+@pytest.mark.parametrize(
+    "name", ["claude-opus-5-5", "claude-opus-4-8", "claude-sonnet-5", "claude-haiku-5-5", "claude-3-opus-latest"]
+)
+def test_agrees_with_the_lists_own_arithmetic(name, speed):
+    """genai-prices, asked as its documentation says, gives the same price for a short prompt."""
+    usage = replace(MIX, web_searches=0 if "3-opus" in name else 3)
+    theirs = genai_prices.calc_price(
+        genai_prices.Usage(
+            input_tokens=usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h,
+            output_tokens=usage.output,
+            cache_read_tokens=usage.cache_read,
+            cache_write_tokens=usage.cache_write_5m + usage.cache_write_1h,
+            cache_write_1h_tokens=usage.cache_write_1h,
+            web_searches=usage.web_searches,
+        ),
+        name,
+        provider_id="anthropic",
+        genai_request_timestamp=datetime(2026, 11, 23, tzinfo=UTC),
+        price_context={"speed": speed} if speed else None,
+    )
+    assert cost(usage, name, speed=speed) == theirs.total_price * DOLLAR
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [
+        ("claude-opus-5-5", 2),
+        ("claude-opus-5", 2),
+        ("claude-opus-4-8", 2),
+        ("claude-fable-5-2", 2),
+        ("claude-mythos-5-2", 2),
+        ("claude-opus-4-7", 6),
+        ("claude-opus-4-6", 6),
+        ("claude-opus-4-5", 1),
+        ("claude-sonnet-5-5", 1),
+        ("claude-haiku-5-5", 1),
+        ("claude-fable-5", 1),
+    ],
+)
+def test_fast_multiplies_every_token_where_the_model_is_sold_fast(name, factor):
+    assert cost(MIX, name, speed="fast") == factor * cost(MIX, name)
+    assert cost(MIX, name, speed="standard") == cost(MIX, name)
+
+
+def test_inference_in_the_us_costs_a_tenth_more_and_its_searches_do_not():
+    searched = replace(MIX, web_searches=3)
+    for name in MODELS:
+        plain = cost(MIX, name)
+        assert cost(MIX, name, inference_geo="us") * 10 == plain * 11
+        assert cost(searched, name, inference_geo="us") - cost(MIX, name, inference_geo="us") == 3 * DOLLAR // 100
+        assert plain == cost(MIX, name, inference_geo="eu") == cost(MIX, name, inference_geo="not_available")
+
+
+def test_a_prompt_longer_than_100000_tokens_makes_haiku_5_5_dearer():
+    """The whole request is, output included; the output's own length and the exact limit are not a long prompt."""
+    assert cost(TokenUsage(input=100_000, output=1000), "claude-haiku-5-5") == 10_500_000_000
+    assert cost(TokenUsage(input=100_001, output=1000), "claude-haiku-5-5") == 52_500_500_000
+    assert cost(TokenUsage(input=1, output=100_001), "claude-haiku-5-5") == 50_000_600_000
+
+
+@pytest.mark.parametrize("kind", ["input", "cache_read", "cache_write_5m", "cache_write_1h"])
+def test_every_kind_of_prompt_token_makes_a_prompt_long(kind):
+    short, long = (cost(TokenUsage(**{kind: n}), "claude-haiku-5-5") for n in (100_000, 100_001))
+    assert long / 100_001 == pytest.approx(5 * short / 100_000)
+
+
+@pytest.mark.parametrize("name", ["claude-sonnet-4-5", "claude-sonnet-4-5[1m]", "claude-opus-4-6", "claude-sonnet-4-6"])
+def test_no_other_model_charges_for_length_whatever_the_list_says(name):
+    """The list has, or had until 2026-03-13, a higher price beyond 200,000 tokens; the client has none."""
+    before = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp()) * SECOND
+    one = request_cost(TokenUsage(input=1, output=1), name, timestamp_ns=before)
+    assert request_cost(TokenUsage(input=900_000, output=900_000), name, timestamp_ns=before) == 900_000 * one
+
+
+# -- the owner's prices ------------------------------------------------------------------------------------------------------
+
+OWN = PriceOverride(*map(Decimal, ("1", "2", "3", "4", "5")))
+
+
+def test_the_owners_price_gives_an_unknown_model_a_price():
+    usage = TokenUsage(input=1, output=10, cache_read=100, cache_write_5m=1000, cache_write_1h=10_000, web_searches=1)
+    assert cost(usage, "my-gateway/model-x", overrides={"my-gateway/model-x": OWN}) == 54_321_000_000 + DOLLAR // 100
+
+
+def test_the_owners_price_comes_before_the_lists():
+    listed = cost(MIX, "claude-sonnet-4-5")
+    assert cost(MIX, "claude-sonnet-4-5", overrides={"claude-sonnet-4-5": OWN}) != listed
+    assert cost(MIX, "claude-sonnet-4-5", overrides={"claude-sonnet-4-6": OWN}) == listed
+
+
+def test_an_override_of_the_plain_name_covers_every_spelling_and_the_exact_name_wins():
+    bedrock = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+    free = PriceOverride(*[Decimal(0)] * 5)
+    assert per_million(bedrock, "output", overrides={"claude-sonnet-4-5": OWN}) == 2
+    assert per_million(bedrock, "output", overrides={"claude-sonnet-4-5": OWN, bedrock: free}) == 0
+
+
+def test_the_owners_price_is_final():
+    """Neither speed nor geography nor a long prompt changes it."""
+    own = {"claude-haiku-5-5": OWN, "claude-opus-5-5": OWN}
+    assert per_million("claude-opus-5-5", speed="fast", inference_geo="us", overrides=own) == 1
+    assert cost(TokenUsage(input=200_000), "claude-haiku-5-5", overrides=own) == 200_000 * 1_000_000
+
+
+@pytest.mark.parametrize("price", ["-1", "NaN", "Infinity"])
+@pytest.mark.parametrize("position", range(5))
+def test_a_price_that_is_no_price_is_refused_by_name(price, position):
+    given_prices = [Decimal(1)] * 5
+    given_prices[position] = Decimal(price)
+    with pytest.raises(
+        ValueError, match="^" + ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")[position]
+    ):
+        PriceOverride(*given_prices)
+
+
+# -- arithmetic --------------------------------------------------------------------------------------------------------------
+
+
+@given(models, speeds, geos)
+def test_nothing_used_costs_nothing(model, speed, geo):
+    assert cost(TokenUsage(), model, speed=speed, inference_geo=geo) == 0
+
+
+@given(usages, usages, models, speeds, geos)
+def test_costs_add_up_exactly(one, other, model, speed, geo):
+    """No list price has a fraction of a picodollar a token, so two requests cost what one with both their tokens does."""
+    if model in LENGTH_MATTERS:
+        one, other = (TokenUsage(*(n % 12_500 for n in astuple(u))) for u in (one, other))
+    context = {"speed": speed, "inference_geo": geo}
+    assert cost(one, model, **context) + cost(other, model, **context) == cost(plus(one, other), model, **context)
+
+
+@given(usages, usages, overrides)
+def test_costs_at_prices_with_many_digits_add_up_to_one_rounding(one, other, own):
+    context = {"overrides": {"x": own}}
+    assert abs(cost(one, "x", **context) + cost(other, "x", **context) - cost(plus(one, other), "x", **context)) <= 1
+
+
+@given(usages, usages, models, speeds, geos)
+def test_more_usage_never_costs_less(one, more, model, speed, geo):
+    context = {"speed": speed, "inference_geo": geo}
+    assert cost(plus(one, more), model, **context) >= cost(one, model, **context) >= 0
+
+
+@given(usages, overrides)
+def test_the_only_rounding_is_half_to_even_at_the_end(usage, own):
+    """Fractions, which cannot round, give the same number."""
+    tokens = zip(astuple(usage)[:5], astuple(own), strict=True)
+    exact = sum(count * Fraction(price) for count, price in tokens) * DOLLAR / 1_000_000
+    assert cost(usage, "x", overrides={"x": own}) == round(exact) + usage.web_searches * DOLLAR // 100
+
+
+def test_the_surrounding_decimal_context_has_no_say():
+    expected = cost(MIX, "claude-opus-4-7", speed="fast", inference_geo="us")
+    pricing._listed.cache_clear()
+    with localcontext(prec=2):
+        assert cost(MIX, "claude-opus-4-7", speed="fast", inference_geo="us") == expected
+    pricing._listed.cache_clear()
+
+
+@pytest.mark.parametrize(("tokens", "picodollars"), [(1, 0), (2, 1), (3, 2), (5, 2), (7, 4)])
+def test_half_a_picodollar_is_rounded_to_even(tokens, picodollars):
+    half = PriceOverride(*[Decimal("0.0000005")] * 5)
+    assert cost(TokenUsage(input=tokens), "x", overrides={"x": half}) == picodollars
+
+
+# -- a list to come ----------------------------------------------------------------------------------------------------------
+
+
+def model_info(name, fast=None, **listed):
+    variants = [PriceVariant(when={"speed": "fast"}, prices=ModelPrice(**fast))] if fast else None
+    return ModelInfo(id=name, match=ClauseEquals(name), prices=ModelPrice(**listed), price_variants=variants)
+
+
+@pytest.fixture
+def list_of(monkeypatch):
+    """Puts other models in the place of the list's."""
+
+    def replace_with(*infos):
+        anthropic = Provider(id="anthropic", name="Anthropic", api_pattern="", models=list(infos))
+        monkeypatch.setattr("genai_prices.data.providers", [anthropic])
+        pricing._claude_models.cache_clear()
+        pricing._listed.cache_clear()
+
+    yield replace_with
+    pricing._claude_models.cache_clear()
+    pricing._listed.cache_clear()
+
+
+def five(dollars):
+    return {
+        f"{kind}_mtok": Decimal(dollars) for kind in ("input", "output", "cache_read", "cache_write", "cache_write_1h")
+    }
+
+
+def test_the_lists_own_fast_price_comes_before_the_known_premium(list_of):
+    list_of(model_info("claude-opus-4-7", five(7), **five(5)), model_info("claude-opus-4-6", **five(5)))
+    assert per_million("claude-opus-4-7", speed="fast") == 7
+    assert per_million("claude-opus-4-6", speed="fast") == 30
+
+
+def test_the_lists_own_mythos_comes_before_the_known_equal(list_of):
+    list_of(model_info("claude-mythos-5", **five(9)), model_info("claude-fable-5", **five(10)))
+    assert per_million("claude-mythos-5") == 9
+
+
+def test_a_model_with_a_price_missing_has_none(list_of):
+    """A sum without one of its parts would look like a price."""
+    for missing in five(1):
+        list_of(model_info("claude-opus-7", **{kind: price for kind, price in five(1).items() if kind != missing}))
+        assert cost(MIX, "claude-opus-7") is None
+
+
+def test_a_variant_that_the_list_tells_apart_does_not_pass_for_the_model(list_of):
+    list_of(model_info("claude-opus-7", **five(5)), model_info("claude-opus-7-mini", **five(1)))
+    assert per_million("claude-opus-7") == 5
+
+
+def test_a_five_minute_price_of_its_own_comes_before_the_general_write_price(list_of):
+    list_of(model_info("claude-opus-7", cache_write_5m_mtok=Decimal(2), **five(1)))
+    assert per_million("claude-opus-7", "cache_write_5m") == 2
+
+
+# -- what it costs to ask ----------------------------------------------------------------------------------------------------
+
+
+def test_a_model_is_looked_up_once_a_day_and_the_memory_of_names_is_bounded():
+    pricing._listed.cache_clear()
+    for second in range(1000):
+        request_cost(MIX, "claude-opus-5-5", timestamp_ns=NOON + second * SECOND)
+    assert pricing._listed.cache_info().misses == 1
+    for number in range(1000):
+        cost(MIX, f"made-up-{number}")
+    assert pricing._listed.cache_info().currsize <= 256
+
+
+def in_a_fresh_interpreter(code):
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_the_price_list_is_not_loaded_before_a_price_is_asked_for():
+    heavy = in_a_fresh_interpreter(
+        "import sys\n"
+        "from claude_hooks_otel.facts import pricing\n"
+        "pricing.price_table_version()\n"
+        "print({'genai_prices', 'httpx2', 'pydantic'} & sys.modules.keys())"
+    )
+    assert heavy.strip() == "set()"
+
+
+def test_pricing_touches_no_network():
+    """Python reports every socket to an audit hook; loading the list and pricing opens none."""
+    sockets = in_a_fresh_interpreter(
+        "import sys\n"
+        "opened = []\n"
+        "sys.addaudithook(lambda event, args: event.startswith('socket.') and opened.append(event))\n"
+        "from claude_hooks_otel.facts.pricing import TokenUsage, request_cost\n"
+        "assert request_cost(TokenUsage(input=1), 'claude-opus-5-5', timestamp_ns=0) == 4_000_000\n"
+        "assert request_cost(TokenUsage(input=1), 'no-such-model', timestamp_ns=0) is None\n"
+        "print(opened)\n"
+        "import socket\n"
+        "socket.socket().close()\n"
+        "assert opened"
+    )
+    assert sockets.strip() == "[]"
+
+
+def test_the_list_says_its_name_and_version():
+    name, version = price_table_version().split()
+    assert (name, version) == ("genai-prices", genai_prices.__version__)

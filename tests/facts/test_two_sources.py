@@ -1,0 +1,135 @@
+"""Hooks alone, transcripts alone, both: the same totals, but for what only one of them can know."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_hooks_otel.facts import model
+from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.replay import Replay, adopt_transcripts, play
+
+Totals = dict[tuple[str, tuple[tuple[str, str], ...]], Any]
+
+# What both witnesses tell. Tokens, cost and requests stand in transcripts alone; durations, starts and ends come from hooks.
+TOLD_BY_BOTH = {
+    "claude.branches", "claude.commits", "claude.compactions", "claude.features.delivered", "claude.files.modified",
+    "claude.files.read", "claude.lines.added", "claude.lines.deleted", "claude.prompts", "claude.pull.requests",
+    "claude.story_points.delivered", "claude.subagents", "claude.tasks.completed", "claude.tasks.created", "claude.test.runs",
+    "claude.tests", "claude.tool.calls", "claude.bugs.introduced", "claude.patterns.extracted",
+}  # fmt: skip
+# Calls that never ran, or did not end by themselves: no hook hears of them.
+TRANSCRIPT_ONLY = {"denied", "interrupted", "invalid", "rejected"}
+NO_TRANSCRIPT = "3067f072"  # --no-session-persistence
+NO_HOOKS = {"8e901532", "dc297d16"}  # --bare, a disabled plugin
+# scenario → metric → (hooks alone, transcripts alone): sums that differ, and why.
+DIFFERENT: dict[str, dict[str, tuple[int, int, str]]] = {
+    "permissions": {"claude.prompts": (20, 19, "a prompt that another hook blocks is in no transcript")},
+    "resume": {
+        "claude.prompts": (12, 11, "the recording blanks the line that holds a prompt typed while Claude worked")
+    },
+    "subagents": {"claude.subagents": (20, 18, "a transcript does not say when an agent was woken for another turn")},
+    "teams": {"claude.subagents": (3, 2, "a transcript does not say when a teammate was woken for another turn")},
+    "tui-more": {"claude.tool.calls": (9, 10, "Ctrl-C twice: the client was gone before the hook of its last call")},
+}
+
+
+def _told(replay: Replay) -> Totals:
+    found = {
+        (name, labels): value
+        for (name, labels), value in replay.totals().items()
+        if name in TOLD_BY_BOTH and dict(labels).get("outcome") not in TRANSCRIPT_ONLY
+    }
+    replay.pipeline.close()
+    return _without_subagent_outcomes(found)
+
+
+def _without_subagent_outcomes(totals: Totals) -> Totals:
+    """How a sub-agent ended is told by the event that ended it; its transcript only shows that it was there."""
+    kept = {key: value for key, value in totals.items() if key[0] != "claude.subagents"}
+    for (name, labels), value in totals.items():
+        if name == "claude.subagents":
+            key = (name, tuple(pair for pair in labels if pair[0] != "outcome"))
+            kept[key] = kept.get(key, 0) + value
+    return kept
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_each_witness_alone_and_both_tell_the_same(name: str, tmp_path: Path) -> None:
+    """Whichever witness is lost, what the other one knows as well is all there."""
+    scenario = Scenario(name)
+    leave_out = {NO_TRANSCRIPT, *NO_HOOKS}
+    hooks = Replay(scenario, tmp_path / "hooks", leave_out=leave_out)
+    hooks.spool(hooks.hooks)
+    hooks.finish()
+    transcripts = Replay(scenario, tmp_path / "transcripts", leave_out=leave_out)
+    transcripts.write_transcripts()
+    for left_out in NO_HOOKS:
+        for path in transcripts.projects.glob(f"*/{left_out}*.jsonl"):
+            path.unlink()
+    adopt_transcripts(transcripts)
+    transcripts.finish()
+    both = _told(play(scenario, tmp_path / "both", leave_out=leave_out))
+    by_hooks, by_transcripts = _told(hooks), _told(transcripts)
+    for metric, (told_by_hooks, told_by_transcripts, _) in DIFFERENT.get(name, {}).items():
+        for totals, expected in ((by_hooks, told_by_hooks), (by_transcripts, told_by_transcripts)):
+            assert sum(value for key, value in totals.items() if key[0] == metric) == expected
+        for totals in (by_hooks, by_transcripts, both):
+            for key in [key for key in totals if key[0] == metric]:
+                del totals[key]
+    assert by_hooks == both
+    assert by_transcripts == both
+
+
+# Commits that no output shows: the recordings keep no .git folder to ask (tests/tool_effects/test_git_operations.py asks real ones).
+UNSEEN_COMMITS = {
+    "commit-quiet": "git commit -q prints nothing",
+    "commit-script": "a script's output is not git's",
+    "branch-merge": "a merge prints no commit line",
+    "rebase": "rewritten commits print none",
+    "commit-background": "the result comes before the commit",
+    "cherry-pick": "a quiet commit stands before it",
+}
+
+
+def test_commits_are_gits(tmp_path: Path) -> None:
+    """Every recorded git command line adds as many commits as git has afterwards, where its output shows them."""
+    scenario = Scenario("git-work")
+    replay = play(scenario, tmp_path)
+    counted = Counter(commit.session_id for commit in replay.pipeline.store.select(model.GitCommit, "is_new = 1"))
+    replay.pipeline.close()
+    wrong = {
+        case["case"]: (counted[case["session"]], int(case["commits_after"]) - int(case["commits_before"]))
+        for case in scenario.truth["git"]
+        if "commits_after" in case
+        if counted[case["session"]] != int(case["commits_after"]) - int(case["commits_before"])
+    }
+    assert wrong.keys() == UNSEEN_COMMITS.keys()
+    assert all(ours < gits for ours, gits in wrong.values())
+
+
+def test_lines_are_gits(tmp_path: Path) -> None:
+    """Every recorded edit adds and deletes as many lines as git's numstat says; what shell commands write is not seen."""
+    scenario = Scenario("lines")
+    replay = play(scenario, tmp_path)
+    found: dict[str, Counter[str]] = {}
+    for change, session_id in replay.pipeline.store.connection.execute(
+        "SELECT tool_use_id, session_id FROM tool_call"
+    ).fetchall():
+        for fact in replay.pipeline.store.select(model.FileChange, "tool_use_id = ?", change):
+            found.setdefault(session_id, Counter()).update(added=fact.added, deleted=fact.deleted)
+    replay.pipeline.close()
+    for case in scenario.truth["lines"]:
+        rows = [row.split("\t") for row in case["numstat"].splitlines()]
+        expected = (sum(int(row[0]) for row in rows), sum(int(row[1]) for row in rows))
+        ours = found.get(case["session"], Counter())
+        if case["case"] in {"bash-writes", "edit-twice-back-and-forth"}:
+            assert (
+                ours["added"],
+                ours["deleted"],
+            ) != expected  # by a shell command; each of two edits that cancel out counts
+        else:
+            assert (ours["added"], ours["deleted"]) == expected, case["case"]

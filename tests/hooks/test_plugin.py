@@ -1,0 +1,64 @@
+"""The plugin: its manifests, and that the client itself takes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from claude_hooks_otel.sources import registration
+from tests.support.places import ROOT
+
+
+def manifest(name: str) -> Any:
+    return json.loads((ROOT / ".claude-plugin" / name).read_text())
+
+
+def project() -> Any:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_the_plugin_has_the_package_s_version_and_licence() -> None:
+    """Users of the plugin get new code only when its version changes."""
+    plugin = manifest("plugin.json")
+    assert plugin["name"] == "hooks-otel"
+    assert (plugin["version"], plugin["license"]) == (project()["version"], project()["license"])
+
+
+def test_the_marketplace_offers_the_plugin_of_this_repository() -> None:
+    [entry] = manifest("marketplace.json")["plugins"]
+    assert (entry["name"], entry["source"]) == (manifest("plugin.json")["name"], "./")
+
+
+def test_the_plugin_registers_hooks_in_the_default_file_alone() -> None:
+    """A manifest that names hooks/hooks.json again would load it twice."""
+    assert "hooks" not in manifest("plugin.json")
+    assert json.loads((ROOT / "hooks" / "hooks.json").read_text()) == registration.plugin_hooks()
+
+
+def test_setup_tells_how_to_finish() -> None:
+    text = (ROOT / "commands" / "setup.md").read_text()
+    assert re.match(r"---\ndescription: .+\n", text)
+    for step in ("pipx install", "uv tool install", "claude-hooks-otel install --plugin", "claude-hooks-otel doctor"):
+        assert step in text
+
+
+def test_the_plugin_captures_from_any_folder_without_package_or_configuration(tmp_path: Path) -> None:
+    """As the client runs it: a copy in its cache, nothing else of ours on the machine."""
+    root = tmp_path / "cache" / "hooks otel" / "0.1.0"
+    shutil.copytree(ROOT / "hooks", root / "hooks")
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CLAUDE_PLUGIN_ROOT": str(root)}
+    for event, [group] in registration.plugin_hooks()["hooks"].items():
+        done = subprocess.run(
+            ["sh", "-c", group["hooks"][0]["command"]], input=b"{}", env=environ, capture_output=True, check=True
+        )
+        assert (done.stdout, done.stderr) == (b"", b"")
+        assert event
+    captured = sorted((tmp_path / ".local/state/claude-hooks-otel/spool/new").iterdir())
+    assert sorted(path.name.partition(".")[0] for path in captured) == sorted(registration.REGISTERED)
+    assert all(b"\nregistered_by=plugin\n" in path.read_bytes() for path in captured)

@@ -1,0 +1,627 @@
+"""``install`` and ``uninstall``: what they change in a settings file and a home, and that they change nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.export.signals import Signal
+from claude_hooks_otel.home.lock import DaemonLock, is_running
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.installation.home_files import emit_path
+from claude_hooks_otel.installation.hook_entries import register, registered_commands, unregister
+from claude_hooks_otel.installation.json_text import JsonText, JsonTextError
+from claude_hooks_otel.installation.purge import purge
+from claude_hooks_otel.installation.settings_file import Scope, path_of
+from claude_hooks_otel.settings.config import load
+from claude_hooks_otel.sources import registration
+from claude_hooks_otel.sources.spool import Spool
+from tests.support.places import ROOT
+
+FOREIGN_HOOK = {"type": "command", "command": "notify-send done"}
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The command in a user's account of its own, with no variable set but HOME and PATH."""
+    for name in list(os.environ):
+        if name.startswith(("OTEL_", "CLAUDE_", "XDG_")):
+            monkeypatch.delenv(name)
+    (tmp_path / "project").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "project")
+
+    def run(*arguments: str, code: int = 0) -> Result:
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == code, (result.output, result.stderr, result.exception)
+        return result
+
+    return run
+
+
+@pytest.fixture
+def user_settings(tmp_path: Path) -> Path:
+    (tmp_path / ".claude").mkdir()
+    return tmp_path / ".claude" / "settings.json"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / ".local" / "state" / "claude-hooks-otel")
+
+
+def backups(file: Path) -> list[Path]:
+    return sorted(file.parent.glob("*.bak"))
+
+
+def commands(file: Path) -> dict[str, list[str]]:
+    return registered_commands(json.loads(file.read_text())["hooks"])
+
+
+EVERYTHING = {event: [registration.command(event, registration.SETTINGS_EMIT)] for event in registration.REGISTERED}
+
+# -- what is written ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_example_is_what_install_writes_into_nothing(cli: Cli, tmp_path: Path) -> None:
+    cli("install", "--agent", "backend", "--project", "my-project")
+    assert (tmp_path / ".claude" / "settings.json").read_text() == (ROOT / "settings.example.json").read_text()
+
+
+def test_every_registered_event_and_no_other(cli: Cli, user_settings: Path) -> None:
+    cli("install")
+    assert commands(user_settings) == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("scope", "file"),
+    [
+        ("user", ".claude/settings.json"),
+        ("project", "project/.claude/settings.json"),
+        ("local", "project/.claude/settings.local.json"),
+    ],
+)
+def test_a_scope_means_the_file_that_the_client_reads(cli: Cli, tmp_path: Path, scope: str, file: str) -> None:
+    cli("install", "--scope", scope)
+    assert commands(tmp_path / file) == EVERYTHING
+    assert list(tmp_path.rglob("settings*.json")) == [tmp_path / file]
+
+
+def test_claude_config_dir_moves_the_user_scope() -> None:
+    environ = {"HOME": "/home/ann", "CLAUDE_CONFIG_DIR": "/elsewhere"}
+    assert path_of(Scope.USER, environ, Path("/p")) == Path("/elsewhere/settings.json")
+    assert path_of(Scope.PROJECT, environ, Path("/p")) == Path("/p/.claude/settings.json")
+
+
+def test_a_file_can_be_named(cli: Cli, tmp_path: Path) -> None:
+    cli("install", "--settings", str(tmp_path / "deep" / "own.json"))
+    assert commands(tmp_path / "deep" / "own.json") == EVERYTHING
+
+
+def test_the_home_gets_what_a_hook_needs_readable_by_its_owner_alone(cli: Cli, home: Home) -> None:
+    cli("install", "--endpoint", "http://localhost:4318")
+    assert home.interpreter.read_text() == f"{sys.executable}\n"
+    assert home.emit.read_bytes() == emit_path().read_bytes()
+    for path in (home.interpreter, home.emit, home.config, home.installations):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert stat.S_IMODE(home.root.stat().st_mode) == 0o700
+
+
+def test_endpoint_protocol_and_exporter_go_into_the_configuration(cli: Cli, home: Home) -> None:
+    cli("install", "--endpoint", "http://collector:4318", "--protocol", "http/protobuf", "--exporter", "otlp")
+    assert load(home, {}).otel == {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_METRICS_EXPORTER": "otlp",
+    }
+
+
+def test_variables_that_hooks_never_see_are_taken_over_and_named_without_values(
+    cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer-s3cret")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "agents")
+    monkeypatch.setenv("OTEL_LOG_USER_PROMPTS", "1")
+    output = cli("install").output
+    assert load(home, {}).otel == {
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer-s3cret",
+        "OTEL_SERVICE_NAME": "agents",
+    }
+    assert "OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME" in output
+    assert "s3cret" not in output
+
+
+def test_the_variables_of_every_signal_are_taken_over(cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claude Code's own telemetry goes by the same names; its switches for content are not taken over."""
+    wanted = {
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_LOGS_EXPORTER": "otlp,console",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://traces:4317",
+        "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "http/protobuf",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.1",
+    }
+    for name, value in {**wanted, "OTEL_LOG_TOOL_DETAILS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    output = cli("install").output
+    assert load(home, {}).otel == wanted
+    assert ", ".join(sorted(wanted)) in output
+    assert "No endpoint is configured" not in output
+
+
+@pytest.mark.parametrize("exporter", ["OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER"])
+def test_an_exporter_of_any_signal_that_is_not_known_is_refused_before_anything_is_written(
+    cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch, exporter: str
+) -> None:
+    monkeypatch.setenv(exporter, "carrier-pigeon")
+    assert f"{exporter}=carrier-pigeon" in cli("install", code=1).stderr
+    assert not home.root.exists()
+
+
+def test_an_option_wins_over_the_environment_and_its_signal_variable(
+    cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://general:4317")
+    for signal in Signal:
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "http://special:4317")
+    output = cli("install", "--endpoint", "http://mine:4317").output
+    assert load(home, {}).otel == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://mine:4317"}
+    for signal in Signal:
+        assert f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT would overrule" in output
+
+
+def test_what_a_configuration_says_besides_stays(cli: Cli, home: Home) -> None:
+    home.create()
+    home.config.write_text('[identity]\nteam = "core"\n[otel]\nOTEL_SERVICE_NAME = "mine"\n')
+    cli("install", "--endpoint", "http://x:4317")
+    config = load(home, {})
+    assert (config.identity.team, config.otel["OTEL_SERVICE_NAME"]) == ("core", "mine")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--exporter", "carrier-pigeon"),
+        ("--endpoint", "http://x:4317", "--protocol", "http/json"),
+        ("--agent", "  "),
+    ],
+)
+def test_an_option_that_cannot_work_is_refused_before_anything_is_written(
+    cli: Cli, user_settings: Path, home: Home, arguments: tuple[str, ...]
+) -> None:
+    user_settings.write_text("{}")
+    cli("install", *arguments, code=2 if arguments[0] == "--agent" else 1)
+    assert user_settings.read_text() == "{}"
+    assert not home.root.exists()
+
+
+def test_a_broken_configuration_is_refused_before_anything_is_written(
+    cli: Cli, user_settings: Path, home: Home
+) -> None:
+    home.create()
+    home.config.write_text("[otel\n")
+    assert "not TOML" in cli("install", code=1).stderr
+    assert not user_settings.exists()
+
+
+def test_another_home_reaches_the_hooks(
+    cli: Cli, user_settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(tmp_path / "other home"))
+    cli("install")
+    assert json.loads(user_settings.read_text())["env"] == {"CLAUDE_HOOKS_OTEL_HOME": str(tmp_path / "other home")}
+    assert Home(tmp_path / "other home").emit.is_file()
+
+
+def test_a_home_named_in_the_settings_is_found_without_the_variable(
+    cli: Cli, user_settings: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(tmp_path / "other"))
+    cli("install")
+    monkeypatch.delenv("CLAUDE_HOOKS_OTEL_HOME")
+    cli("install", "--endpoint", "http://x:4317")
+    assert load(Home(tmp_path / "other"), {}).otel == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x:4317"}
+    assert not home.root.exists()
+    cli("uninstall")
+    assert not user_settings.exists()
+
+
+def test_an_xdg_state_home_reaches_hooks_of_clients_started_elsewhere(
+    cli: Cli, user_settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    cli("install")
+    assert json.loads(user_settings.read_text())["env"] == {
+        "CLAUDE_HOOKS_OTEL_HOME": f"{tmp_path}/state/claude-hooks-otel"
+    }
+
+
+def test_shared_settings_never_name_a_path_of_this_machine(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(tmp_path / "other"))
+    output = cli("install", "--scope", "project", "--agent", "a").output
+    text = (tmp_path / "project" / ".claude" / "settings.json").read_text()
+    assert str(tmp_path) not in text
+    assert "CLAUDE_HOOKS_OTEL_HOME has to be set" in output
+
+
+def test_for_the_plugin_everything_but_the_hooks_is_set_up(cli: Cli, user_settings: Path, home: Home) -> None:
+    cli("install")
+    cli("install", "--plugin", "--agent", "backend", "--endpoint", "http://x:4317")
+    assert json.loads(user_settings.read_text()) == {"env": {"CLAUDE_AGENT_ID": "backend"}}
+    assert home.interpreter.is_file()
+    assert load(home, {}).otel == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x:4317"}
+
+
+def test_for_the_plugin_alone_no_settings_file_is_made(cli: Cli, user_settings: Path, home: Home) -> None:
+    cli("install", "--plugin")
+    assert not user_settings.exists()
+    assert home.interpreter.is_file()
+    assert not home.emit.exists()
+
+
+# -- what stays --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_changes_nothing_and_makes_no_backup(cli: Cli, user_settings: Path, home: Home) -> None:
+    user_settings.write_text('{"model": "opus"}')
+    arguments = ("install", "--agent", "backend", "--endpoint", "http://x:4317")
+    cli(*arguments)
+    before = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in (user_settings, home.config, home.emit, home.interpreter)
+    }
+    assert "in place already" in cli(*arguments).output
+    cli("install")
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
+    assert len(backups(user_settings)) == 1
+
+
+def test_a_dry_run_shows_the_difference_and_writes_nothing(cli: Cli, user_settings: Path, home: Home) -> None:
+    user_settings.write_text('{\n  "model": "opus"\n}\n')
+    output = cli("install", "--agent", "backend", "--dry-run").output
+    assert '+    "CLAUDE_AGENT_ID": "backend"' in output.splitlines()
+    assert user_settings.read_text() == '{\n  "model": "opus"\n}\n'
+    assert not home.root.exists()
+    assert not backups(user_settings)
+
+
+def test_the_backup_is_the_file_before_with_its_mode(cli: Cli, user_settings: Path) -> None:
+    user_settings.write_text('{"model": "opus"}')
+    user_settings.chmod(0o640)
+    cli("install")
+    [backup] = backups(user_settings)
+    assert backup.read_text() == '{"model": "opus"}'
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (backup, user_settings)] == [0o640, 0o640]
+
+
+def test_a_link_stays_a_link(cli: Cli, user_settings: Path, tmp_path: Path) -> None:
+    real = tmp_path / "dotfiles.json"
+    real.write_text("{}\n")
+    user_settings.symlink_to(real)
+    cli("install")
+    assert user_settings.is_symlink()
+    assert commands(real) == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b'{"hooks": {', "not valid JSON"),
+        (b'{"a": NaN}', "not valid JSON"),
+        (b'// no\n{"a": 1}', "line 1, column 1"),
+        (b"[]", "JSON object"),
+        (b'"text"', "JSON object"),
+        (b"\xff\xfe{}", "not UTF-8"),
+        (b'{"hooks": []}', "hooks has to be an object"),
+        (b'{"hooks": null}', "hooks has to be an object"),
+        (b'{"hooks": {"Stop": {}}}', "hooks.Stop has to be a list"),
+        (b'{"hooks": {"Stop": [{"command": "x"}]}}', "hooks.Stop[0]"),
+        (b'{"env": "x"}', "env has to be an object"),
+        (b"[" * 100_000, "not valid JSON"),
+    ],
+)
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_what_cannot_be_merged_is_refused_and_left_untouched(
+    cli: Cli, user_settings: Path, home: Home, content: bytes, complaint: str, command: str
+) -> None:
+    user_settings.write_bytes(content)
+    error = " ".join(cli(command, code=1).stderr.split())
+    assert complaint in error
+    assert user_settings.read_bytes() == content
+    assert list(user_settings.parent.iterdir()) == [user_settings]
+    assert not home.root.exists()
+
+
+def test_an_empty_file_counts_as_no_settings(cli: Cli, user_settings: Path) -> None:
+    user_settings.write_text("\n")
+    cli("install")
+    assert commands(user_settings) == EVERYTHING
+
+
+def test_hooks_of_others_stay_where_they_are(cli: Cli, user_settings: Path) -> None:
+    theirs = {"Stop": [{"hooks": [FOREIGN_HOOK]}], "PreToolUse": [{"matcher": "Bash", "hooks": [FOREIGN_HOOK]}]}
+    user_settings.write_text(json.dumps({"hooks": theirs}))
+    cli("install")
+    hooks = json.loads(user_settings.read_text())["hooks"]
+    assert hooks["Stop"][0] == theirs["Stop"][0]
+    assert hooks["PreToolUse"] == theirs["PreToolUse"]
+    assert commands(user_settings) == EVERYTHING
+
+
+def test_older_entries_of_ours_are_replaced_not_doubled(cli: Cli, user_settings: Path) -> None:
+    def old(event: str) -> dict[str, Any]:
+        return {"type": "command", "command": f'trap "exit 0" 0; event={event}; . /old/venv/hooks/emit 2>/dev/null'}
+
+    user_settings.write_text(
+        json.dumps(
+            {
+                "hooks": {
+                    "Stop": [
+                        {"hooks": [old("Stop")]},
+                        {"hooks": [FOREIGN_HOOK, old("Stop")]},
+                        {"hooks": [old("Stop")]},
+                    ],
+                    "PostToolUse": [{"matcher": "Bash", "hooks": [old("PostToolUse"), FOREIGN_HOOK]}],
+                    "PostToolBatch": [{"hooks": [old("PostToolBatch")]}],
+                }
+            }
+        )
+    )
+    cli("install")
+    hooks = json.loads(user_settings.read_text())["hooks"]
+    assert commands(user_settings) == EVERYTHING
+    assert hooks["Stop"] == [*registration.settings_hooks()["Stop"], {"hooks": [FOREIGN_HOOK]}]
+    assert hooks["PostToolUse"][0] == {"matcher": "Bash", "hooks": [FOREIGN_HOOK]}
+    assert "PostToolBatch" not in hooks
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "{}\n",
+        '{"a": 1}',
+        '{\n\t"z": [1,2,\t3],\n\t"a": "\\u00e9 é 😀"\n}',
+        '{\r\n    "permissions": {"allow": ["Bash(ls)"]},\r\n    "x": 1.50\r\n}\r\n',
+        '\ufeff{\n  "a": {}\n}\n\n',
+        '{\n "hooks": {"Stop": [ {"hooks": []} ]},\n "env": {"A":"1"}\n}',
+        '{"hooks": {}, "env": {}}',
+        '{"hooks": {"Stop": []}}',
+    ],
+)
+def test_uninstall_gives_back_the_file_byte_for_byte(cli: Cli, user_settings: Path, text: str) -> None:
+    user_settings.write_bytes(text.encode())
+    cli("install", "--agent", "backend")
+    assert user_settings.read_bytes() != text.encode()
+    cli("uninstall")
+    assert user_settings.read_bytes() == text.encode()
+
+
+def test_uninstall_takes_a_file_away_that_install_made(cli: Cli, user_settings: Path) -> None:
+    cli("install", "--agent", "backend")
+    cli("uninstall")
+    assert not user_settings.exists()
+
+
+def test_uninstall_keeps_what_was_edited_in_between(cli: Cli, user_settings: Path) -> None:
+    user_settings.write_text('{"env": {"CLAUDE_AGENT_ID": "mine", "OTHER": "x"}}')
+    cli("install", "--agent", "backend", "--team", "core", "--sprint", "12")
+    edited = json.loads(user_settings.read_text())
+    edited["env"]["CLAUDE_AGENT_TEAM"] = "changed by hand"
+    edited["hooks"]["Stop"].insert(0, {"hooks": [FOREIGN_HOOK]})
+    edited["model"] = "opus"
+    user_settings.write_text(json.dumps(edited, indent=4))
+    cli("uninstall")
+    assert json.loads(user_settings.read_text()) == {
+        "env": {"CLAUDE_AGENT_ID": "mine", "OTHER": "x", "CLAUDE_AGENT_TEAM": "changed by hand"},
+        "hooks": {"Stop": [{"hooks": [FOREIGN_HOOK]}]},
+        "model": "opus",
+    }
+
+
+def test_the_first_value_is_what_comes_back_after_several_installs(cli: Cli, user_settings: Path) -> None:
+    user_settings.write_text('{"env": {"CLAUDE_AGENT_ID": "mine"}}')
+    for agent in ("one", "two", "two"):
+        cli("install", "--agent", agent)
+    assert json.loads(user_settings.read_text())["env"] == {"CLAUDE_AGENT_ID": "two"}
+    cli("uninstall")
+    assert user_settings.read_text() == '{"env": {"CLAUDE_AGENT_ID": "mine"}}'
+
+
+def test_uninstall_without_anything_installed_says_so_and_changes_nothing(
+    cli: Cli, user_settings: Path, home: Home
+) -> None:
+    user_settings.write_text('{"a": 1}')
+    assert "Nothing of ours" in cli("uninstall").output
+    assert user_settings.read_text() == '{"a": 1}'
+    assert not home.root.exists()
+    assert not backups(user_settings)
+
+
+def test_uninstall_keeps_what_was_captured(cli: Cli, user_settings: Path, home: Home) -> None:
+    cli("install")
+    Spool(home.spool).write("Stop", {}, b"{}")
+    cli("uninstall")
+    assert Spool(home.spool).depth() == 1
+
+
+def test_purge_deletes_the_home(cli: Cli, user_settings: Path, home: Home) -> None:
+    cli("install", "--endpoint", "http://x:4317")
+    (home.root / "store.db-wal").touch()
+    (home.root / "daemon.log.1").touch()
+    cli("uninstall", "--purge")
+    assert not home.root.exists()
+    assert home.root.parent.is_dir()
+
+
+def test_purge_refuses_a_folder_that_is_not_ours(
+    cli: Cli, user_settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(folder))
+    assert "no home of claude-hooks-otel" in " ".join(cli("uninstall", "--purge", code=1).stderr.split())
+    cli("install")
+    (folder / "thesis.odt").write_text("years of work")
+    assert "thesis.odt" in cli("uninstall", "--purge", code=1).stderr
+    assert (folder / "thesis.odt").exists()
+    assert (folder / "spool").is_dir()
+
+
+def test_purge_waits_until_every_settings_file_is_free_of_it(cli: Cli, user_settings: Path, home: Home) -> None:
+    cli("install")
+    cli("install", "--scope", "local")
+    assert str(user_settings) in "".join(cli("uninstall", "--scope", "local", "--purge", code=1).stderr.split())
+    cli("uninstall")
+    cli("uninstall", "--scope", "local", "--purge")
+    assert not home.root.exists()
+
+
+def test_purge_ends_the_daemon_first(home: Home) -> None:
+    """A daemon that went on would make the folder again."""
+    home.create()
+    release, told = os.pipe(), os.pipe()
+    if (child := os.fork()) == 0:
+        import signal
+
+        signal.signal(signal.SIGTERM, lambda *_: os.write(release[1], b"x"))
+        lock = DaemonLock.acquire(home)
+        os.write(told[1], b"x")
+        os.read(release[0], 1)
+        lock.release()
+        os._exit(0)
+    os.read(told[0], 1)
+    assert is_running(home)
+    purge(home)
+    assert os.waitpid(child, 0)[1] == 0
+    assert not home.root.exists()
+
+
+# -- what is said ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        ({"disableAllHooks": True}, "disableAllHooks is set"),
+        ({"enabledPlugins": {"hooks-otel@market": True}}, "each event is counted once"),
+        ({"env": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}}, "which hooks never see"),
+    ],
+)
+def test_settings_that_work_against_the_hooks_are_named(
+    cli: Cli, user_settings: Path, content: dict[str, Any], note: str
+) -> None:
+    user_settings.write_text(json.dumps(content))
+    assert note in cli("install").output
+
+
+def test_a_name_that_counts_under_another_spelling_is_told(cli: Cli, user_settings: Path) -> None:
+    assert "label 'back-end'" in cli("install", "--agent", "Back End").output
+    assert json.loads(user_settings.read_text())["env"] == {"CLAUDE_AGENT_ID": "Back End"}
+
+
+def test_the_next_step_is_told(cli: Cli) -> None:
+    output = cli("install").output
+    assert "Restart the sessions that are running" in output
+    assert "the embedded store serves" in output
+    assert "the embedded store serves" not in cli("install", "--endpoint", "http://x:4317").output
+
+
+def test_a_home_that_cannot_be_made_is_an_error_and_the_settings_stay(
+    cli: Cli, user_settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(tmp_path / "file" / "home"))
+    cli("install", code=1)
+    assert not user_settings.exists()
+
+
+# -- the text editor ---------------------------------------------------------------------------------------------------------
+
+names = st.text(st.characters(codec="utf-8"), max_size=5)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | names,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=8,
+)
+documents = st.dictionaries(names, values, max_size=4)
+groups = st.lists(st.just({"hooks": [FOREIGN_HOOK]}) | st.just({"matcher": "Bash", "hooks": []}), max_size=2)
+hooks_objects = st.dictionaries(st.sampled_from(["Stop", "PostToolUse", "PreToolUse"]), groups, max_size=2)
+indents = st.sampled_from([None, 0, 1, 2, 4, "\t"])
+
+
+@given(documents, names, values, indents, st.booleans())
+def test_setting_a_member_changes_that_member_alone(
+    document: dict[str, Any], name: str, value: Any, indent: int | str | None, ascii_only: bool
+) -> None:
+    text = JsonText(json.dumps(document, indent=indent, ensure_ascii=ascii_only))
+    text.set([name], value)
+    assert json.loads(str(text)) == document | {name: value}
+
+
+@given(documents, names, values, indents)
+def test_removing_what_was_added_gives_back_the_text(
+    document: dict[str, Any], name: str, value: Any, indent: int | str | None
+) -> None:
+    document.pop(name, None)
+    before = json.dumps(document, indent=indent)
+    text = JsonText(before)
+    text.set([name], value)
+    text.remove([name])
+    assert str(text) == before
+
+
+@given(documents, indents)
+def test_removing_members_one_by_one_leaves_the_others(document: dict[str, Any], indent: int | str | None) -> None:
+    text = JsonText(json.dumps(document, indent=indent))
+    while document:
+        name = next(iter(document))
+        del document[name]
+        text.remove([name])
+        assert json.loads(str(text)) == document
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(documents, hooks_objects, indents)
+def test_registering_and_unregistering_keeps_every_hook_of_others(
+    document: dict[str, Any], hooks: dict[str, Any], indent: int | str | None
+) -> None:
+    document["hooks"] = hooks
+    text = JsonText(json.dumps(document, indent=indent))
+    register(text)
+    once = str(text)
+    register(text)
+    assert str(text) == once
+    assert registered_commands(text.get(["hooks"])) == EVERYTHING
+    assert unregister(text) == len(registration.REGISTERED)
+    left = json.loads(str(text))
+    assert {event: groups for event, groups in left.pop("hooks").items() if groups or event in hooks} == hooks
+    document.pop("hooks")
+    assert left == document
+
+
+def test_the_last_of_two_members_with_one_name_counts() -> None:
+    text = JsonText('{"a": 1, "a": 2}')
+    text.set(["a"], 3)
+    assert str(text) == '{"a": 1, "a": 3}'
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a":}', "{'a': 1}", '{"a": 1,}', "nul", '{"a": Infinity}'])
+def test_what_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(JsonTextError):
+        JsonText(text)

@@ -1,0 +1,118 @@
+"""What the documentation says is so."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.reference import page
+from claude_hooks_otel.sdk import names as sdk_names
+from claude_hooks_otel.settings.config import load
+from claude_hooks_otel.traces import gen_ai_metrics
+from claude_hooks_otel.traces import semantic_conventions as names
+from claude_hooks_otel.traces.reference import page as events_page
+from tests.support.places import ROOT
+
+TREES = ROOT / "tests" / "data" / "span_trees"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_reference_page_is_the_catalogs() -> None:
+    """Run: python -m claude_hooks_otel.metrics.reference > docs/metrics.md."""
+    assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == page()
+
+
+def test_the_events_page_is_the_tables() -> None:
+    """Run: python -m claude_hooks_otel.traces.reference > docs/events.md."""
+    assert (ROOT / "docs" / "events.md").read_text(encoding="utf-8") == events_page()
+
+
+def test_the_page_on_traces_names_only_attributes_that_exist() -> None:
+    declared = {value for value in vars(names).values() if isinstance(value, str)}
+    declared |= {f"{name}{part}" for name in declared for part in (names.LENGTH, names.SHA256, ".*")}
+    declared |= set(gen_ai_metrics.CATALOG) | {metric.name for metric in catalog.METRICS}
+    text = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:gen_ai|claude|mcp|vcs|session|error)\.[a-z0-9_.*]+)`", text))
+    assert len(named) > 30
+    assert named <= declared
+
+
+def test_every_attribute_of_a_span_is_on_the_page_on_traces() -> None:
+    text = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
+    sent = {name for path in TREES.glob("*.json") for name in _attribute_names(json.loads(path.read_text("utf-8")))}
+    assert len(sent) > 25
+    assert {name for name in sent if f"`{name}`" not in text} == set()
+
+
+def _attribute_names(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for part in value:
+            yield from _attribute_names(part)
+    elif isinstance(value, dict):
+        yield from value.get("attributes", {})
+        for part in value.values():
+            yield from _attribute_names(part)
+
+
+def test_the_configuration_on_the_page_on_traces_loads(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
+    for number, example in enumerate(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)):
+        home = Home(tmp_path / str(number))
+        home.create()
+        home.config.write_text(example, encoding="utf-8")
+        load(home, {})
+
+
+def test_the_readme_names_only_metrics_that_exist() -> None:
+    names = {metric.prometheus_name for metric in catalog.METRICS}
+    assert set(re.findall(r"`(claude_[a-z_]+(?:_total|_seconds|_percent|_active))`", README)) <= names
+
+
+def test_every_command_is_in_the_readme_and_has_help() -> None:
+    for command in app.registered_commands:
+        assert command.callback is not None
+        name = command.name or command.callback.__name__.replace("_", "-")
+        assert f"`{name}" in README, name
+        assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
+
+
+def test_the_readmes_configuration_loads(tmp_path: Path) -> None:
+    example = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert example is not None
+    (tmp_path / "config.toml").write_text(example[1], encoding="utf-8")
+    assert load(Home(tmp_path), {}).identity.agent == "backend"
+
+
+def test_every_page_the_readme_links_is_there() -> None:
+    for target in re.findall(r"\]\(((?!http|#)[^)]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path.relative_to(ROOT)
+        for package in ("claude_hooks_otel", "claude_monitoring")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if ">>> " in path.read_text(encoding="utf-8")
+    ],
+    ids=str,
+)
+def test_the_examples_in_docstrings_are_true(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(tmp_path))
+    monkeypatch.setattr(sdk_names, "_in_use", {})
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    module = importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
+    result = doctest.testmod(module, optionflags=flags)
+    assert (result.failed, result.attempted > 0) == (0, True)

@@ -1,0 +1,595 @@
+"""The SDK in the caller: what it records, what it refuses, and what it leaves alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import errno
+import importlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+import claude_monitoring
+from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.facts import from_programs as from_sdk
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.sdk import names
+from claude_hooks_otel.series.program_gauges import sdk_gauges
+from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.sources.envelope import Envelope
+from claude_hooks_otel.sources.spool import Spool
+from claude_monitoring import (
+    AgentMonitor,
+    MisuseError,
+    QualityError,
+    QualityWarning,
+    track_performance,
+    track_quality,
+    track_task,
+)
+
+NOW = 1_780_000_000_000_000_000
+
+
+@pytest.fixture(autouse=True)
+def fresh_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "_in_use", {})
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(tmp_path / "home"))
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def monitor(home: Home) -> AgentMonitor:
+    return AgentMonitor(agent_id="backend", project_name="shop", now_ns=lambda: NOW)
+
+
+def taken_in(home: Home) -> dict[tuple[str, str], float]:
+    """Prometheus name and labels beside the identity → total, count or gauge, after everything in the spool was taken in."""
+    pipeline = Pipeline(home, Config(), lambda: NOW)
+    try:
+        while pipeline.take_events():
+            pass
+        points = [*pipeline.book.points(), *sdk_gauges(pipeline.store.connection)]
+    finally:
+        pipeline.close()
+    return {
+        (
+            point.metric.prometheus_name,
+            ",".join(f"{key}={value}" for key, value in point.labels if key not in ("agent", "project")),
+        ): point.count or point.value / point.metric.scale
+        for point in points
+    }
+
+
+def recorded(home: Home) -> list[tuple[Envelope, dict]]:
+    return [(entry, json.loads(entry.payload)) for entry in Spool(home.spool).take(1000) if isinstance(entry, Envelope)]
+
+
+def test_the_face_shows_these_names_and_no_others() -> None:
+    assert sorted(claude_monitoring.__all__) == [
+        "AgentMonitor", "MisuseError", "QualityError", "QualityWarning", "track_performance", "track_quality", "track_task",
+    ]  # fmt: skip
+    assert importlib.import_module("claude_monitoring.exporters").__all__ == ["CustomExporter", "MetricRecord"]
+    assert (Path(claude_monitoring.__file__).parent / "py.typed").exists()
+
+
+def test_importing_it_and_recording_imports_nothing_that_is_slow(home: Home) -> None:
+    program = (
+        "import sys; from claude_monitoring import AgentMonitor; import claude_monitoring.exporters\n"
+        "AgentMonitor('backend', 'shop').record_metric('api_calls')\n"
+        "print([m for m in ('opentelemetry', 'pydantic', 'sqlite3', 'asyncio', 'logging', 'typer', 'psycopg') if m in sys.modules])"
+    )
+    environ = {"PATH": "/usr/bin:/bin", "CLAUDE_HOOKS_OTEL_HOME": str(home.root)}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program], env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    assert len(recorded(home)) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda m: m.record_metric("api calls", 1), "no metric name"),
+        (lambda m: m.record_metric("9lives", 1), "no metric name"),
+        (lambda m: m.record_metric("", 1), "no metric name"),
+        (lambda m: m.record_metric(None, 1), "no metric name"),
+        (lambda m: m.record_metric("x" * 101, 1), "at most 100"),
+        (lambda m: m.record_metric("hooks_events", 1), "product's own"),
+        (lambda m: m.record_metric("api_calls", float("nan")), "finite"),
+        (lambda m: m.record_metric("api_calls", float("inf")), "finite"),
+        (lambda m: m.record_metric("api_calls", "1"), "a number is expected, not str"),
+        (lambda m: m.record_metric("api_calls", True), "not bool"),
+        (lambda m: m.increment("api_calls", -1), "only grows"),
+        (lambda m: m.record_cost(-0.5), "only grows"),
+        (lambda m: m.histogram("latency", -0.1), "only grows"),
+        (lambda m: m.increment("features_completed", 0.5), "whole"),
+        (lambda m: m.gauge("x", 1e13), "up to"),
+        (lambda m: m.gauge("tokens_input", 1), "is a counter"),
+        (lambda m: m.increment("context_usage_percent"), "is a gauge"),
+        (lambda m: m.record_metric("x", 1, labels={"customer": "a"}), "register_label"),
+        (lambda m: m.record_metric("features_completed", 1, labels={"model": "a"}), "known for this metric: agent, project"),
+        (lambda m: m.record_metric("x", 1, labels={"tool": "/usr/bin/x"}), "a path"),
+        (lambda m: m.record_metric("x", 1, labels={"tool": r"C:\x"}), "a path"),
+        (lambda m: m.record_metric("x", 1, labels={"tool": "0b7c1c5e-3c4d-4d2e-9f1a-0123456789ab"}), "identifier"),
+        (lambda m: m.record_metric("x", 1, labels={"tool": "da39a3ee5e6b4b0d3255bfef95601890afd80709"}), "identifier"),
+        (lambda m: m.record_metric("x", 1, labels={"tool": "ann@example.org"}), "e-mail"),
+        (lambda m: m.record_metric("x", 1, labels={"tool": "y" * 65}), "65 characters"),
+        (lambda m: m.record_metric("x", 1, labels={"tool": "  "}), "letter or digit"),
+        (lambda m: m.record_metric("x", 1, labels={"tool": None}), "short text"),
+        (lambda m: m.record_metric("x", 1, labels="tool=x"), "a dict"),
+        (lambda m: m.record_metric("x", 1, unit="per cent!"), "unit"),
+        (lambda m: m.register_label("Customer"), "lower-case"),
+        (lambda m: m.record_error("boom"), "an exception is expected"),
+        (lambda m: m.track_task(""), "name is expected"),
+        (lambda m: m.track_task("t", complexity=0), "1 to 1000"),
+        (lambda m: m.track_task("t", complexity=2.5), "1 to 1000"),
+        (lambda m: m.span("/etc"), "a path"),
+        (lambda m: track_task(monitor=m, complexity="5")(print), "1 to 1000"),
+        (lambda m: track_quality(monitor=m, test_coverage_required=90), "0 to 1"),
+        (lambda m: track_quality(monitor=m, below="shout"), "'warning' or 'error'"),
+        (lambda _: AgentMonitor(agent_id="/home/ann"), "agent_id: a path"),
+        (lambda _: AgentMonitor(labels="customer"), "a tuple"),
+        (lambda _: AgentMonitor("a", "b", agent_level=1.5), "whole number"),
+    ],
+)  # fmt: skip
+def test_misuse_raises_at_once_and_says_what_was_expected(monitor: AgentMonitor, home: Home, call, says: str) -> None:
+    with pytest.raises(MisuseError, match=says):
+        call(monitor)
+    assert recorded(home) == []
+
+
+def test_a_name_keeps_its_kind_and_unit_over_all_monitors_of_a_program(monitor: AgentMonitor) -> None:
+    monitor.gauge("queue_length", -3, unit="job")
+    with pytest.raises(MisuseError, match="already used as a gauge"):
+        AgentMonitor("other", "shop").increment("queue_length")
+    with pytest.raises(MisuseError, match="unit"):
+        monitor.gauge("queue_length", 3, unit="s")
+    monitor.record_metric("queue_length", 4)  # as the kind that it is
+
+
+def test_a_kind_conflict_between_programs_is_counted_by_the_daemon(
+    monitor: AgentMonitor, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor.increment("jobs", 2)
+    taken_in(home)
+    monkeypatch.setattr(names, "_in_use", {})  # another program
+    monitor.gauge("jobs", 7)
+    monitor.increment("others")
+    found = taken_in(home)
+    assert found["claude_jobs_total", ""] == 2
+    assert found["claude_others_total", ""] == 1
+    assert found["claude_hooks_events_dropped_total", "reason=kind_conflict"] == 1
+
+
+def test_one_spelling_of_each_label_and_the_identity_can_be_replaced(home: Home) -> None:
+    AgentMonitor(agent_id=" Backend ", project_name="Book Cataloger").increment("x")
+    AgentMonitor(agent_id="backend", project_name="book-cataloger").increment("claude_X_total")
+    AgentMonitor(agent_id="other", project_name="z").increment(
+        "x", labels={"agent": "BACKEND", "project": "Book Cataloger", "team": "Core"}
+    )
+    found = taken_in(home)
+    assert (found["claude_x_total", ""], found["claude_x_total", "team=core"]) == (2, 1)
+
+
+def test_a_registered_label_is_taken(home: Home) -> None:
+    monitor = AgentMonitor("a", "b", labels=("customer",))
+    monitor.increment("x", labels={"customer": "ACME"})
+    monitor.record_cost(Decimal("0.1"))
+    assert taken_in(home)["claude_x_total", "customer=acme"] == 1
+
+
+def test_who_acts_comes_from_the_environment_where_the_caller_says_nothing(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CLAUDE_AGENT_ID", "Frontend")
+    monkeypatch.chdir(tmp_path)
+    AgentMonitor().increment("x")
+    ((envelope, _),) = recorded(home)
+    assert (envelope.headers["agent"], envelope.headers["project_directory"]) == ("Frontend", str(tmp_path))
+
+
+def test_fractions_add_up_exactly_and_the_newest_gauge_stands(home: Home) -> None:
+    times = iter((30, 10, 20))
+    monitor = AgentMonitor("a", "b", now_ns=lambda: NOW + next(times, 0))
+    for value in (3.5, -1.25, 2):
+        monitor.gauge("temperature", value)
+    for _ in range(10):
+        monitor.increment("x", 0.1)
+        monitor.record_cost(0.87)
+    found = taken_in(home)
+    assert found["claude_temperature", ""] == 3.5
+    assert found["claude_x_total", ""] == 1
+    assert found["claude_api_cost_usd_total", "agent_type=sdk,model=unknown"] == 8.7
+
+
+def test_a_record_that_is_there_twice_counts_once(monitor: AgentMonitor, home: Home) -> None:
+    monitor.increment("x")
+    with monitor.track_task("t"):
+        pass
+    for path in list((home.spool / "new").iterdir()):
+        (home.spool / "new" / f"{path.name}.copy").write_bytes(path.read_bytes())
+    found = taken_in(home)
+    assert (found["claude_x_total", ""], found["claude_tasks_completed_total", "task_type=task"]) == (1, 1)
+
+
+def test_a_record_of_nobodys_is_set_aside(home: Home) -> None:
+    home.create()
+    spool = Spool(home.spool)
+    spool.write("sdk.measurement", {}, b'{"id": "1"}')
+    spool.write("sdk.unheard_of", {}, b"{}")
+    assert taken_in(home)["claude_hooks_events_dropped_total", "reason=unreadable"] == 2
+    assert len(list(spool.broken.iterdir())) == 2
+
+
+# -- tasks, spans, errors ------------------------------------------------------------------------------------------------
+
+
+def test_a_task_that_fails_is_recorded_and_its_exception_goes_on(monitor: AgentMonitor, home: Home) -> None:
+    with pytest.raises(ZeroDivisionError), monitor.track_task("outer"), monitor.track_task("inner", complexity=8):
+        try:
+            raise ZeroDivisionError  # noqa: TRY301
+        except ZeroDivisionError as error:
+            monitor.record_error(error)
+            raise
+    found = taken_in(home)
+    assert found["claude_tasks_failed_total", "task_type=task"] == 2
+    assert found["claude_errors_total", "error=zerodivisionerror"] == 1
+    assert ("claude_tasks_completed_total", "task_type=task") not in found
+    assert ("claude_story_points_delivered_total", "") not in found
+
+
+def test_a_task_whose_program_dies_has_begun_at_least(monitor: AgentMonitor, home: Home) -> None:
+    contextvars.copy_context().run(monitor.track_task("t").__enter__)
+    found = taken_in(home)
+    assert found["claude_tasks_created_total", "task_type=task"] == 1
+    assert ("claude_tasks_completed_total", "task_type=task") not in found
+
+
+def test_spans_and_tasks_know_what_they_are_inside_of_in_threads_of_asyncio_too(
+    monitor: AgentMonitor, home: Home
+) -> None:
+    async def child(name: str) -> None:
+        async with monitor.span(name):
+            await asyncio.sleep(0)
+            with monitor.span(f"{name}-inner"):
+                await asyncio.sleep(0)
+
+    async def main() -> None:
+        with monitor.track_task("all"):
+            await asyncio.gather(child("a"), child("b"))
+
+    asyncio.run(main())
+    pipeline = Pipeline(home, Config(), lambda: NOW)
+    pipeline.take_events()
+    spans = {span.name: span for span in pipeline.store.select(model.SdkSpan)}
+    pipeline.close()
+    parents = {
+        name: next((other.name for other in spans.values() if other.span_id == span.parent_id), None)
+        for name, span in spans.items()
+    }
+    assert parents == {"all": None, "a": "all", "b": "all", "a-inner": "a", "b-inner": "b"}
+
+
+def test_decorated_functions_of_every_kind_do_what_they_did(monitor: AgentMonitor, home: Home) -> None:
+    track = track_task(monitor=monitor)
+
+    @track
+    def plain(a: int, *, b: int) -> int:
+        """Adds."""
+        return a + b
+
+    @track
+    async def asynchronous() -> str:
+        await asyncio.sleep(0)
+        return "async"
+
+    @track
+    def generator(n: int) -> Iterator[int]:
+        got = yield from range(n)
+        try:
+            got = yield "send"
+        except KeyError:
+            got = yield "caught"
+        return got
+
+    @track
+    async def async_generator(n: int):
+        for number in range(n):
+            try:
+                yield number
+            except KeyError:
+                yield "caught"
+
+    assert (plain(1, b=2), plain.__name__, plain.__doc__) == (3, "plain", "Adds.")
+    assert asyncio.run(asynchronous()) == "async"
+    items = generator(1)
+    assert [next(items), next(items)] == [0, "send"]
+    assert items.throw(KeyError()) == "caught"
+    with pytest.raises(StopIteration) as end:
+        items.send("value")
+    assert end.value.value == "value"
+    closed = generator(5)
+    next(closed)
+    closed.close()
+
+    async def use() -> list:
+        found = [item async for item in async_generator(2)]
+        other = async_generator(2)
+        found.append(await anext(other))
+        found.append(await other.athrow(KeyError()))
+        await other.aclose()
+        return found
+
+    assert asyncio.run(use()) == [0, 1, 0, "caught"]
+    found = taken_in(home)
+    assert found["claude_tasks_completed_total", "task_type=task"] == 6
+    assert ("claude_tasks_failed_total", "task_type=task") not in found
+
+
+def test_between_a_generators_items_nothing_is_inside_it(monitor: AgentMonitor, home: Home) -> None:
+    @track_task(monitor=monitor)
+    def items() -> Iterator[int]:
+        yield 1
+
+    for _ in items():
+        with monitor.span("consumer"):
+            pass
+    parents = [payload["parent"] for envelope, payload in recorded(home) if envelope.event == "sdk.span"]
+    assert parents == [None]
+
+
+def test_performance_counts_items_in_and_out(monitor: AgentMonitor, home: Home) -> None:
+    @track_performance(monitor=monitor)
+    def halve(items: list) -> Iterator[int]:
+        yield from items[::2]
+
+    @track_performance(monitor=monitor, operation="failing")
+    def fails(items: list) -> None:
+        raise OSError
+
+    assert list(halve([1, 2, 3, 4])) == [1, 3]
+    with pytest.raises(OSError):  # noqa: PT011
+        fails([1])
+    found = taken_in(home)
+    assert found["claude_operation_items_in_total", "operation=halve"] == 4
+    assert found["claude_operation_items_out_total", "operation=halve"] == 2
+    assert found["claude_operation_efficiency", "operation=halve"] == 0.5
+    assert found["claude_operation_throughput", "operation=halve"] > 0
+    assert found["claude_operation_duration_seconds", "operation=failing,outcome=failure"] == 1
+
+
+def test_quality_reads_what_coverage_py_measured_in_this_run(home: Home, tmp_path: Path) -> None:
+    """A real coverage.py: the decorated function runs it on a program that is half covered."""
+    (tmp_path / "half.py").write_text("import sys\nif len(sys.argv) > 5:\n    a = 1\n    b = 2\n")
+    program = """
+import subprocess, sys, os
+from claude_monitoring import AgentMonitor, track_quality, QualityError
+monitor = AgentMonitor("a", "b")
+def tests(): subprocess.run([sys.executable, "-m", "coverage", "run", "half.py"], check=True)
+track_quality(monitor=monitor, test_coverage_required=0.5, below="error")(tests)()
+try:
+    track_quality(monitor=monitor, test_coverage_required=0.9, below="error")(tests)()
+except QualityError as error:
+    print(error)
+"""
+    environ = {"PATH": "/usr/bin:/bin", "CLAUDE_HOOKS_OTEL_HOME": str(home.root)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "the tests cover 50.0%; 90.0% is required", done.stderr
+    found = taken_in(home)
+    assert found["claude_test_coverage_percent", ""] == 50
+    assert found["claude_quality_checks_total", "outcome=passed"] == 1
+    assert found["claude_quality_checks_total", "outcome=failed"] == 1
+
+
+def test_quality_reads_the_coverage_py_that_runs_this_very_program(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "from claude_monitoring import AgentMonitor, track_quality\n"
+        "monitor = AgentMonitor('a', 'b')\n"
+        "@track_quality(monitor=monitor, test_coverage_required=0.1, below='error')\n"
+        "def tests():\n    pass\n"
+        "tests()\n"
+    )
+    environ = {"PATH": "/usr/bin:/bin", "CLAUDE_HOOKS_OTEL_HOME": str(home.root)}
+    done = subprocess.run(
+        [sys.executable, "-m", "coverage", "run", "--include=program.py", "program.py"],
+        env=environ, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert taken_in(home)["claude_test_coverage_percent", ""] == 100
+
+
+def test_quality_without_a_result_warns_or_raises_by_choice(
+    monitor: AgentMonitor, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    missing = tmp_path / "none.json"
+    with pytest.warns(QualityWarning, match="no result"):
+        track_quality(monitor=monitor, test_coverage_required=0.9, report=missing)(lambda: None)()
+    with pytest.raises(QualityError, match="no result"):
+        track_quality(monitor=monitor, test_coverage_required=0.9, below="error", report=missing)(lambda: None)()
+    (tmp_path / "coverage.xml").write_text(
+        '<?xml version="1.0" ?>\n<coverage version="7" line-rate="0.91" branch-rate="0"></coverage>'
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        track_quality(monitor=monitor, test_coverage_required=0.9, report=tmp_path / "coverage.xml")(lambda: None)()
+    assert taken_in(home)["claude_quality_checks_total", "outcome=unknown"] == 2
+
+
+# -- trouble -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_raises_nothing_is_said_once_and_seen_by_the_daemon(
+    monitor: AgentMonitor, home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monitor.increment("x")
+    monkeypatch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+    monitor.increment("x")
+    monitor.increment("x")
+    monkeypatch.undo()
+    assert monitor.lost == 2
+    assert [record.levelname for record in caplog.records if record.name == "claude_monitoring"] == ["WARNING"]
+    found = taken_in(home)
+    assert found["claude_x_total", ""] == 1
+    assert found["claude_hooks_events_dropped_total", "reason=spool_full"] == 2
+
+
+def test_no_home_at_all_raises_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("CLAUDE_HOOKS_OTEL_HOME", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monitor = AgentMonitor("a", "b")
+    monitor.increment("x")
+    assert monitor.lost == 2
+    assert "no home folder" in caplog.text
+
+
+def test_an_exception_that_takes_no_mark_is_still_recorded(monitor: AgentMonitor, home: Home) -> None:
+    class Slotted(Exception):  # noqa: N818
+        def __setattr__(self, *_: object) -> None:
+            raise AttributeError
+
+    monitor.record_error(Slotted())
+    assert taken_in(home)["claude_errors_total", "error=slotted"] == 1
+
+
+def test_a_counted_exception_can_still_be_pickled(monitor: AgentMonitor) -> None:
+    error = ValueError("x")
+    monitor.record_error(error)
+    assert pickle.loads(pickle.dumps(error)).args == ("x",)
+
+
+# -- a host's own providers ----------------------------------------------------------------------------------------------
+
+
+def test_with_providers_everything_goes_to_the_host_and_nothing_to_the_spool(home: Home) -> None:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    reader, spans = InMemoryMetricReader(), InMemorySpanExporter()
+    tracers = TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(spans))
+    monitor = AgentMonitor("Backend", "shop", meter_provider=MeterProvider([reader]), tracer_provider=tracers)
+    with monitor.track_task("t", complexity=3, task_type="feature"), monitor.span("s"):
+        monitor.increment("x", 2.5)
+        monitor.gauge("context_usage_percent", 45.3)
+        monitor.record_cost(0.87)
+    with pytest.raises(KeyError), monitor.span("broken"):
+        raise KeyError
+    data = reader.get_metrics_data()
+    found = {
+        (metric.name, point.attributes["agent"], point.attributes["project"]): getattr(point, "value", None)
+        or point.count
+        for scope in data.resource_metrics[0].scope_metrics
+        for metric in scope.metrics
+        for point in metric.data.data_points
+    }
+    own = ("backend", "shop")
+    assert found["claude.x", *own] == 2.5
+    assert found["claude.context.usage", *own] == 45.3
+    assert found["claude.api.cost.usd", *own] == 0.87
+    assert (
+        found["claude.tasks.created", *own]
+        == found["claude.tasks.completed", *own]
+        == found["claude.task.duration", *own]
+        == 1
+    )
+    assert found["claude.story_points.delivered", *own] == 3
+    assert found["claude.errors", *own] == 1
+    by_name = {span.name: span for span in spans.get_finished_spans()}
+    assert by_name["s"].parent.span_id == by_name["t"].context.span_id
+    assert not by_name["broken"].status.is_ok
+    assert not home.spool.exists()
+
+
+# -- bounds in the daemon ------------------------------------------------------------------------------------------------
+
+
+def write(home: Home, **fields: object) -> None:
+    """A record as another writer than this SDK might make it."""
+    home.create()
+    record = {
+        "id": os.urandom(8).hex(),
+        "at": NOW,
+        "metric": "claude.x",
+        "kind": "counter",
+        "unit": "{value}",
+        "value": 1,
+        **fields,
+    }
+    Spool(home.spool).write("sdk.measurement", {"agent": "a", "project": "b"}, json.dumps(record).encode())
+
+
+def test_names_made_from_data_end_at_a_bound(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(from_sdk, "MOST_METRICS", 3)
+    for number in range(5):
+        write(home, metric=f"claude.order_{number}")
+    found = taken_in(home)
+    assert sum(name.startswith("claude_order_") for name, _ in found) == 3
+    assert found["claude_hooks_events_dropped_total", "reason=too_many_metrics"] == 2
+
+
+def test_label_sets_of_a_gauge_end_at_a_bound_and_those_that_are_there_go_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(from_sdk, "MOST_GAUGES", 2)
+    for tool in ("p", "q", "r"):
+        write(home, kind="gauge", labels={"tool": tool})
+    write(home, kind="gauge", labels={"tool": "p"}, value=7, at=NOW + 1)
+    found = taken_in(home)
+    assert found["claude_hooks_events_dropped_total", "reason=too_many_series"] == 1
+    assert len([name for name, _ in found if name == "claude_x"]) == 2
+    assert 7 in found.values()
+
+
+def test_no_program_writes_the_products_own_metrics(home: Home) -> None:
+    write(home, metric="claude.hooks.spool.depth", kind="gauge")
+    assert taken_in(home)["claude_hooks_events_dropped_total", "reason=reserved_name"] == 1
+
+
+def test_declared_metrics_outlive_the_daemon(monitor: AgentMonitor, home: Home) -> None:
+    monitor.increment("x", 1)
+    monitor.histogram("latency", 0.2, unit="s")
+    taken_in(home)
+    monitor.increment("x", 1)
+    found = taken_in(home)
+    assert found["claude_x_total", ""] == 2
+    assert found["claude_latency_seconds", ""] == 1
+
+
+@pytest.mark.slow
+def test_decorated_functions_keep_their_types_for_a_type_checker(tmp_path: Path) -> None:
+    (tmp_path / "typed.py").write_text(
+        "from claude_monitoring import AgentMonitor, track_performance, track_quality, track_task\n"
+        "from claude_monitoring.exporters import CustomExporter, MetricRecord\n"
+        "monitor = AgentMonitor('a', 'b')\n"
+        "@track_task(monitor=monitor)\n@track_performance(monitor=monitor)\n@track_quality(monitor=monitor)\n"
+        "def inner(a: int) -> str: return str(a)\n"
+        "@track_task\ndef bare(a: int) -> str: return str(a)\n"
+        "class Own(CustomExporter):\n    def export_metric(self, metric: MetricRecord) -> None: print(metric.value)\n"
+        "reveal_type(inner)\nreveal_type(bare)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "typed.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.stdout.count('Revealed type is "def (a: int) -> str"') == 2, done.stdout
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,307 @@
+"""Scores: reckoned from what was delivered, with the configured weights; nothing comes of doing nothing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.tasks import task_facts
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.series.scores import DAY_NS, FRESH_NS, Scores, wilson_lower_bound
+from claude_hooks_otel.settings.config import Config, QualityWeights, ScoresConfig, XpWeights
+from claude_hooks_otel.tool_effects.guidance import extracts_pattern
+from claude_hooks_otel.tool_effects.reviews import told_reviews
+from tests.support.replay import Clock
+
+NOW_NS = 1_795_000_000_000_000_000
+BACKEND = {"agent": "backend", "project": "shop"}
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+    pipeline = Pipeline(Home(tmp_path), Config(), Clock(NOW_NS))
+    yield pipeline
+    pipeline.close()
+
+
+def enter(pipeline: Pipeline, *facts: model.Fact) -> None:
+    with pipeline.store.transaction():
+        for fact in facts:
+            pipeline.store.upsert(fact)
+
+
+def scores(pipeline: Pipeline, agent: str = "backend", config: ScoresConfig | None = None) -> dict[str, float]:
+    points = Scores(pipeline.store, config or ScoresConfig()).points(list(pipeline.book.points()), NOW_NS)
+    return {
+        point.metric.name.removeprefix("claude.agent."): point.value / point.metric.scale
+        for point in points
+        if dict(point.labels)["agent"] == agent
+    }
+
+
+def task(points: int, kind: str = "task", completed_ns: int | None = NOW_NS, **more: Any) -> model.Task:
+    return model.Task(
+        session_id="s", task_id=str(next(_numbers)), task_type=kind, story_points=points, created_ns=NOW_NS - 1,
+        completed_ns=completed_ns, **BACKEND | more,
+    )  # fmt: skip
+
+
+def request(tokens: int, at_ns: int = NOW_NS) -> model.ApiRequest:
+    return model.ApiRequest(
+        message_id=str(next(_numbers)), model="m", agent_type="main", at_ns=at_ns, input_tokens=tokens, output_tokens=0,
+        cache_read_tokens=10**9, cache_write_5m_tokens=0, cache_write_1h_tokens=0, cost=0, **BACKEND,
+    )  # fmt: skip
+
+
+def suite(session: str, outcome: str, at_ns: int = NOW_NS) -> model.SuiteRun:
+    return model.SuiteRun(
+        tool_use_id=str(next(_numbers)), ordinal=0, framework="pytest", outcome=outcome, session_id=session, at_ns=at_ns,
+        failed=int(outcome == "failed"), **BACKEND,
+    )  # fmt: skip
+
+
+def pull_request(action: str) -> model.PullRequest:
+    return model.PullRequest(address_digest=str(next(_numbers)), action=action, at_ns=NOW_NS, **BACKEND)
+
+
+def test_experience_is_the_worked_example_of_its_definition(pipeline: Pipeline) -> None:
+    enter(pipeline, task(5, "feature"), task(7, "feature"))
+    enter(
+        pipeline,
+        *(
+            model.GitCommit(repository="shop", sha=f"{n:040x}", action="committed", is_new=1, **BACKEND)
+            for n in range(9)
+        ),
+    )
+    enter(pipeline, model.Regression(session_id="s", framework="pytest", bugs=1, at_ns=NOW_NS, **BACKEND))
+    found = scores(pipeline)
+    assert (found["xp"], found["level"]) == (163, 2)
+
+
+@pytest.mark.parametrize(("points", "level"), [(0, 1), (9, 1), (10, 2), (39, 2), (40, 3), (250, 6)])
+def test_each_level_takes_more_than_the_one_before(pipeline: Pipeline, points: int, level: int) -> None:
+    enter(pipeline, *(task(5) for _ in range(points // 5)), *(task(1) for _ in range(points % 5)))
+    assert scores(pipeline).get("level", 1) == level
+
+
+def test_experience_is_never_negative_and_its_weights_are_the_owners(pipeline: Pipeline) -> None:
+    enter(pipeline, task(3), model.Regression(session_id="s", framework="pytest", bugs=9, at_ns=NOW_NS, **BACKEND))
+    assert scores(pipeline)["xp"] == 0
+    mild = ScoresConfig(xp=XpWeights(story_point=1, bug_introduced=0.1))
+    assert scores(pipeline, config=mild)["xp"] == pytest.approx(2.1)
+
+
+def test_efficiency_is_points_per_new_token_of_the_window(pipeline: Pipeline) -> None:
+    """What was read from the cache, open tasks, and what lies before the window do not count."""
+    old = NOW_NS - 31 * DAY_NS
+    enter(
+        pipeline,
+        task(12),
+        task(100, completed_ns=None),
+        task(100, completed_ns=old),
+        request(400_000),
+        request(10**9, old),
+    )
+    assert scores(pipeline)["efficiency.score"] == pytest.approx(0.00003)
+
+
+def test_an_agent_that_did_nothing_has_no_score(pipeline: Pipeline) -> None:
+    enter(pipeline, model.Session(session_id="s", first_seen_ns=NOW_NS, last_seen_ns=NOW_NS, **BACKEND))
+    assert scores(pipeline) == {}
+
+
+def test_an_agent_that_delivered_nothing_has_the_lowest_efficiency(pipeline: Pipeline) -> None:
+    enter(pipeline, request(1000))
+    assert scores(pipeline)["efficiency.score"] == 0
+
+
+def test_quality_asks_how_a_session_left_its_suites(pipeline: Pipeline) -> None:
+    """Failing first and passing last is good work; the other way round is not."""
+    enter(
+        pipeline, *(run for n in range(9) for run in (suite(f"g{n}", "failed", NOW_NS - 5), suite(f"g{n}", "passed")))
+    )
+    enter(pipeline, suite("bad", "passed", NOW_NS - 5), suite("bad", "failed"))
+    assert scores(pipeline)["quality.score"] == pytest.approx(wilson_lower_bound(9, 10), abs=1e-9)
+
+
+def test_quality_counts_merged_pull_requests_and_bugs(pipeline: Pipeline) -> None:
+    enter(pipeline, pull_request("created"), pull_request("merged"), pull_request("merged"), pull_request("closed"))
+    enter(pipeline, model.Regression(session_id="s", framework="pytest", bugs=2, at_ns=NOW_NS, **BACKEND))
+    assert scores(pipeline)["quality.score"] == pytest.approx(wilson_lower_bound(2, 5), abs=1e-9)
+    lenient = ScoresConfig(quality=QualityWeights(bug_introduced=0, pull_request=10))
+    assert scores(pipeline, config=lenient)["quality.score"] == pytest.approx(wilson_lower_bound(20, 30), abs=1e-9)
+
+
+def test_collaboration_counts_hand_overs_that_ended_well(pipeline: Pipeline) -> None:
+    turns = [
+        model.SubagentTurn(
+            agent_id=f"a{n}",
+            ended_ns=NOW_NS + n,
+            agent_type="x",
+            outcome="failed" if n == 0 else "completed",
+            **BACKEND,
+        )
+        for n in range(4)
+    ]
+    enter(pipeline, *turns, task(1, owner="ann"), task(1, owner="bob", completed_ns=None), task(1))
+    assert scores(pipeline)["collaboration.score"] == pytest.approx(wilson_lower_bound(4, 6), abs=1e-9)
+
+
+def test_scores_stand_for_some_seconds_unless_asked_anew(pipeline: Pipeline) -> None:
+    kept = Scores(pipeline.store, ScoresConfig())
+    assert kept.points([], NOW_NS) == []
+    enter(pipeline, request(1000))
+    assert kept.points([], NOW_NS + FRESH_NS - 1) == []
+    assert len(kept.points([], NOW_NS + 1, anew=True)) == 1
+    enter(pipeline, pull_request("merged"))
+    assert len(kept.points([], NOW_NS + 1 + FRESH_NS)) == 3
+
+
+@given(st.integers(0, 10**6), st.integers(1, 10**6))
+def test_a_share_is_between_nothing_and_what_was_seen(good: int, total: int) -> None:
+    bound = wilson_lower_bound(min(good, total), total)
+    assert 0 <= bound <= min(good, total) / total + 1e-12
+
+
+@given(st.integers(1, 1000))
+def test_more_evidence_of_the_same_share_vouches_for_more(count: int) -> None:
+    assert wilson_lower_bound(count * 3, count * 4) < wilson_lower_bound((count + 1) * 3, (count + 1) * 4)
+
+
+# -- what the scores and counters are made of ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind", "points"),
+    [
+        ("[5] Add login", "task", 5), ("feat(5): add login", "feature", 5), ("feat(api): add login", "feature", 1),
+        ("[bug][3 pts] fix it", "bug", 3), ("fix[8]: it", "bug", 8), ("feat (2sp): x", "feature", 2),
+        ("Call 5 times", "task", 1), ("feat: answer (42)", "feature", 1), ("[0] nothing", "task", 1),
+    ],
+)  # fmt: skip
+def test_a_subject_may_carry_type_and_points(subject: str, kind: str, points: int) -> None:
+    (fact,) = task_facts("TaskCreate", {"subject": subject}, {"task": {"id": "1"}}, "s", 0, BACKEND, {})
+    assert isinstance(fact, model.Task)
+    assert (fact.task_type, fact.story_points) == (kind, points)
+
+
+def test_metadata_wins_over_the_subject_and_that_over_the_environment() -> None:
+    wishes = {"task_complexity": "2", "task_type": "docs"}
+    for metadata, subject, expected in (
+        ({"story_points": 8, "type": "test"}, "feat(5): x", ("test", 8)),
+        ({}, "feat(5): x", ("feature", 5)),
+        ({}, "x", ("docs", 2)),
+    ):
+        (fact,) = task_facts(
+            "TaskCreate", {"subject": subject, "metadata": metadata}, {"task": {"id": "1"}}, "s", 0, BACKEND, wishes
+        )
+        assert isinstance(fact, model.Task)
+        assert (fact.task_type, fact.story_points) == expected
+
+
+def test_a_bug_counts_for_the_agent_that_its_task_blames(pipeline: Pipeline) -> None:
+    facts = task_facts(
+        "TaskCreate", {"subject": "fix: x", "metadata": {"introduced_by": "Front End"}}, {"task": {"id": "1"}}, "s", 0,
+        BACKEND, {},
+    )  # fmt: skip
+    enter(pipeline, *facts)
+    bugs = {
+        dict(point.labels)["agent"]: point.value
+        for point in pipeline.book.points()
+        if point.metric.name == "claude.bugs.introduced"
+    }
+    assert bugs == {"front-end": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/w/shop/.claude/skills/deploy/SKILL.md", True), ("/w/plug/skills/deploy/SKILL.md", True),
+        ("/w/shop/.claude/commands/team/ship.md", True), ("/w/shop/.claude/agents/tester.md", True),
+        ("/w/shop/.claude/rules/api.md", True), ("/w/shop/CLAUDE.md", True), ("/w/shop/sub/CLAUDE.local.md", True),
+        ("AGENTS.md", True), ("/w/shop/docs/patterns/retry.md", True), ("C:\\w\\.claude\\agents\\tester.md", True),
+        ("/w/shop/README.md", False), ("/w/shop/.claude/settings.json", False), ("/w/shop/NOTCLAUDE.md", False),
+        ("/w/shop/skills/deploy/notes.md", False),
+    ],
+)  # fmt: skip
+def test_new_guidance_is_an_extracted_pattern(path: str, kept: bool) -> None:
+    assert extracts_pattern("Write", {"file_path": path}, {"type": "create"}) is kept
+    assert extracts_pattern("Write", {"file_path": path}, f"File created successfully at: {path}") is kept
+    assert not extracts_pattern("Write", {"file_path": path}, {"type": "update"})
+    assert not extracts_pattern("Edit", {"file_path": path}, {"type": "create"})
+
+
+def test_a_host_tells_of_reviews_in_its_own_words() -> None:
+    """GitHub's command line, GitHub's and GitLab's APIs; open pull requests and other output tell nothing."""
+    merged = {
+        "url": "https://github.com/acme/shop/pull/7",
+        "createdAt": "2026-11-20T10:00:00Z",
+        "mergedAt": "2026-11-20T12:30:00Z",
+    }
+    unmerged = {**merged, "url": "https://github.com/acme/shop/pull/8", "mergedAt": None}
+    (told,) = told_reviews(json.dumps([merged, unmerged]))
+    assert told.merged_ns is not None
+    assert told.opened_ns is not None
+    assert told.merged_ns - told.opened_ns == 9000 * 10**9
+    rest = {
+        "url": "https://api.github.com/repos/acme/shop/pulls/7", "html_url": "https://github.com/acme/shop/pull/7",
+        "created_at": "2026-11-20T10:00:00Z", "merged_at": "2026-11-20T12:30:00Z",
+    }  # fmt: skip
+    assert told_reviews(json.dumps(rest)) == [told]
+    gitlab = {
+        "web_url": "https://gitlab.com/acme/shop/-/merge_requests/3",
+        "merged_at": "2026-11-20T13:30:00.500+01:00",
+    }
+    assert [(each.opened_ns, each.merged_ns) for each in told_reviews(json.dumps(gitlab))] == [
+        (None, told.merged_ns + 500_000_000)
+    ]
+    for output in (
+        "",
+        "mergedAt",
+        "{mergedAt",
+        '{"mergedAt": 7}',
+        '{"url": "https://x/y", "mergedAt": "2026-11-20T12:30:00Z"}',
+    ):
+        assert told_reviews(output) == []
+
+
+@pytest.mark.parametrize("opened_first", [True, False])
+def test_a_review_lasts_from_opening_to_merge_across_sessions_and_counts_for_the_opener(
+    pipeline: Pipeline, opened_first: bool
+) -> None:
+    opened = model.PullRequestReview(address_digest="d", opened_ns=NOW_NS, **BACKEND)
+    merged = model.PullRequestReview(address_digest="d", merged_ns=NOW_NS + 3600 * 10**9)
+    enter(pipeline, *((opened, merged) if opened_first else (merged, opened)))
+    enter(
+        pipeline,
+        model.Session(session_id="s", first_seen_ns=NOW_NS, last_seen_ns=NOW_NS, agent="other", project="shop"),
+    )
+    with pipeline.store.transaction():
+        pipeline._settlement.settle("s", NOW_NS + 10 * 10**9, NOW_NS)
+    (point,) = [point for point in pipeline.book.points() if point.metric.name == "claude.pr.review.duration"]
+    assert dict(point.labels) == BACKEND
+    assert (point.count, point.value) == (1, 3600 * 10**9)
+
+
+def test_a_session_is_charged_for_what_it_left_failing(pipeline: Pipeline) -> None:
+    """Its last run of a suite against its first; better, or as bad as before, is no bug."""
+    start = model.Session(session_id="worse", first_seen_ns=NOW_NS, last_seen_ns=NOW_NS, **BACKEND)
+    enter(pipeline, start, suite("worse", "passed", NOW_NS - 9), suite("worse", "failed", NOW_NS - 1))
+    enter(
+        pipeline, suite("better", "failed", NOW_NS - 9), suite("better", "passed", NOW_NS - 1), suite("once", "failed")
+    )
+    with pipeline.store.transaction():
+        for session in ("worse", "better", "once"):
+            pipeline._settlement._regressions(session)
+            pipeline._settlement._regressions(session)
+    assert [(bug.session_id, bug.bugs) for bug in pipeline.store.select(model.Regression)] == [("worse", 1)]

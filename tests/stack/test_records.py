@@ -1,0 +1,60 @@
+"""Spans and log events through a real Collector: what it hands on is what was written, each once."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from claude_hooks_otel.store.connection import connect
+from monitoring.rig.local import HASTE, LOOPBACK
+from monitoring.rig.stack import Stack
+from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.otlp_records import accepted
+from tests.support.real_daemon import wait_until
+from tests.support.stack.team import Machine
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+
+def _hand_on(config: Path, receiver: OtlpReceiver) -> None:
+    """Has the shipped Collector send traces and logs to ``receiver``, beside what it does with them."""
+    shipped = yaml.safe_load(config.read_text(encoding="utf-8"))
+    shipped["exporters"]["otlp_http"] = {"endpoint": receiver.http_endpoint, "compression": "none"}
+    for signal in ("traces", "logs"):
+        shipped["service"]["pipelines"][signal]["exporters"].append("otlp_http")
+    config.write_text(yaml.safe_dump(shipped), encoding="utf-8")
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_real_collector_hands_on_what_was_written(
+    tmp_path: Path, otlp_receiver: OtlpReceiver, servers: None, protocol: str
+) -> None:
+    stack = Stack(tmp_path / "stack", HASTE)
+    _hand_on(tmp_path / "stack" / "collector.yml", otlp_receiver)
+    with stack:
+        port = stack.ports.grpc if protocol == "grpc" else stack.ports.http
+        endpoint = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{port}",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        }
+        machine = Machine(tmp_path / "machine", endpoint)
+        try:
+            machine.installation.start()
+            machine.play("basic-edit", "subagents")
+            wait_until(lambda: _count(machine, "record_written") > 100 and not _count(machine, "record_due"), 60)
+            wait_until(lambda: not _count(machine, "record_outbox"), 60)
+            written = _count(machine, "record_written")
+            otlp_receiver.wait_for(lambda it: len(accepted(it)) >= written, 30)
+        finally:
+            machine.installation.close()
+    found = accepted(otlp_receiver)
+    assert len(found) == written
+    assert {len(copies) for copies in found.values()} == {1}
+
+
+def _count(machine: Machine, table: str) -> int:
+    with closing(connect(machine.installation.home.store, readonly=True)) as connection:
+        return int(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])

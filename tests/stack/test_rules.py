@@ -1,0 +1,154 @@
+"""The tools of Prometheus, Alertmanager and the Collector accept what is shipped; alerts fire and totals hold at true scale."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from claude_hooks_otel.metrics import catalog
+from monitoring.alerts import ALERTS
+from monitoring.expressions import Series
+from monitoring.generate import SETUP
+from monitoring.rig.build import binary
+
+pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("servers")]
+MONITORING = SETUP.parent
+
+
+def run(name: str, *arguments: str | Path, **environ: str) -> str:
+    done = subprocess.run(
+        [str(binary(name)), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environ},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_promtool_accepts_configuration_and_rules() -> None:
+    run("promtool", "check", "config", SETUP / "prometheus.yml")
+    run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *sorted((SETUP / "rules").glob("*.yml")))
+
+
+def test_amtool_accepts_alertmanagers_configuration() -> None:
+    run("amtool", "check-config", SETUP / "alertmanager.yml")
+
+
+COMPOSE = SETUP / "docker-compose.yml"
+
+
+def test_the_compose_file_is_what_compose_takes_and_asks_for_a_password() -> None:
+    """By the library that `docker compose config` uses; an engine is not needed for it."""
+    project = yaml.safe_load(run("compose", COMPOSE, GRAFANA_ADMIN_PASSWORD="chosen"))
+    assert set(project["services"]) == {"otel-collector", "prometheus", "alertmanager", "grafana"}
+    for name, service in project["services"].items():
+        assert re.search(r":v?\d+\.\d+\.\d+$", service["image"]), name
+        assert all(port["host_ip"] == "127.0.0.1" for port in service["ports"]), name
+        for volume in service["volumes"]:
+            assert volume["type"] == "volume" or Path(volume["source"]).exists(), volume
+    published = {int(port["published"]) for service in project["services"].values() for port in service["ports"]}
+    assert published >= {4317, 4318, 8889, 9090, 9093, 3000}
+    environ = {name: value for name, value in os.environ.items() if name != "GRAFANA_ADMIN_PASSWORD"}
+    refused = subprocess.run([binary("compose"), COMPOSE], capture_output=True, text=True, check=False, env=environ)
+    assert refused.returncode != 0
+    assert "set GRAFANA_ADMIN_PASSWORD" in refused.stderr
+
+
+def test_images_are_of_the_versions_that_the_proofs_run() -> None:
+    images = {service["image"] for service in yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"].values()}
+    modules = (MONITORING / "rig" / "prometheus" / "go.mod").read_text(encoding="utf-8")
+    collector = (MONITORING / "rig" / "collector" / "go.mod").read_text(encoding="utf-8")
+    (prometheus,) = re.findall(r"prometheus/prometheus v0\.(\d)(\d+)\.(\d+)", modules)
+    (alertmanager,) = re.findall(r"prometheus/alertmanager v(\S+)", modules)
+    (exporter,) = re.findall(r"exporter/prometheusexporter v(\S+)", collector)
+    assert images >= {
+        "prom/prometheus:v{}.{}.{}".format(*prometheus),
+        f"prom/alertmanager:v{alertmanager}",
+        f"otel/opentelemetry-collector-contrib:{exporter}",
+    }
+
+
+VENDOR = {"VENDOR_OTLP_ENDPOINT": "http://127.0.0.1:1", "VENDOR_OTLP_API_KEY": "key"}
+
+
+def test_the_collector_validates_its_configuration() -> None:
+    run("otelcol", "validate", "--config", SETUP / "otel-collector-config.yml")
+    run(
+        "otelcol", "validate", "--config", SETUP / "otel-collector-config.yml", "--config",
+        SETUP / "otel-collector-vendor.yml", **VENDOR,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_every_alert_fires_when_it_should_and_is_silent_when_it_should_not() -> None:
+    path = MONITORING / "rule_tests" / "alerts.yml"
+    run("promtool", "test", "rules", path)
+    tested: dict[str, set[bool]] = {alert.name: set() for alert in ALERTS}
+    for group in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
+        for case in group.get("alert_rule_test", ()):
+            tested[case["alertname"]].add(bool(case["exp_alerts"]))
+    # Most "silent" cases are a second series in the same test; the firing ones are listed exactly.
+    assert all(True in outcomes for outcomes in tested.values()), tested
+
+
+def test_every_alert_has_an_entry_in_the_runbook() -> None:
+    headings = re.findall(r"^## (\w+)$", (MONITORING / "RUNBOOK.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings == [alert.name for alert in ALERTS]
+
+
+@pytest.mark.slow
+def test_a_week_with_silent_days_holds_at_true_scale(tmp_path: Path) -> None:
+    """The shipped rules with the shipped looks back: some hours of work, and silence of six days between."""
+    sessions = Series(catalog.SESSIONS)
+    labels = 'agent="a", project="p", source="startup", job="j"'
+    cases = [
+        # (at, range, sessions in it): laptop works hour 0-1 (10), and from hour 150 (5 more); tower begins at hour 26 (20).
+        ("90m", "2h", 10),
+        ("20h", "1h", 0),
+        ("27h", "24h", 20),
+        ("40h", "41h", 30),
+        ("149h", "30h", 0),
+        ("151h", "2h", 5),  # the range begins six days after the laptop's last sample: what was carried is needed
+        ("151h", "130h", 25),
+        ("152h", "153h", 35),
+    ]
+    (tmp_path / "days.yml").write_text(
+        yaml.safe_dump(
+            {
+                "rule_files": [str(SETUP / "rules" / "claude-totals.yml")],
+                "evaluation_interval": "2m",
+                "tests": [
+                    {
+                        "interval": "30m",
+                        "input_series": [
+                            {
+                                "series": f'claude_sessions_total{{{labels}, instance="laptop"}}',
+                                "values": "5 8 10 stale _x296 15x5",
+                            },
+                            {
+                                "series": f'claude_sessions_total{{{labels}, instance="tower"}}',
+                                "values": "_x52 20x2 stale",
+                            },
+                        ],
+                        "promql_expr_test": [
+                            {
+                                "expr": sessions.grown(span),
+                                "eval_time": at,
+                                "exp_samples": [{"labels": "{}", "value": value}],
+                            }
+                            for at, span, value in cases
+                        ],
+                    }
+                ],
+            }
+        ),
+        encoding="utf-8",
+    )
+    run("promtool", "test", "rules", tmp_path / "days.yml")

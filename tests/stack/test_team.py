@@ -1,0 +1,161 @@
+"""The team's gateway on a real Collector: TLS, a token, deltas of short-lived runners, remote write into a real Prometheus."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import trustme
+
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.store.connection import connect
+from monitoring.expressions import Series
+from monitoring.rig import local
+from monitoring.rig.build import binary
+from monitoring.rig.local import HASTE, LOOPBACK
+from monitoring.rig.stack import Server, Stack
+from tests.support.real_daemon import wait_until
+from tests.support.stack.team import Machine, arrived, settled
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
+TOKEN = "a-token-of-the-tests"
+
+
+class Gateway:
+    """The gateway and, behind it, the Collector of a developer's machine; both with the shipped files."""
+
+    def __init__(self, folder: Path, stack: Stack) -> None:
+        authority = trustme.CA()
+        certificate = authority.issue_cert("localhost", LOOPBACK)
+        self.authority = folder / "ca.pem"
+        authority.cert_pem.write_to_path(self.authority)
+        certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+        certificate.private_key_pem.write_to_path(folder / "key.pem")
+        (folder / "token").write_text(TOKEN)
+        self.ports = local.Ports.free()
+        self.agent_ports = local.Ports.free()
+        environ = {
+            "HOME": str(folder),
+            "TLS_CERTIFICATE": str(folder / "cert.pem"),
+            "TLS_KEY": str(folder / "key.pem"),
+            "GATEWAY_TOKEN_FILE": str(folder / "token"),
+            "REMOTE_WRITE_URL": f"{stack.url}/api/v1/write",
+            "REMOTE_WRITE_AUTHORIZATION": "Bearer none-is-asked-for-here",
+            "GATEWAY_ENDPOINT": f"localhost:{self.ports.grpc}",
+            "GATEWAY_CA": str(self.authority),
+        }
+        self.server = self._server("team/gateway.yml", self.ports, folder, environ)
+        self.agent = self._server("team/agent.yml", self.agent_ports, folder, environ)
+
+    def _server(self, name: str, ports: local.Ports, folder: Path, environ: Mapping[str, str]) -> Server:
+        path = folder / f"{Path(name).stem}.yml"
+        path.write_text(local.collector(local.shipped(name), ports, folder), encoding="utf-8")
+        return Server(
+            [str(binary("otelcol")), "--config", str(path)],
+            f"http://{LOOPBACK}:{ports.health}", folder / f"{path.stem}.log", environ,
+        )  # fmt: skip
+
+    def variables(self, token: str = TOKEN, **more: str) -> dict[str, str]:
+        """What a daemon needs to send to the gateway itself."""
+        return {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://localhost:{self.ports.http}",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": str(self.authority),
+            "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer%20{token}",
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+            **more,
+        }
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, servers: None) -> Iterator[tuple[Stack, Gateway]]:
+    folder = tmp_path_factory.mktemp("gateway")
+    stack = Stack(folder / "stack", HASTE, ("--web.enable-remote-write-receiver",))
+    gateway = Gateway(folder, stack)
+    stack.prometheus.start()
+    gateway.server.start()
+    gateway.agent.start()
+    yield stack, gateway
+    for server in (gateway.agent, gateway.server, stack.prometheus):
+        server.stop()
+
+
+def test_only_addresses_and_a_folder_of_the_teams_files_are_changed(tmp_path: Path) -> None:
+    import yaml
+
+    for name in ("team/gateway.yml", "team/agent.yml"):
+        text = local.shipped(name)
+        places = local.differences(
+            yaml.safe_load(text), yaml.safe_load(local.collector(text, local.Ports.free(), tmp_path))
+        )
+        assert all(place.endswith(("endpoint", "directory", "host", "port")) for place in places), places
+
+
+def test_with_the_token_and_through_tls_the_totals_arrive(served: tuple[Stack, Gateway], tmp_path: Path) -> None:
+    stack, gateway = served
+    through_an_agent = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{gateway.agent_ports.grpc}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+    }
+    machines = [Machine(tmp_path / "direct", gateway.variables()), Machine(tmp_path / "agent", through_an_agent)]
+    try:
+        for machine in machines:
+            machine.installation.start()
+            machine.play("basic-edit", "tasks")
+        books = settled(machines)
+        at = arrived(stack, books)
+        sessions = sum(value for (name, _), value in books.items() if name == "claude_sessions_total")
+        assert stack.instant(Series(catalog.SESSIONS).grown("10m"), at) == {frozenset(): sessions}
+    finally:
+        for machine in machines:
+            machine.installation.close()
+
+
+def test_without_the_token_nothing_is_let_in(served: tuple[Stack, Gateway], tmp_path: Path) -> None:
+    stack, gateway = served
+    variables = gateway.variables("another", OTEL_RESOURCE_ATTRIBUTES="service.instance.id=stranger")
+    machine = Machine(tmp_path / "stranger", variables)
+    try:
+        machine.installation.start()
+        machine.play("basic-edit")
+
+        def error() -> str:
+            with closing(connect(machine.installation.home.store, readonly=True)) as connection:
+                row = connection.execute(
+                    "SELECT value FROM meta WHERE name LIKE 'export.%.error' AND value != ''"
+                ).fetchone()
+                return str(row[0]) if row else ""
+
+        wait_until(error)
+        assert "401" in error()
+        assert stack.instant('count({instance="stranger"})') == {}
+    finally:
+        machine.installation.close()
+
+
+def test_the_deltas_of_short_lived_runners_add_up(served: tuple[Stack, Gateway], tmp_path: Path) -> None:
+    """Each runner has an empty home and is gone after its session; all of them are one instance."""
+    stack, gateway = served
+    variables = gateway.variables(
+        OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE="delta",
+        OTEL_RESOURCE_ATTRIBUTES="service.instance.id=ci",
+    )
+    total: Counter[str] = Counter()
+    for number in range(3):
+        runner = Machine(tmp_path / f"runner-{number}", variables)
+        try:
+            runner.installation.start()
+            runner.play("basic-edit")
+            for (name, _), value in settled([runner]).items():
+                total[name] += value
+            runner.installation.kill(signal.SIGTERM)
+        finally:
+            runner.installation.close()
+    for name in ("claude_sessions_total", "claude_tool_calls_total", "claude_tokens_input_total"):
+        question = f'sum(last_over_time({name}{{instance="ci"}}[10m]))'
+        wait_until(lambda q=question, n=name: stack.instant(q) == {frozenset(): float(total[n])})

@@ -1,0 +1,279 @@
+"""The real client in a world of its own: a fresh HOME, a scripted API, an OTLP receiver, and a network of loopback alone.
+
+``play`` starts one scenario as a process in new network and process namespaces and returns its findings; ``World`` is what the
+scenario finds there. Nothing of the machine's own Claude configuration is in reach: the environment is made from scratch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from claude_hooks_otel.home.paths import Home
+from tests.support.client.scripted_api import ScriptedApi, Turn
+from tests.support.client.truth import Totals, client_records, client_totals, our_spans, our_totals
+from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.otlp_records import log_records, spans
+from tests.support.places import ROOT
+
+BINARY_VARIABLE = "CLAUDE_CODE_BINARY"
+# Where .ci/run installs the npm package @anthropic-ai/claude-code.
+CACHE = ROOT / ".cache" / "claude-code"
+_NAMESPACES = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+# Seconds a whole scenario may take.
+LONGEST_SCENARIO = 240
+# Seconds: the daemon closes a session five seconds after its end, and exports one second later.
+SETTLED_WITHIN = 30.0
+
+
+def binary() -> Path | None:
+    """The client's executable, if it is installed."""
+    if named := os.environ.get(BINARY_VARIABLE):
+        return Path(named) if Path(named).is_file() else None
+    found = sorted(CACHE.glob("node_modules/@anthropic-ai/claude-code-*/claude"))
+    return found[0] if found else None
+
+
+def missing() -> str | None:
+    """Why the client cannot be driven here; None if it can."""
+    if binary() is None:
+        return f"no Claude Code client: install @anthropic-ai/claude-code below {CACHE} or name it in {BINARY_VARIABLE}"
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*_NAMESPACES, "true"], capture_output=True, check=False).returncode
+    ):
+        return "network and process namespaces are not permitted here"
+    return None
+
+
+def play(scenario: str, folder: Path, *arguments: str) -> dict[str, Any]:
+    """Runs a scenario of ``scenarios.py`` in namespaces of its own and returns what it found."""
+    command = [
+        *_NAMESPACES,
+        "--",
+        sys.executable,
+        "-m",
+        "tests.support.client.scenarios",
+        scenario,
+        str(folder),
+        *arguments,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_SCENARIO, check=False, cwd=ROOT)
+    if done.returncode:
+        raise RuntimeError(f"{scenario} ended with {done.returncode}:\n{done.stderr[-4000:]}")
+    findings: dict[str, Any] = json.loads(done.stdout)
+    return findings
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one run of the client ended: its exit code, and what it said (``--output-format json``)."""
+
+    code: int
+    seconds: float
+    result: dict[str, Any]
+    errors: str
+
+    @property
+    def session_id(self) -> str:
+        return str(self.result["session_id"])
+
+
+@dataclass
+class World:
+    """What a scenario works with. A context manager; inside the namespaces only.
+
+    Attributes:
+        folder: everything is below it.
+        scripts: the API's scripts by name.
+        export: whether our daemon has an endpoint.
+        hooks: ``settings`` (our CLI writes them), ``plugin`` (--plugin-dir), or ``none``.
+        telemetry: whether the client's own telemetry goes to the receiver.
+    """
+
+    folder: Path
+    scripts: Mapping[str, Sequence[Turn]]
+    export: bool = True
+    hooks: str = "settings"
+    telemetry: bool = True
+    receiver: OtlpReceiver = field(init=False)
+    api: ScriptedApi = field(init=False)
+
+    def __enter__(self) -> Self:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        self.user, self.project = self.folder / "user", self.folder / "shop"
+        (self.user / ".claude").mkdir(parents=True)
+        self.project.mkdir()
+        self.home = Home.from_environment({"HOME": str(self.user)})
+        self._stack = ExitStack()
+        self.receiver = self._stack.enter_context(OtlpReceiver())
+        self.api = self._stack.enter_context(ScriptedApi(self.scripts))
+        self._git()
+        if self.hooks != "none":
+            self._install()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.hooks != "none":
+            self.command("daemon", "--stop")
+        self._stack.close()
+
+    def _git(self) -> None:
+        (self.user / ".gitconfig").write_text(
+            "[user]\n\tname = Dev\n\temail = dev@example.test\n[init]\n\tdefaultBranch = main\n"
+        )
+        (self.project / "calc.py").write_text("def add(a, b):\n    return a - b\n")
+        for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+            subprocess.run(["git", *arguments], cwd=self.project, env=self.environ(), check=True, capture_output=True)
+
+    def _install(self) -> None:
+        arguments = ["--agent", "backend", "--project", "shop"]
+        if self.export:
+            arguments += ["--endpoint", self.receiver.http_endpoint, "--protocol", "http/protobuf"]
+        if self.hooks == "plugin":
+            arguments += ["--plugin"]
+        self.command("install", "--settings", str(self.user / ".claude" / "settings.json"), *arguments)
+
+    def environ(self) -> dict[str, str]:
+        """The environment of somebody's terminal: nothing is inherited but PATH."""
+        return {
+            "HOME": str(self.user),
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "TERM": "xterm-256color",
+            "IS_SANDBOX": "1",
+            "ANTHROPIC_BASE_URL": self.api.url,
+            "ANTHROPIC_API_KEY": "sk-ant-not-a-key",
+            "DISABLE_AUTOUPDATER": "1",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            **(self._telemetry() if self.telemetry else {}),
+        }
+
+    def _telemetry(self) -> dict[str, str]:
+        return {
+            "CLAUDE_CODE_ENABLE_TELEMETRY": "1",
+            "OTEL_METRICS_EXPORTER": "otlp",
+            "OTEL_LOGS_EXPORTER": "otlp",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.receiver.grpc_endpoint,
+            "OTEL_METRIC_EXPORT_INTERVAL": "500",
+            "OTEL_LOGS_EXPORT_INTERVAL": "500",
+            "OTEL_LOG_TOOL_DETAILS": "1",
+        }
+
+    def command(self, *arguments: str) -> str:
+        """Runs ``claude-hooks-otel`` as the user of this world would, without the client's telemetry settings."""
+        environ = {name: value for name, value in self.environ().items() if not name.startswith("OTEL_")}
+        environ["COLUMNS"] = "200"  # a wide terminal: tables are not cut
+        cli = [str(Path(sys.executable).with_name("claude-hooks-otel")), *arguments]
+        done = subprocess.run(
+            cli, cwd=self.project, env=environ, capture_output=True, text=True, check=False, timeout=60
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    # -- the client ----------------------------------------------------------------------------------------------------
+
+    def start(self, prompt: str, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+        """Starts one ``-p`` session."""
+        command = [str(binary()), "-p", prompt, "--output-format", "json", "--dangerously-skip-permissions"]
+        if "--model" not in arguments:
+            command += ["--model", "claude-sonnet-4-5"]
+        if self.hooks == "plugin":
+            command += ["--plugin-dir", str(ROOT)]
+        return subprocess.Popen(
+            [*command, *arguments],
+            cwd=self.project,
+            env=self.environ() | environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, prompt: str, *arguments: str, **environ: str) -> Ended:
+        """One ``-p`` session from start to end."""
+        began = time.perf_counter()
+        process = self.start(prompt, *arguments, **environ)
+        output, errors = process.communicate(timeout=90)
+        seconds = time.perf_counter() - began
+        result = json.loads(output) if output.startswith("{") else {}
+        return Ended(process.returncode, seconds, result, errors)
+
+    def end_in_tool(self, prompt: str, flag: Path, number: signal.Signals) -> int:
+        """One session that gets a signal while its tool (which makes the file ``flag``) runs; returns its exit code."""
+        process = self.start(prompt)
+        wait_until(flag.exists)
+        process.send_signal(number)
+        process.communicate(timeout=60)
+        flag.unlink()
+        return process.returncode
+
+    # -- what both sides say -----------------------------------------------------------------------------------------------
+
+    def totals(self, ready: Callable[[Totals, Totals], bool]) -> dict[str, Any]:
+        """Both sides' totals, once ``ready(client's, ours)`` or after SETTLED_WITHIN seconds, and what was charged."""
+        try:
+            self.receiver.wait_for(lambda it: ready(client_totals(it), our_totals(it)), SETTLED_WITHIN)
+        except TimeoutError:
+            pass  # the comparison outside shows what differs
+        return {
+            "client": client_totals(self.receiver),
+            "ours": our_totals(self.receiver),
+            "charged": [{"model": charge.model, **vars(charge.usage)} for charge in self.api.charges],
+            "labels": sorted(
+                {json.dumps([p.attributes.get("agent"), p.attributes.get("project")]) for p in _ours(self.receiver)}
+            ),
+        }
+
+    def traces(self) -> dict[str, Any]:
+        """What both sides say of each call and request, once ours is as much as theirs and the end is told; how our spans stand."""
+        try:
+            self.receiver.wait_for(
+                lambda it: (
+                    client_records(it)["calls"]
+                    and client_records(it) == our_spans(it)
+                    and any(record.event_name == "claude.session.end" for record in log_records(it))
+                ),
+                SETTLED_WITHIN,
+            )
+        except TimeoutError:
+            pass  # the comparison outside shows what differs
+        found = {span.span_id: span for span in spans(self.receiver)}
+        return {
+            "client": client_records(self.receiver),
+            "ours": our_spans(self.receiver),
+            "nested": sorted(
+                [span.name, found[span.parent_span_id].name] for span in found.values() if span.parent_span_id in found
+            ),
+            "sent": len(spans(self.receiver)),
+            "different": len(found),
+            "events": sorted(
+                record.event_name for record in log_records(self.receiver) if record.event_name.startswith("claude.")
+            ),
+        }
+
+
+def _ours(receiver: OtlpReceiver) -> list[Any]:
+    """Our points that belong to a session: the daemon's own health has no agent."""
+    return [p for p in receiver.metrics if p.name.startswith("claude.") and not p.name.startswith("claude.hooks.")]
+
+
+def wait_until(condition: Callable[[], Any], timeout: float = 60.0) -> None:
+    """Waits for something that no event tells of."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not so within {timeout} s")
+        time.sleep(0.01)

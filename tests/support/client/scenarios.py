@@ -1,0 +1,279 @@
+"""What the real client is made to do; each scenario runs as ``scenarios.py NAME FOLDER`` inside the namespaces and prints JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from claude_hooks_otel.sources.spool import Spool
+from claude_hooks_otel.store.connection import connect
+from tests.support.client.client import World, wait_until
+from tests.support.client.scripted_api import Tool, Turn, Usage
+from tests.support.client.truth import Totals, our_totals
+
+OPUS = "claude-opus-4-5"
+
+
+def _bash(command: str) -> Tool:
+    return Tool("Bash", {"command": command, "description": "work"})
+
+
+def _agent(script: str, kind: str = "general-purpose", **more: Any) -> Tool:
+    return Tool("Agent", {"description": script, "prompt": f"script:{script}", "subagent_type": kind, **more})
+
+
+def _same(*kinds: str) -> Callable[[Totals, Totals], bool]:
+    """Whether both sides say the same of these, and every session's last event is in."""
+
+    def ready(client: Totals, ours: Totals) -> bool:
+        ended = ours["events"].get("SessionEnd", 0) >= sum(client["sessions"].values())
+        return (
+            ended
+            and all(client[kind] and client[kind].keys() == ours[kind].keys() for kind in kinds)
+            and all(
+                abs(client[kind][key] - ours[kind][key]) <= 1e-9 * client[kind][key]
+                for kind in kinds
+                for key in client[kind]
+            )
+        )
+
+    return ready
+
+
+ALL = _same("sessions", "tokens", "cost", "requests", "tools")
+
+
+def edits(folder: Path) -> dict[str, Any]:
+    """Reading, editing, writing, a shell, a tool that fails, one that is called wrongly."""
+    calc, new = folder / "shop" / "calc.py", folder / "shop" / "new.py"
+    turns = [
+        Turn("look", [Tool("Read", {"file_path": str(calc)})], Usage(100, 20, cache_write_5m=1000)),
+        Turn(
+            "mend",
+            [Tool("Edit", {"file_path": str(calc), "old_string": "a - b", "new_string": "a + b"})],
+            Usage(10, 30, cache_read=1000, cache_write_5m=50),
+        ),
+        Turn("write", [Tool("Write", {"file_path": str(new), "content": "x = 1\ny = 2"})], Usage(10, 40, 1050)),
+        Turn("check", [_bash("python3 -c 'print(1)'"), _bash("exit 3")], Usage(12, 50, 1100)),
+        Turn("wrong", [Tool("Read", {"file": "none"})], Usage(13, 9)),
+        Turn("that is all", usage=Usage(14, 60, 1200)),
+    ]
+    with World(folder, {"edits": turns}) as world:
+        ended = world.run("script:edits")
+        return world.totals(ALL) | {"code": ended.code, "errors": ended.errors}
+
+
+def subagents(folder: Path) -> dict[str, Any]:
+    """Two sub-agents at once, each with a tool, one on another model."""
+    scripts = {
+        "main": [
+            Turn("go", [_agent("one", run_in_background=False), _agent("two", model="haiku", run_in_background=False)]),
+            Turn("both are back", usage=Usage(50, 5)),
+        ],
+        "one": [
+            Turn("a", [_bash("echo one")], Usage(200, 20, cache_write_1h=300)),
+            Turn("done", usage=Usage(210, 21, 300)),
+        ],
+        "two": [Turn("b", [_bash("echo two")], Usage(300, 30)), Turn("done", usage=Usage(310, 31))],
+    }
+    with World(folder, scripts) as world:
+        ended = world.run("script:main")
+        return world.totals(ALL) | {"code": ended.code, "errors": ended.errors}
+
+
+def traces(folder: Path) -> dict[str, Any]:
+    """A sub-agent with a tool, and a shell, told as spans and log events."""
+    scripts = {
+        "main": [
+            Turn("go", [_agent("one", run_in_background=False), _bash("sleep 0.2")]),
+            Turn("it is back", usage=Usage(50, 5)),
+        ],
+        "one": [Turn("a", [_bash("echo one")], Usage(200, 20)), Turn("done", usage=Usage(210, 21))],
+    }
+    with World(folder, scripts) as world:
+        world.run("script:main")
+        return world.traces()
+
+
+def models(folder: Path) -> dict[str, Any]:
+    """Two models, cache writes for five minutes and an hour, and errors that the client retries."""
+    scripts = {
+        "sonnet": [
+            Turn("a", [_bash("true")], Usage(1000, 10, cache_write_5m=500, cache_write_1h=700), errors=[529, 500]),
+            Turn("b", usage=Usage(1, 2, cache_read=1200)),
+        ],
+        "opus": [Turn("c", usage=Usage(7, 8, cache_read=9, cache_write_1h=10))],
+    }
+    with World(folder, scripts) as world:
+        world.run("script:sonnet")
+        world.run("script:opus", "--model", OPUS)
+        return world.totals(ALL)
+
+
+def resume(folder: Path) -> dict[str, Any]:
+    """One conversation begun, resumed, continued and forked."""
+    scripts = {
+        name: [Turn(name, [_bash(f"echo {name}")], Usage(100, 10)), Turn("end", usage=Usage(5, 6, 100))]
+        for name in "abcd"
+    }
+    with World(folder, scripts) as world:
+        first = world.run("script:a")
+        world.run("script:b", "--resume", first.session_id)
+        world.run("script:c", "--continue")
+        world.run("script:d", "--resume", first.session_id, "--fork-session")
+        return world.totals(ALL)
+
+
+def compaction(folder: Path) -> dict[str, Any]:
+    """A conversation that is compacted: a side request that no transcript shows."""
+    scripts = {"talk": [Turn("a long answer", usage=Usage(500, 50))]}
+    with World(folder, scripts) as world:
+        first = world.run("script:talk")
+        world.run("/compact be brief", "--resume", first.session_id)
+        return world.totals(_same("sessions", "tokens", "cost", "requests"))
+
+
+def commit(folder: Path) -> dict[str, Any]:
+    """A commit made by Claude."""
+    turns = [Turn("commit", [_bash("git commit -q --allow-empty -m work")]), Turn("done")]
+    with World(folder, {"commit": turns}) as world:
+        world.run("script:commit")
+        return world.totals(ALL)
+
+
+def sigterm(folder: Path) -> dict[str, Any]:
+    """A session that gets SIGTERM while a tool runs."""
+    return _ended_in_tool(folder, signal.SIGTERM)
+
+
+def sigkill(folder: Path) -> dict[str, Any]:
+    """A session that gets SIGKILL while a tool runs."""
+    return _ended_in_tool(folder, signal.SIGKILL)
+
+
+def _ended_in_tool(folder: Path, number: signal.Signals) -> dict[str, Any]:
+    flag = folder / "flag"
+    turns = [
+        Turn("first", [_bash("echo begin")], Usage(100, 10)),
+        # The client writes its transcript some 100 ms after the fact: what it had not written when it was killed nobody knows.
+        Turn("second", [_bash(f"sleep 1; touch {flag}; sleep 30")], Usage(200, 20)),
+    ]
+    with World(folder, {"long": turns}) as world:
+        code = world.end_in_tool("script:long", flag, number)
+        said_goodbye = {"SessionEnd": 1} if number is signal.SIGTERM else {}
+        return world.totals(
+            lambda _, ours: ours["classes"].get("none") == 300 and said_goodbye.items() <= ours["events"].items()
+        ) | {"code": code}
+
+
+def store_only(folder: Path) -> dict[str, Any]:
+    """No endpoint: the store has it, and ``report`` shows it."""
+    turns = [Turn("work", [_bash("echo hi")], Usage(123, 45)), Turn("done", usage=Usage(6, 7))]
+    with World(folder, {"work": turns}, export=False) as world:
+        world.run("script:work")
+        flushed = world.command("flush")
+        wait_until(lambda: _value(world, "claude_tokens_output_total") == 52)
+        report = json.loads(world.command("report", "--json"))
+        return world.totals(lambda client, _: bool(client["requests"])) | {
+            "report": report,
+            "flush": flushed,
+            "table": world.command("report"),
+        }
+
+
+def _value(world: World, name: str) -> float:
+    return sum(series["value"] for series in json.loads(world.command("report", "--json")) if series["name"] == name)
+
+
+def plugin(folder: Path) -> dict[str, Any]:
+    """The hooks come from the plugin (--plugin-dir)."""
+    turns = [Turn("work", [_bash("echo hi")], Usage(123, 45)), Turn("done", usage=Usage(6, 7))]
+    with World(folder, {"work": turns}, hooks="plugin") as world:
+        ended = world.run("script:work", CLAUDE_AGENT_ID="Backend", CLAUDE_AGENT_PROJECT="Shop")
+        return world.totals(ALL) | {"errors": ended.errors}
+
+
+def short_sessions(folder: Path, count: str, killed: str) -> dict[str, Any]:
+    """Many short sessions of one tool call each, and some that get SIGTERM in a tool; no daemon runs, so that the spool keeps all."""
+    flag = folder / "flag"
+    scripts = {
+        "short": [Turn("one", [_bash("true")]), Turn("done")],
+        "long": [Turn("two", [_bash(f"touch {flag}; sleep 30")])],
+    }
+    with World(folder, scripts, export=False, telemetry=False) as world:
+        world.home.interpreter.unlink()  # capture alone: nothing takes the events out of the spool
+        codes = [world.run("script:short").code for _ in range(int(count))]
+        codes += [world.end_in_tool("script:long", flag, signal.SIGTERM) for _ in range(int(killed))]
+        names = [entry.name for entry in Spool(world.home.spool).take(100_000)]
+        sessions: dict[str, list[str]] = {}
+        for name in names:
+            event, session, _ = name.split(".", 2)
+            sessions.setdefault(session, []).append(event)
+        return {"sessions": sessions, "codes": codes}
+
+
+def ten_tool_calls(folder: Path, runs: str) -> dict[str, Any]:
+    """How long one session of ten tool calls takes with our hooks (the daemon runs already), with none, and with idle ones, in turns.
+
+    Idle hooks are ``true`` on the same events: what the client itself pays for any hook.
+    """
+    turns = [*(Turn(f"call {number}", [_bash("true")]) for number in range(10)), Turn("done")]
+    with World(folder, {"ten": turns}, telemetry=False) as world:
+        settings = world.user / ".claude" / "settings.json"
+        ours = settings.read_text()
+        sides = {
+            "with": ours,
+            "without": "{}",
+            "idle": re.sub(r'"command": "(?:[^"\\]|\\.)*"', '"command": "true"', ours),
+        }
+        seconds: dict[str, list[float]] = {side: [] for side in sides}
+        for number in range(int(runs) + 1):
+            for side in sides if number % 2 else reversed(sides):
+                settings.write_text(sides[side])
+                ended = world.run("script:ten")
+                if number:  # the first of each warms the caches, and starts the daemon
+                    seconds[side].append(ended.seconds)
+        expected = 10 * (int(runs) + 1)
+        world.receiver.wait_for(lambda it: sum(our_totals(it)["tools"].values()) == expected, 60)
+        cpu = psutil.Process(int(world.home.pid.read_text())).cpu_times()
+        return {
+            "seconds": seconds,
+            "tool_calls": sum(our_totals(world.receiver)["tools"].values()),
+            "daemon_cpu_seconds": cpu.user + cpu.system,
+        }
+
+
+def turn_latency(folder: Path, turns: str) -> dict[str, Any]:
+    """Seconds from the Stop hook of a turn until its tokens are at the receiver, with the default configuration."""
+    found: list[float] = []
+    with World(
+        folder, {"talk": [Turn("work", [_bash("true")]), Turn("answer", usage=Usage(10, 1000))]}, telemetry=False
+    ) as world:
+        for number in range(int(turns)):
+            process = world.start("script:talk")
+            tokens = (number + 1) * 1007
+            world.receiver.wait_for(lambda it, wanted=tokens: _output(our_totals(it)) == wanted, 60)
+            arrived = time.time_ns()
+            process.communicate(timeout=60)
+            with contextlib.closing(connect(world.home.store, readonly=True)) as store:
+                stopped = store.execute("SELECT MAX(received_ns) FROM event WHERE event = 'Stop'").fetchone()[0]
+            found.append((arrived - stopped) / 1e9)
+    return {"seconds": found}
+
+
+def _output(totals: Totals) -> float:
+    return sum(value for key, value in totals["tokens"].items() if key.endswith("|output"))
+
+
+if __name__ == "__main__":
+    scenario, folder_name, *rest = sys.argv[1:]
+    print(json.dumps(globals()[scenario](Path(folder_name), *rest)))

@@ -1,0 +1,50 @@
+"""The spans and log records that a receiver accepted, as plain values that can be compared."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from tests.support import otlp_points
+from tests.support.otlp_receiver import OtlpReceiver
+
+Records = dict[str, list[bytes]]
+
+
+def spans(receiver: OtlpReceiver) -> list[Any]:
+    """All spans of accepted requests, as protobuf messages, in the order of arrival."""
+    return [
+        span
+        for message in receiver.traces
+        for resource in message.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
+def log_records(receiver: OtlpReceiver) -> list[Any]:
+    """All log records of accepted requests, as protobuf messages, in the order of arrival."""
+    return [
+        record
+        for message in receiver.logs
+        for resource in message.resource_logs
+        for scope in resource.scope_logs
+        for record in scope.log_records
+    ]
+
+
+def attributes(record: Any) -> dict[str, Any]:
+    """The attributes of a span, an event, a link or a log record; lists as tuples."""
+    return otlp_points.attributes(record.attributes)
+
+
+def accepted(receiver: OtlpReceiver) -> Records:
+    """Id → what was accepted under it, each time: spans by their span id, log records by ``log.record.uid``."""
+    found: Records = defaultdict(list)
+    for span in spans(receiver):
+        found[f"span {span.span_id.hex()}"].append(span.SerializeToString(deterministic=True))
+    for record in log_records(receiver):
+        copy = type(record).FromString(record.SerializeToString())
+        copy.observed_time_unix_nano = 0  # when it was sent
+        found[f"log {attributes(record)['log.record.uid']}"].append(copy.SerializeToString(deterministic=True))
+    return dict(found)

@@ -1,0 +1,174 @@
+"""Plays recorded sessions into a pipeline, with a clock of its own: what the hooks wrote, and the transcripts they named."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics.definition import Kind
+from claude_hooks_otel.metrics.labels import Identity
+from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.sources.envelope import Envelope
+from claude_hooks_otel.sources.registration import REGISTERED
+from claude_hooks_otel.units import SECOND
+from tests.support.corpus import RecordedHook, Scenario, replay_payload
+
+# Names the hooks' variables as hooks/emit writes them into the envelope's header.
+HEADERS = {
+    "CLAUDE_PROJECT_DIR": "project_directory",
+    "CLAUDE_CODE_ENTRYPOINT": "entrypoint",
+    "AI_AGENT": "client",
+}
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.now_ns = now_ns
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+    def advance(self, seconds: float) -> None:
+        self.now_ns += round(seconds * SECOND)
+
+
+class Replay:
+    """One scenario played into one home."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        folder: Path,
+        *,
+        agent: str = "backend",
+        config: Config | None = None,
+        leave_out: Iterable[str] = (),
+        prepare: Callable[[Pipeline], object] = lambda _: None,
+    ) -> None:
+        self.scenario, self.agent, self.prepare = scenario, agent, prepare
+        self.config = config or Config()
+        self.home = Home(folder / "home")
+        self.projects = folder / "projects"
+        self.hooks = [
+            hook
+            for hook in scenario.hooks
+            if hook.event in REGISTERED and not hook.fields["session_id"].startswith(tuple(leave_out) or "-")
+        ]
+        end = max((hook.t for hook in scenario.hooks), default=0.0)
+        self.clock = Clock(round(end * SECOND) + SECOND)
+        self.pipeline = self._open()
+
+    def _open(self) -> Pipeline:
+        pipeline = Pipeline(self.home, self.config, self.clock, history_ns=0)
+        self.prepare(pipeline)
+        return pipeline
+
+    def restart(self) -> None:
+        """A new daemon on the same home, as after a kill: the old one's memory is gone."""
+        self.pipeline.close()
+        self.pipeline = self._open()
+
+    def write_transcripts(self) -> None:
+        """Lays the transcripts where the hooks say they are."""
+        self.scenario.write_transcripts(self.projects)
+
+    def spool(self, hooks: Iterable[RecordedHook], copy: str = "") -> None:
+        """Writes events into the spool, each received when it was recorded."""
+        for number, hook in enumerate(hooks):
+            headers = {"agent": self.agent} | {HEADERS[key]: value for key, value in hook.env.items() if key in HEADERS}
+            name = f"{hook.event}.{round(hook.t * 1e6)}.{number}{copy}"
+            content = Envelope(name, 0, hook.event, headers, replay_payload(hook, self.projects)).encode()
+            path = self.home.spool / "new" / name
+            path.write_bytes(content)
+            at = round(hook.t * SECOND)
+            os.utime(path, ns=(at, at))
+
+    def drain(self) -> None:
+        """Takes everything in, then lets enough time pass for every session to be over."""
+        while self.pipeline.take_events():
+            pass
+        self.pipeline.follow_sessions(everything=True)
+
+    def finish(self) -> None:
+        """Drains, and lets every grace period pass."""
+        self.drain()
+        for _ in range(3):
+            self.clock.advance(3600)
+            self.pipeline.follow_sessions(everything=True)
+
+    def totals(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], Any]:
+        """(OTLP name, labels without agent and project) → value in stored units, a histogram's (sum, counts)."""
+        found: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
+        for point in self.pipeline.book.points():
+            key = (point.metric.name, tuple(pair for pair in point.labels if pair[0] not in ("agent", "project")))
+            if point.metric.kind is Kind.HISTOGRAM:
+                value, counts = found.get(key, (0, (0,) * len(point.bucket_counts)))
+                found[key] = (
+                    value + point.value,
+                    tuple(a + b for a, b in zip(counts, point.bucket_counts, strict=True)),
+                )
+            else:
+                found[key] = found.get(key, 0) + point.value
+        return found
+
+
+def play(
+    scenario: Scenario,
+    folder: Path,
+    *,
+    seed: int | None = None,
+    twice: bool = False,
+    restarts: int = 0,
+    leave_out: Iterable[str] = (),
+    prepare: Callable[[Pipeline], object] = lambda _: None,
+) -> Replay:
+    """A whole scenario, played to its end: in order or shuffled, once or twice, with restarts in between."""
+    replay = Replay(scenario, folder, leave_out=leave_out, prepare=prepare)
+    hooks = list(replay.hooks)
+    if seed is not None:
+        random.Random(seed).shuffle(hooks)
+    replay.write_transcripts()
+    parts = restarts + 1
+    for part in range(parts):
+        replay.spool(hooks[part::parts])
+        if twice:
+            replay.spool(hooks[part::parts], copy="-again")
+        replay.drain()
+        if part + 1 < parts:
+            replay.restart()
+    replay.finish()
+    return replay
+
+
+def adopt_transcripts(replay: Replay) -> None:
+    """Makes the sessions known by their transcripts alone, as if every hook had been lost."""
+    store = replay.pipeline.store
+    identity = Identity(agent=replay.agent, project="project")
+    left_out = {hook.fields["session_id"] for hook in replay.scenario.hooks} - {
+        hook.fields["session_id"] for hook in replay.hooks
+    }
+    with store.transaction():
+        for name in sorted(replay.scenario.transcript_names):
+            path = replay.projects / name
+            if path.parent.parent == replay.projects and path.stem not in left_out:
+                at = replay.clock.now_ns
+                store.upsert(
+                    model.Session(
+                        session_id=path.stem,
+                        transcript_path=str(path),
+                        first_seen_ns=at,
+                        last_seen_ns=at,
+                        **identity.columns(),
+                    )
+                )
+                store.note_identity(path.stem, 0, identity)
+                store.connection.execute("INSERT INTO watch VALUES (?)", (path.stem,))
+    replay.restart()

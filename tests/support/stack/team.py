@@ -1,0 +1,164 @@
+"""Two machines on which agents work, playing recorded sessions through hooks, spool, daemon and OTLP; and their books."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from claude_hooks_otel.metrics.catalog import CATALOG
+from claude_hooks_otel.metrics.definition import Kind
+from claude_hooks_otel.series.totals import read_points
+from claude_hooks_otel.store.connection import connect
+from monitoring.rig.stack import Labels, Stack
+from tests.support.corpus import RecordedHook
+from tests.support.real_daemon import Installation, PlayedHook, RecordedSessions
+
+# Seconds in which nothing changes before the books count as settled: a session is closed five seconds after its end.
+QUIET = 6.5
+
+# (Prometheus name of a growing series, labels) -> its total in stored units; `_count` of a histogram beside its `_sum`.
+Books = Counter[tuple[str, Labels]]
+
+
+class Machine:
+    """One installation and where its client's transcripts are."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.installation = Installation(folder, environ)
+        self._visits = 0
+
+    def play(self, *names: str) -> None:
+        """Recorded sessions as if they had happened just now."""
+        self._visits += 1
+        sessions = RecordedSessions(names, self.folder / f"projects-{self._visits}")
+        for hook in sessions.hooks:
+            self.installation.run_hook(hook)
+
+    def tell(self, *events: tuple[str, dict[str, Any]], session: str | None = None, agent: str = "Backend") -> str:
+        """Events that no recording has, through the real hook; returns the session they are of."""
+        session = session or str(uuid.uuid4())
+        for event, fields in events:
+            now = time.time()
+            transcript = str(self.folder / f"{session}.jsonl")
+            common = {
+                "session_id": session,
+                "transcript_path": transcript,
+                "cwd": "/home/dev/shop",
+                "hook_event_name": event,
+            }
+            payload = json.dumps(common | fields).encode()
+            environ = {"CLAUDE_PROJECT_DIR": "/home/dev/shop", "CLAUDE_CODE_ENTRYPOINT": "cli"}
+            recorded = RecordedHook(now, event, "told", environ, payload, "/home/dev/shop")
+            self.installation.run_hook(PlayedHook(recorded, payload, round(now * 1e9)), agent=agent)
+        return session
+
+    def test_and_write(self, agent: str = "Backend") -> None:
+        """A session that runs tests, breaks two of them, and writes a skill down; and one that goes on."""
+        self.tell(
+            ("SessionStart", {"source": "startup"}),
+            _bash("pytest --cov", "TOTAL    40    4    90%\n12 passed in 0.31s"),
+            _write("/home/dev/shop/.claude/skills/release/SKILL.md", "---\nname: release\n---\nTag, build, publish.\n"),
+            _bash("pytest --cov", "TOTAL    40    8    80%\n2 failed, 10 passed in 0.35s"),
+            ("SessionEnd", {"reason": "other"}),
+            agent=agent,
+        )
+        self.tell(("SessionStart", {"source": "startup"}), _bash("pytest", "12 passed in 0.30s"), agent=agent)
+
+    def lose_an_event(self) -> None:
+        """A hook that found no room for its payload."""
+        name = f"PostToolUse.{uuid.uuid4()}.1"
+        (self.installation.home.spool / "new" / name).touch(mode=0o600)
+
+    def books(self) -> Books:
+        """The totals in its store."""
+        found: Books = Counter()
+        with closing(connect(self.installation.home.store, readonly=True)) as connection:
+            for point in read_points(connection, CATALOG):
+                name, labels = point.metric.prometheus_name, frozenset(point.labels)
+                if point.metric.kind is Kind.HISTOGRAM:
+                    found[f"{name}_sum", labels] += point.value
+                    found[f"{name}_count", labels] += point.count
+                else:
+                    found[name, labels] += point.value
+        return found
+
+
+def _bash(command: str, output: str) -> tuple[str, dict[str, Any]]:
+    answer = {"stdout": output, "stderr": "", "interrupted": False, "isImage": False}
+    return _tool("Bash", {"command": command}, answer)
+
+
+def _write(path: str, content: str) -> tuple[str, dict[str, Any]]:
+    answer = {"type": "create", "filePath": path, "content": content, "structuredPatch": [], "originalFile": None}
+    return _tool("Write", {"file_path": path, "content": content}, answer)
+
+
+def _tool(name: str, given: dict[str, Any], answer: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    fields = {"tool_name": name, "tool_input": given, "tool_response": answer, "duration_ms": 320}
+    return "PostToolUse", fields | {"tool_use_id": f"toolu_{uuid.uuid4().hex[:24]}"}
+
+
+def settled(machines: Iterable[Machine]) -> Books:
+    """All books together, once nothing has changed in them for a while."""
+    machines = list(machines)
+    deadline = time.monotonic() + 90
+    seen: Books = Counter()
+    changed_at = time.monotonic()
+    while time.monotonic() < deadline:
+        now: Books = Counter()
+        for machine in machines:
+            now.update(machine.books())
+        waiting = any(machine.installation.pid and machine.installation.waiting() for machine in machines)
+        if _steady(now) != _steady(seen) or waiting:
+            seen, changed_at = now, time.monotonic()
+        elif time.monotonic() - changed_at > QUIET:
+            return now
+        time.sleep(0.2)
+    raise TimeoutError("the books never came to rest")
+
+
+def _steady(books: Books) -> Books:
+    """Without the count of failed exports, which goes on while an endpoint is away."""
+    return Counter({key: value for key, value in books.items() if key[0] != "claude_hooks_export_failures_total"})
+
+
+def scale(name: str) -> int:
+    """Stored units to one exported unit of a growing series."""
+    for metric in CATALOG.values():
+        if name in {metric.prometheus_name, f"{metric.prometheus_name}_sum"}:
+            return metric.scale
+    return 1
+
+
+def arrived(stack: Stack, books: Books, timeout: float = 30.0) -> float:
+    """Waits until Prometheus knows these totals; returns a moment at which it did."""
+    wanted = {key: value / scale(key[0]) for key, value in _steady(books).items() if value}
+    deadline = time.monotonic() + timeout
+    while True:
+        at = time.time()
+        lacking = _lacking(stack, wanted, at)
+        if not lacking:
+            return at
+        assert time.monotonic() < deadline, "not at Prometheus:\n" + "\n".join(lacking[:20])
+        time.sleep(0.25)
+
+
+def _lacking(stack: Stack, wanted: Mapping[tuple[str, Labels], float], at: float) -> list[str]:
+    # The raw samples: the expressions under test have no part in this.
+    found: Counter[tuple[str, Labels]] = Counter()
+    for labels, value in stack.instant('last_over_time({__name__=~"claude_.+_(total|sum|count)"}[1h])', at).items():
+        pairs = dict(labels)
+        name = pairs.pop("__name__")
+        found[name, frozenset((key, text) for key, text in pairs.items() if key not in ("job", "instance"))] += value
+    return [
+        f"{name} {sorted(labels)}: {found.get((name, labels))}, wanted {value}"
+        for (name, labels), value in wanted.items()
+        if abs(found.get((name, labels), -1.0) - value) > 1e-6 * max(1.0, value)
+    ]

@@ -1,0 +1,311 @@
+"""Lines as ``git diff --numstat`` counts them: against recorded sessions, and against the real git."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from claude_hooks_otel.tool_effects import line_diff
+from claude_hooks_otel.tool_effects.line_diff import numstat
+from claude_hooks_otel.tool_effects.lines import FileChange, file_changes, file_read, file_type, path_digest
+from tests.support.places import DATA
+
+RECORDED = DATA / "lines"
+SESSIONS = json.loads((RECORDED / "sessions.json").read_text())
+CALLS = json.loads((RECORDED / "calls.json").read_text())
+BASH_EDIT_DIFF = json.loads((RECORDED / "bash_edit_diff.json").read_text())
+
+# Where git sees what no tool call tells, or the other way round: session -> rows of numstat that the calls add up to instead.
+NAMED_DIFFERENCES = {
+    "bash-writes": {},  # a file that the shell wrote
+    "edit-twice-back-and-forth": {"e10.txt": [2, 2]},  # two edits that cancel each other are two edits
+    # the shell wrote byshell.txt and all of old.txt
+    "basic-edit": {"calc.py": [1, 1], "new.py": [5, 0], "old.txt": [2, 8], "many.txt": [6, 3]},
+}
+# Recorded calls in which the client rewrote line endings or the file was not UTF-8: what it reports shows neither.
+UNSEEN_BYTES = {"c2.txt": [1, 1], "c3.txt": [1, 0], "u16.txt": [1, 1]}
+
+
+def rows(text: str) -> dict[str, list[int]]:
+    """Numstat's rows; git prints ``-`` for a binary file."""
+    fields = [line.split("\t") for line in text.splitlines()]
+    return {
+        name: [0 if added == "-" else int(added), 0 if deleted == "-" else int(deleted)]
+        for added, deleted, name in fields
+    }
+
+
+def changes_of(call) -> list[FileChange]:
+    response = call["tool_response"]
+    if isinstance(response, dict) and isinstance(response.get("content"), dict):
+        response = {**response, "content": "".join(f"row {n}\n" for n in range(response["content"]["rows"]))}
+    return file_changes(call["tool_name"], call["tool_input"], response)
+
+
+def name_of(call) -> str:
+    path = call["tool_input"].get("file_path") or call["tool_input"].get("notebook_path")
+    return path.rsplit("/", 1)[-1]
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session["case"])
+def test_the_calls_of_a_session_add_up_to_what_git_counts(session):
+    found: dict[str, list[int]] = {}
+    for call in session["calls"]:
+        for change in changes_of(call):
+            counts = found.setdefault(name_of(call), [0, 0])
+            counts[0] += change.added
+            counts[1] += change.deleted
+    assert found == NAMED_DIFFERENCES.get(session["case"], rows(session["numstat"]))
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call['tool_name']}-{name_of(call)}")
+def test_one_call_counts_what_git_counted_right_after_it(call):
+    """Among them rewrites whose count in the client's own patch is not git's."""
+    expected = rows(call["numstat"])
+    expected.update({name: counts for name, counts in UNSEEN_BYTES.items() if name in expected})
+    assert {name_of(call): [change.added, change.deleted] for change in changes_of(call)} == expected
+
+
+def test_some_recorded_patches_are_not_gits_so_that_counting_their_signs_would_not_do():
+    def signs(call):
+        lines = [line[:1] for hunk in call["tool_response"]["structuredPatch"] for line in hunk["lines"]]
+        return [lines.count("+"), lines.count("-")]
+
+    rewrites = [call for call in CALLS if name_of(call).startswith("f")]
+    assert sum(signs(call) != rows(call["numstat"])[name_of(call)] for call in rewrites) == 4
+
+
+def test_a_created_file_is_created_and_an_overwritten_one_is_not():
+    created = {
+        session["case"]: [c.created for call in session["calls"] for c in changes_of(call)] for session in SESSIONS
+    }
+    assert created["create-empty"] == [True]
+    assert created["edit-create-by-empty-old-string"] == [True]
+    assert created["overwrite-all-different"] == [False]
+    assert created["notebook-insert"] == [False]
+    assert created["overwrite-same"] == []
+
+
+def test_what_a_bash_call_is_reported_to_have_changed_counts():
+    (call,) = BASH_EDIT_DIFF
+    found = {(c.file_type, c.added, c.deleted, c.created) for c in changes_of(call)}
+    assert found == {("py", 1, 0, False), ("py", 0, 2, False), ("txt", 1, 0, True)}
+
+
+def bash_call(*files, **more):
+    return {
+        "tool_name": "Bash",
+        "tool_input": {},
+        "tool_response": {"bashEditDiff": {"files": list(files), "moreFiles": 0, **more}},
+    }
+
+
+def test_a_file_moved_by_bash_counts_only_the_lines_that_changed_as_git_counts_a_rename():
+    body = [f"line {n}" for n in range(10)]
+    old = {"filePath": "/p/old.py", "deleted": True, "hunks": [{"lines": [f"-{line}" for line in body]}]}
+    new = {"filePath": "/p/new.md", "created": True, "hunks": [{"lines": [f"+{line}" for line in [*body, "one more"]]}]}
+    other = {"filePath": "/p/other.md", "created": True, "hunks": [{"lines": ["+something else"]}]}
+    found = {(c.path_digest, c.added, c.deleted) for c in changes_of(bash_call(old, new, other))}
+    assert found == {(path_digest("/p/new.md"), 1, 0), (path_digest("/p/other.md"), 1, 0)}
+
+
+def test_a_diff_shared_with_another_bash_call_counts_for_neither():
+    file = {"filePath": "/p/a.py", "hunks": [{"lines": ["+x"]}]}
+    assert changes_of(bash_call(file)) != []
+    assert changes_of(bash_call(file, shared=True)) == []
+
+
+def test_a_sub_agents_transcript_keeps_no_response_and_its_input_counts():
+    """The words are the client's; the edit is the one of ``subagent-edit``, the counts are git's."""
+    edit = {"file_path": "/p/s1.txt", "old_string": "line 5", "new_string": "5\n5b"}
+    (change,) = file_changes("Edit", edit, "The file /p/s1.txt has been updated successfully. (file state is current)")
+    assert (change.added, change.deleted, change.created) == (2, 1, False)
+    write = {"file_path": "/p/s2.txt", "content": "a\nb\n"}
+    (change,) = file_changes("Write", write, "File created successfully at: /p/s2.txt")
+    assert (change.added, change.deleted, change.created) == (2, 0, True)
+    (change,) = file_changes("Write", write, "The file /p/s2.txt has been updated successfully.")
+    assert (change.added, change.deleted, change.created) == (0, 0, False)
+    assert file_changes("Edit", edit, "Error: String to replace not found in file.") == []
+
+
+def test_an_edit_without_the_files_text_counts_the_signs_of_its_patch():
+    response = {"filePath": "/p/a.py", "originalFile": None, "structuredPatch": [{"lines": [" a", "-b", "+c", "+d"]}]}
+    (change,) = file_changes("Edit", {"file_path": "/p/a.py", "old_string": "b", "new_string": "c\nd"}, response)
+    assert (change.added, change.deleted) == (2, 1)
+
+
+def test_a_call_that_the_user_changed_counts_what_was_written_not_what_was_asked():
+    response = {
+        "originalFile": "a\nb\n",
+        "oldString": "b",
+        "newString": "c",
+        "userModified": True,
+        "structuredPatch": [{"lines": [" a", "-b", "+c", "+by hand"]}],
+    }
+    (change,) = file_changes("Edit", {"file_path": "/p/a.py"}, response)
+    assert (change.added, change.deleted) == (2, 1)
+
+
+def test_several_edits_of_one_call_count_together():
+    edits = [{"old_string": "a", "new_string": "A"}, {"old_string": "c\n", "new_string": ""}]
+    response = {"originalFileContents": "a\nb\nc\n", "edits": edits, "structuredPatch": []}
+    (change,) = file_changes("MultiEdit", {"file_path": "/p/a.txt", "edits": edits}, response)
+    assert (change.added, change.deleted) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/p/a.PY", "py"),
+        ("/p/Dockerfile", "dockerfile"),
+        ("/p/.gitignore", "gitignore"),
+        ("C:\\p\\x.ts", "ts"),
+        ("/p/a.tar.gz", "gz"),
+        ("/p/LICENSE", "other"),
+        ("/p.d/none", "other"),
+        ("/p/log.20260101", "other"),
+        ("/p/a.secret token", "other"),
+        (f"/p/a.{'x' * 17}", "other"),
+        ("/p/a.été", "other"),
+        ("", "other"),
+    ],
+)
+def test_a_file_type_is_a_short_bounded_word(path, expected):
+    assert file_type(path) == expected
+
+
+def test_both_witnesses_digest_the_same_path():
+    whole = path_digest("/home/dev/project/calc.py")
+    assert whole == path_digest("calc.py", "/home/dev/project") == path_digest("./x/../calc.py", "/home/dev/project")
+    assert len(whole) == 16
+    assert whole != path_digest("/home/dev/other/calc.py")
+    assert path_digest("~/calc.py") == path_digest(f"{Path.home()}/calc.py")
+
+
+def test_a_read_tells_its_file_and_a_failed_one_does_not():
+    digest = path_digest("/p/a.py")
+    asked = {"file_path": "/p/a.py"}
+    assert file_read("Read", asked, {"type": "text", "file": {"filePath": "/p/a.py"}}) == digest
+    assert file_read("Read", {}, {"type": "text", "file": {"filePath": "/p/a.py"}}) == digest
+    assert file_read("Read", asked, {"type": "file_unchanged", "file": {"filePath": "/p/a.py"}}) == digest
+    assert file_read("Read", asked, "1\tx = 1\n2\t") == digest
+    assert file_read("Read", asked, [{"type": "image", "source": {}}]) == digest
+    assert file_read("Read", asked, "Error: File does not exist.") is None
+    assert file_read("Read", asked, None) is None
+    assert file_read("Edit", asked, {"filePath": "/p/a.py"}) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(
+    [
+        *(
+            "filePath",
+            "file_path",
+            "notebook_path",
+            "file",
+            "type",
+            "content",
+            "originalFile",
+            "structuredPatch",
+            "edits",
+        ),
+        *("oldString", "newString", "old_string", "new_string", "original_file", "updated_file"),
+        *("bashEditDiff", "files", "hunks", "lines", "created", "deleted"),
+    ]
+)
+TOOLS = st.sampled_from(["Edit", "MultiEdit", "Write", "NotebookEdit", "Bash", "Read", "Odd"])
+
+
+@given(TOOLS, st.dictionaries(FIELDS, JSON), st.dictionaries(FIELDS, JSON) | JSON)
+def test_odd_fields_never_raise(tool, tool_input, tool_response):
+    for change in file_changes(tool, tool_input, tool_response):
+        assert change.added >= 0 <= change.deleted
+    file_read(tool, tool_input, tool_response)
+
+
+def git_numstat(folder: Path, before: str, after: str) -> tuple[int, int]:
+    """What the real git counts between two files of these bytes."""
+    (folder / "before").write_bytes(before.encode())
+    (folder / "after").write_bytes(after.encode())
+    command = ["git", "diff", "--no-index", "--numstat", "--no-renames", "before", "after"]
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}  # git's own defaults
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+    if not result.stdout:
+        return 0, 0
+    added, deleted = result.stdout.split("\t")[:2]
+    return (0, 0) if added == "-" else (int(added), int(deleted))
+
+
+LINE = st.sampled_from(["", "", "}", "    return x", "a", "b", "c", "d", "e", "a\r", "ä", "\x0c", "\u2028", "x\ry"])
+TEXT = st.builds(lambda lines, end: "\n".join(lines) + end, st.lists(LINE, max_size=40), st.sampled_from(["", "\n"]))
+
+
+@given(TEXT, TEXT)
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+def test_any_two_small_texts_count_as_git_counts_them(tmp_path, before, after):
+    assert numstat(before, after) == git_numstat(tmp_path, before, after)
+
+
+COMMON_LINES = ["", "", "", "    }", "        return value", "    try:"]
+
+
+def program(random, size: int) -> list[str]:
+    """Lines with the mix of rare and common ones that programs have."""
+    return [
+        random.choice(COMMON_LINES) if random.random() < 0.3 else f"line {random.randrange(4 * size)}"
+        for _ in range(size)
+    ]
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from([30, 100, 300, 1500]))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+def test_rewritten_and_moved_parts_of_a_program_count_as_git_counts_them(tmp_path, random, size):
+    """The cases in which git's diff is not the shortest one."""
+    before = program(random, size)
+    after = list(before)
+    for _ in range(random.choice([1, 1, 3, 30])):
+        start = random.randrange(len(after) + 1)
+        end = start + random.randrange(size // 2)
+        moved = after[start:end]
+        after[start:end] = program(random, random.randrange(1, size // 2)) if random.random() < 0.6 else []
+        if random.random() < 0.5:
+            place = random.randrange(len(after) + 1)
+            after[place:place] = moved
+    texts = "\n".join(before) + "\n", "\n".join(after) + "\n"
+    assert numstat(*texts) == git_numstat(tmp_path, *texts)
+
+
+def test_binary_content_has_no_lines_as_in_git(tmp_path):
+    for text in ("a\0b\n", "a" * 7999 + "\0\n", "a" * 8000 + "\0\n"):
+        assert numstat("x\n", text) == git_numstat(tmp_path, "x\n", text)
+
+
+def test_texts_too_long_to_compare_are_given_up_and_then_the_clients_patch_counts(monkeypatch):
+    before = "".join(f"{n % 100}\n" for n in range(1000))
+    after = "".join(f"{n * 7919 % 100}\n" for n in range(1000))
+    response = {
+        "type": "update",
+        "content": after,
+        "originalFile": before,
+        "structuredPatch": [{"lines": ["-0", "+0"]}],
+    }
+    monkeypatch.setattr(line_diff, "MAX_STEPS", 1000)
+    assert numstat(before, after) is None
+    (change,) = file_changes("Write", {"file_path": "/p/a.txt"}, response)
+    assert (change.added, change.deleted) == (1, 1)
+    monkeypatch.undo()
+    (change,) = file_changes("Write", {"file_path": "/p/a.txt"}, response)
+    assert (change.added, change.deleted) == numstat(before, after) != (1, 1)

@@ -1,0 +1,203 @@
+"""The log events of the recorded sessions, held against the client's own telemetry of the same sessions."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.traces import event_kinds as kinds
+from claude_hooks_otel.traces import ids
+from claude_hooks_otel.traces.codec import encode
+from claude_hooks_otel.traces.log_events import events_of
+from claude_hooks_otel.traces.model import LogEvent, Severity
+from claude_hooks_otel.traces.session_facts import SessionFacts
+from tests.series.test_corpus_totals import LEFT_OUT
+from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.places import DATA
+from tests.support.private_texts import answered, asked, leaked, told_by_traces
+from tests.support.replay import Replay, play
+from tests.support.span_trees import all_facts, all_spans
+from tests.traces.test_spans import UNTIMED, _told, told_agent
+
+
+def all_events(replay: Replay) -> list[LogEvent]:
+    """Those of all sessions."""
+    return [event for facts in all_facts(replay) for event in events_of(facts).events]
+
+
+@pytest.fixture(scope="module", params=SCENARIOS)
+def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
+    """A scenario, played to its end."""
+    replay = play(Scenario(request.param), tmp_path_factory.mktemp(request.param), leave_out=LEFT_OUT)
+    yield replay
+    replay.pipeline.close()
+
+
+def _named(replay: Replay, name: str) -> list[LogEvent]:
+    return [event for event in all_events(replay) if event.name == name]
+
+
+def test_every_tool_result_is_one_event_as_long_as_the_client_says(played: Replay) -> None:
+    found = _named(played, "claude.tool.result")
+    by_call = {event.attributes["gen_ai.tool.call.id"]: event for event in found}
+    assert len(by_call) == len(found)
+    for told in _told(played, "tool_result"):
+        event = by_call[told["tool_use_id"]]
+        seconds = event.attributes["claude.duration"]
+        assert isinstance(seconds, float)
+        if event.attributes["claude.outcome"] == UNTIMED:
+            assert 0 <= seconds - told["duration_ms"] / 1000 < 1
+        else:
+            assert seconds == pytest.approx(told["duration_ms"] / 1000)
+        succeeded = str(told["success"]).lower() == "true"
+        assert (event.body, event.severity) == (
+            ("tool succeeded", Severity.INFO) if succeeded else ("tool did not succeed", Severity.WARN)
+        )
+        assert event.attributes.get("claude.subagent.id") == told_agent(played, told)
+
+
+def test_every_prompt_of_a_human_is_an_event(played: Replay) -> None:
+    """As many turns as had one; the client counts the prompts, of which several can share a turn."""
+    turns = [turn for turn in played.pipeline.store.select(model.Turn) if turn.started_ns is not None]
+    asked_for = {turn.prompt_id for turn in turns if turn.prompts_seen_by_hooks or turn.prompts_in_transcript}
+    assert {event.attributes["claude.prompt.id"] for event in _named(played, "claude.prompt")} == asked_for
+
+
+def test_every_failed_request_is_an_event(played: Replay) -> None:
+    failed = [request for request in played.pipeline.store.select(model.ApiRequest) if request.error]
+    found = _named(played, "claude.api.error")
+    assert sorted(str(event.attributes["error.type"]) for event in found) == sorted(str(one.error) for one in failed)
+    assert {event.severity for event in found} <= {Severity.ERROR}
+
+
+def test_every_start_and_end_is_an_event(played: Replay) -> None:
+    """As the hooks reported them; a compaction starts nothing."""
+    starts = Counter(
+        hook.fields["source"]
+        for hook in played.hooks
+        if hook.event == "SessionStart" and hook.fields["source"] != "compact"
+    )
+    if played.scenario.name == "plugin":
+        return  # two copies of each
+    assert (
+        Counter(event.attributes["claude.session.source"] for event in _named(played, "claude.session.start")) == starts
+    )
+    reported = Counter(hook.fields["reason"] for hook in played.hooks if hook.event == "SessionEnd")
+    ended = Counter(
+        str(event.attributes["claude.session.end_reason"]) for event in _named(played, "claude.session.end")
+    )
+    # Two clients in one session at a time: the first one's end is not told from the second one's.
+    assert reported - ended <= Counter({"other": 1} if played.scenario.name == "resume" else {})
+    assert ended - reported <= Counter({"killed": 100})
+
+
+def test_commits_pull_requests_tests_and_tasks_are_those_of_the_facts(played: Replay) -> None:
+    store = played.pipeline.store
+    for name, kind, where in (
+        ("claude.commit", model.GitCommit, "session_id IS NOT NULL"),
+        ("claude.branch", model.GitBranch, "session_id IS NOT NULL"),
+        ("claude.pull_request", model.PullRequest, "session_id IS NOT NULL"),
+        ("claude.test.run", model.SuiteRun, "session_id IS NOT NULL"),
+        ("claude.task.created", model.Task, "created_ns IS NOT NULL"),
+        ("claude.task.completed", model.Task, "completed_ns IS NOT NULL"),
+        ("claude.model.switch", model.ModelSwitch, "session_id IS NOT NULL"),
+        ("claude.subagent", model.SubagentTurn, "session_id IS NOT NULL"),
+        ("claude.permission.decision", model.PermissionWait, "waited_ns IS NOT NULL"),
+    ):
+        found = _named(played, name)
+        assert len(found) == len(store.select(kind, where)), name
+        assert len({event.uid for event in found}) == len(found)
+
+
+def test_each_belongs_to_a_span_that_there_is(played: Replay) -> None:
+    """But for the start and the end of a session, which belong to no turn."""
+    known = {(span.trace_id, span.span_id) for span in all_spans(played)}
+    for event in all_events(played):
+        if event.name in ("claude.session.start", "claude.session.end"):
+            assert (event.trace_id, event.span_id) == (None, None)
+        else:
+            assert (event.trace_id, event.span_id) in known, event
+
+
+def test_bodies_and_attributes_are_those_of_the_table(played: Replay) -> None:
+    """So that a body says no more than the name of its event and whether it went well."""
+    declared = {kind.name: kind for kind in kinds.KINDS}
+    common = {"session.id", "gen_ai.conversation.id", "claude.agent", "claude.project", "claude.team", "claude.sprint"}
+    for event in all_events(played):
+        kind = declared[event.name]
+        assert event.body in (kind.body, kind.failed)
+        assert event.attributes.keys() <= {*common, *kind.attributes}
+
+
+def test_nothing_anybody_wrote_is_in_them(played: Replay) -> None:
+    text = "\n".join(encode(event) for event in all_events(played)).encode()
+    private = (*asked(played.scenario), *answered(played.scenario))
+    assert leaked(iter(private), text) - told_by_traces(played.scenario) == set()
+
+
+def test_a_run_of_tests_is_an_event_of_its_call(tmp_path: Path) -> None:
+    """No recorded session runs a suite: here the facts of one are written by hand."""
+    store = Store(tmp_path / "store.db", lambda: 0)
+    whose = {"session_id": "s", "agent": "backend", "project": "shop"}
+    with store.transaction():
+        store.upsert(model.Session(**whose, first_seen_ns=10, last_seen_ns=90))
+        store.upsert(model.Turn(prompt_id="p", **whose, started_ns=10, ended_ns=90, prompts_seen_by_hooks=1))
+        store.upsert(model.ToolCall(tool_use_id="t", **whose, tool="Bash", outcome="error", started_ns=20, ended_ns=40))
+        for ordinal, outcome, failed in ((0, "passed", 0), (1, "failed", 2)):
+            store.upsert(
+                model.SuiteRun(
+                    tool_use_id="t", ordinal=ordinal, **whose, framework="pytest", outcome=outcome, passed=7, failed=failed,
+                    skipped=1, at_ns=40,
+                )
+            )  # fmt: skip
+    facts = SessionFacts.of(store, "s")
+    assert facts is not None
+    runs = [event for event in events_of(facts).events if event.name == "claude.test.run"]
+    store.close()
+    assert {(run.body, run.severity) for run in runs} == {
+        ("tests passed", Severity.INFO),
+        ("tests did not pass", Severity.WARN),
+    }
+    assert {run.span_id for run in runs} == {ids.span_id("tool", "t")}
+    failing = next(run for run in runs if run.severity is Severity.WARN)
+    assert failing.attributes["claude.test.failed"] == 2
+    assert failing.attributes["claude.test.framework"] == "pytest"
+
+
+KEPT = DATA / "events"
+
+
+@pytest.mark.parametrize("name", ["git-work", "permissions", "subagents"])
+def test_the_events_are_those_that_were_reviewed(name: str, tmp_path: Path) -> None:
+    """``python -m tests.traces.test_log_events`` writes them anew."""
+    replay = play(Scenario(name), tmp_path)
+    found = _lines(replay)
+    replay.pipeline.close()
+    assert found == (KEPT / f"{name}.jsonl").read_text(encoding="utf-8")
+
+
+def _lines(replay: Replay) -> str:
+    return "".join(f"{json.dumps(json.loads(encode(event)))}\n" for event in all_events(replay))
+
+
+def main() -> None:
+    """Writes the kept events anew, for somebody to review."""
+    import tempfile
+
+    KEPT.mkdir(exist_ok=True)
+    for name in ("git-work", "permissions", "subagents"):
+        with tempfile.TemporaryDirectory() as folder:
+            replay: Any = play(Scenario(name), Path(folder))
+            (KEPT / f"{name}.jsonl").write_text(_lines(replay), encoding="utf-8")
+            replay.pipeline.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Which trace a turn is in: its own, or its caller's where the owner says so."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.projects import repository_name
+from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.sources.envelope import Envelope, decode
+from claude_hooks_otel.traces.turn_trace import TraceParent, trace_of
+from tests.delivery.test_record_exports import ExportedReplay
+from tests.support.corpus import Scenario
+from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.otlp_records import attributes, log_records, spans
+from tests.support.replay import Replay
+
+CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+UNSAMPLED = f"{CALLER[:-2]}00"
+FOLLOWED: Any = {"traces": {"follow_traceparent": True}}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (CALLER, TraceParent(0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331, True)),
+        (UNSAMPLED, TraceParent(0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331, False)),
+        (
+            f"cc{CALLER[2:]}-what-the-future-adds",
+            TraceParent(0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331, True),
+        ),
+        ("", None),
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331", None),
+        (f"{CALLER}-more", None),
+        (f"ff{CALLER[2:]}", None),
+        (CALLER.upper(), None),
+        (f"00-{'0' * 32}-b7ad6b7169203331-01", None),
+        (f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01", None),
+        (f"{CALLER}\n", None),
+        ("ü" * 55, None),
+    ],
+)
+def test_a_trace_context_is_read_as_w3c_writes_it(text: str, found: TraceParent | None) -> None:
+    assert TraceParent.parse(text) == found
+
+
+def test_a_turn_is_a_trace_of_its_own_unless_its_owner_says_otherwise() -> None:
+    turn = model.Turn(prompt_id="p", session_id="s", traceparent=CALLER)
+    own, followed = trace_of(turn), trace_of(turn, follow_traceparent=True)
+    assert (own.parent, own.root_id) == (None, followed.root_id)
+    assert followed.trace_id == 0x0AF7651916CD43DD8448EB211C80319C != own.trace_id
+    broken = model.Turn(prompt_id="p", session_id="s", traceparent="nonsense")
+    assert trace_of(broken, follow_traceparent=True) == own
+
+
+class Called(ExportedReplay):
+    """A replay whose client was started in somebody's trace."""
+
+    traceparent = CALLER
+
+    def spool(self, hooks: Any, copy: str = "") -> None:
+        super().spool(hooks, copy)
+        for path in (self.home.spool / "new").iterdir():
+            envelope = decode(path.name, 0, path.read_bytes())
+            headers = {**envelope.headers, "traceparent": self.traceparent}
+            path.write_bytes(Envelope(envelope.name, 0, envelope.event, headers, envelope.payload).encode())
+
+
+def _played(
+    folder: Path, receiver: OtlpReceiver, kind: type[Called], config: Config, **variables: str
+) -> list[dict[str, Any]]:
+    given = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http_endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+    replay = kind(Scenario("basic-edit"), folder, given | variables, config)
+    assert set(replay.play().values()) == {None}
+    replay.exports.close()
+    replay.records.close()
+    replay.pipeline.close()
+    return [
+        {"trace": span.trace_id.hex(), "parent": span.parent_span_id.hex(), "flags": span.flags, **attributes(span)}
+        for span in spans(receiver)
+    ]
+
+
+def test_followed_every_span_and_event_of_the_turn_is_in_the_callers_trace(
+    tmp_path: Path, otlp_receiver: OtlpReceiver
+) -> None:
+    found = _played(tmp_path, otlp_receiver, Called, Config(**FOLLOWED))
+    assert {span["trace"] for span in found} == {CALLER.split("-")[1]}
+    (root,) = [span for span in found if "claude.prompt.id" in span]
+    assert root["parent"] == CALLER.split("-")[2]
+    assert root["flags"] & 0x300 == 0x300  # its parent is remote, and that is known
+    assert {record.trace_id.hex() for record in log_records(otlp_receiver) if record.trace_id} == {CALLER.split("-")[1]}
+
+
+def test_not_followed_nothing_of_it_is_sent(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    """The default."""
+    found = _played(tmp_path, otlp_receiver, Called, Config())
+    assert found
+    wire = b"".join(otlp_receiver.raw_bodies)
+    for part in CALLER.split("-")[1:3]:
+        assert part.encode() not in wire
+        assert bytes.fromhex(part) not in wire
+
+
+def test_a_caller_that_was_not_sampled_takes_the_turn_with_it(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    """By the default sampler, which is the parent's decision."""
+
+    class Unsampled(Called):
+        traceparent = UNSAMPLED
+
+    assert _played(tmp_path / "one", otlp_receiver, Unsampled, Config(**FOLLOWED)) == []
+    assert _played(tmp_path / "two", otlp_receiver, Unsampled, Config(**FOLLOWED), OTEL_TRACES_SAMPLER="always_on")
+
+
+@pytest.mark.parametrize(
+    ("variables", "flags"),
+    [
+        ({}, 1),
+        ({"OTEL_TRACES_SAMPLER": "always_off"}, 0),
+        ({"OTEL_TRACES_EXPORTER": "none"}, 0),
+    ],
+)
+def test_an_event_says_whether_the_span_it_names_is_sent(
+    variables: dict[str, str], flags: int, tmp_path: Path, otlp_receiver: OtlpReceiver
+) -> None:
+    found = _played(tmp_path, otlp_receiver, Called, Config(), **variables)
+    assert bool(found) is bool(flags)
+    assert {record.flags for record in log_records(otlp_receiver) if record.trace_id} == {flags}
+
+
+# -- where it was ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_turn_knows_its_repository_and_branch(tmp_path: Path) -> None:
+    """The repository from where git keeps it, by the name of its remote; the branch as the transcript has it."""
+    repository = tmp_path / "checkout"
+    subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
+    remote = ["git", "-C", str(repository), "remote", "add", "origin", "git@git.example.org:team/Web-Shop.git"]
+    subprocess.run(remote, check=True)
+    (repository / "src").mkdir()
+    assert repository_name(str(repository / "src")) == "Web-Shop"
+    assert repository_name(str(tmp_path)) is None
+    assert repository_name("relative") is None
+    replay = Replay(Scenario("basic-edit"), tmp_path / "replay")
+    replay.write_transcripts()
+    replay.spool(replay.hooks)
+    replay.finish()
+    turns = replay.pipeline.store.select(model.Turn)
+    replay.pipeline.close()
+    assert {turn.branch for turn in turns} == {"main"}
