@@ -40,8 +40,8 @@ def main() -> None:
         points = []
         for scenario in SCENARIOS:
             replay = play(Scenario(scenario), folder / scenario)
-            points += replay.pipeline.book.points()
-            replay.pipeline.close()
+            points += replay.core.totals.points()
+            replay.core.store.close()
         unique = list({(point.metric.name, point.labels): point for point in points}.values())
         print(f"{len(unique)} OTLP series an installation")
         for count in counts:

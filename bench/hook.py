@@ -17,8 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.support import EMIT, compare, recorded_hooks, spread
+from bench.support import compare, recorded_hooks, spread
 from claude_hooks_otel.sources.registration import command
+from tests.support.places import EMIT
 
 BAR = 0.6
 

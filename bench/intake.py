@@ -90,20 +90,20 @@ def _report(portions: list[dict[str, float]]) -> int:
 
 def _intake(home: Path, endpoint: str | None, profile: str | None) -> int:
     """The other process: the daemon's loop, told when to run."""
-    from claude_hooks_otel.daemon.service import Service  # noqa: PLC0415 -- only this process is measured
+    from claude_hooks_otel.daemon.loop import Loop  # noqa: PLC0415 -- only this process is measured
     from claude_hooks_otel.home.paths import Home  # noqa: PLC0415
 
     one_core()
     variables = (
         {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"} if endpoint else {}
     )
-    service = Service(Home(home), variables)
+    service = Loop(Home(home), variables)
     profiler = cProfile.Profile()
     for _ in sys.stdin:
         began = time.perf_counter()
         if profile:
             profiler.enable()
-        while service.pipeline.spool.depth(1):
+        while service.core.spool.depth(1):
             service.work()
         profiler.disable()
         print(json.dumps({"seconds": time.perf_counter() - began, "megabytes": resident_megabytes()}), flush=True)

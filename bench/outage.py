@@ -116,19 +116,19 @@ def _daemon(home: Path) -> int:
     """The other process: the daemon's loop, told when to run."""
     import os  # noqa: PLC0415 -- only this process is measured
 
-    from claude_hooks_otel.daemon.service import Service  # noqa: PLC0415
+    from claude_hooks_otel.daemon.loop import Loop  # noqa: PLC0415
     from claude_hooks_otel.home.paths import Home  # noqa: PLC0415
 
     moved_ns = 0
-    service = Service(Home(home), os.environ, lambda: time.time_ns() + moved_ns)
-    connection = service.pipeline.store.connection
+    service = Loop(Home(home), os.environ, lambda: time.time_ns() + moved_ns)
+    connection = service.core.store.connection
     for line in sys.stdin:
-        while service.pipeline.spool.depth(1):
+        while service.core.spool.depth(1):
             service.work()
         moved_ns += round(float(line) * 1e9)
         service.work()
-        (written,) = connection.execute("SELECT COUNT(*) FROM record_written WHERE signal = 'traces'").fetchone()
-        (waiting,) = connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM record_outbox").fetchone()
+        (written,) = connection.execute("SELECT COUNT(*) FROM written_item WHERE signal = 'traces'").fetchone()
+        (waiting,) = connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM outbox").fetchone()
         print(json.dumps({"written": written, "waiting": waiting, "megabytes": resident_megabytes()}), flush=True)
         time.sleep(0.1)  # the threads' turn
     service.close()

@@ -1,7 +1,32 @@
-"""Telemetry for Claude Code agents: hook events and transcripts in, OpenTelemetry out.
+"""Telemetry for Claude Code agents: hook events, transcripts and program records in, OpenTelemetry out.
 
-Data moves one way, and so do the imports: ``spool`` → ``witnesses`` → ``facts`` → ``series`` → ``export``; ``daemon`` drives
-them, ``cli`` is what a person types. ``docs/architecture.md`` tells why.
+Data moves one way, and so do the imports: each room imports only itself and the rooms after it in ``ROOMS``.
+``docs/architecture.md`` tells what each room is for.
 """
 
+from typing import Final
+
 __version__ = "0.1.0"
+
+ROOMS: Final = (
+    "cli",
+    "report",
+    "diagnosis",
+    "installation",
+    "daemon",
+    "sdk",
+    "delivery",
+    "export",
+    "traces",
+    "series",
+    "facts",
+    "tool_effects",
+    "store",
+    "sources",
+    "metrics",
+    "home",
+    "settings",
+    "timeline",
+    "units",
+)
+"""The rooms of the package, from the top to the bottom."""

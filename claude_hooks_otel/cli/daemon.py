@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
         except AlreadyRunningError:
             out.print("A daemon is already running.")
             return
-        from claude_hooks_otel.daemon.service import serve  # noqa: PLC0415 — only the one that holds the lock pays for the imports
+        from claude_hooks_otel.daemon.loop import serve  # noqa: PLC0415 — only the one that holds the lock pays for the imports
 
         try:
             serve(home, dict(os.environ))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import typer
 
-from claude_hooks_otel import demo as recorded
+from claude_hooks_otel.cli import recorded_sessions
 from claude_hooks_otel.cli.console import out
-from claude_hooks_otel.cli.flush import flush_now
+from claude_hooks_otel.cli.flush import print_answer
 from claude_hooks_otel.cli.report import print_report
+from claude_hooks_otel.daemon.flush_now import flush_now
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.home_files import emit_path
 
@@ -27,9 +28,9 @@ def register(app: typer.Typer) -> None:
         """
         with tempfile.TemporaryDirectory(prefix="claude-hooks-otel-demo-") as folder:
             home = Home(Path(folder, "home"))
-            events = recorded.play(home, Path(folder, "projects"), emit_path())
+            events = recorded_sessions.play(home, Path(folder, "projects"), emit_path())
             out.print(f"{events} hook events of recorded sessions went through hooks/emit into the spool.\n")
             answer = flush_now(home, timeout=60, environ=dict(os.environ) | {HOME_VARIABLE: str(home.root)})
             print_report(home)
-            for name, error in answer["exporters"].items():
-                out.print(f"Exported to {name}." if error is None else f"{name} did not accept the export: {error}")
+            if answer.exporters:
+                print_answer(answer)

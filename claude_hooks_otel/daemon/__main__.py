@@ -24,7 +24,7 @@ def main() -> int:
         return 0
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
-    from claude_hooks_otel.daemon.service import serve  # noqa: PLC0415 — only the one that holds the lock pays for the imports
+    from claude_hooks_otel.daemon.loop import serve  # noqa: PLC0415 — only the one that holds the lock pays for the imports
 
     try:
         serve(home, dict(os.environ))

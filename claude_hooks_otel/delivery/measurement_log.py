@@ -1,61 +1,63 @@
 """The durable log of measurements that custom exporters read, each behind its own cursor.
 
-It is written in the transaction of the facts: what is in the totals is in the log, once. It exists only while an exporter is
-configured, is trimmed behind the slowest of them, and is bounded: what one misses because of that is counted.
+It is written in the transaction of the facts: what is in the totals is in the log, once. It exists only while a custom exporter is
+configured. It is trimmed behind the slowest one, and it is bounded: what an exporter misses because of that is counted.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from claude_hooks_otel.delivery.exporter_state import MEASUREMENTS, count_dropped
 from claude_hooks_otel.export.custom.base import MetricRecord
-from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.metrics.catalog import CATALOG
 from claude_hooks_otel.metrics.declared import read_declared
 from claude_hooks_otel.metrics.definition import Metric
+from claude_hooks_otel.metrics.labels import encode_labels
 from claude_hooks_otel.series.points import SeriesPoint
-from claude_hooks_otel.series.totals import Addition, encode_labels
-from claude_hooks_otel.units import DAY
+from claude_hooks_otel.series.totals import Addition
+from claude_hooks_otel.timeline import MEASUREMENT_KEPT
 
 # Rows kept for an exporter that does not take them: about half a gigabyte.
 MOST_ROWS = 4_000_000
-# Nanoseconds after which a measurement that was not taken is given up: thirty days.
-OLDEST_NS = 30 * DAY
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSERT = "INSERT INTO measurement_log (metric, labels, amount, scale, at_ns, logged_ns) VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class MeasurementLog:
-    """The log as its one writer sees it.
+    """The log as its one writer sees it. The caller of each method holds the transaction.
 
     Args:
-        store: whose log; the caller holds the transaction.
-        exporters: the names of all configured exporters.
+        connection: the store's.
+        now_ns: the clock, Unix nanoseconds.
     """
 
-    def __init__(self, store: Store, exporters: Sequence[str]) -> None:
-        self._store = store
-        self._exporters = list(exporters)
+    def __init__(self, connection: sqlite3.Connection, now_ns: Callable[[], int]) -> None:
+        self._connection = connection
+        self._now_ns = now_ns
 
-    def open(self) -> None:
-        """Gives each new exporter a cursor at the log's end, and forgets those that are no longer configured."""
-        connection = self._store.connection
-        end = connection.execute("SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'measurement_log'")
-        (newest,) = end.fetchone()
-        marks = ", ".join("?" * len(self._exporters))
-        connection.execute(f"DELETE FROM exporter_cursor WHERE exporter NOT IN ({marks})", self._exporters)  # noqa: S608
-        connection.executemany(
-            "INSERT OR IGNORE INTO exporter_cursor VALUES (?, ?)", [(name, newest) for name in self._exporters]
+    def open(self, exporters: Sequence[str]) -> None:
+        """Give each new exporter a cursor at the log's end, and forget the exporters that are no longer configured."""
+        end = self._connection.execute(
+            "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'measurement_log'"
         )
+        (newest,) = end.fetchone()
+        marks = ", ".join("?" * len(exporters))
+        self._connection.execute(f"DELETE FROM exporter_cursor WHERE exporter NOT IN ({marks})", list(exporters))  # noqa: S608
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO exporter_cursor VALUES (?, ?)", [(name, newest) for name in exporters]
+        )
+        if not exporters:
+            self._connection.execute("DELETE FROM measurement_log")
 
     def append(self, additions: Sequence[Addition]) -> None:
-        """Writes what moved the series; for ``SeriesBook.on_flush``."""
-        now = self._store.now_ns()
-        self._store.connection.executemany(
+        """Write what moves the series; an observer of ``SeriesTotals``."""
+        now = self._now_ns()
+        self._connection.executemany(
             _INSERT,
             [
                 (metric.name, encode_labels(labels), amount, metric.scale, now if at_ns is None else at_ns, now)
@@ -64,8 +66,8 @@ class MeasurementLog:
         )
 
     def append_gauges(self, points: Iterable[SeriesPoint], now_ns: int) -> None:
-        """Writes what gauges stand at now."""
-        self._store.connection.executemany(
+        """Write the values of gauges as they stand now."""
+        self._connection.executemany(
             _INSERT,
             [
                 (point.metric.name, encode_labels(point.labels), point.value, point.metric.scale, now_ns, now_ns)
@@ -73,32 +75,39 @@ class MeasurementLog:
             ],
         )
 
-    def trim(self, most_rows: int = MOST_ROWS, oldest_ns: int = OLDEST_NS) -> None:
-        """Forgets what all exporters have taken, and what exceeds the bounds; that is counted for each that misses it."""
-        connection = self._store.connection
-        cursors = dict(connection.execute("SELECT exporter, seq FROM exporter_cursor"))
+    def trim(self, most_rows: int = MOST_ROWS, oldest_ns: int = MEASUREMENT_KEPT) -> None:
+        """Delete what all exporters have taken, and what exceeds the bounds. Each exporter counts what it misses."""
+        cursors = dict(self._connection.execute("SELECT exporter, seq FROM exporter_cursor"))
         behind = min(cursors.values(), default=None)
-        (newest,) = connection.execute("SELECT COALESCE(MAX(seq), 0) FROM measurement_log").fetchone()
-        (young,) = connection.execute(
+        (newest,) = self._connection.execute("SELECT COALESCE(MAX(seq), 0) FROM measurement_log").fetchone()
+        (young,) = self._connection.execute(
             "SELECT COALESCE(MAX(seq), 0) FROM measurement_log WHERE seq <= ? AND logged_ns < ?",
-            (newest, self._store.now_ns() - oldest_ns) if behind is not None and behind < newest else (0, 0),
+            (newest, self._now_ns() - oldest_ns) if behind is not None and behind < newest else (0, 0),
         ).fetchone()
         bound = max(newest - most_rows, young)
         for name, seq in cursors.items():
             if seq < bound:
-                (missed,) = connection.execute(
+                (missed,) = self._connection.execute(
                     "SELECT COUNT(*) FROM measurement_log WHERE seq > ? AND seq <= ?", (seq, bound)
                 ).fetchone()
-                dropped = int(self._store.meta(f"custom.{name}.dropped", "0")) + missed
-                self._store.set_meta(f"custom.{name}.dropped", str(dropped))
-                connection.execute("UPDATE exporter_cursor SET seq = ? WHERE exporter = ?", (bound, name))
-        connection.execute(
+                count_dropped(self._connection, MEASUREMENTS, name, missed)
+                self._connection.execute("UPDATE exporter_cursor SET seq = ? WHERE exporter = ?", (bound, name))
+        self._connection.execute(
             "DELETE FROM measurement_log WHERE seq <= ?", (max(bound, newest if behind is None else behind),)
         )
 
 
+def waiting(connection: sqlite3.Connection, exporter: str) -> int | None:
+    """Return how many measurements wait for an exporter; None if it has no cursor."""
+    row = connection.execute("SELECT seq FROM exporter_cursor WHERE exporter = ?", (exporter,)).fetchone()
+    if row is None:
+        return None
+    (count,) = connection.execute("SELECT COUNT(*) FROM measurement_log WHERE seq > ?", row).fetchone()
+    return int(count)
+
+
 def read_batch(connection: sqlite3.Connection, after: int, limit: int, instance: str) -> tuple[list[MetricRecord], int]:
-    """Up to ``limit`` measurements behind a cursor, and where the cursor stands after them."""
+    """Return up to ``limit`` measurements behind a cursor, and where the cursor stands after them."""
     rows = connection.execute(
         "SELECT seq, metric, labels, amount, scale, at_ns FROM measurement_log WHERE seq > ? ORDER BY seq LIMIT ?",
         (after, limit),

@@ -1,29 +1,27 @@
-"""Delivery of the series to one endpoint: a thread of its own, so that a slow endpoint never holds up the intake or another one.
+"""Delivery of the series. It always sends the newest state, so an outage needs no queue.
 
-It always sends the newest state. What an endpoint missed is in the next export, because totals are cumulative; deltas are taken
-from a baseline that moves only when an export was accepted.
+What an endpoint has missed is in the next export, because totals are cumulative. Deltas are taken from a baseline that moves only when
+an export was accepted.
 """
 
 from __future__ import annotations
 
-import logging
-import queue
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from opentelemetry.sdk.metrics.export import AggregationTemporality
 from opentelemetry.sdk.resources import Resource
 
+from claude_hooks_otel.delivery.worker import Worker
 from claude_hooks_otel.export.exporters import NamedExporter
 from claude_hooks_otel.export.metrics import metrics_data, requests
 from claude_hooks_otel.export.temporality import Baseline, SeriesKey, accepted, delta_points
+from claude_hooks_otel.metrics.labels import decode_labels, encode_labels
 from claude_hooks_otel.series.points import SeriesPoint
-
-# Seconds between tries at an endpoint that fails: doubling, up to this.
-FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
-
-_log = logging.getLogger(__name__)
+from claude_hooks_otel.store.connection import transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,112 +29,97 @@ class Snapshot:
     """Every series at one moment.
 
     Attributes:
-        number: counts the snapshots; a flush waits for one with its number or a later one.
-        changes: the book's count of changes that it contains.
-        now_ns: when it was taken.
+        changes: how many changes of the totals it contains (``SeriesTotals.changes``).
+        now_ns: when it was taken, Unix nanoseconds.
         points: the series.
     """
 
-    number: int
     changes: int
     now_ns: int
     points: Sequence[SeriesPoint]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """How one export ended, for the loop to write down."""
-
-    exporter: str
-    snapshot: Snapshot
-    ok: bool
-    error: str | None
-    rejected_points: int = 0
-    baseline: dict[SeriesKey, Baseline] = field(default_factory=dict)
-
-
-class Delivery(threading.Thread):
+class MetricWorker(Worker):
     """Sends snapshots through one exporter.
 
     Args:
         exporter: where to.
         resource: who sends.
-        baseline: for deltas: what the endpoint accepted before.
-        results: where outcomes go.
+        path: the store's file.
+
+    Attributes:
+        accepted: the snapshot that the endpoint accepted last.
     """
 
-    def __init__(
-        self,
-        exporter: NamedExporter,
-        resource: Resource,
-        baseline: dict[SeriesKey, Baseline],
-        results: queue.SimpleQueue[Delivered],
-    ) -> None:
-        super().__init__(name=f"delivery-{exporter.name}", daemon=True)
-        self.exporter = exporter
+    def __init__(self, exporter: NamedExporter, resource: Resource, path: Path) -> None:
+        super().__init__("metrics", exporter.name, path)
+        self._exporter = exporter
         self._resource = resource
-        self._baseline = baseline
-        self._results = results
-        self._condition = threading.Condition()
-        self._waiting: Snapshot | None = None
-        self._stopping = False
-        self._retry_now = False
+        self._baseline: dict[SeriesKey, Baseline] | None = None
+        self._newest: Snapshot | None = None
+        self.accepted: Snapshot | None = None
 
-    def submit(self, snapshot: Snapshot, *, urgent: bool = False) -> None:
-        """Hands over the newest state; an older one that still waits is dropped for it. ``urgent`` ends a pause after a failure."""
-        with self._condition:
-            self._waiting = snapshot
-            self._retry_now |= urgent
-            self._condition.notify()
+    @property
+    def _is_delta(self) -> bool:
+        return self._exporter.temporality is AggregationTemporality.DELTA
 
-    def stop(self) -> None:
-        """Ends the thread, an export under way included."""
-        with self._condition:
-            self._stopping = True
-            self._condition.notify()
-        self.exporter.shutdown()
+    def submit(self, snapshot: Snapshot) -> None:
+        """Hand over the newest state. An older one that still waits is dropped for it."""
+        self._newest = snapshot
+        self.wake()
 
-    def run(self) -> None:
-        """Sends whatever is newest until stopped."""
-        pause = 0.0
-        while (snapshot := self._next(pause)) is not None:
-            try:
-                delivered = self._deliver(snapshot)
-            except Exception as error:
-                _log.exception("an export to %s could not be built", self.exporter.name)
-                delivered = Delivered(self.exporter.name, snapshot, ok=False, error=f"{type(error).__name__}: {error}")
-            self._results.put(delivered)
-            pause = 0.0 if delivered.ok else min(LONGEST_RETRY, max(FIRST_RETRY, pause * 2))
-            if not delivered.ok:
-                with self._condition:
-                    self._waiting = self._waiting or snapshot
+    def interrupt(self) -> None:
+        """End an export under way."""
+        self._exporter.shutdown()
 
-    def _next(self, pause: float) -> Snapshot | None:
-        """The newest snapshot, once there is one and the pause after a failure is over; None at the end."""
-        with self._condition:
-            if pause:
-                self._condition.wait_for(lambda: self._stopping or self._retry_now, timeout=pause)
-            self._condition.wait_for(lambda: self._stopping or self._waiting is not None)
-            self._retry_now = False
-            if self._stopping:
-                return None
-            snapshot, self._waiting = self._waiting, None
-            return snapshot
-
-    def _deliver(self, snapshot: Snapshot) -> Delivered:
-        delta = self.exporter.temporality is AggregationTemporality.DELTA
-        points = delta_points(snapshot.points, self._baseline) if delta else snapshot.points
-        moved: dict[SeriesKey, Baseline] = {}
-        rejected, note = 0, None
+    def deliver(self, connection: sqlite3.Connection) -> str | None:
+        """Send the newest snapshot. Return None, or why it was not accepted."""
+        snapshot = self._newest
+        if snapshot is None or snapshot is self.accepted:
+            return None
+        baseline = self._read_baseline(connection) if self._is_delta else {}
+        points = delta_points(snapshot.points, baseline) if self._is_delta else snapshot.points
+        note: str | None = None
         for portion in requests(points):
-            data = metrics_data(portion, self._resource, snapshot.now_ns, temporality=self.exporter.temporality)
-            outcome = self.exporter.export(data)
+            data = metrics_data(portion, self._resource, snapshot.now_ns, temporality=self._exporter.temporality)
+            outcome = self._exporter.export(data)
             if not outcome.ok:
-                return Delivered(self.exporter.name, snapshot, ok=False, error=outcome.error, baseline=moved)
-            rejected += outcome.rejected_points
+                error = outcome.error or "refused without a reason"
+                self.note_error(connection, error)
+                return error
             note = outcome.error or note
-            if delta:
-                changed = accepted(portion, self._baseline, snapshot.now_ns)
-                self._baseline.update(changed)
-                moved.update(changed)
-        return Delivered(self.exporter.name, snapshot, ok=True, error=note, rejected_points=rejected, baseline=moved)
+            if self._is_delta:
+                changed = accepted(portion, baseline, snapshot.now_ns)
+                baseline.update(changed)
+                _write_baseline(connection, self.exporter_name, changed)
+        self.note_accepted(connection)
+        self.note_error(connection, note)
+        self.accepted = snapshot
+        return None
+
+    def _read_baseline(self, connection: sqlite3.Connection) -> dict[SeriesKey, Baseline]:
+        if self._baseline is None:
+            self._baseline = _read_baseline(connection, self.exporter_name)
+        return self._baseline
+
+
+def _read_baseline(connection: sqlite3.Connection, exporter: str) -> dict[SeriesKey, Baseline]:
+    """Return what an endpoint that wants deltas has accepted of each series."""
+    rows = connection.execute(
+        "SELECT metric, labels, value, buckets, time_ns FROM baseline WHERE exporter = ?", (exporter,)
+    )
+    return {
+        (metric, decode_labels(labels)): Baseline(value, tuple(json.loads(buckets)), time_ns)
+        for metric, labels, value, buckets, time_ns in rows
+    }
+
+
+def _write_baseline(connection: sqlite3.Connection, exporter: str, changed: Mapping[SeriesKey, Baseline]) -> None:
+    with transaction(connection):
+        connection.executemany(
+            "INSERT OR REPLACE INTO baseline VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (exporter, metric, encode_labels(labels), base.time_ns, base.value, json.dumps(base.bucket_counts))
+                for (metric, labels), base in changed.items()
+            ],
+        )

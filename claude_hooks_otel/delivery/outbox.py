@@ -1,31 +1,27 @@
-"""Where spans and log events wait until their endpoint has accepted them: a table of the store, a row a record and exporter.
+"""Where spans and log events wait until their endpoint has accepted them: a table of the store, one row for each item and exporter.
 
-A row is deleted after its endpoint's answer, so that a death between the two sends it once more, under the same id. What is written
-into the outbox is remembered by its id, so that nothing is written twice. Rows that an endpoint called bad are set aside: the others
-go on, and they are tried in ever smaller batches, until the bad ones stand alone.
+A row is deleted after its endpoint's answer. If the daemon dies between the two, the item is sent once more, under the same id. Rows that
+an endpoint refused are set aside, so that the others go on. They are tried in smaller and smaller batches, until the bad ones stand alone.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from claude_hooks_otel.store.connection import portions
 from claude_hooks_otel.traces.codec import encode
-from claude_hooks_otel.traces.model import Record
+from claude_hooks_otel.traces.model import LOGS, TRACES, Item
 
-TRACES, LOGS = "traces", "logs"
-# Records that a batch of rows may hold which were refused this often: the last stand alone.
+# How many rows a batch may hold, by how often they were refused. The last ones stand alone.
 BATCH_SIZES = (512, 64, 8, 1)
-# Bytes of a batch, as they stand in the table: on the wire they are fewer, and a gRPC receiver takes 4 MiB.
+# Bytes of a batch as they stand in the table. On the wire they are fewer, and a gRPC receiver takes 4 MiB.
 BATCH_BYTES = 3 * 1024 * 1024
-_SIGN = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One waiting record: its place in the table, its text and size, and how often a batch with it was refused."""
+    """One waiting item: its place in the table, its text and size, and how often a batch with it was refused."""
 
     seq: int
     body: str
@@ -33,47 +29,59 @@ class Row:
     refusals: int
 
 
-# -- writing -------------------------------------------------------------------------------------------------------------------
+class Outbox:
+    """Where the spans and log events of one store wait.
 
+    Args:
+        connection: the store's. The caller of ``put`` holds the transaction.
+        now_ns: the clock, Unix nanoseconds.
+        wanted: signal → the names of the exporters that want its items.
 
-def unwritten(connection: sqlite3.Connection, signal: str, ids: Collection[int]) -> set[int]:
-    """Those of the ids that were never written."""
-    found: set[int] = set(ids)
-    for portion in portions(list(found)):
-        marks = ", ".join("?" * len(portion))
-        rows = connection.execute(
-            f"SELECT id FROM record_written WHERE signal = ? AND id IN ({marks})",  # noqa: S608 -- question marks
-            (signal, *map(_signed, portion)),
-        )
-        found.difference_update([row[0] % (1 << 64) for row in rows])
-    return found
+    Attributes:
+        written: how many items were put in since the start. A different number means that there is something to deliver.
+    """
 
+    def __init__(
+        self, connection: sqlite3.Connection, now_ns: Callable[[], int], wanted: Mapping[str, Collection[str]]
+    ) -> None:
+        self._connection = connection
+        self._now_ns = now_ns
+        self._wanted = {signal: set(exporters) for signal, exporters in wanted.items()}
+        self.written = 0
 
-def mark_written(connection: sqlite3.Connection, signal: str, ids: Iterable[int], now_ns: int) -> None:
-    """Remembers that they are on their way."""
-    connection.executemany(
-        "INSERT OR IGNORE INTO record_written VALUES (?, ?, ?)", ((signal, _signed(name), now_ns) for name in ids)
-    )
+    def wants(self, signal: str) -> bool:
+        """Return whether any exporter wants the items of a signal."""
+        return bool(self._wanted.get(signal))
 
+    def wants_for(self, signal: str, exporter: str) -> bool:
+        """Return whether an exporter wants the items of a signal."""
+        return exporter in self._wanted.get(signal, ())
 
-def put(connection: sqlite3.Connection, signal: str, exporter: str, records: Iterable[Record], now_ns: int) -> None:
-    """Lets the records wait for an exporter."""
-    bodies = map(encode, records)
-    connection.executemany(
-        "INSERT INTO record_outbox (exporter, signal, body, bytes, queued_ns, refusals) VALUES (?, ?, ?, ?, ?, 0)",
-        ((exporter, signal, body, len(body.encode()), now_ns) for body in bodies),
-    )
+    def put(self, signal: str, items: Sequence[Item]) -> None:
+        """Let items wait for every exporter that wants them."""
+        bodies = [encode(item) for item in items]
+        for exporter in self._wanted.get(signal, ()):
+            self._connection.executemany(
+                "INSERT INTO outbox (exporter, signal, body, bytes, queued_ns, refusals) VALUES (?, ?, ?, ?, ?, 0)",
+                ((exporter, signal, body, len(body.encode()), self._now_ns()) for body in bodies),
+            )
+            self.written += len(bodies)
+
+    def leave_out(self, signal: str, exporter: str) -> None:
+        """Put in nothing more for an exporter whose endpoint takes none of a signal, and forget what waits for it."""
+        self._wanted[signal].discard(exporter)
+        discard(self._connection, signal, exporter)
 
 
 # -- delivering ----------------------------------------------------------------------------------------------------------------
 
 
 def read_batch(connection: sqlite3.Connection, signal: str, exporter: str, refusals: int, most: int) -> list[Row]:
-    """The oldest rows that were refused so often, up to ``most`` of them and up to BATCH_BYTES, but one at least."""
+    """Return the oldest rows that were refused so often: up to ``most`` and up to BATCH_BYTES, but at least one."""
     rows: list[Row] = []
     size = 0
     for found in connection.execute(
-        "SELECT seq, body, bytes, refusals FROM record_outbox WHERE exporter = ? AND signal = ? AND refusals = ? "
+        "SELECT seq, body, bytes, refusals FROM outbox WHERE exporter = ? AND signal = ? AND refusals = ? "
         "ORDER BY seq LIMIT ?",
         (exporter, signal, refusals, most),
     ):
@@ -86,91 +94,82 @@ def read_batch(connection: sqlite3.Connection, signal: str, exporter: str, refus
 
 
 def read_another(connection: sqlite3.Connection, signal: str, exporter: str, rows: Collection[Row]) -> Row | None:
-    """The newest of the rows that were refused least, beside those given; None where there is no other."""
+    """Return the newest of the rows that were refused least and are not among those given; None if there is no other."""
     known = {row.seq for row in rows}
     newest = connection.execute(
-        "SELECT seq FROM record_outbox WHERE exporter = ? AND signal = ? ORDER BY refusals, seq DESC LIMIT ?",
+        "SELECT seq FROM outbox WHERE exporter = ? AND signal = ? ORDER BY refusals, seq DESC LIMIT ?",
         (exporter, signal, len(known) + 1),
     )
     for (seq,) in newest:
         if seq not in known:
-            found = connection.execute(
-                "SELECT seq, body, bytes, refusals FROM record_outbox WHERE seq = ?", (seq,)
-            ).fetchone()
+            found = connection.execute("SELECT seq, body, bytes, refusals FROM outbox WHERE seq = ?", (seq,)).fetchone()
             return None if found is None else Row(*found)
     return None
 
 
 def remove(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Forgets rows: they were accepted, or given up."""
-    connection.executemany("DELETE FROM record_outbox WHERE seq = ?", ((row.seq,) for row in rows))
+    """Delete rows that were accepted or given up."""
+    connection.executemany("DELETE FROM outbox WHERE seq = ?", ((row.seq,) for row in rows))
 
 
 def set_aside(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Marks rows as refused once more."""
-    connection.executemany("UPDATE record_outbox SET refusals = refusals + 1 WHERE seq = ?", ((r.seq,) for r in rows))
+    """Mark rows as refused once more."""
+    connection.executemany("UPDATE outbox SET refusals = refusals + 1 WHERE seq = ?", ((r.seq,) for r in rows))
 
 
-def count_dropped(connection: sqlite3.Connection, signal: str, reason: str, records: int) -> None:
-    """Notes that records were given up; the loop moves the notes into the series (``take_dropped``)."""
-    if records:
+def count_dropped(connection: sqlite3.Connection, signal: str, reason: str, items: int) -> None:
+    """Note that items were given up. The loop moves the notes into the series (``take_dropped``)."""
+    if items:
         connection.execute(
-            "INSERT INTO record_dropped VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET records = records + excluded.records",
-            (signal, reason, records),
+            "INSERT INTO dropped_item VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET items = items + excluded.items",
+            (signal, reason, items),
         )
 
 
 def has_dropped(connection: sqlite3.Connection) -> bool:
-    """Whether there is something for ``take_dropped``."""
-    return connection.execute("SELECT 1 FROM record_dropped LIMIT 1").fetchone() is not None
+    """Return whether there is something for ``take_dropped``."""
+    return connection.execute("SELECT 1 FROM dropped_item LIMIT 1").fetchone() is not None
 
 
 def take_dropped(connection: sqlite3.Connection) -> list[tuple[str, str, int]]:
-    """Signal, reason and number of what was given up since the last time; inside the transaction that counts it."""
-    return connection.execute("DELETE FROM record_dropped RETURNING signal, reason, records").fetchall()
+    """Return signal, reason and number of what was given up since the last time, inside the transaction that counts it."""
+    return connection.execute("DELETE FROM dropped_item RETURNING signal, reason, items").fetchall()
 
 
 # -- bounds --------------------------------------------------------------------------------------------------------------------
 
 
 def depth(connection: sqlite3.Connection) -> dict[str, int]:
-    """Signal → how many records wait."""
-    return dict(connection.execute("SELECT signal, COUNT(*) FROM record_outbox GROUP BY signal"))
+    """Return how many items of each signal wait."""
+    return dict(connection.execute("SELECT signal, COUNT(*) FROM outbox GROUP BY signal"))
 
 
 def trim(connection: sqlite3.Connection, most_bytes: int, oldest_ns: int) -> None:
-    """Gives up what has waited since before ``oldest_ns``, and the oldest of what exceeds ``most_bytes``; both are counted."""
+    """Give up what has waited since before ``oldest_ns``, and the oldest of what exceeds ``most_bytes``. Both are counted."""
     rows = connection.execute(
-        "DELETE FROM record_outbox WHERE seq IN (SELECT seq FROM record_outbox INDEXED BY record_outbox_by_exporter "
+        "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox INDEXED BY outbox_by_exporter "
         "WHERE queued_ns < ?) RETURNING signal",
         (oldest_ns,),
     ).fetchall()
     _count(connection, rows, "expired")
-    (size,) = connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM record_outbox").fetchone()
+    (size,) = connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM outbox").fetchone()
     if size <= most_bytes:
         return
     last = 0
-    for seq, length in connection.execute("SELECT seq, bytes FROM record_outbox ORDER BY seq"):
+    for seq, length in connection.execute("SELECT seq, bytes FROM outbox ORDER BY seq"):
         size -= length
         last = seq
         if size <= most_bytes:
             break
-    rows = connection.execute("DELETE FROM record_outbox WHERE seq <= ? RETURNING signal", (last,)).fetchall()
+    rows = connection.execute("DELETE FROM outbox WHERE seq <= ? RETURNING signal", (last,)).fetchall()
     _count(connection, rows, "outbox_full")
 
 
 def discard(connection: sqlite3.Connection, signal: str, exporter: str) -> int:
-    """Forgets all that waits for an exporter; returns how much that was."""
-    return connection.execute(
-        "DELETE FROM record_outbox WHERE signal = ? AND exporter = ?", (signal, exporter)
-    ).rowcount
+    """Delete everything that waits for an exporter. Return how much that was."""
+    return connection.execute("DELETE FROM outbox WHERE signal = ? AND exporter = ?", (signal, exporter)).rowcount
 
 
 def _count(connection: sqlite3.Connection, rows: list[tuple[str]], reason: str) -> None:
     for signal in (TRACES, LOGS):
         count_dropped(connection, signal, reason, rows.count((signal,)))
-
-
-def _signed(name: int) -> int:
-    """SQLite's integers have a sign."""
-    return name - (1 << 64) if name >= _SIGN else name

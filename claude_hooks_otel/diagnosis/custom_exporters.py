@@ -1,4 +1,4 @@
-"""The custom exporters' links: whether each takes what it is given, and whether anything was given up."""
+"""The links to custom exporters: whether each accepts its measurements, and whether any were given up."""
 
 from __future__ import annotations
 
@@ -6,36 +6,33 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 
-from claude_hooks_otel.diagnosis.custom_exporter_state import custom_state
+from claude_hooks_otel.delivery.exporter_state import MEASUREMENTS, read_states
+from claude_hooks_otel.delivery.measurement_log import waiting
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
 from claude_hooks_otel.store.connection import connect
 
 
 def custom_exporters(surroundings: Surroundings) -> Iterator[Finding]:
-    """What the daemon last noted of each custom exporter."""
+    """Report what the daemon last noted of each custom exporter."""
     try:
         with closing(connect(surroundings.home.store, readonly=True)) as connection:
-            states = custom_state(connection, dict(connection.execute("SELECT name, value FROM meta")))
+            found = [
+                (state, waiting(connection, state.name))
+                for state in read_states(connection)
+                if state.signal == MEASUREMENTS
+            ]
     except sqlite3.Error:
         return  # the store is another link
-    for state in states:
-        link = f"exporter {state['name']}"
-        if state["error"]:
-            yield Finding(
-                link,
-                Level.FAIL,
-                state["error"],
-                f"Correct what [exporters.{state['name']}] names, or its server; what waits is kept.",
-            )
-        elif state["dropped"]:
-            yield Finding(
-                link,
-                Level.WARN,
-                f"{state['dropped']} measurements were given up while it was away",
-                "Nothing brings them back.",
-            )
+    for state, count in found:
+        link = f"exporter {state.name}"
+        if state.error:
+            remedy = f"Correct [exporters.{state.name}], or its server. What waits is kept."
+            yield Finding(link, Level.FAIL, state.error, remedy)
+        elif state.dropped:
+            observed = f"{state.dropped} measurements were given up while it was away"
+            yield Finding(link, Level.WARN, observed, "They cannot be recovered.")
         else:
-            yield Finding(link, Level.OK, f"{state['waiting'] or 0} measurements wait")
+            yield Finding(link, Level.OK, f"{count or 0} measurements wait")
 
 
 LOOKS = (custom_exporters,)

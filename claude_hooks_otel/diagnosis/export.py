@@ -13,6 +13,7 @@ from functools import partial
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 
+from claude_hooks_otel.delivery.exporter_state import read_state
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
 from claude_hooks_otel.export.exporters import NamedExporter, build_metric_exporters
 from claude_hooks_otel.export.record_exporters import RecordExporter, Status, build_record_exporters
@@ -20,7 +21,7 @@ from claude_hooks_otel.export.sampling import turn_sampler
 from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.installation.home_files import otel_variables
 from claude_hooks_otel.settings.config import Config, ConfigError, otel_environment
-from claude_hooks_otel.store.connection import connect, read_meta
+from claude_hooks_otel.store.connection import connect
 
 
 def variables(surroundings: Surroundings) -> Iterator[Finding]:
@@ -72,13 +73,11 @@ class _Asked:
     Attributes:
         signal: what it sends.
         exporter: itself.
-        key: under which the daemon leaves its last error.
         ask: sends a request without data; None where it was accepted, else why not.
     """
 
     signal: Signal
     exporter: NamedExporter | RecordExporter
-    key: str
     ask: Callable[[], _Refusal | None]
 
     @property
@@ -103,10 +102,10 @@ class _Refusal:
 def _build(environment: Mapping[str, str], signal: Signal) -> Iterator[_Asked]:
     if signal is Signal.METRICS:
         for exporter in build_metric_exporters(environment, io.StringIO()):
-            yield _Asked(signal, exporter, f"export.{exporter.name}.error", partial(_ask_metrics, exporter))
+            yield _Asked(signal, exporter, partial(_ask_metrics, exporter))
     else:
-        for records in build_record_exporters(environment, signal, Resource({}), io.StringIO()):
-            yield _Asked(signal, records, f"export.{signal}.{records.name}.error", partial(_ask_records, records))
+        for records in build_record_exporters(environment, signal, io.StringIO()):
+            yield _Asked(signal, records, partial(_ask_records, records))
 
 
 def _ask_metrics(exporter: NamedExporter) -> _Refusal | None:
@@ -115,7 +114,7 @@ def _ask_metrics(exporter: NamedExporter) -> _Refusal | None:
 
 
 def _ask_records(exporter: RecordExporter) -> _Refusal | None:
-    outcome = exporter.export([])
+    outcome = exporter.export([], Resource({}))
     if outcome.status is Status.ACCEPTED:
         return None
     return _Refusal(outcome.error, outcome.status is Status.UNSERVED and not exporter.is_requested)
@@ -138,7 +137,7 @@ def _ask(asked: _Asked, surroundings: Surroundings) -> Finding:
         remedy = f"Is the receiver running, and are endpoint, protocol and headers right? {lost} meanwhile."
         return Finding(asked.link, Level.FAIL, f"{described}: {refusal.error}", remedy)
     accepted = f"{described}: accepted an empty request in {milliseconds:.0f} ms"
-    if last := _last_error(asked.key, surroundings):
+    if last := _last_error(asked, surroundings):
         return Finding(
             asked.link,
             Level.WARN,
@@ -149,10 +148,10 @@ def _ask(asked: _Asked, surroundings: Surroundings) -> Finding:
     return Finding(asked.link, level, accepted, "Correct what is named above in the configuration." if warnings else "")
 
 
-def _last_error(key: str, surroundings: Surroundings) -> str:
+def _last_error(asked: _Asked, surroundings: Surroundings) -> str:
     try:
         with closing(connect(surroundings.home.store, readonly=True)) as connection:
-            return read_meta(connection, key)
+            return read_state(connection, asked.signal, asked.exporter.name).error
     except sqlite3.Error:
         return ""  # the store is another link
 

@@ -14,13 +14,13 @@ from typing import Any
 
 from claude_hooks_otel import __version__
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
-from claude_hooks_otel.facts.tables import SCHEMA_VERSION
 from claude_hooks_otel.home.lock import is_running
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.series.totals import read_points
 from claude_hooks_otel.settings.config import ConfigError
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
+from claude_hooks_otel.store.schema import SCHEMA_VERSION
 from claude_hooks_otel.units import SECOND
 
 INSTALL = "Run `claude-hooks-otel install`."
@@ -85,7 +85,7 @@ def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
             "interpreter", level, f"{file} is not there" + (f"; hooks try {on_path}" if on_path else ""), INSTALL
         )
         return
-    code = "import claude_hooks_otel, claude_hooks_otel.daemon.service; print(claude_hooks_otel.__version__)"
+    code = "import claude_hooks_otel, claude_hooks_otel.daemon.loop; print(claude_hooks_otel.__version__)"
     try:
         done = subprocess.run(
             [python, "-E", "-P", "-c", code],
@@ -176,7 +176,7 @@ def _store(connection: sqlite3.Connection) -> Iterator[Finding]:
     meta = dict(connection.execute("SELECT name, value FROM meta"))
     schema = int(meta.get("schema_version", SCHEMA_VERSION))
     sessions, newest = connection.execute(
-        "SELECT (SELECT COUNT(*) FROM session), (SELECT MAX(received_ns) FROM event)"
+        "SELECT (SELECT COUNT(*) FROM session), (SELECT MAX(received_ns) FROM ledger)"
     ).fetchone()
     if schema > SCHEMA_VERSION:
         yield Finding(

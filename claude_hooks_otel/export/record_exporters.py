@@ -23,7 +23,9 @@ from claude_hooks_otel.export.redaction import Redactor
 from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.export.spans import readable_spans
 from claude_hooks_otel.export.stock import build_otlp, exporter_names, is_requested
-from claude_hooks_otel.traces.model import Record
+from claude_hooks_otel.traces.model import Item
+
+_SCOPE = InstrumentationScope(SCOPE_NAME, __version__)
 
 
 class Status(Enum):
@@ -107,7 +109,7 @@ class RecordExporter:
         name: str,
         signal: Signal,
         exporter: _Stock,
-        prepare: Callable[[Sequence[Any]], list[Any]],
+        convert: Callable[[Any, Resource, InstrumentationScope], list[Any]],
         description: str,
         *,
         redact: Redactor,
@@ -120,7 +122,7 @@ class RecordExporter:
         self.is_requested = is_requested
         self.warnings = tuple(map(redact, warnings))
         self._exporter = exporter
-        self._prepare = prepare
+        self._convert = convert
         self._description = redact(description)
         self._redact = redact
         self._answer = answer
@@ -129,10 +131,12 @@ class RecordExporter:
         """What is used and what is ignored, in one line for people."""
         return "; ".join((self._description, *self.warnings))
 
-    def export(self, records: Sequence[Record]) -> RecordOutcome:
-        """Sends one batch and waits for its end, at most the configured timeout. Never raises."""
+    def export(self, items: Sequence[Item], resource: Resource) -> RecordOutcome:
+        """Send one batch and wait for its end, at most the configured timeout. Never raises."""
         done = attempt(
-            lambda: self._exporter.export(self._prepare(records)).name == "SUCCESS", self._answer, self._redact
+            lambda: self._exporter.export(self._convert(items, resource, _SCOPE)).name == "SUCCESS",
+            self._answer,
+            self._redact,
         )
         if done.ok:
             return RecordOutcome(Status.ACCEPTED, done.error, self._answer.rejected, done.duration_s)
@@ -146,7 +150,7 @@ class RecordExporter:
 
 
 def build_record_exporters(
-    environment: Mapping[str, str], signal: Signal, resource: Resource, console: TextIO | None = None
+    environment: Mapping[str, str], signal: Signal, console: TextIO | None = None
 ) -> list[RecordExporter]:
     """The exporters that the variables in effect ask for; none where none is asked for.
 
@@ -156,30 +160,25 @@ def build_record_exporters(
     Args:
         environment: the ``OTEL_*`` variables in effect (``config.otel_environment``).
         signal: traces or logs.
-        resource: who sends.
         console: where the console exporter writes, one JSON document a line; standard output by default.
 
     Raises:
         ConfigError: an exporter or protocol is not supported, or a setting can not be used.
     """
     redact = Redactor(environment)
-    scope = InstrumentationScope(SCOPE_NAME, __version__)
     convert: Any = readable_spans if signal is Signal.TRACES else readable_log_records
-
-    def prepare(records: Sequence[Any]) -> list[Any]:
-        return list(convert(records, resource, scope))
 
     def build(name: str) -> RecordExporter:
         if name == "console":
             exporter = _console(signal, console or sys.stdout)
             description = "console, one JSON document a line"
-            return RecordExporter(name, signal, exporter, prepare, description, redact=redact, answer=Answer())
+            return RecordExporter(name, signal, exporter, convert, description, redact=redact, answer=Answer())
         stock = build_otlp(environment, signal, redact)
         return RecordExporter(
             name,
             signal,
             stock.exporter,
-            prepare,
+            convert,
             stock.description,
             redact=redact,
             answer=stock.answer,

@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import Any, Final
 
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.facts.secret_redaction import SecretRedactor
-from claude_hooks_otel.facts.store import Store
 from claude_hooks_otel.settings.config import CaptureConfig
 from claude_hooks_otel.store.connection import portions
 
@@ -51,32 +51,32 @@ class ContentKeeper:
     """Writes the texts that the witnesses come upon.
 
     Args:
-        store: where they go; the caller holds the transaction.
+        facts: where they go; the caller holds the transaction.
         capture: which of them are kept as text, too.
     """
 
-    def __init__(self, store: Store, capture: CaptureConfig) -> None:
-        self._store = store
+    def __init__(self, facts: Facts, capture: CaptureConfig) -> None:
+        self._facts = facts
         self._capture = capture
 
     @cached_property
     def _redact(self) -> SecretRedactor:
         return SecretRedactor()
 
-    def prompt(self, witness: str, prompt_id: str, at_ns: int, text: str) -> None:
+    def prompt(self, source: str, prompt_id: str, at_ns: int, text: str) -> None:
         """Keeps what somebody asked."""
-        self._keep(witness, prompt_id, at_ns, [(PROMPT, text)])
+        self._keep(source, prompt_id, at_ns, [(PROMPT, text)])
 
     def tool_call(
-        self, witness: str, tool_use_id: str, at_ns: int, tool: str = "", arguments: Any = None, result: Any = None
+        self, source: str, tool_use_id: str, at_ns: int, tool: str = "", arguments: Any = None, result: Any = None
     ) -> None:
         """Keeps what a tool was called with and what it answered, as far as the witness knows."""
-        self._keep(witness, tool_use_id, at_ns, _call_texts(tool, arguments, result))
+        self._keep(source, tool_use_id, at_ns, _call_texts(tool, arguments, result))
 
-    def _keep(self, witness: str, owner_id: str, at_ns: int, texts: Iterable[tuple[str, str]]) -> None:
+    def _keep(self, source: str, owner_id: str, at_ns: int, texts: Iterable[tuple[str, str]]) -> None:
         kept = {kind: self._described(kind, text) for kind, text in texts}
         if kept:
-            self._store.upsert(model.Content(owner_id=owner_id, witness=witness, at_ns=at_ns, texts=_encode(kept)))
+            self._facts.upsert(model.Content(owner_id=owner_id, source=source, at_ns=at_ns, texts=_encode(kept)))
 
     def _described(self, kind: str, text: str) -> dict[str, Any]:
         whole = text.encode("utf-8", "replace")  # lone surrogates, which JSON can hold, become question marks
@@ -108,7 +108,7 @@ def _call_texts(tool: str, arguments: Any, result: Any) -> Iterator[tuple[str, s
             yield PATH, path
 
 
-def contents(store: Store, owner_ids: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def contents(facts: Facts, owner_ids: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """The texts of these prompts and tool calls: (owner's id, kind, ``length``, ``sha256`` and perhaps ``text``).
 
     Each kind of an owner's comes once: the hook's before the transcript's, the first before later ones.
@@ -116,7 +116,7 @@ def contents(store: Store, owner_ids: Iterable[str]) -> Iterator[tuple[str, str,
     for some in portions(sorted(set(owner_ids))):
         marks = ", ".join("?" * len(some))
         seen: set[tuple[str, str]] = set()
-        for content in store.select(model.Content, f"owner_id IN ({marks}) ORDER BY owner_id, witness, at_ns", *some):
+        for content in facts.select(model.Content, f"owner_id IN ({marks}) ORDER BY owner_id, source, at_ns", *some):
             for kind, described in json.loads(content.texts or "{}").items():
                 if (content.owner_id, kind) not in seen:
                     seen.add((content.owner_id, kind))

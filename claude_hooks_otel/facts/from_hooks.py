@@ -1,4 +1,4 @@
-"""What each hook event says: from a captured envelope to facts and ledger rows."""
+"""What each hook event says: from a captured event to facts and an entry in the ledger."""
 
 from __future__ import annotations
 
@@ -9,69 +9,72 @@ from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model
 from claude_hooks_otel.facts.content import HOOK, ContentKeeper
+from claude_hooks_otel.facts.ledger import LedgerEntry
 from claude_hooks_otel.facts.projects import repository_name
-from claude_hooks_otel.facts.store import Signal, Store
+from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics.labels import Identity, normalize
+from claude_hooks_otel.metrics.outcomes import ToolOutcome
 from claude_hooks_otel.sources import hook_payloads as events
+from claude_hooks_otel.sources.captured import CapturedEvent
 from claude_hooks_otel.sources.envelope import Envelope
+from claude_hooks_otel.sources.unknown import Unknowns
 from claude_hooks_otel.units import MILLISECOND
 
-# Who works in the main conversation, whatever it was started as.
+# The ``agent_type`` of the main conversation.
 MAIN = "main"
-# Names the writer's version of the client: AI_AGENT=claude-code_2-1-330_harness.
+# The writer's version of the client, from AI_AGENT=claude-code_2-1-330_harness.
 _CLIENT = re.compile(r"claude-code_([0-9]+(?:-[0-9]+)*)")
-
 # Sessions whose last note is remembered: more than run at the same time.
 SESSIONS_NOTED = 4096
-# Characters of a trace context; those of version 00 have 55.
+# Characters of a trace context. Those of version 00 have 55.
 MAX_TRACEPARENT = 128
 
-# (headers, directory) → whose event it is.
+# (headers, directory) → the identity that an event counts for.
 IdentityResolver = Callable[[Mapping[str, str], str | None], Identity]
 
 
-class HookWitness:
-    """Reads envelopes into the store.
+class HookReader:
+    """Reads hook events into facts. The caller holds the transaction.
 
     Args:
-        store: where facts go; the caller holds the transaction.
-        resolve: tells whose event it is.
-        content: keeps what was asked, run and answered; None where nobody wants that.
+        facts: where they go.
+        unknowns: counts the events and fields that the models do not know.
+        resolve: says whose an event is.
+        content: keeps prompts, inputs and outputs; None where nobody wants them.
     """
 
-    def __init__(self, store: Store, resolve: IdentityResolver, content: ContentKeeper | None = None) -> None:
-        self._store = store
+    def __init__(
+        self, facts: Facts, unknowns: Unknowns, resolve: IdentityResolver, content: ContentKeeper | None = None
+    ) -> None:
+        self._facts = facts
+        self._unknowns = unknowns
         self._resolve = resolve
         self._content = content
-        # What was last noted of a session, and what is still to be written of it: most events only say "still there".
+        # What was last noted of each session, and when it was seen since: most events only say "still there".
         self._noted: dict[str, tuple[object, ...]] = {}
         self._last_seen: dict[str, tuple[int, int]] = {}
 
     def flush(self) -> None:
-        """Writes what gathered over a transaction, inside it."""
-        self._store.see_sessions(self._last_seen)
+        """Write what gathered over a transaction."""
+        self._facts.see_sessions(self._last_seen)
         self._last_seen.clear()
 
-    def forget(self) -> None:
-        """Drops what is remembered: after a transaction that did not happen."""
+    def rewind(self) -> None:
+        """Forget what gathered, after a transaction that did not happen."""
         self._noted.clear()
         self._last_seen.clear()
 
-    def read(self, envelope: Envelope) -> events.HookEvent | None:
-        """Takes one envelope in; returns its event, or None for a copy of one that was taken in before.
-
-        Raises:
-            PayloadError: the payload is no hook event.
-        """
-        event = events.parse(envelope.payload)
+    def read(self, captured: CapturedEvent) -> bool:
+        """Take in one event. Return False for a copy of one that was taken in before."""
+        event, envelope = captured.event, captured.envelope
         at = envelope.received_ns
-        signal = Signal(at, event.hook_event_name, event.agent_id or "", event.prompt_id or "", _detail(event))
-        # Copies of one hook have their client in common; two runs that resume a session in the same second have not.
+        entry = LedgerEntry(at, event.hook_event_name, event.agent_id or "", event.prompt_id or "", _detail(event))
+        # Copies of one hook share their client. Two runs that resume a session in the same second do not.
         client = envelope.headers.get("process", "").encode()
         digest = hashlib.blake2b(envelope.payload + client, digest_size=16).digest()
-        if not self._store.record_event(digest, event.session_id, signal):
-            return None
-        self._note_drift(event)
+        if not self._facts.ledger.enter(digest, event.session_id, entry):
+            return False
+        self._count_unknowns(event)
         identity = self._resolve(envelope.headers, envelope.headers.get("project_directory") or event.cwd)
         self._session(event, envelope, identity)
         labels = identity.columns()
@@ -81,34 +84,20 @@ class HookWitness:
             case events.ToolEvent():
                 self._tool(event, at, labels, envelope.headers)
             case events.SubagentStart() | events.SubagentStop():
-                if event.agent_id and event.agent_type:
-                    self._store.upsert(
-                        model.Subagent(
-                            agent_id=event.agent_id, session_id=event.session_id, agent_type=event.agent_type, **labels
-                        )
-                    )
+                self._subagent(event, labels)
             case events.InstructionsLoaded():
                 self._pattern(event, at, labels, digest)
             case events.PostModelSwitch():
-                self._store.upsert(
-                    model.ModelSwitch(
-                        switch_id=f"{digest.hex()}.{at}",
-                        session_id=event.session_id,
-                        from_model=event.from_model,
-                        to_model=event.to_model,
-                        at_ns=at,
-                        **labels,
-                    )
-                )
+                self._model_switch(event, at, labels, digest)
             case _:
-                pass  # the ledger has it, and facts.settle reads it there
-        return event
+                pass  # pairing reads the others from the ledger
+        return True
 
-    def _note_drift(self, event: events.HookEvent) -> None:
+    def _count_unknowns(self, event: events.HookEvent) -> None:
         if isinstance(event, events.OtherEvent):
-            self._store.note_drift("event", event.hook_event_name[:64])
+            self._unknowns.count("event", event.hook_event_name[:64])
         for name in event.model_extra or ():
-            self._store.note_drift("field", f"{event.hook_event_name}.{name}"[:128])
+            self._unknowns.count("field", f"{event.hook_event_name}.{name}"[:128])
 
     def _session(self, event: events.HookEvent, envelope: Envelope, identity: Identity) -> None:
         session_id, headers, at = event.session_id, envelope.headers, envelope.received_ns
@@ -123,7 +112,7 @@ class HookWitness:
         self._noted[session_id] = note
         client = _CLIENT.match(headers.get("client", ""))
         process = headers.get("process", "")
-        self._store.upsert(
+        self._facts.upsert(
             model.Session(
                 session_id=session_id,
                 first_seen_ns=at,
@@ -139,22 +128,18 @@ class HookWitness:
                 **identity.columns(),
             )
         )
-        self._store.note_identity(session_id, at, identity)
+        self._facts.identities.note(session_id, at, identity)
 
     def _prompt(
         self, event: events.UserPromptSubmit, at: int, labels: dict[str, Any], headers: Mapping[str, str]
     ) -> None:
         prompt_id = event.prompt_id or f"{event.session_id}:{at}"  # clients before 2.1.196 name no prompt
-        humans = sum(
-            signal.prompt_id == (event.prompt_id or "") and signal.detail == "human"
-            for signal in self._store.signals(event.session_id, "UserPromptSubmit")
-        ) if event.prompt_id else int(event.is_human)  # fmt: skip
-        self._store.upsert(
+        self._facts.upsert(
             model.Turn(
                 prompt_id=prompt_id,
                 session_id=event.session_id,
                 started_ns=at,
-                prompts_seen_by_hooks=humans or None,
+                prompts_seen_by_hooks=self._human_prompts(event) or None,
                 repository=repository_name(event.cwd) if event.cwd else None,
                 traceparent=headers.get("traceparent", "")[:MAX_TRACEPARENT] or None,
                 **labels,
@@ -163,11 +148,18 @@ class HookWitness:
         if self._content and event.is_human:
             self._content.prompt(HOOK, prompt_id, at, event.prompt)
 
+    def _human_prompts(self, event: events.UserPromptSubmit) -> int:
+        """Return how many prompts of a human the ledger has under the event's prompt id."""
+        if not event.prompt_id:
+            return int(event.is_human)
+        entries = self._facts.ledger.entries(event.session_id, "UserPromptSubmit")
+        return sum(entry.prompt_id == event.prompt_id and entry.detail == "human" for entry in entries)
+
     def _tool(self, event: events.ToolEvent, at: int, labels: dict[str, Any], headers: Mapping[str, str]) -> None:
         if not event.tool_use_id:
             return
         duration = None if event.duration_ms is None else round(event.duration_ms * MILLISECOND)
-        self._store.upsert(
+        self._facts.upsert(
             model.ToolCall(
                 tool_use_id=event.tool_use_id,
                 session_id=event.session_id,
@@ -188,16 +180,15 @@ class HookWitness:
             self._content.tool_call(HOOK, event.tool_use_id, at, event.tool_name, event.tool_input, result)
         if isinstance(event, events.PermissionDenied) or not isinstance(event.tool_input, dict):
             return
-        succeeded = isinstance(event, events.PostToolUse)
-        from_tools.record(
-            self._store,
+        from_tools.add_effects(
+            self._facts,
             from_tools.FinishedCall(
                 tool_use_id=event.tool_use_id,
                 session_id=event.session_id,
                 tool=event.tool_name,
                 arguments=event.tool_input,
                 result=result,
-                succeeded=succeeded,
+                succeeded=isinstance(event, events.PostToolUse),
                 ended_ns=at,
                 labels=labels,
                 began_ns=None if duration is None else at - duration,
@@ -206,26 +197,47 @@ class HookWitness:
             ),
         )
 
+    def _subagent(self, event: events.SubagentStart | events.SubagentStop, labels: dict[str, Any]) -> None:
+        if event.agent_id and event.agent_type:
+            self._facts.upsert(
+                model.Subagent(
+                    agent_id=event.agent_id, session_id=event.session_id, agent_type=event.agent_type, **labels
+                )
+            )
+
     def _pattern(self, event: events.InstructionsLoaded, at: int, labels: dict[str, Any], digest: bytes) -> None:
         if event.file_path:
-            name = normalize(event.file_path)  # its last part alone
-            self._store.upsert(
+            name = normalize(event.file_path)  # only its last part
+            self._facts.upsert(
                 model.PatternLoad(
                     load_id=f"{digest.hex()}.{at}", session_id=event.session_id, pattern=name, at_ns=at, **labels
                 )
             )
 
+    def _model_switch(self, event: events.PostModelSwitch, at: int, labels: dict[str, Any], digest: bytes) -> None:
+        self._facts.upsert(
+            model.ModelSwitch(
+                switch_id=f"{digest.hex()}.{at}",
+                session_id=event.session_id,
+                from_model=event.from_model,
+                to_model=event.to_model,
+                at_ns=at,
+                **labels,
+            )
+        )
 
-def _outcome(event: events.ToolEvent) -> str:
+
+def _outcome(event: events.ToolEvent) -> ToolOutcome:
     if isinstance(event, events.PostToolUse):
-        return "success"
+        return ToolOutcome.SUCCESS
     if isinstance(event, events.PermissionDenied):
-        return "denied"
-    return "interrupted" if isinstance(event, events.PostToolUseFailure) and event.is_interrupt else "error"
+        return ToolOutcome.DENIED
+    interrupted = isinstance(event, events.PostToolUseFailure) and event.is_interrupt
+    return ToolOutcome.INTERRUPTED if interrupted else ToolOutcome.ERROR
 
 
 def _detail(event: events.HookEvent) -> str:
-    """The one word about an event that pairing and counting need; never content."""
+    """Return the one word about an event that pairing and counting need; never content."""
     match event:
         case events.SessionStart():
             return event.source

@@ -7,114 +7,88 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 
 from claude_hooks_otel.facts import model
-from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics import catalog
-from claude_hooks_otel.metrics.declared import MOST_METRICS, NO_UNIT, SCALE, metric_of
+from claude_hooks_otel.metrics.declared import MOST_METRICS, NO_UNIT, SCALE, declare, metric_of
 from claude_hooks_otel.metrics.definition import Kind, Metric
-from claude_hooks_otel.metrics.labels import Identity, normalize
-from claude_hooks_otel.series.program_gauges import gauge_of_catalog
-from claude_hooks_otel.series.totals import encode_labels
+from claude_hooks_otel.metrics.labels import Identity, Labels, normalize
 from claude_hooks_otel.sources import program_records as records
-from claude_hooks_otel.sources.envelope import Envelope
+from claude_hooks_otel.sources.captured import CapturedRecord
+from claude_hooks_otel.units import LARGEST_INTEGER, SECOND
 
 # Whose task list the tasks of programs are in.
 SESSION = "sdk"
 ERRORS, TASKS_FAILED = "claude.errors", "claude.tasks_failed"
 SPAN_DURATION = "claude.span_duration_seconds"
-# Label sets of one gauge: OpenTelemetry's own limit of a metric's series.
-MOST_GAUGES = 2000
 # Stored units a second of the span histogram.
-_NANOSECONDS_A_UNIT = 1_000_000_000 // SCALE
-_MOST_STORED = 2**63 - 1
+_NANOSECONDS_PER_UNIT = SECOND // SCALE
 
+# (headers, directory) → the identity that a record counts for.
 IdentityResolver = Callable[[Mapping[str, str], str | None], Identity]
+# Sets a gauge to a value in stored units: OTLP name, labels, value, Unix nanoseconds. Returns False if it has too many series.
+SetGauge = Callable[[str, Labels, int, int], bool]
 
 
-class SdkWitness:
-    """Reads envelopes of the SDK into the store.
+class ProgramReader:
+    """Reads program records into facts. The caller holds the transaction.
 
     Args:
-        store: where facts go; the caller holds the transaction.
-        resolve: tells whose a record is.
-        known: the metrics of the series book by OTLP name; what a record declares joins them.
-        dropped: is told why a record could not count.
-        gauge_set: is told of each gauge that was set: metric, labels, value, when.
+        facts: where they go.
+        resolve: says whose a record is.
+        known: the metrics of the series by OTLP name. What a record declares is added.
+        on_dropped: called with the reason when a record cannot count.
+        set_gauge: sets a gauge.
     """
 
     def __init__(
         self,
-        store: Store,
+        facts: Facts,
         resolve: IdentityResolver,
         known: dict[str, Metric],
-        dropped: Callable[[str], None],
-        gauge_set: Callable[[Metric, tuple[tuple[str, str], ...], int, int], None],
+        on_dropped: Callable[[str], None],
+        set_gauge: SetGauge,
     ) -> None:
-        self._gauge_set = gauge_set
-        self._store = store
+        self._facts = facts
         self._resolve = resolve
         self._known = known
-        self._dropped = dropped
+        self._on_dropped = on_dropped
+        self._set_gauge = set_gauge
 
-    def read(self, envelope: Envelope) -> None:
-        """Takes one record in; one that was taken in before changes nothing.
+    def read(self, captured: CapturedRecord) -> None:
+        """Take in one record. One that was taken in before changes nothing."""
+        headers = captured.envelope.headers
+        identity = self._resolve(headers, headers.get("project_directory"))
+        for fact in facts_of(captured.record, identity):
+            if isinstance(fact, model.Measurement):
+                if not self._is_usable(fact):
+                    continue
+                if fact.kind == Kind.GAUGE and self._facts.get(model.Measurement, fact.measurement_id) is None:
+                    self._update_gauge(fact)
+            self._facts.upsert(fact)
 
-        Raises:
-            PayloadError: it is no record.
-        """
-        record = records.parse(envelope.event, envelope.payload)
-        identity = self._resolve(envelope.headers, envelope.headers.get("project_directory"))
-        for fact in facts_of(record, identity):
-            if isinstance(fact, model.Measurement) and not self._declare(fact):
-                continue
-            if (
-                isinstance(fact, model.Measurement)
-                and fact.kind == Kind.GAUGE
-                and self._store.get(model.Measurement, fact.measurement_id) is None
-            ):
-                self._set_gauge(fact)
-            self._store.upsert(fact)
-
-    def _declare(self, fact: model.Measurement) -> bool:
-        """Whether the metric is what the record takes it for; a new one is declared by its first use."""
+    def _is_usable(self, fact: model.Measurement) -> bool:
+        """Return whether the metric is what the record takes it for. The first use of a new name declares it."""
         name, kind, unit = fact.name, fact.kind or "", fact.unit or ""
         declared = self._known.get(name)
         if declared is None:
             if sum(name not in catalog.CATALOG for name in self._known) >= MOST_METRICS:
-                self._dropped("too_many_metrics")
+                self._on_dropped("too_many_metrics")
                 return False
-            self._store.connection.execute("INSERT OR IGNORE INTO declared_metric VALUES (?, ?, ?)", (name, kind, unit))
-            row = self._store.connection.execute(
-                "SELECT kind, unit FROM declared_metric WHERE name = ?", (name,)
-            ).fetchone()
-            declared = self._known[name] = metric_of(name, *row)
+            declared = self._known[name] = declare(self._facts.connection, name, kind, unit)
         if not declared.common:
-            self._dropped("reserved_name")
+            self._on_dropped("reserved_name")
             return False
         if declared.kind != kind:
-            self._dropped("kind_conflict")
+            self._on_dropped("kind_conflict")
             return False
         return True
 
-    def _set_gauge(self, fact: model.Measurement) -> None:
-        """The newest value of each label set stands, in whatever order they arrive."""
-        pairs = measurement_labels(fact)
-        labels = encode_labels(pairs)
-        (present,) = self._store.connection.execute(
-            "SELECT COUNT(*) FROM sdk_gauge WHERE metric = ? AND labels != ?", (fact.name, labels)
-        ).fetchone()
-        if present >= MOST_GAUGES:
-            self._dropped("too_many_series")
-            return
-        metric = gauge_of_catalog(fact.name) or self._known[fact.name]
-        self._gauge_set(metric, pairs, fact.value or 0, fact.at_ns or 0)
-        self._store.connection.execute(
-            "INSERT INTO sdk_gauge VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value, at_ns = excluded.at_ns "
-            "WHERE excluded.at_ns >= at_ns",
-            (fact.name, labels, fact.value, fact.at_ns),
-        )
+    def _update_gauge(self, fact: model.Measurement) -> None:
+        if not self._set_gauge(fact.name, measurement_labels(fact), fact.value or 0, fact.at_ns or 0):
+            self._on_dropped("too_many_series")
 
 
-def measurement_labels(fact: model.Measurement) -> tuple[tuple[str, str], ...]:
+def measurement_labels(fact: model.Measurement) -> Labels:
     """All labels of a measurement, sorted."""
     return tuple(sorted((*fact.labels(), *json.loads(fact.label_text or "{}").items())))
 
@@ -126,7 +100,7 @@ def stored_value(value: float, scale: int) -> int:
     870000000000
     """
     stored = round(Decimal(repr(value)) * scale)
-    return max(-_MOST_STORED, min(_MOST_STORED, stored))
+    return max(-LARGEST_INTEGER, min(LARGEST_INTEGER, stored))
 
 
 def facts_of(record: records.Record, identity: Identity) -> Iterator[model.Fact]:
@@ -139,7 +113,7 @@ def facts_of(record: records.Record, identity: Identity) -> Iterator[model.Fact]
             yield from _task(record, labels)
         case records.SpanRecord():
             yield _span(record, labels)
-            duration = max(0, record.ended - record.started) // _NANOSECONDS_A_UNIT
+            duration = max(0, record.ended - record.started) // _NANOSECONDS_PER_UNIT
             yield _derived(
                 record, SPAN_DURATION, Kind.HISTOGRAM, duration, labels, span=record.label, outcome=record.outcome
             )
@@ -185,8 +159,8 @@ def _task(record: records.TaskRecord, labels: Mapping[str, str | None]) -> Itera
         yield _derived(record, TASKS_FAILED, Kind.COUNTER, SCALE, labels, task_type=record.task_type)
 
 
-def _span(record: records.TaskRecord | records.SpanRecord, labels: Mapping[str, str | None]) -> model.SdkSpan:
-    return model.SdkSpan(
+def _span(record: records.TaskRecord | records.SpanRecord, labels: Mapping[str, str | None]) -> model.ProgramSpan:
+    return model.ProgramSpan(
         span_id=record.id,
         parent_id=record.parent,
         root_id=record.root,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_hooks_otel.facts import model
-from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.facts.tasks import task_facts
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.tool_effects import git_operations as git
@@ -53,12 +53,12 @@ class FinishedCall:
     wishes: Mapping[str, str] = field(default_factory=dict)
 
 
-def record(store: Store, call: FinishedCall) -> None:
-    """Writes what the call did; the caller holds the transaction."""
+def add_effects(facts: Facts, call: FinishedCall) -> None:
+    """Add the facts of what the call did. The caller holds the transaction."""
     for fact in _facts(call):
-        store.upsert(fact)
+        facts.upsert(fact)
     for operation in _git_operations(call):
-        _record_git(store, call, operation)
+        _add_git(facts, call, operation)
 
 
 def _facts(call: FinishedCall) -> Iterator[model.Fact]:
@@ -170,16 +170,16 @@ def _git_operations(call: FinishedCall) -> list[git.GitOperation]:
     return recorded + git.git_operations(call.tool, call.arguments, call.result)
 
 
-def _record_git(store: Store, call: FinishedCall, operation: git.GitOperation) -> None:
+def _add_git(facts: Facts, call: FinishedCall, operation: git.GitOperation) -> None:
     key = operation.key or call.tool_use_id
     project = str(call.labels.get("project"))
     if operation.kind == "commit":
-        known = store.select(
+        known = facts.select(
             model.GitCommit, "repository = ? AND sha LIKE ?", project, f"{key[: git.MIN_HASH_DIGITS]}%"
         )
         same = next((commit for commit in known if git.same_commit(commit.sha, key)), None)
         if same is None:
-            store.upsert(
+            facts.upsert(
                 model.GitCommit(
                     repository=project,
                     sha=key,
@@ -192,7 +192,7 @@ def _record_git(store: Store, call: FinishedCall, operation: git.GitOperation) -
                 )
             )
     elif operation.kind == "branch" and operation.action == "created":
-        store.upsert(
+        facts.upsert(
             model.GitBranch(
                 repository=project,
                 name_digest=key,
@@ -202,7 +202,7 @@ def _record_git(store: Store, call: FinishedCall, operation: git.GitOperation) -
             )
         )
     elif operation.kind == "pull_request":
-        store.upsert(
+        facts.upsert(
             model.PullRequest(
                 address_digest=key,
                 action=operation.action,
@@ -212,6 +212,6 @@ def _record_git(store: Store, call: FinishedCall, operation: git.GitOperation) -
             )
         )
         if operation.key and operation.action == "created":
-            store.upsert(model.PullRequestReview(address_digest=operation.key, opened_ns=call.ended_ns, **call.labels))
+            facts.upsert(model.PullRequestReview(address_digest=operation.key, opened_ns=call.ended_ns, **call.labels))
         elif operation.key and operation.action == "merged":
-            store.upsert(model.PullRequestReview(address_digest=operation.key, merged_ns=call.ended_ns))
+            facts.upsert(model.PullRequestReview(address_digest=operation.key, merged_ns=call.ended_ns))

@@ -2,74 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model, pricing
 from claude_hooks_otel.facts.content import TRANSCRIPT, TRANSCRIPT_RESULT, ContentKeeper
 from claude_hooks_otel.facts.from_hooks import MAIN
 from claude_hooks_otel.facts.projects import repository_name
-from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics.labels import Identity
+from claude_hooks_otel.metrics.outcomes import ToolOutcome
 from claude_hooks_otel.sources import transcript_lines as lines
+from claude_hooks_otel.sources.transcript_files import AgentMeta, TranscriptFile, read_agent_meta
+from claude_hooks_otel.sources.transcripts import TranscriptLine
 from claude_hooks_otel.units import DOLLAR, MILLISECOND
 
 # What a sub-agent is called whose type nobody told.
 UNNAMED_AGENT = "subagent"
 
-# Calls that wait for their result at the same time: more than any session runs; what was interrupted waits for ever.
-OPEN_CALLS = 256
-
 # (usage, requested model, Unix nanoseconds, speed, inference geo) → picodollars, None without a known price.
 Pricer = Callable[[pricing.TokenUsage, str, int, str | None, str | None], int | None]
 
 
-class TranscriptWitness:
-    """Reads transcript lines into the store.
+class TranscriptReader:
+    """Reads transcript lines into facts. The caller holds the transaction.
 
     Args:
-        store: where facts go; the caller holds the transaction.
-        price: tells what a request cost.
-        history_ns: tells since when lines count: older ones are of a time before capturing began.
-        content: keeps what was asked, run and answered; None where nobody wants that.
+        facts: where they go.
+        price: says what a request cost.
+        history_ns: says since when lines count, Unix nanoseconds. Older ones are of a time before capturing began.
+        content: keeps prompts, inputs and outputs; None where nobody wants them.
     """
 
     def __init__(
-        self, store: Store, price: Pricer, history_ns: Callable[[], int], content: ContentKeeper | None = None
+        self, facts: Facts, price: Pricer, history_ns: Callable[[], int], content: ContentKeeper | None = None
     ) -> None:
-        self._store = store
+        self._facts = facts
         self._content = content
         self._price = price
         self._history_ns = history_ns
-        # tool_use_id → input of the calls whose result has not been read yet: the result's line does not repeat it.
-        self._open_inputs: dict[str, Any] = {}
 
-    def is_open(self, tool_use_id: str) -> bool:
-        """Whether a call's result is still to come."""
-        return tool_use_id in self._open_inputs
+    def agent_type(self, file: TranscriptFile) -> str | None:
+        """Return the type of the agent whose transcript a file is, and add what the file beside it says; None for the main one."""
+        if not file.agent_id:
+            return None
+        known = self._facts.get(model.Subagent, file.agent_id)
+        if known is not None and known.in_transcript and known.agent_type:
+            return known.agent_type
+        meta = read_agent_meta(file.path) or AgentMeta(None, None, None)
+        identity = self._facts.identities.at(file.session_id, 0)
+        self._facts.upsert(
+            model.Subagent(
+                agent_id=file.agent_id,
+                session_id=file.session_id,
+                agent_type=meta.agent_type,
+                tool_use_id=meta.tool_use_id,
+                parent_agent_id=meta.parent_agent_id,
+                in_transcript=1,
+                **(identity.columns() if identity else {}),
+            )
+        )
+        return meta.agent_type or (known.agent_type if known else None)
 
-    def read(self, line: lines.Line, agent_id: str, agent_type: str | None, before_ns: int = 0) -> None:
-        """Takes one line in.
+    def read(self, item: TranscriptLine, agent_id: str, agent_type: str | None) -> None:
+        """Take in one line.
 
         Args:
-            line: the line.
-            agent_id: whose transcript it stands in; empty for the main conversation.
-            agent_type: of that agent, where known.
-            before_ns: the last time that stands before it in its file.
+            item: the line.
+            agent_id: the agent whose transcript holds it; empty for the main conversation.
+            agent_type: that agent's type, if it is known.
         """
+        line = item.line
         if isinstance(line, lines.CostStateLine):
-            self._cost_state(line, before_ns)
+            self._cost_state(line, item.before_ns)
         if line.timestamp < self._history_ns():
             return
         match line:
             case lines.AssistantLine():
                 self._answer(line, agent_id, agent_type or line.attribution_agent)
             case lines.UserLine():
-                self._results(line)
+                self._results(line, item.inputs)
                 self._prompt(line, agent_id)
             case lines.SystemLine(subtype="compact_boundary", uuid=str(uuid)):
                 trigger = line.compact_metadata.trigger if line.compact_metadata else "auto"
-                self._store.upsert(
+                self._facts.upsert(
                     model.CompactBoundary(
                         uuid=uuid,
                         session_id=line.session_id,
@@ -81,14 +97,9 @@ class TranscriptWitness:
             case _:
                 pass
 
-    def _remember(self, tool_use_id: str, tool_input: Any) -> None:
-        self._open_inputs[tool_use_id] = tool_input
-        while len(self._open_inputs) > OPEN_CALLS:
-            del self._open_inputs[next(iter(self._open_inputs))]
-
     def _labels(self, line: lines.Line, session_id: str | None = None) -> dict[str, Any]:
         for candidate in (session_id, line.session_id):
-            if candidate and (identity := self._store.identity_at(candidate, line.timestamp)):
+            if candidate and (identity := self._facts.identities.at(candidate, line.timestamp)):
                 return identity.columns()
         return Identity().columns()
 
@@ -99,35 +110,26 @@ class TranscriptWitness:
         # The one who paid: a fork's file repeats its parent's lines under its own session id.
         session_id = line.request_session_id or line.session_id
         labels = self._labels(line, session_id)
-        for block in message.blocks("tool_use"):
-            if isinstance(block.get("id"), str) and isinstance(block.get("name"), str):
-                self._remember(block["id"], block.get("input"))
-                self._store.upsert(
-                    model.ToolCall(
-                        tool_use_id=block["id"],
-                        session_id=session_id,
-                        agent_id=agent_id or None,
-                        agent_type=(agent_type or UNNAMED_AGENT) if agent_id else MAIN,
-                        tool=block["name"],
-                        started_ns=line.timestamp,
-                        **labels,
-                    )
-                )
-                if self._content:
-                    self._content.tool_call(TRANSCRIPT, block["id"], line.timestamp, block["name"], block.get("input"))
+        agent = {
+            "session_id": session_id,
+            "agent_id": agent_id or None,
+            "agent_type": (agent_type or UNNAMED_AGENT) if agent_id else MAIN,
+            **labels,
+        }
+        for call_id, tool, tool_input in line.tool_uses:
+            self._facts.upsert(model.ToolCall(tool_use_id=call_id, tool=tool, started_ns=line.timestamp, **agent))
+            if self._content:
+                self._content.tool_call(TRANSCRIPT, call_id, line.timestamp, tool, tool_input)
         if line.is_api_error_message:
-            self._failed_request(line, session_id, agent_id, agent_type, labels)
+            self._failed_request(line, agent)
         if message.id is None or message.model in (None, lines.SYNTHETIC_MODEL) or usage is None:
             return
         spent = _billed(usage, usage.web_searches)
         requested = line.requested_model or message.model or ""
-        self._store.upsert(
+        self._facts.upsert(
             model.ApiRequest(
                 message_id=message.id,
                 request_id=line.request_id,
-                session_id=session_id,
-                agent_id=agent_id or None,
-                agent_type=(agent_type or UNNAMED_AGENT) if agent_id else MAIN,
                 model=requested,
                 answering_model=message.model,
                 at_ns=line.timestamp,
@@ -139,36 +141,37 @@ class TranscriptWitness:
                 web_searches=spent.web_searches,
                 cost=self._cost(usage, requested, line.timestamp),
                 stop_reason=message.stop_reason,
-                **labels,
+                **agent,
             )
         )
         if not agent_id:
-            self._store.upsert(
-                model.Session(
-                    session_id=line.session_id,
-                    model=requested,
-                    forked_from=session_id if session_id != line.session_id else None,
-                    context_tokens=spent.input + spent.cache_read + spent.cache_write_5m + spent.cache_write_1h,
-                    client_version=line.version,
-                    entrypoint=line.entrypoint,
-                    **labels,
-                )
-            )
+            context = spent.input + spent.cache_read + spent.cache_write_5m + spent.cache_write_1h
+            self._session(line, session_id, requested, context, labels)
 
-    def _failed_request(
-        self, line: lines.AssistantLine, session_id: str, agent_id: str, agent_type: str | None, labels: dict[str, Any]
+    def _session(
+        self, line: lines.AssistantLine, session_id: str, requested: str, context_tokens: int, labels: dict[str, Any]
     ) -> None:
+        self._facts.upsert(
+            model.Session(
+                session_id=line.session_id,
+                model=requested,
+                forked_from=session_id if session_id != line.session_id else None,
+                context_tokens=context_tokens,
+                client_version=line.version,
+                entrypoint=line.entrypoint,
+                **labels,
+            )
+        )
+
+    def _failed_request(self, line: lines.AssistantLine, agent: dict[str, Any]) -> None:
         if name := line.request_id or line.uuid:
-            self._store.upsert(
+            self._facts.upsert(
                 model.ApiRequest(
                     message_id=f"error.{name}",
                     request_id=line.request_id,
-                    session_id=session_id,
-                    agent_id=agent_id or None,
-                    agent_type=(agent_type or UNNAMED_AGENT) if agent_id else MAIN,
                     at_ns=line.timestamp,
                     error=line.error or "unknown",
-                    **labels,
+                    **agent,
                 )
             )
 
@@ -185,15 +188,11 @@ class TranscriptWitness:
 
     # -- tool results and prompts ----------------------------------------------------------------------------------------
 
-    def _results(self, line: lines.UserLine) -> None:
-        for block in line.message.blocks("tool_result"):
-            tool_use_id = block.get("tool_use_id")
-            if not isinstance(tool_use_id, str):
-                continue
-            tool_input = self._open_inputs.pop(tool_use_id, None)
+    def _results(self, line: lines.UserLine, inputs: Mapping[str, Any]) -> None:
+        for tool_use_id, block in line.tool_results:
             outcome = _outcome(line, block)
             labels = self._labels(line)
-            self._store.upsert(
+            self._facts.upsert(
                 model.ToolCall(
                     tool_use_id=tool_use_id,
                     session_id=line.session_id,
@@ -205,17 +204,17 @@ class TranscriptWitness:
             )
             if self._content:
                 self._content.tool_call(TRANSCRIPT_RESULT, tool_use_id, line.timestamp, result=_output(line, block))
-            call = self._store.get(model.ToolCall, tool_use_id)
-            if outcome in ("success", "error") and call and call.tool and call.session_id:
-                self._finished(call, tool_input, line, block, labels)
+            call = self._facts.get(model.ToolCall, tool_use_id)
+            if outcome in (ToolOutcome.SUCCESS, ToolOutcome.ERROR) and call and call.tool and call.session_id:
+                self._finished(call, inputs.get(tool_use_id), line, block, labels)
 
     def _finished(
         self, call: model.ToolCall, tool_input: Any, line: lines.UserLine, block: dict[str, Any], labels: dict[str, Any]
     ) -> None:
-        session = self._store.get(model.Session, line.session_id)
+        session = self._facts.get(model.Session, line.session_id)
         wishes = {"task_type": session.task_type, "task_complexity": session.task_complexity} if session else {}
-        from_tools.record(
-            self._store,
+        from_tools.add_effects(
+            self._facts,
             from_tools.FinishedCall(
                 tool_use_id=call.tool_use_id,
                 session_id=call.session_id or line.session_id,
@@ -223,7 +222,7 @@ class TranscriptWitness:
                 arguments=tool_input if isinstance(tool_input, dict) else {},
                 # A sub-agent's transcript keeps no response, only the text that the model saw.
                 result=block.get("content") if line.tool_use_result is None else line.tool_use_result,
-                succeeded=call.outcome == "success",
+                succeeded=call.outcome == ToolOutcome.SUCCESS,
                 ended_ns=line.timestamp,
                 labels=labels,
                 directory=line.cwd,
@@ -235,11 +234,11 @@ class TranscriptWitness:
         if agent_id or not line.prompt_id:
             return
         if line.is_interrupt:
-            self._store.upsert(
+            self._facts.upsert(
                 model.Turn(prompt_id=line.prompt_id, session_id=line.session_id, interrupted_ns=line.timestamp)
             )
         elif line.is_human_prompt:
-            self._store.upsert(
+            self._facts.upsert(
                 model.Turn(
                     prompt_id=line.prompt_id,
                     session_id=line.session_id,
@@ -257,7 +256,7 @@ class TranscriptWitness:
 
     def _cost_state(self, line: lines.CostStateLine, before_ns: int) -> None:
         for name, usage in line.model_usage.items():
-            self._store.upsert(
+            self._facts.upsert(
                 model.CostState(
                     session_id=line.session_id,
                     account_started_ns=round(line.start_time * MILLISECOND),
@@ -302,18 +301,18 @@ def _output(line: lines.UserLine, block: dict[str, Any]) -> Any:
     return line.tool_use_result
 
 
-def _outcome(line: lines.UserLine, block: dict[str, Any]) -> str:
-    """How a call ended, from its result in the transcript; the words are those of the metric ``claude.tool.calls``."""
+def _outcome(line: lines.UserLine, block: dict[str, Any]) -> ToolOutcome:
+    """Return how a call ended, from its result in the transcript."""
     if block.get("is_error") is not True:
-        return "success"
+        return ToolOutcome.SUCCESS
     decision = line.permission_decision
     content = block.get("content")
     if decision and decision.decision == "reject":
-        return "rejected" if decision.source == "user_reject" else "denied"
+        return ToolOutcome.REJECTED if decision.source == "user_reject" else ToolOutcome.DENIED
     if line.tool_denial_kind == "user-rejected":
-        return "rejected" if line.tool_denial_before_run else "interrupted"
+        return ToolOutcome.REJECTED if line.tool_denial_before_run else ToolOutcome.INTERRUPTED
     if line.tool_denial_kind:
-        return "denied"
+        return ToolOutcome.DENIED
     if isinstance(content, str) and content.startswith("<tool_use_error>"):
-        return "invalid"
-    return "error"
+        return ToolOutcome.INVALID
+    return ToolOutcome.ERROR

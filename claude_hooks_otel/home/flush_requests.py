@@ -1,7 +1,4 @@
-"""How a person (or a script) asks a running daemon for a flush: a file in a folder, answered by another.
-
-The answer is JSON: ``{"ok": true, "exporters": {"otlp": null}}``, an error text per exporter that failed.
-"""
+"""How a person or a script asks a running daemon for a flush: by a file in a folder, answered by another."""
 
 from __future__ import annotations
 
@@ -11,16 +8,34 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from claude_hooks_otel.home.paths import Home
 
 _REQUEST, _ANSWER = ".request", ".answer"
 # Seconds between looks for the answer.
 _POLL = 0.02
-# A request that nobody came back for within this time, in seconds, is forgotten.
+# Seconds after which a request is forgotten that nobody came back for.
 _FORGOTTEN_AFTER = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class FlushAnswer:
+    """How a flush ended.
+
+    Attributes:
+        exporters: each exporter's title, such as ``otlp traces`` → None if everything was accepted, else why not.
+        not_sent: the title of what an endpoint does not take and nobody asked for → why.
+    """
+
+    exporters: Mapping[str, str | None] = field(default_factory=dict)
+    not_sent: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was accepted."""
+        return not any(self.exporters.values())
 
 
 class FlushRequests:
@@ -31,20 +46,20 @@ class FlushRequests:
         self._waiting: list[Path] = []
 
     def waiting(self) -> bool:
-        """Whether somebody asks."""
+        """Return whether somebody asks."""
         self._waiting = []
         with contextlib.suppress(FileNotFoundError):
             self._waiting = [Path(entry.path) for entry in os.scandir(self._folder) if entry.name.endswith(_REQUEST)]
         return bool(self._waiting)
 
-    def answer(self, outcome: Mapping[str, str | None]) -> None:
-        """Tells everybody who asked how it went: for each exporter None, or why it failed."""
-        text = json.dumps({"ok": not any(outcome.values()), "exporters": dict(outcome)})
+    def answer(self, answer: FlushAnswer) -> None:
+        """Tell everybody who asked how the flush ended."""
+        text = json.dumps(asdict(answer))
         for request in self._waiting:
-            answer = request.with_suffix(_ANSWER)
-            draft = answer.with_suffix(".draft")
+            file = request.with_suffix(_ANSWER)
+            draft = file.with_suffix(".draft")
             draft.write_text(text)
-            draft.rename(answer)
+            draft.rename(file)
             request.unlink(missing_ok=True)
         for entry in os.scandir(self._folder):
             with contextlib.suppress(FileNotFoundError):
@@ -52,11 +67,11 @@ class FlushRequests:
                     Path(entry.path).unlink()
 
 
-def request_flush(home: Home, timeout: float) -> dict[str, Any]:
-    """Asks the running daemon for a flush and waits for its answer.
+def request_flush(home: Home, timeout: float) -> FlushAnswer:
+    """Ask the running daemon for a flush and wait for its answer.
 
     Args:
-        home: whose daemon.
+        home: the daemon's home.
         timeout: seconds to wait.
 
     Raises:
@@ -70,8 +85,7 @@ def request_flush(home: Home, timeout: float) -> dict[str, Any]:
     try:
         while time.monotonic() < deadline:
             with contextlib.suppress(FileNotFoundError):
-                value: dict[str, Any] = json.loads(answer.read_text())
-                return value
+                return FlushAnswer(**json.loads(answer.read_text()))
             time.sleep(_POLL)
     finally:
         request.unlink(missing_ok=True)

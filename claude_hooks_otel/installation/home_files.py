@@ -137,8 +137,6 @@ class HomeFiles:
 def _check(config: Config) -> None:
     """Makes sure that the exporters can be built from what will be in the file."""
     # OpenTelemetry, for this moment alone.
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-
     from claude_hooks_otel.export.exporters import build_metric_exporters  # noqa: PLC0415
     from claude_hooks_otel.export.record_exporters import build_record_exporters  # noqa: PLC0415
 
@@ -146,7 +144,7 @@ def _check(config: Config) -> None:
     for exporter in build_metric_exporters(environment):
         exporter.shutdown()
     for signal in (Signal.TRACES, Signal.LOGS):
-        for record_exporter in build_record_exporters(environment, signal, Resource({})):
+        for record_exporter in build_record_exporters(environment, signal):
             record_exporter.shutdown()
 
 

@@ -44,6 +44,8 @@ _DEFAULTS: Final = {"agent_type": "sdk", "source": "sdk", "outcome": "success", 
 # Label keys that the SDK's own measurements use beside the catalog's.
 _SDK_LABELS: Final = ("operation", "span")
 
+SCHEMA: Final = "CREATE TABLE IF NOT EXISTS declared_metric (name TEXT PRIMARY KEY, kind TEXT, unit TEXT) WITHOUT ROWID"
+
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,99}")
 
 
@@ -90,6 +92,17 @@ def declared_metric(name: str, kind: str, unit: str) -> Metric:
 def metric_of(name: str, kind: str, unit: str) -> Metric:
     """The metric that an OTLP name stands for: the catalog's, else the declared one."""
     return catalog.CATALOG.get(name) or declared_metric(name, kind, unit)
+
+
+def declare(connection: sqlite3.Connection, name: str, kind: str, unit: str) -> Metric:
+    """Declare a metric by its first use, and return it. The first declaration of a name stands. The caller holds the transaction."""
+    connection.execute("INSERT OR IGNORE INTO declared_metric VALUES (?, ?, ?)", (name, kind, unit))
+    row = connection.execute("SELECT kind, unit FROM declared_metric WHERE name = ?", (name,)).fetchone()
+    return metric_of(name, *row)
+
+
+def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> None:
+    """Delete nothing: the kind of a name is final."""
 
 
 def read_declared(connection: sqlite3.Connection) -> dict[str, Metric]:

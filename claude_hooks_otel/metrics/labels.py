@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ MAX_LABEL_LENGTH = 64
 # What a session without CLAUDE_AGENT_ID counts under.
 DEFAULT_AGENT = "default"
 UNKNOWN = "unknown"
+
+# The labels of a series: (key, value) pairs, sorted by key.
+Labels = tuple[tuple[str, str], ...]
 
 _SEPARATORS = re.compile(r"[^\w.:+@-]+")  # letters, digits and _ of any script stay, and the few signs that names use
 
@@ -34,6 +38,11 @@ def normalize(value: str | None, default: str = UNKNOWN) -> str:
     text = re.split(r"[/\\]", text.rstrip("/\\"))[-1]
     text = _SEPARATORS.sub("-", text).strip("-")
     return text[:MAX_LABEL_LENGTH].rstrip("-") or default
+
+
+def normalize_optional(value: str | None) -> str | None:
+    """Return a label that may be left out, normalized; None if it is not set."""
+    return normalize(value) if value else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +69,13 @@ class Identity:
         """The labels as sorted pairs; what is not set is left out."""
         pairs = (("agent", self.agent), ("project", self.project), ("sprint", self.sprint), ("team", self.team))
         return tuple((key, value) for key, value in pairs if value is not None)
+
+
+def encode_labels(labels: Labels) -> str:
+    """The text under which a series stands in the store."""
+    return json.dumps(labels, separators=(",", ":"), ensure_ascii=False)
+
+
+def decode_labels(text: str) -> Labels:
+    """The labels of a series as it stands in the store."""
+    return tuple((key, value) for key, value in json.loads(text))

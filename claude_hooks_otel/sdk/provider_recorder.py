@@ -20,9 +20,8 @@ from claude_hooks_otel.facts.from_programs import facts_of, measurement_labels
 from claude_hooks_otel.facts.projects import project_name
 from claude_hooks_otel.metrics.declared import SCALE, metric_of
 from claude_hooks_otel.metrics.definition import Kind, Metric
-from claude_hooks_otel.metrics.labels import DEFAULT_AGENT, Identity, normalize
+from claude_hooks_otel.metrics.labels import DEFAULT_AGENT, Identity, Labels, normalize
 from claude_hooks_otel.series.projection import apply_change
-from claude_hooks_otel.series.totals import Labels
 from claude_hooks_otel.sources import program_records as sdk_records
 
 SCOPE = "claude_monitoring"

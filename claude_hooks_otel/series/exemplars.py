@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from claude_hooks_otel.metrics.definition import Metric
+from claude_hooks_otel.metrics.labels import Labels, encode_labels
 from claude_hooks_otel.series.points import Exemplar, SeriesPoint
-from claude_hooks_otel.series.totals import Labels, encode_labels
-
-# How long one is exported, nanoseconds: as long as Prometheus shows a series that is not heard of any more.
-KEPT_NS = 300_000_000_000
+from claude_hooks_otel.timeline import EXEMPLAR_KEPT
 
 
 class Exemplars:
@@ -45,14 +43,14 @@ class Exemplars:
 
     def forget_old(self) -> None:
         """Deletes those that every exporter has sent by now. Inside a transaction."""
-        self._connection.execute("DELETE FROM exemplar WHERE kept_ns < ?", (self._now_ns() - KEPT_NS,))
+        self._connection.execute("DELETE FROM exemplar WHERE kept_ns < ?", (self._now_ns() - EXEMPLAR_KEPT,))
 
     def added_to(self, points: Iterable[SeriesPoint]) -> Iterator[SeriesPoint]:
         """The points, those of histograms with their exemplars."""
         by_series: dict[tuple[str, str], list[Exemplar]] = {}
         for metric, labels, value, at_ns, trace_id, span_id in self._connection.execute(
             "SELECT metric, labels, value, at_ns, trace_id, span_id FROM exemplar WHERE kept_ns >= ? ORDER BY at_ns",
-            (self._now_ns() - KEPT_NS,),
+            (self._now_ns() - EXEMPLAR_KEPT,),
         ):
             exemplar = Exemplar(value, at_ns, int(trace_id, 16), int(span_id, 16))
             by_series.setdefault((metric, labels), []).append(exemplar)

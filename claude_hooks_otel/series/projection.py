@@ -14,8 +14,7 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.declared import metric_of
 from claude_hooks_otel.metrics.definition import Kind, Metric
-from claude_hooks_otel.metrics.labels import normalize
-from claude_hooks_otel.series.totals import Labels
+from claude_hooks_otel.metrics.labels import Labels, normalize
 
 # (metric, labels) → counter: amount; histogram: the one observation. Stored units.
 Contributions = dict[tuple[Metric, Labels], int]
@@ -239,24 +238,18 @@ def contributions(fact: model.Fact | None) -> Contributions:
 
 
 class Account(Protocol):
-    """What is moved: the series of a store, or the instruments of a host program."""
+    """What changes move: the series of a store, or the instruments of a host program."""
 
     def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
-        """As ``SeriesBook.add``."""
+        """Add as ``SeriesTotals.add`` does."""
 
 
-def apply_change(book: Account, old: model.Fact | None, new: model.Fact) -> None:
-    """Moves the series by what the change of a fact adds. A series never goes back, whatever a fact turns into."""
+def apply_change(account: Account, old: model.Fact | None, new: model.Fact) -> None:
+    """Move the series by what the change of a fact adds. A series never goes back, whatever a fact turns into."""
     before = contributions(old)
     for (metric, labels), amount in contributions(new).items():
         if metric.kind is Kind.HISTOGRAM:
             if (metric, labels) not in before:
-                book.add(metric, labels, amount, _happened_ns(new))
+                account.add(metric, labels, amount, new.happened_ns)
         elif (gain := amount - before.get((metric, labels), 0)) > 0:
-            book.add(metric, labels, gain, _happened_ns(new))
-
-
-def _happened_ns(fact: model.Fact) -> int | None:
-    """When what a fact tells of was complete, as far as the fact knows."""
-    times = ("ended_ns", "completed_ns", "merged_ns", "asked_ns", "at_ns", "created_ns", "started_ns")
-    return next((time for name in times if (time := getattr(fact, name, None))), None)
+            account.add(metric, labels, gain, new.happened_ns)

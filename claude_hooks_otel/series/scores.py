@@ -12,17 +12,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import COMMON_LABELS, OPTIONAL_LABELS, Metric
-from claude_hooks_otel.metrics.labels import Identity
+from claude_hooks_otel.metrics.labels import Identity, Labels
 from claude_hooks_otel.series.points import SeriesPoint
-from claude_hooks_otel.series.totals import Labels
 from claude_hooks_otel.settings.config import ScoresConfig
-from claude_hooks_otel.units import DAY, SECOND
+from claude_hooks_otel.timeline import SCORES_KEPT
+from claude_hooks_otel.units import DAY
 
-# Nanoseconds for which a score stands: they change slowly, and exports come every second while sessions work.
-FRESH_NS = 15 * SECOND
 # Standard normal quantile of a two-sided 95 % interval.
 _Z: Final = 1.96
 
@@ -75,31 +73,31 @@ class Scores:
     """The scores of every agent of a store.
 
     Args:
-        store: the facts.
+        facts: what is known.
         config: weights and window.
     """
 
-    def __init__(self, store: Store, config: ScoresConfig) -> None:
-        self._store = store
+    def __init__(self, facts: Facts, config: ScoresConfig) -> None:
+        self._facts = facts
         self._config = config
         self._fresh_until_ns = 0
         self._points: list[SeriesPoint] = []
 
     def points(self, series: Iterable[SeriesPoint], now_ns: int, *, anew: bool = False) -> list[SeriesPoint]:
-        """The scores as of now, or as of at most FRESH_NS ago.
+        """The scores as of now, or as of at most SCORES_KEPT ago.
 
         Args:
             series: every cumulative series as it stands.
             now_ns: the time.
             anew: reckon them now, however fresh the last ones are.
         """
-        if anew or not self._fresh_until_ns - FRESH_NS <= now_ns < self._fresh_until_ns:
+        if anew or not self._fresh_until_ns - SCORES_KEPT <= now_ns < self._fresh_until_ns:
             since_ns = now_ns - self._config.window_days * DAY
             self._points = [
                 SeriesPoint(metric, labels, now_ns, round(value * metric.scale))
                 for metric, labels, value in (*self._experience(series), *self._windowed(since_ns))
             ]
-            self._fresh_until_ns = now_ns + FRESH_NS
+            self._fresh_until_ns = now_ns + SCORES_KEPT
         return self._points
 
     def _experience(self, series: Iterable[SeriesPoint]) -> Iterator[tuple[Metric, Labels, float]]:
@@ -163,6 +161,6 @@ class Scores:
                 yield metric, whose, wilson_lower_bound(good[whose], count)
 
     def _rows(self, query: str, since_ns: int) -> Iterator[tuple[Labels, float, float]]:
-        for agent, project, team, sprint, first, second in self._store.connection.execute(query, (since_ns,)):
+        for agent, project, team, sprint, first, second in self._facts.connection.execute(query, (since_ns,)):
             if agent is not None:
                 yield Identity(agent, project, team, sprint).labels(), first or 0, second or 0

@@ -29,6 +29,11 @@ class TranscriptFile:
     agent_id: str
     path: Path
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Session and agent: the same when the client moves the file."""
+        return self.session_id, self.agent_id
+
 
 @dataclass(frozen=True, slots=True)
 class AgentMeta:

@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from claude_hooks_otel.units import unix_nanoseconds
 
 # A cheap look before a line (they grow to megabytes) is parsed. It may let others pass; the parsed type decides.
-_WANTED: Final = re.compile(rb'"type"\s*:\s*"(?:assistant|user|system|cost-state|attachment|pr-link)"')
+_WANTED: Final = re.compile(rb'"type"\s*:\s*"(?:assistant|user|system|cost-state)"')
 # How the line begins that the client writes where a human stopped a turn ("… by user", "… by user for tool use").
 _INTERRUPTED: Final = "[Request interrupted by user"
 # What a message written by the client itself (an API error shown as an answer) names as its model.
@@ -131,6 +131,15 @@ class AssistantLine(Line):
     error: str | None = None
     api_error_status: int | None = None
 
+    @property
+    def tool_uses(self) -> list[tuple[str, str, Any]]:
+        """The tool calls that the answer asks for: ``tool_use_id``, the tool's name, its input."""
+        return [
+            (block["id"], block["name"], block.get("input"))
+            for block in self.message.blocks("tool_use")
+            if isinstance(block.get("id"), str) and isinstance(block.get("name"), str)
+        ]
+
 
 class PermissionDecision(_Model):
     """How a tool call came to be allowed or refused."""
@@ -153,6 +162,15 @@ class UserLine(Line):
     tool_denial_before_run: bool | None = None
     permission_decision: PermissionDecision | None = None
     interrupted_message_id: str | None = None
+
+    @property
+    def tool_results(self) -> list[tuple[str, dict[str, Any]]]:
+        """The results of tool calls in this line: ``tool_use_id`` and the content block."""
+        return [
+            (block["tool_use_id"], block)
+            for block in self.message.blocks("tool_result")
+            if isinstance(block.get("tool_use_id"), str)
+        ]
 
     @property
     def is_interrupt(self) -> bool:

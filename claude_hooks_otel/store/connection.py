@@ -1,7 +1,8 @@
-"""Opening the store's file, and the named values in it."""
+"""Open the store's file, run a transaction in it, and read and write its named values."""
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,16 +12,16 @@ T = TypeVar("T")
 
 # Seconds that a reader or a second process waits for a lock.
 BUSY_TIMEOUT_SECONDS = 10.0
-# Page cache, KiB: small, because the daemon promises little memory.
+# Page cache, KiB: small, because the daemon promises to need little memory.
 CACHE_KIB = 4096
 _NAMES_PER_STATEMENT = 500
 
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
-    """Opens the store's file.
+    """Open the store's file.
 
     Raises:
-        sqlite3.OperationalError: it is not there (read-only), or cannot be opened.
+        sqlite3.OperationalError: the file cannot be opened, or (read-only) does not exist.
     """
     if readonly:
         connection = sqlite3.connect(
@@ -33,25 +34,37 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, cached_statements=256, check_same_thread=False
     )
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(
-        "PRAGMA synchronous = FULL"
-    )  # a spool file is deleted after its commit: the commit must be on disk
+    # A spool file is deleted after the commit that holds its content, so the commit must be on disk.
+    connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     return connection
 
 
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Commit everything that the block writes, or nothing. Takes the write lock at once, so that it cannot fail half-way."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk may have ended the transaction already
+            connection.execute("ROLLBACK")
+        raise
+
+
 def read_meta(connection: sqlite3.Connection, name: str) -> str:
-    """A named value of a store; empty where there is none."""
+    """Return a named value, or an empty text."""
     row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return "" if row is None else str(row[0])
 
 
 def write_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
-    """Stores a named value."""
+    """Store a named value."""
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
 def portions(names: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The names in portions that one statement can hold: SQLite takes 32,766 parameters, older ones 999."""
+    """Split names into portions that one statement can hold: older versions of SQLite take 999 parameters."""
     for start in range(0, len(names), _NAMES_PER_STATEMENT):
         yield names[start : start + _NAMES_PER_STATEMENT]

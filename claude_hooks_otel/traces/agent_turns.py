@@ -13,7 +13,7 @@ from claude_hooks_otel.traces.turn_trace import trace_of
 
 
 @dataclass(frozen=True, slots=True)
-class Thread:
+class AgentTurn:
     """A turn of the main conversation or of a sub-agent: what requests and calls stand beneath.
 
     Attributes:
@@ -32,13 +32,13 @@ class Thread:
     invocation: model.SubagentTurn | None = None
 
 
-def times_of_call(call: model.ToolCall, home: Thread | None) -> tuple[int, int]:
+def times_of_call(call: model.ToolCall, place: AgentTurn | None) -> tuple[int, int]:
     """When a call began to run and when it ended; one that was still running when all else ended, then."""
     begin, end = call_times(call)
-    return begin, max(end, home.end_ns) if call.ended_ns is None and home is not None else end
+    return begin, max(end, place.end_ns) if call.ended_ns is None and place is not None else end
 
 
-class Threads:
+class AgentTurns:
     """All of them in one session.
 
     Args:
@@ -63,48 +63,50 @@ class Threads:
         for ends in self._ends.values():
             ends.sort()
         # None while it is looked for: no sub-agent can be beneath itself.
-        self._found: dict[str, list[Thread] | None] = {}
+        self._found: dict[str, list[AgentTurn] | None] = {}
 
-    def of_subagents(self) -> Iterator[Thread]:
+    def of_subagents(self) -> Iterator[AgentTurn]:
         """Every finished turn of every sub-agent whose place is known."""
         for agent_id in self._invocations:
             yield from self._of(agent_id)
 
-    def of_request(self, request: model.ApiRequest) -> Thread | None:
+    def of_request(self, request: model.ApiRequest) -> AgentTurn | None:
         """What a request stands beneath; None where that is not known (yet)."""
         return self.at(request.agent_id, request.at_ns or 0)
 
-    def of_call(self, call: model.ToolCall) -> Thread | None:
+    def of_call(self, call: model.ToolCall) -> AgentTurn | None:
         """What a call stands beneath; None where that is not known (yet)."""
         return self.at(call.agent_id, asked_ns(call), self._facts.turn_of_call(call))
 
-    def of_wait(self, wait: model.PermissionWait) -> Thread | None:
+    def of_wait(self, wait: model.PermissionWait) -> AgentTurn | None:
         """What a question stands beneath: what the call does that it was about; None where that is not known (yet)."""
         call = self._facts.calls_by_id.get(wait.tool_use_id or "")
         return self.of_call(call) if call else self.at(None, wait.asked_ns)
 
-    def at(self, agent_id: str | None, at_ns: int, turn: model.Turn | None = None) -> Thread | None:
+    def at(self, agent_id: str | None, at_ns: int, turn: model.Turn | None = None) -> AgentTurn | None:
         """The sub-agent's turn that was going on, else the conversation's: ``turn``, or the one of that time."""
         if agent_id:
-            threads = self._of(agent_id)
-            if (going_on := next((thread for thread in threads if at_ns <= thread.end_ns), None)) is not None:
+            agent_turns = self._of(agent_id)
+            if (
+                going_on := next((agent_turn for agent_turn in agent_turns if at_ns <= agent_turn.end_ns), None)
+            ) is not None:
                 return going_on
             if not self._is_over:
                 return None
-            if threads:
-                return threads[-1]
+            if agent_turns:
+                return agent_turns[-1]
         turn = turn or self._facts.turn_at(at_ns)
         if turn is None:
             return None
         begin = turn.started_ns or 0
         end = turn.ended_ns if turn.ended_ns is not None else begin
-        return Thread(turn, trace_of(turn).root_id, None, begin, end)
+        return AgentTurn(turn, trace_of(turn).root_id, None, begin, end)
 
-    def before(self, agent_id: str | None, at_ns: int, home: Thread) -> int:
+    def before(self, agent_id: str | None, at_ns: int, place: AgentTurn) -> int:
         """When the last thing before ``at_ns`` had ended, in the same conversation."""
         ends = self._ends.get(agent_id, [])
-        place = bisect_left(ends, at_ns)
-        return min(max(ends[place - 1] if place else 0, home.begin_ns), at_ns)
+        index = bisect_left(ends, at_ns)
+        return min(max(ends[index - 1] if index else 0, place.begin_ns), at_ns)
 
     def is_last(self, agent_id: str | None, at_ns: int) -> bool:
         """Whether nothing came or ended after this, in the same conversation."""
@@ -113,15 +115,17 @@ class Threads:
 
     # -- sub-agents ------------------------------------------------------------------------------------------------------------
 
-    def _of(self, agent_id: str) -> list[Thread]:
+    def _of(self, agent_id: str) -> list[AgentTurn]:
         """The sub-agent's finished turns in order of time."""
         if agent_id not in self._found:
             self._found[agent_id] = None
             made = [self._thread(invocation) for invocation in self._invocations.get(agent_id, ())]
-            self._found[agent_id] = sorted(filter(None, made), key=lambda thread: (thread.end_ns, thread.span_id))
+            self._found[agent_id] = sorted(
+                filter(None, made), key=lambda agent_turn: (agent_turn.end_ns, agent_turn.span_id)
+            )
         return self._found[agent_id] or []
 
-    def _thread(self, invocation: model.SubagentTurn) -> Thread | None:
+    def _thread(self, invocation: model.SubagentTurn) -> AgentTurn | None:
         agent = self._subagents.get(invocation.agent_id)
         is_first = self._is_first(invocation)
         caller = self._facts.calls_by_id.get(agent.tool_use_id or "") if agent else None
@@ -135,16 +139,16 @@ class Threads:
         # A teammate is woken by messages that name no agent: all it does is the business of the call that started it.
         woken_by = None if is_first else self._waking_call(invocation.agent_id, begin)
         if (call := woken_by or caller) is not None:
-            home = self.of_call(call)
-            if home is None:
+            place = self.of_call(call)
+            if place is None:
                 return None
-            return Thread(home.turn, span_id, ids.tool_span_id(call.tool_use_id), begin, end, invocation)
+            return AgentTurn(place.turn, span_id, ids.tool_span_id(call.tool_use_id), begin, end, invocation)
         turn = self._facts.turn_at(begin)
         if turn is None:
             return None
         above = self.at(agent.parent_agent_id, begin, turn) if agent and agent.parent_agent_id else None
         parent_id = above.span_id if above is not None and above.turn is turn else trace_of(turn).root_id
-        return Thread(turn, span_id, parent_id, begin, end, invocation)
+        return AgentTurn(turn, span_id, parent_id, begin, end, invocation)
 
     def _waking_call(self, agent_id: str, begin_ns: int) -> model.ToolCall | None:
         """The last call before ``begin_ns`` that had the sub-agent go on."""

@@ -8,19 +8,19 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from claude_hooks_otel.traces.model import LogEvent, Record, Severity, Span, SpanEvent, SpanKind, SpanLink
+from claude_hooks_otel.traces.model import Item, LogEvent, Severity, Span, SpanEvent, SpanKind, SpanLink
 
 # What stays here: the fact that a span shows.
 _NOT_SENT = frozenset(("fact",))
 
 
-def encode(record: Record) -> str:
+def encode(item: Item) -> str:
     """The record's text; ``decode`` makes an equal record of it. Half a surrogate pair, which no UTF-8 can hold, becomes ``?``."""
-    text = json.dumps(_plain(record), separators=(",", ":"), ensure_ascii=False, default=_plain)
+    text = json.dumps(_plain(item), separators=(",", ":"), ensure_ascii=False, default=_plain)
     return text.encode(errors="replace").decode()
 
 
-def decode(text: str) -> Record:
+def decode(text: str) -> Item:
     """The record that a text stands for.
 
     Raises:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from claude_hooks_otel.facts import content
-from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.traces import semantic_conventions as names
 from claude_hooks_otel.traces.model import Value
 
@@ -21,11 +21,11 @@ _NAMES: Final = MappingProxyType({
 })  # fmt: skip
 
 
-def content_of(store: Store, owner_ids: Sequence[str]) -> Mapping[str, Mapping[str, Value]]:
+def content_of(facts: Facts, owner_ids: Sequence[str]) -> Mapping[str, Mapping[str, Value]]:
     """The attributes of prompts and tool calls that are known of their texts.
 
     Args:
-        store: where the texts are.
+        facts: where the texts are.
         owner_ids: prompt ids and ``tool_use_id`` alike.
 
     Returns:
@@ -33,7 +33,7 @@ def content_of(store: Store, owner_ids: Sequence[str]) -> Mapping[str, Mapping[s
         itself, redacted and cut, where it was captured. Owners of whom nothing is known are left out.
     """
     found: dict[str, dict[str, Value]] = {}
-    for owner_id, kind, described in content.contents(store, owner_ids):
+    for owner_id, kind, described in content.contents(facts, owner_ids):
         name, text_name = _NAMES[kind]
         attributes = found.setdefault(owner_id, {})
         attributes[f"{name}{names.LENGTH}"] = described["length"]

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from claude_hooks_otel.metrics.definition import Kind, Metric
-from claude_hooks_otel.series.totals import Labels, SeriesBook
+from claude_hooks_otel.metrics.labels import Labels
+from claude_hooks_otel.series.totals import SeriesTotals
 from claude_hooks_otel.traces import semantic_conventions as names
 from claude_hooks_otel.traces.model import Span
 from claude_hooks_otel.units import SECOND
@@ -58,17 +59,17 @@ class GenAiMetrics:
     """Counts spans into the series of a store.
 
     Args:
-        book: the series; they know the metrics of CATALOG.
+        totals: the series; they know the metrics of CATALOG.
     """
 
-    def __init__(self, book: SeriesBook) -> None:
-        self._book = book
+    def __init__(self, totals: SeriesTotals) -> None:
+        self._totals = totals
 
     def observe(self, spans: Sequence[Span]) -> None:
         """Counts finished spans, inside the transaction that writes them."""
         for span in spans:
             for metric, labels, amount in observations(span):
-                self._book.add(metric, labels, amount, span.end_ns)
+                self._totals.add(metric, labels, amount, span.end_ns)
 
 
 def observations(span: Span) -> Iterator[tuple[Metric, Labels, int]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.traces import attributes, ids
 from claude_hooks_otel.traces import semantic_conventions as names
-from claude_hooks_otel.traces.agent_turns import Thread, Threads, times_of_call
+from claude_hooks_otel.traces.agent_turns import AgentTurn, AgentTurns, times_of_call
 from claude_hooks_otel.traces.event_kinds import BY_NAME
 from claude_hooks_otel.traces.model import LogEvent, Severity, Value
 from claude_hooks_otel.traces.session_facts import SessionFacts, asked_ns, call_times
@@ -61,7 +61,7 @@ class _Events:
         self._is_over = is_over
         self._follow_traceparent = follow_traceparent
         self._is_sent = is_sent
-        self._threads = Threads(facts, is_over=is_over)
+        self._agent_turns = AgentTurns(facts, is_over=is_over)
         self._held_ns: int | None = None
 
     def build(self) -> SessionEvents:
@@ -106,9 +106,9 @@ class _Events:
             is_sampled=trace is not None and self._is_sent(trace.trace_id, trace.parent_sampled),
         )
 
-    def _waits_for(self, home: Thread | None, at_ns: int) -> bool:
+    def _waits_for(self, place: AgentTurn | None, at_ns: int) -> bool:
         """Whether something has to be held back because its place is not known yet."""
-        if home is not None or self._is_over:
+        if place is not None or self._is_over:
             return False
         self._held_ns = min(at_ns, self._held_ns if self._held_ns is not None else at_ns)
         return True
@@ -138,10 +138,10 @@ class _Events:
 
     def _calls(self) -> Iterator[LogEvent]:
         for call in self._facts.calls:
-            home = self._threads.of_call(call)
-            if self._waits_for(home, asked_ns(call)):
+            place = self._agent_turns.of_call(call)
+            if self._waits_for(place, asked_ns(call)):
                 continue
-            begin, end = times_of_call(call, home)
+            begin, end = times_of_call(call, place)
             failed = call.outcome != _SUCCESS
             given = attributes.tool(call) | {names.DURATION: _seconds(begin, end)}
             yield self._event(
@@ -150,7 +150,7 @@ class _Events:
                 end,
                 call,
                 given | {names.SUBAGENT: call.agent_id or "", names.ERROR_TYPE: (call.outcome or "") if failed else ""},
-                turn=home.turn if home else None,
+                turn=place.turn if place else None,
                 span_id=ids.tool_span_id(call.tool_use_id),
                 failed=failed,
             )
@@ -159,8 +159,8 @@ class _Events:
         for request in self._facts.requests:
             if request.error is None:
                 continue
-            home = self._threads.of_request(request)
-            if self._waits_for(home, request.at_ns or 0):
+            place = self._agent_turns.of_request(request)
+            if self._waits_for(place, request.at_ns or 0):
                 continue
             given = {
                 names.REQUEST_MODEL: request.model,
@@ -174,15 +174,15 @@ class _Events:
                 request.at_ns or 0,
                 request,
                 given,
-                turn=home.turn if home else None,
+                turn=place.turn if place else None,
                 span_id=ids.chat_span_id(request.message_id),
                 failed=True,
             )
 
     def _waits(self) -> Iterator[LogEvent]:
         for wait in self._facts.waits:
-            home = self._threads.of_wait(wait)
-            if self._waits_for(home, wait.asked_ns):
+            place = self._agent_turns.of_wait(wait)
+            if self._waits_for(place, wait.asked_ns):
                 continue
             key = (wait.session_id, wait.asked_ns, wait.tool or "")
             waited_ns = wait.waited_ns or 0
@@ -198,30 +198,30 @@ class _Events:
                 wait.asked_ns + waited_ns,
                 wait,
                 given,
-                turn=home.turn if home else None,
+                turn=place.turn if place else None,
                 span_id=ids.permission_span_id(*key),
                 failed=wait.decision != _ALLOWED,
             )
 
     def _subagents(self) -> Iterator[LogEvent]:
-        for thread in self._threads.of_subagents():
-            told = thread.invocation
+        for agent_turn in self._agent_turns.of_subagents():
+            told = agent_turn.invocation
             if told is None:
                 continue
             given = {
                 names.AGENT_NAME: told.agent_type,
                 names.SUBAGENT: told.agent_id,
                 names.OUTCOME: told.outcome,
-                names.DURATION: _seconds(thread.begin_ns, thread.end_ns),
+                names.DURATION: _seconds(agent_turn.begin_ns, agent_turn.end_ns),
             }
             yield self._event(
                 names.EVENT_SUBAGENT,
                 (told.agent_id, told.ended_ns),
-                thread.end_ns,
+                agent_turn.end_ns,
                 told,
                 given,
-                turn=thread.turn,
-                span_id=thread.span_id,
+                turn=agent_turn.turn,
+                span_id=agent_turn.span_id,
                 failed=told.outcome != _COMPLETED,
             )
 
@@ -279,13 +279,13 @@ class _Events:
     ) -> Iterator[LogEvent]:
         """What a tool call did beside: it belongs to the call's span, where that is known."""
         at_ns = call_times(call)[1] if call else fact.at_ns or 0
-        home: Thread | None = self._threads.of_call(call) if call else self._threads.at(None, at_ns)
-        if call and self._waits_for(home, at_ns):
+        place: AgentTurn | None = self._agent_turns.of_call(call) if call else self._agent_turns.at(None, at_ns)
+        if call and self._waits_for(place, at_ns):
             return
         tool_use_id = call.tool_use_id if call else None
         span_id = ids.tool_span_id(tool_use_id) if tool_use_id else None
         told = {**given, names.TOOL_CALL: tool_use_id}
-        turn = home.turn if home else None
+        turn = place.turn if place else None
         yield self._event(name, key, at_ns, fact, told, turn=turn, span_id=span_id, failed=failed)
 
     def _conversation(self) -> Iterator[LogEvent]:

@@ -42,7 +42,7 @@ class Span:
     """One finished span.
 
     Attributes:
-        trace_id, span_id, parent_id: derived (``records.ids``); a root has no parent.
+        trace_id, span_id, parent_id: derived (``traces.ids``); a root has no parent.
         start_ns, end_ns: Unix nanoseconds.
         error: why it failed, in a word; None where it did not.
         is_parent_remote: whether the parent is somebody else's span.
@@ -83,7 +83,7 @@ class LogEvent:
     """One log record with an event name.
 
     Attributes:
-        uid: derived from what it tells of (``records.ids.event_id``), so that a copy can be told from a second event.
+        uid: derived from what it tells of (``traces.ids.event_id``), so that a copy can be told from a second event.
         name: ``claude.*``.
         at_ns: when it happened, Unix nanoseconds.
         body: the same few words for all events of a name and outcome.
@@ -102,4 +102,7 @@ class LogEvent:
     is_sampled: bool = True
 
 
-Record = Span | LogEvent
+Item = Span | LogEvent
+
+# OpenTelemetry's names of the signals that items belong to.
+TRACES, LOGS = "traces", "logs"

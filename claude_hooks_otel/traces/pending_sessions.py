@@ -1,46 +1,32 @@
-"""Which sessions have something new to tell, and since when: noted in the transaction of the facts, so that no death forgets it."""
+"""Which sessions have something new to write, and since when. It is noted in the transaction of the facts, so that no death loses it."""
 
 from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.from_programs import SESSION as PROGRAMS
+from claude_hooks_otel.units import END_OF_TIME
 
-# Kind of fact → the fields that say when it was. A change of any of them is something new of its session.
-_TIMES: Final = MappingProxyType(
-    {
-        model.SessionRun: ("started_ns", "ended_ns"),
-        model.Turn: ("started_ns", "interrupted_ns", "ended_ns"),
-        model.ApiRequest: ("at_ns",),
-        model.ToolCall: ("started_ns", "ended_ns"),
-        model.Subagent: (),
-        model.SubagentTurn: ("started_ns", "ended_ns"),
-        model.PermissionWait: ("asked_ns",),
-        model.CompactBoundary: ("at_ns",),
-        model.ModelSwitch: ("at_ns",),
-        model.Task: ("created_ns", "started_ns", "completed_ns"),
-        model.GitCommit: ("at_ns",),
-        model.GitBranch: ("at_ns",),
-        model.PullRequest: ("at_ns",),
-        model.SuiteRun: ("at_ns",),
-    }
-)
-# A change that has no time of its own moves no beginning.
-_NEVER: Final = 2**63 - 1
+# The kinds of fact that spans and log events of sessions are made of.
+_KINDS: Final = frozenset(
+    (
+        model.SessionRun, model.Turn, model.ApiRequest, model.ToolCall, model.Subagent, model.SubagentTurn, model.PermissionWait,
+        model.CompactBoundary, model.ModelSwitch, model.Task, model.GitCommit, model.GitBranch, model.PullRequest, model.SuiteRun,
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """What a session has to tell.
+class Pending:
+    """What a session has to write.
 
     Attributes:
-        spans_since_ns: where what was not yet written as spans begins; None where all was.
+        spans_since_ns: when the part that is not written as spans begins, Unix nanoseconds; None if all is written.
         events_since_ns: the same for log events.
-        is_new: whether anything changed since it was last looked at.
+        is_new: whether anything changed since the last look.
     """
 
     spans_since_ns: int | None
@@ -48,8 +34,8 @@ class Due:
     is_new: bool
 
 
-class DueSessions:
-    """The sessions that are due; a ``Journal`` of the store.
+class PendingSessions:
+    """The pending sessions of one store, and the program spans that ended in the current transaction.
 
     Args:
         connection: the store's.
@@ -57,58 +43,60 @@ class DueSessions:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._since: dict[str, int] = {}
+        self._since_ns: dict[str, int] = {}
+        self._program_spans: set[str] = set()
 
-    def note(self, fact: model.Fact) -> None:
-        """A fact is new, or has changed."""
-        times = _TIMES.get(type(fact))
-        session_id: str | None = getattr(fact, "session_id", None)
-        if times is None or not session_id or session_id == PROGRAMS:
+    def note(self, _: model.Fact | None, fact: model.Fact) -> None:
+        """Note a change of a fact; a listener of ``Facts``."""
+        if isinstance(fact, model.ProgramSpan):
+            self._program_spans.add(fact.span_id)
             return
-        # INFERRED is no time.
-        since = min((at for name in times if (at := getattr(fact, name)) is not None and at > 0), default=_NEVER)
+        session_id: str | None = getattr(fact, "session_id", None)
+        if type(fact) not in _KINDS or not session_id or session_id == PROGRAMS:
+            return
+        # A change without a time of its own moves no beginning.
+        since_ns = min(fact.times, default=END_OF_TIME)
         if isinstance(fact, model.SubagentTurn) and not fact.started_ns:
-            since = 0  # what it did tells when it began
-        self._since[session_id] = min(since, self._since.get(session_id, _NEVER))
-
-    def mark(self) -> int:
-        """Nothing is undone by halves: a session that is looked at in vain tells nothing twice."""
-        return 0
-
-    def rewind(self, mark: int) -> None:
-        """See ``mark``."""
+            since_ns = 0  # what the sub-agent did says when its turn began
+        self._since_ns[session_id] = min(since_ns, self._since_ns.get(session_id, END_OF_TIME))
 
     def discard(self) -> None:
-        """Forgets what was noted since the last flush."""
-        self._since.clear()
+        """Forget what was noted in the current transaction."""
+        self._since_ns.clear()
+        self._program_spans.clear()
 
     def flush(self) -> None:
-        """Writes what was noted, inside the caller's transaction."""
+        """Write which sessions are pending, inside the caller's transaction."""
         self._connection.executemany(
-            "INSERT INTO record_due VALUES (:session, :since, :since, 1) ON CONFLICT DO UPDATE SET is_new = 1, "
+            "INSERT INTO pending_session VALUES (:session, :since, :since, 1) ON CONFLICT DO UPDATE SET is_new = 1, "
             "spans_since_ns = MIN(COALESCE(spans_since_ns, :since), :since), "
             "events_since_ns = MIN(COALESCE(events_since_ns, :since), :since)",
-            [{"session": session_id, "since": since} for session_id, since in self._since.items()],
+            [{"session": session_id, "since": since_ns} for session_id, since_ns in self._since_ns.items()],
         )
-        self._since.clear()
+        self._since_ns.clear()
 
-    def get(self, session_id: str) -> Due | None:
-        """What a session has to tell; None where that is nothing."""
+    def take_program_spans(self) -> list[str]:
+        """Return the ids of the program spans that ended, and forget them."""
+        found, self._program_spans = sorted(self._program_spans), set()
+        return found
+
+    def get(self, session_id: str) -> Pending | None:
+        """Return what a session has to write; None if that is nothing."""
         row = self._connection.execute(
-            "SELECT spans_since_ns, events_since_ns, is_new FROM record_due WHERE session_id = ?", (session_id,)
+            "SELECT spans_since_ns, events_since_ns, is_new FROM pending_session WHERE session_id = ?", (session_id,)
         ).fetchone()
-        return None if row is None else Due(row[0], row[1], bool(row[2]))
+        return None if row is None else Pending(row[0], row[1], bool(row[2]))
 
     def put_off(self, session_id: str) -> None:
-        """It is not looked at again before something of it changes, or it is over."""
-        self._connection.execute("UPDATE record_due SET is_new = 0 WHERE session_id = ?", (session_id,))
+        """Leave the session alone until something of it changes, or it is over."""
+        self._connection.execute("UPDATE pending_session SET is_new = 0 WHERE session_id = ?", (session_id,))
 
-    def told(self, session_id: str, held_spans_ns: int | None, held_events_ns: int | None) -> None:
-        """All is written but what is held back since these times; None: all is."""
+    def written(self, session_id: str, held_spans_ns: int | None, held_events_ns: int | None) -> None:
+        """Note that all is written except what is held back since these times; None if nothing is."""
         if held_spans_ns is None and held_events_ns is None:
-            self._connection.execute("DELETE FROM record_due WHERE session_id = ?", (session_id,))
+            self._connection.execute("DELETE FROM pending_session WHERE session_id = ?", (session_id,))
         else:
             self._connection.execute(
-                "UPDATE record_due SET spans_since_ns = ?, events_since_ns = ?, is_new = 0 WHERE session_id = ?",
+                "UPDATE pending_session SET spans_since_ns = ?, events_since_ns = ?, is_new = 0 WHERE session_id = ?",
                 (held_spans_ns, held_events_ns, session_id),
             )

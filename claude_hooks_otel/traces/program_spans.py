@@ -15,7 +15,7 @@ from claude_hooks_otel.traces.model import Span, SpanKind, Value
 _SUCCESS = "success"
 
 
-def spans_of_programs(facts: Sequence[model.SdkSpan]) -> list[Span]:
+def spans_of_programs(facts: Sequence[model.ProgramSpan]) -> list[Span]:
     """The spans that these facts are; what has not ended is none.
 
     Args:
@@ -24,7 +24,7 @@ def spans_of_programs(facts: Sequence[model.SdkSpan]) -> list[Span]:
     return [_span(fact, fact.ended_ns) for fact in facts if fact.ended_ns is not None]
 
 
-def _span(fact: model.SdkSpan, ended_ns: int) -> Span:
+def _span(fact: model.ProgramSpan, ended_ns: int) -> Span:
     attributes: dict[str, Value] = {names.IDENTITY[label]: value for label, value in fact.labels()}
     if fact.outcome:
         attributes[names.OUTCOME] = fact.outcome

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from claude_hooks_otel.facts import model
-from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.facts.repository import Facts
+from claude_hooks_otel.timeline import CLEARED_WITHIN
 from claude_hooks_otel.units import END_OF_TIME
 
 # How a session goes on from another one; the latter is SessionStart's and SessionEnd's word for it.
 FORK, CLEAR = "fork", "clear"
-# The end of the one session and the start of the other are reported one after the other, each by a hook of its own.
-_CLEARED_WITHIN_NS = 10_000_000_000
 # Outcomes of calls that never ran: the time until the answer is the human's, and a span of its own.
 _NEVER_RAN = ("rejected", "denied")
+
+
+F = TypeVar("F", bound=model.Fact)
 
 
 @dataclass(frozen=True)
@@ -52,80 +56,54 @@ class SessionFacts:
     end_ns: int = END_OF_TIME
 
     @classmethod
-    def of(cls, store: Store, session_id: str, begin_ns: int = 0, end_ns: int = END_OF_TIME) -> SessionFacts | None:
+    def of(cls, facts: Facts, session_id: str, begin_ns: int = 0, end_ns: int = END_OF_TIME) -> SessionFacts | None:
         """Reads them; None for a session that nobody knows.
 
         Args:
-            store: where they are.
+            facts: where they are.
             session_id: whose.
             begin_ns: requests, calls and waits from here on alone, Unix nanoseconds: they are many, and all else is not.
             end_ns: and before this.
         """
-        session = store.get(model.Session, session_id)
+        session = facts.get(model.Session, session_id)
         if session is None:
             return None
-        begun = "session_id = ? AND started_ns IS NOT NULL ORDER BY started_ns, prompt_id"
-        turns = store.select(model.Turn, begun, session_id)
-        runs = store.select(model.SessionRun, "session_id = ? ORDER BY started_ns", session_id)
+
+        def all_of(kind: type[F], where: str = "") -> tuple[F, ...]:
+            """The session's facts of a kind."""
+            return tuple(facts.select(kind, f"session_id = ? {where}", session_id))
+
+        def between(kind: type[F], at: str, where: str) -> tuple[F, ...]:
+            """The session's facts of a kind in the stretch of time."""
+            condition = f"session_id = ? AND {at} >= ? AND {at} < ? {where}"
+            return tuple(facts.select(kind, condition, session_id, begin_ns, end_ns))
+
+        turns = all_of(model.Turn, "AND started_ns IS NOT NULL ORDER BY started_ns, prompt_id")
+        runs = all_of(model.SessionRun, "ORDER BY started_ns")
+        has_first = bool(turns) and begin_ns <= (turns[0].started_ns or 0)
         return cls(
             session=session,
-            turns=tuple(turns),
-            runs=tuple(runs),
-            requests=tuple(
-                store.select(
-                    model.ApiRequest,
-                    "session_id = ? AND at_ns >= ? AND at_ns < ? ORDER BY at_ns, message_id",
-                    session_id,
-                    begin_ns,
-                    end_ns,
-                )
+            turns=turns,
+            runs=runs,
+            requests=between(model.ApiRequest, "at_ns", "ORDER BY at_ns, message_id"),
+            calls=between(
+                model.ToolCall,
+                "COALESCE(started_ns, ended_ns)",
+                "AND tool IS NOT NULL AND outcome IS NOT NULL ORDER BY COALESCE(ended_ns, started_ns), tool_use_id",
             ),
-            calls=tuple(
-                store.select(
-                    model.ToolCall,
-                    "session_id = ? AND tool IS NOT NULL AND outcome IS NOT NULL "
-                    "AND COALESCE(started_ns, ended_ns) >= ? AND COALESCE(started_ns, ended_ns) < ? "
-                    "ORDER BY COALESCE(ended_ns, started_ns), tool_use_id",
-                    session_id,
-                    begin_ns,
-                    end_ns,
-                )
-            ),
-            subagents=tuple(store.select(model.Subagent, "session_id = ? ORDER BY agent_id", session_id)),
-            subagent_turns=tuple(
-                store.select(model.SubagentTurn, "session_id = ? ORDER BY agent_id, ended_ns", session_id)
-            ),
-            wakes=tuple(store.select(model.SubagentWake, "session_id = ?", session_id)),
-            waits=tuple(
-                store.select(
-                    model.PermissionWait,
-                    "session_id = ? AND waited_ns IS NOT NULL AND asked_ns >= ? AND asked_ns < ? ORDER BY asked_ns, tool",
-                    session_id,
-                    begin_ns,
-                    end_ns,
-                )
-            ),
-            compactions=_own_marks(store, session_id, turns),
-            switches=tuple(
-                store.select(model.ModelSwitch, "session_id = ? AND at_ns IS NOT NULL ORDER BY at_ns", session_id)
-            ),
-            origin=_origin(store, session, turns, runs) if turns and begin_ns <= (turns[0].started_ns or 0) else None,
-            callers=tuple(
-                store.select(
-                    model.ToolCall,
-                    "tool_use_id IN (SELECT tool_use_id FROM subagent WHERE session_id = ? "
-                    "UNION SELECT tool_use_id FROM subagent_wake WHERE session_id = ? "
-                    "UNION SELECT tool_use_id FROM git_commit WHERE session_id = ? "
-                    "UNION SELECT tool_use_id FROM suite_run WHERE session_id = ?) "
-                    "AND tool IS NOT NULL AND outcome IS NOT NULL",
-                    *[session_id] * 4,
-                )
-            ),
-            commits=tuple(store.select(model.GitCommit, "session_id = ?", session_id)),
-            branches=tuple(store.select(model.GitBranch, "session_id = ?", session_id)),
-            pull_requests=tuple(store.select(model.PullRequest, "session_id = ?", session_id)),
-            suite_runs=tuple(store.select(model.SuiteRun, "session_id = ?", session_id)),
-            tasks=tuple(store.select(model.Task, "session_id = ?", session_id)),
+            subagents=all_of(model.Subagent, "ORDER BY agent_id"),
+            subagent_turns=all_of(model.SubagentTurn, "ORDER BY agent_id, ended_ns"),
+            wakes=all_of(model.SubagentWake),
+            waits=between(model.PermissionWait, "asked_ns", "AND waited_ns IS NOT NULL ORDER BY asked_ns, tool"),
+            compactions=_own_marks(facts, session_id, turns),
+            switches=all_of(model.ModelSwitch, "AND at_ns IS NOT NULL ORDER BY at_ns"),
+            origin=_origin(facts, session, turns, runs) if has_first else None,
+            callers=_callers(facts, session_id),
+            commits=all_of(model.GitCommit),
+            branches=all_of(model.GitBranch),
+            pull_requests=all_of(model.PullRequest),
+            suite_runs=all_of(model.SuiteRun),
+            tasks=all_of(model.Task),
             begin_ns=begin_ns,
             end_ns=end_ns,
         )
@@ -153,39 +131,47 @@ class SessionFacts:
         return [turn.started_ns or 0 for turn in self.turns]
 
 
+def _callers(facts: Facts, session_id: str) -> tuple[model.ToolCall, ...]:
+    """Return the finished calls that started sub-agents, woke them, made a commit or ran tests."""
+    tables = ("subagent", "subagent_wake", "git_commit", "suite_run")
+    ids = " UNION ".join(f"SELECT tool_use_id FROM {table} WHERE session_id = ?" for table in tables)  # noqa: S608
+    condition = f"tool_use_id IN ({ids}) AND tool IS NOT NULL AND outcome IS NOT NULL"
+    return tuple(facts.select(model.ToolCall, condition, *[session_id] * len(tables)))
+
+
 def _origin(
-    store: Store, session: model.Session, turns: list[model.Turn], runs: list[model.SessionRun]
+    facts: Facts, session: model.Session, turns: Sequence[model.Turn], runs: Sequence[model.SessionRun]
 ) -> tuple[model.Turn, str] | None:
     """The turn that a session's first one goes on from, in another session, and how."""
     if session.forked_from:
         before, how = session.forked_from, FORK
-    elif (cleared := _cleared(store, session, runs)) is not None:
+    elif (cleared := _cleared(facts, session, runs)) is not None:
         before, how = cleared, CLEAR
     else:
         return None
     last = "session_id = ? AND started_ns < ? ORDER BY started_ns DESC, prompt_id LIMIT 1"
-    found = store.select(model.Turn, last, before, turns[0].started_ns)
+    found = facts.select(model.Turn, last, before, turns[0].started_ns)
     return (found[0], how) if found else None
 
 
-def _cleared(store: Store, session: model.Session, runs: list[model.SessionRun]) -> str | None:
+def _cleared(facts: Facts, session: model.Session, runs: Sequence[model.SessionRun]) -> str | None:
     """The session in whose place ``/clear`` began this one: the same client's that ended so just before."""
     run = next((run for run in runs if run.source == CLEAR), None)
     if run is None or run is not runs[0]:
         return None
-    ended = store.connection.execute(
-        "SELECT session_id FROM event WHERE event = 'SessionEnd' AND detail = ? AND received_ns BETWEEN ? AND ? "
+    ended = facts.connection.execute(
+        "SELECT session_id FROM ledger WHERE event = 'SessionEnd' AND detail = ? AND received_ns BETWEEN ? AND ? "
         "AND session_id != ? ORDER BY received_ns DESC",
-        (CLEAR, run.started_ns - _CLEARED_WITHIN_NS, run.started_ns, session.session_id),
+        (CLEAR, run.started_ns - CLEARED_WITHIN, run.started_ns, session.session_id),
     )
     for (session_id,) in ended.fetchall():
-        other = store.get(model.Session, session_id)
+        other = facts.get(model.Session, session_id)
         if other is not None and other.process == session.process and other.labels() == session.labels():
             return str(session_id)
     return None
 
 
-def _own_marks(store: Store, session_id: str, turns: list[model.Turn]) -> tuple[model.CompactBoundary, ...]:
+def _own_marks(facts: Facts, session_id: str, turns: Sequence[model.Turn]) -> tuple[model.CompactBoundary, ...]:
     """The compactions of a session's own time.
 
     A fork's transcript begins with its parent's marks, and whoever is read first has them: those that are older than a fork are
@@ -202,9 +188,9 @@ def _own_marks(store: Store, session_id: str, turns: list[model.Turn]) -> tuple[
         if name in seen:
             continue
         seen.add(name)
-        found += store.select(model.CompactBoundary, "session_id = ? AND at_ns >= ? AND at_ns < ?", name, begin, until)
-        for fork in store.select(model.Session, "forked_from = ?", name):
-            first = store.connection.execute(
+        found += facts.select(model.CompactBoundary, "session_id = ? AND at_ns >= ? AND at_ns < ?", name, begin, until)
+        for fork in facts.select(model.Session, "forked_from = ?", name):
+            first = facts.connection.execute(
                 "SELECT MIN(started_ns) FROM turn WHERE session_id = ?", (fork.session_id,)
             ).fetchone()[0]
             waiting.append((fork.session_id, min(until, first if first is not None else END_OF_TIME)))

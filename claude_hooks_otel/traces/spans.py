@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.traces import attributes, ids
 from claude_hooks_otel.traces import semantic_conventions as names
-from claude_hooks_otel.traces.agent_turns import Thread, Threads, times_of_call
+from claude_hooks_otel.traces.agent_turns import AgentTurn, AgentTurns, times_of_call
 from claude_hooks_otel.traces.model import Span, SpanEvent, SpanKind, SpanLink, Value
 from claude_hooks_otel.traces.session_facts import SessionFacts, asked_ns
 from claude_hooks_otel.traces.turn_trace import trace_of
@@ -57,7 +57,7 @@ class _Traces:
         self._is_over = is_over
         self._traces = {turn.prompt_id: trace_of(turn, follow_traceparent=follow_traceparent) for turn in facts.turns}
         self._follow_traceparent = follow_traceparent
-        self._threads = Threads(facts, is_over=is_over)
+        self._agent_turns = AgentTurns(facts, is_over=is_over)
         self._commits = {commit.tool_use_id: commit for commit in facts.commits}
         self._spans: dict[str, list[Span]] = {}
         self._held_ns: int | None = None
@@ -67,27 +67,27 @@ class _Traces:
         for before, turn in zip((None, *facts.turns), facts.turns, strict=False):
             if facts.begin_ns <= (turn.started_ns or 0) < facts.end_ns and self._has_ended(turn):
                 self._add(turn, self._root(turn, before))
-        for thread in self._threads.of_subagents():
-            if thread.invocation is not None and self._has_ended(thread.turn):
-                self._add(thread.turn, self._invocation(thread, thread.invocation))
+        for agent_turn in self._agent_turns.of_subagents():
+            if agent_turn.invocation is not None and self._has_ended(agent_turn.turn):
+                self._add(agent_turn.turn, self._invocation(agent_turn, agent_turn.invocation))
         for request in facts.requests:
-            home = self._threads.of_request(request)
-            if home is None or not self._is_finished(request):
+            place = self._agent_turns.of_request(request)
+            if place is None or not self._is_finished(request):
                 self._hold(request.at_ns or 0)
-            elif self._has_ended(home.turn):
-                self._add(home.turn, self._chat(request, home))
+            elif self._has_ended(place.turn):
+                self._add(place.turn, self._chat(request, place))
         for call in facts.calls:
-            home = self._threads.of_call(call)
-            if home is None:
+            place = self._agent_turns.of_call(call)
+            if place is None:
                 self._hold(asked_ns(call))
-            elif self._has_ended(home.turn):
-                self._add(home.turn, self._tool(call, home))
+            elif self._has_ended(place.turn):
+                self._add(place.turn, self._tool(call, place))
         for wait in facts.waits:
-            home = self._threads.of_wait(wait)
-            if home is None:
+            place = self._agent_turns.of_wait(wait)
+            if place is None:
                 self._hold(wait.asked_ns)
-            elif self._has_ended(home.turn):
-                self._add(home.turn, self._wait(wait, home))
+            elif self._has_ended(place.turn):
+                self._add(place.turn, self._wait(wait, place))
         return TurnSpans(
             {prompt_id: tuple(sorted(found, key=_order)) for prompt_id, found in self._spans.items()}, self._held_ns
         )
@@ -101,7 +101,7 @@ class _Traces:
     def _is_finished(self, request: model.ApiRequest) -> bool:
         """Whether an answer is complete: its lines are written one by one while it comes."""
         told = request.stop_reason is not None or request.error is not None
-        return told or self._is_over or not self._threads.is_last(request.agent_id, request.at_ns or 0)
+        return told or self._is_over or not self._agent_turns.is_last(request.agent_id, request.at_ns or 0)
 
     def _hold(self, at_ns: int) -> None:
         turn = self._facts.turn_at(at_ns)
@@ -175,7 +175,7 @@ class _Traces:
 
     def _beneath(
         self,
-        home: Thread,
+        place: AgentTurn,
         fact: model.Fact,
         *,
         span_id: int,
@@ -186,11 +186,11 @@ class _Traces:
         kind: SpanKind = SpanKind.INTERNAL,
         error: str | None = None,
     ) -> Span:
-        trace = self._traces[home.turn.prompt_id]
+        trace = self._traces[place.turn.prompt_id]
         return Span(
             trace_id=trace.trace_id,
             span_id=span_id,
-            parent_id=home.span_id if parent_id is None else parent_id,
+            parent_id=place.span_id if parent_id is None else parent_id,
             parent_sampled=trace.parent_sampled,
             name=name,
             kind=kind,
@@ -201,21 +201,21 @@ class _Traces:
             fact=fact,
         )
 
-    def _invocation(self, thread: Thread, told: model.SubagentTurn) -> Span:
+    def _invocation(self, agent_turn: AgentTurn, told: model.SubagentTurn) -> Span:
         kind = told.agent_type or "subagent"
         return self._beneath(
-            thread,
+            agent_turn,
             told,
-            span_id=thread.span_id,
-            parent_id=thread.parent_id,
+            span_id=agent_turn.span_id,
+            parent_id=agent_turn.parent_id,
             name=f"{names.INVOKE_AGENT} {kind}",
-            times=(thread.begin_ns, thread.end_ns),
+            times=(agent_turn.begin_ns, agent_turn.end_ns),
             attributes=attributes.common(self._facts.session, told, names.INVOKE_AGENT)
             | {names.AGENT_NAME: kind, names.SUBAGENT: told.agent_id},
             error=told.outcome if told.outcome != _COMPLETED else None,
         )
 
-    def _chat(self, request: model.ApiRequest, home: Thread) -> Span:
+    def _chat(self, request: model.ApiRequest, place: AgentTurn) -> Span:
         """An API request.
 
         The transcript only tells when an answer began to come; the request began when what stands before it had ended.
@@ -241,31 +241,31 @@ class _Traces:
         if request.cost is not None:
             found[names.COST] = request.cost / DOLLAR
         return self._beneath(
-            home,
+            place,
             request,
             span_id=ids.chat_span_id(request.message_id),
             name=f"{names.CHAT} {request.model or 'unknown'}",
             kind=SpanKind.CLIENT,
-            times=(self._threads.before(request.agent_id, end, home), end),
+            times=(self._agent_turns.before(request.agent_id, end, place), end),
             attributes=found,
             error=request.error,
         )
 
-    def _tool(self, call: model.ToolCall, home: Thread) -> Span:
+    def _tool(self, call: model.ToolCall, place: AgentTurn) -> Span:
         found = attributes.common(self._facts.session, call, names.EXECUTE_TOOL) | attributes.tool(call)
         if (commit := self._commits.get(call.tool_use_id)) is not None:
             found |= attributes.commit(commit)
         return self._beneath(
-            home,
+            place,
             call,
             span_id=ids.tool_span_id(call.tool_use_id),
             name=f"{names.EXECUTE_TOOL} {call.tool or ''}".strip(),
-            times=times_of_call(call, home),
+            times=times_of_call(call, place),
             attributes=found,
             error=call.outcome if call.outcome != _RAN else None,
         )
 
-    def _wait(self, wait: model.PermissionWait, home: Thread) -> Span:
+    def _wait(self, wait: model.PermissionWait, place: AgentTurn) -> Span:
         found = attributes.common(self._facts.session, wait) | {
             names.TOOL_NAME: wait.tool or "",
             names.DECISION: wait.decision or "",
@@ -273,7 +273,7 @@ class _Traces:
         if wait.tool_use_id:
             found[names.TOOL_CALL] = wait.tool_use_id
         return self._beneath(
-            home,
+            place,
             wait,
             span_id=ids.permission_span_id(wait.session_id, wait.asked_ns, wait.tool or ""),
             name=f"permission {wait.tool or ''}".strip(),

@@ -1,6 +1,6 @@
-"""A week of a small team, for pictures: recorded sessions of the real client, played at other times into the real pipeline.
+"""A week of a small team, for pictures: recorded sessions of the real client, played at other times into the real core.
 
-Every figure is what the pipeline made of recordings, sampled as a scrape would have; only when and by whom is made up. The
+Every figure is what the core made of recordings, sampled as a scrape would have; only when and by whom is made up. The
 samples go into a real Prometheus as blocks.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.facts.pricing import price_table_version
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
@@ -68,7 +68,7 @@ class Desk:
         self.folder, self.agent = folder, agent
         self.home = Home(folder / "home")
         self.clock = Clock(round(begin * SECOND))
-        self.pipeline = Pipeline(self.home, Config(), self.clock, history_ns=0)
+        self.core = assemble_core(self.home, Config(), self.clock, history_ns=0)
         self._plays = 0
 
     def play(self, scenario: Scenario, project: str, at: float) -> None:
@@ -97,9 +97,9 @@ class Desk:
         path.write_bytes(Envelope(path.name, 0, hook.event, headers, payload).encode())
         os.utime(path, ns=(round(at * SECOND),) * 2)
         self.clock.now_ns = max(self.clock.now_ns, round(at * SECOND))
-        while self.pipeline.take_events():
+        while self.core.intake.take_events():
             pass
-        self.pipeline.follow_sessions(everything=True)
+        self.core.intake.follow_sessions(everything=True)
 
     def tell(self, event: str, fields: dict[str, object], at: float, project: str, session: str) -> None:
         """An event that no recording has."""
@@ -111,17 +111,17 @@ class Desk:
     def settle(self, seconds: float) -> None:
         """Lets the grace periods pass."""
         self.clock.advance(seconds)
-        self.pipeline.follow_sessions(everything=True)
+        self.core.intake.follow_sessions(everything=True)
 
     def lines(self) -> Iterator[str]:
         """Every series as it stands, in OpenMetrics."""
         now = self.clock.now_ns
-        series = list(self.pipeline.book.points())
+        series = list(self.core.totals.points())
         own = [
-            SeriesPoint(catalog.SPOOL_DEPTH, (), now, self.pipeline.spool.depth()),
+            SeriesPoint(catalog.SPOOL_DEPTH, (), now, self.core.spool.depth()),
             SeriesPoint(catalog.PRICE_TABLE, (("version", price_table_version()),), now, 1),
         ]
-        for point in (*series, *gauges(self.pipeline.store, now), *self.pipeline.scores.points(series, now), *own):
+        for point in (*series, *gauges(self.core.store, now), *self.core.scores.points(series, now), *own):
             yield from _lines(point, f"{self.agent}-desk", now / SECOND)
 
 
@@ -209,5 +209,5 @@ def samples(folder: Path, end: float) -> Iterator[str]:
         while desk.clock.now_ns / SECOND < end - 30:
             desk.clock.advance(120)
             yield from desk.lines()
-        desk.pipeline.close()
+        desk.core.store.close()
     yield "# EOF"

@@ -16,7 +16,7 @@ REGISTERED_TWICE = "plugin"
 
 def _totals(replay: Replay) -> dict[Any, Any]:
     totals = replay.totals()
-    replay.pipeline.close()
+    replay.core.store.close()
     if replay.scenario.name == REGISTERED_TWICE:
         del totals["claude.active_time", ()]
         return {key: sum(value[1]) if isinstance(value, tuple) else value for key, value in totals.items()}

@@ -1,4 +1,4 @@
-"""Makes ``claude_hooks_otel/demo/sessions.json.gz`` from the recorded corpus: a few sessions of three agents.
+"""Makes ``claude_hooks_otel/cli/recorded_sessions.json.gz`` from the recorded corpus: a few sessions of three agents.
 
 python -m tests.data.make_demo
 """
@@ -58,7 +58,7 @@ def main() -> None:
                 if meta.exists():
                     files[meta.relative_to(scenario.folder / "transcripts").as_posix()] = json.loads(meta.read_text())
     content = json.dumps({"hooks": hooks, "files": files}, separators=(",", ":")).encode()
-    (ROOT / "claude_hooks_otel" / "demo" / "sessions.json.gz").write_bytes(gzip.compress(content, mtime=0))
+    (ROOT / "claude_hooks_otel" / "cli" / "recorded_sessions.json.gz").write_bytes(gzip.compress(content, mtime=0))
 
 
 if __name__ == "__main__":

@@ -15,17 +15,18 @@ from typer.testing import CliRunner
 
 from claude_hooks_otel.cli.app import app
 from claude_hooks_otel.cli.doctor import diagnose
-from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.daemon.assembly import Core, assemble_core
+from claude_hooks_otel.delivery.exporter_state import ExporterState, configure
 from claude_hooks_otel.diagnosis import capture, export, state
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, look_at_everything
 from claude_hooks_otel.export.signals import Signal
-from claude_hooks_otel.facts.tables import SCHEMA_VERSION
 from claude_hooks_otel.home.lock import DaemonLock
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.settings.config import Config
 from claude_hooks_otel.sources import registration
 from claude_hooks_otel.sources.spool import Spool
+from claude_hooks_otel.store.schema import SCHEMA_VERSION
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.places import EMIT
 
@@ -84,8 +85,8 @@ class Machine:
     def complaints(self) -> dict[str, Level]:
         return {finding.link: finding.level for finding in self.findings if finding.level in (Level.WARN, Level.FAIL)}
 
-    def pipeline(self) -> Pipeline:
-        return Pipeline(self.home, Config(), time.time_ns)
+    def core(self) -> Core:
+        return assemble_core(self.home, Config(), time.time_ns)
 
     def capture(self, **payload: Any) -> None:
         event = {
@@ -332,37 +333,37 @@ def test_files_set_aside_are_told(machine: Machine) -> None:
 
 
 def test_the_last_event_is_told(machine: Machine) -> None:
-    pipeline = machine.pipeline()
+    core = machine.core()
     assert machine.the("last event").level is Level.WARN
     machine.capture()
-    pipeline.take_events()
-    pipeline.close()
+    core.intake.take_events()
+    core.store.close()
     assert machine.the("last event").level is Level.OK
     assert machine.the("store").observed == f"1 sessions, schema {SCHEMA_VERSION}"
 
 
 def test_lost_events_are_told_by_reason(machine: Machine) -> None:
-    pipeline = machine.pipeline()
+    core = machine.core()
     (machine.home.spool / "new" / "Stop.s.1").touch()
     Spool(machine.home.spool).write("Stop", {}, b"no json")
-    pipeline.take_events()
-    pipeline.close()
+    core.intake.take_events()
+    core.store.close()
     assert machine.the("lost events").observed == "1 spool_full, 1 unreadable"
 
 
 def test_news_from_the_client_are_told(machine: Machine) -> None:
-    pipeline = machine.pipeline()
+    core = machine.core()
     machine.capture(hook_event_name="BrandNew")
-    pipeline.take_events()
-    pipeline.close()
+    core.intake.take_events()
+    core.store.close()
     assert (machine.the("client").level, "event BrandNew" in machine.the("client").observed) == (Level.INFO, True)
 
 
 def test_models_without_a_price_are_told_with_what_to_add(machine: Machine) -> None:
-    pipeline = machine.pipeline()
-    with pipeline.store.transaction():
-        pipeline.book.add(catalog.UNPRICED_TOKENS, (("agent", "a"), ("model", "claude-novel-1"), ("project", "p")), 5)
-    pipeline.close()
+    core = machine.core()
+    with core.store.transaction():
+        core.totals.add(catalog.UNPRICED_TOKENS, (("agent", "a"), ("model", "claude-novel-1"), ("project", "p")), 5)
+    core.store.close()
     assert '[prices."claude-novel-1"]' in machine.the("prices").remedy
 
 
@@ -372,10 +373,10 @@ def test_a_store_that_is_no_database_fails(machine: Machine) -> None:
 
 
 def test_a_store_of_a_newer_version_fails(machine: Machine) -> None:
-    pipeline = machine.pipeline()
-    with pipeline.store.transaction():
-        pipeline.store.set_meta("schema_version", str(SCHEMA_VERSION + 1))
-    pipeline.close()
+    core = machine.core()
+    with core.store.transaction():
+        core.store.set_meta("schema_version", str(SCHEMA_VERSION + 1))
+    core.store.close()
     assert "newer version" in machine.the("store").observed
 
 
@@ -415,10 +416,10 @@ def test_the_last_failure_of_the_daemon_is_told_although_it_works_now(
     machine: Machine, otlp_receiver: OtlpReceiver
 ) -> None:
     machine.install("--endpoint", otlp_receiver.http_endpoint, "--protocol", "http/protobuf")
-    pipeline = machine.pipeline()
-    with pipeline.store.transaction():
-        pipeline.store.set_meta("export.otlp.error", "it was away")
-    pipeline.close()
+    core = machine.core()
+    with core.store.transaction():
+        configure(core.store.connection, [ExporterState("metrics", "otlp", error="it was away")])
+    core.store.close()
     assert (machine.the("export otlp metrics").level, "it was away" in machine.the("export otlp metrics").observed) == (
         Level.WARN,
         True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,23 +13,20 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from claude_hooks_otel.daemon.pipeline import Pipeline
-from claude_hooks_otel.delivery import measurements as runner_module
-from claude_hooks_otel.delivery.measurements import CustomExporters
-from claude_hooks_otel.diagnosis.custom_exporter_state import custom_state, describe_custom
+from claude_hooks_otel.daemon.assembly import assemble_daemon
+from claude_hooks_otel.delivery import worker
+from claude_hooks_otel.diagnosis.status import read_status
 from claude_hooks_otel.export.custom.base import CustomExporter, MetricRecord
 from claude_hooks_otel.export.custom.json_lines import JsonLines
 from claude_hooks_otel.export.custom.prometheus_page import PrometheusPage
 from claude_hooks_otel.export.custom.registry import OptionRedactor, build
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.sdk import names
 from claude_hooks_otel.sdk.monitor import AgentMonitor
-from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.settings.config import Config, ConfigError
 
 NOW = 1_780_000_000_123_456_000
-HERE = "test_custom_exporters"
+HERE = __name__
 
 
 class Kept(CustomExporter):
@@ -61,27 +59,25 @@ class Kept(CustomExporter):
 
 
 class World:
-    """A pipeline with custom exporters, as the daemon has them."""
+    """A daemon with custom exporters."""
 
     def __init__(self, home: Home, tables: dict[str, dict[str, Any]]) -> None:
-        self.pipeline = Pipeline(home, Config(), lambda: NOW)
-        self.custom = CustomExporters(self.pipeline.store, self.pipeline.book, tables)
+        self.home = home
+        self.daemon = assemble_daemon(home, Config(exporters=tables), {}, lambda: NOW)
+        self.store = self.daemon.core.store
+        # The first sample of the gauges was a moment ago.
+        self.daemon.deliveries._sampled_at = time.monotonic()
 
     def take(self) -> None:
-        while self.pipeline.take_events():
+        while self.daemon.core.intake.take_events():
             pass
-        self.custom.work()
+        self.daemon.deliveries.work()
 
     def close(self) -> None:
-        self.custom.close()
-        self.pipeline.close()
+        self.daemon.close()
 
     def state(self) -> dict[str, dict[str, Any]]:
-        connection = self.pipeline.store.connection
-        return {
-            row["name"]: row
-            for row in custom_state(connection, dict(connection.execute("SELECT name, value FROM meta")))
-        }
+        return {row["name"]: row for row in read_status(self.home)["custom_exporters"]}
 
 
 def table(name: str, **options: Any) -> dict[str, dict[str, Any]]:
@@ -91,7 +87,7 @@ def table(name: str, **options: Any) -> dict[str, dict[str, Any]]:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setattr(names, "_in_use", {})
-    monkeypatch.setattr(runner_module, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(worker, "FIRST_RETRY", 0.01)
     return Home(tmp_path / "home")
 
 
@@ -129,7 +125,7 @@ def test_a_measurement_arrives_with_its_own_time_labels_kind_unit_and_key(
     here.take()
     kept("one").wait_for(lambda it: it.records)
     record = next(record for record in kept("one").records if record.name == "claude_queue")
-    instance = here.pipeline.store.meta("instance_id", "")
+    instance = here.store.meta("instance_id")
     assert (record.value, dict(record.labels)) == (2.5, {"agent": "backend", "project": "shop", "tool": "bash"})
     assert (record.kind, record.unit, record.key) == ("gauge", "{job}", f"{instance}:000000000000001")
     assert record.timestamp.isoformat() == "2026-05-28T20:26:35.123456+00:00"
@@ -179,7 +175,6 @@ def test_status_tells_what_is_wrong_without_secrets(world: Callable[..., World],
     assert "away" in state["fails"]["error"]
     assert "can not be loaded" in state["absent"]["error"]
     assert "sesame" not in json.dumps(state)
-    assert "2 wait" in describe_custom(state["fails"])
 
 
 def test_the_log_is_trimmed_behind_the_slowest_and_bounded_with_what_is_lost_counted(
@@ -190,7 +185,7 @@ def test_the_log_is_trimmed_behind_the_slowest_and_bounded_with_what_is_lost_cou
         monitor.increment("x")
     here.take()
     kept("quick").wait_for(lambda it: len(calls(it.records)) == 6)
-    store, log = here.pipeline.store, here.custom._log
+    store, log = here.store, here.daemon.core.log
     rows = store.connection.execute("SELECT COUNT(*) FROM measurement_log").fetchone()[0]
     with store.transaction():
         log.trim()
@@ -205,16 +200,19 @@ def test_without_an_exporter_there_is_no_log(world: Callable[..., World], monito
     here = world({})
     monitor.increment("x")
     here.take()
-    assert here.pipeline.store.connection.execute("SELECT COUNT(*) FROM measurement_log").fetchone() == (0,)
+    assert here.store.connection.execute("SELECT COUNT(*) FROM measurement_log").fetchone() == (0,)
 
 
-def test_the_gauges_of_the_facts_are_sampled(world: Callable[..., World]) -> None:
+def test_the_gauges_of_the_facts_are_sampled(world: Callable[..., World], home: Home) -> None:
     here = world(table("gauges"))
-    assert here.custom.sample_is_due
-    here.custom.sample([SeriesPoint(catalog.SPOOL_DEPTH, (), NOW, 7)], NOW)
+    here.daemon.deliveries._sampled_at = float("-inf")
+    (home.spool / "new" / "waiting").touch()
+    here.daemon.deliveries.work()
     kept("gauges").wait_for(lambda it: it.records)
-    assert [(r.name, r.value, r.kind) for r in kept("gauges").records] == [("claude_hooks_spool_depth", 7, "gauge")]
-    assert not here.custom.sample_is_due
+    samples = [(r.name, r.value, r.kind) for r in kept("gauges").records]
+    assert ("claude_hooks_spool_depth", 1, "gauge") in samples
+    here.daemon.deliveries.work()
+    assert [(r.name, r.value, r.kind) for r in kept("gauges").records] == samples  # once a minute
 
 
 @pytest.mark.parametrize(
@@ -250,7 +248,7 @@ def test_secrets_are_masked_whatever_they_are_called() -> None:
 
 def test_the_prometheus_page_shows_the_series_as_they_stand(world: Callable[..., World], monitor: AgentMonitor) -> None:
     here = world({"prometheus": {"port": 0}})
-    page = here.custom._runners[0].exporter
+    page = here.daemon.deliveries._measurements[0]._exporter
     assert isinstance(page, PrometheusPage)
     monitor.increment("x", 2.5, {"tool": "bash"})
     monitor.increment("x", 1)

@@ -21,13 +21,13 @@ from claude_hooks_otel import __version__
 from claude_hooks_otel.export.record_exporters import RecordExporter, Status, build_record_exporters
 from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.settings.config import ConfigError
-from claude_hooks_otel.traces.model import Record
-from tests.delivery.test_outbox import EVENT, SPAN
+from claude_hooks_otel.traces.model import Item
+from tests.support.items import EVENT, SPAN
 from tests.support.otlp_receiver import OtlpReceiver, Tls, self_signed_certificate
 from tests.support.otlp_records import attributes, log_records, spans
 
 SIGNALS = (Signal.TRACES, Signal.LOGS)
-RECORDS: dict[Signal, list[Record]] = {Signal.TRACES: [SPAN], Signal.LOGS: [EVENT]}
+RECORDS: dict[Signal, list[Item]] = {Signal.TRACES: [SPAN], Signal.LOGS: [EVENT]}
 RESOURCE = Resource({"service.name": "claude-hooks-otel"})
 # OTLP, SpanFlags: whether it is known that a parent is remote, and whether it is.
 HAS_IS_REMOTE, IS_REMOTE = 0x100, 0x200
@@ -249,7 +249,7 @@ def test_what_is_over_the_limit_of_a_real_grpc_server_is_too_large_at_once(
     otlp_receiver: OtlpReceiver, signal: Signal
 ) -> None:
     """4 MiB, gRPC's own default."""
-    large: dict[Signal, Record] = {
+    large: dict[Signal, Item] = {
         Signal.TRACES: replace(SPAN, attributes={"text": "x" * (5 << 20)}),
         Signal.LOGS: replace(EVENT, attributes={"text": "x" * (5 << 20)}),
     }

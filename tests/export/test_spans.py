@@ -23,7 +23,7 @@ def test_spans_arrive_as_they_are_and_hold_no_content(name: str, tmp_path: Path,
     """Ids, parents, times, statuses and links are ours; no prompt, path, command, output or e-mail address is in the bytes."""
     replay = play(Scenario(name), tmp_path)
     spans = all_spans(replay)
-    replay.pipeline.close()
+    replay.core.store.close()
     exporter = OTLPSpanExporter(endpoint=f"{otlp_receiver.http_endpoint}/v1/traces")
     sent = readable_spans(spans, Resource({"service.name": "claude-code"}), InstrumentationScope("claude-hooks-otel"))
     assert exporter.export(sent) is SpanExportResult.SUCCESS

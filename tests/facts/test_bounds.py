@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from claude_hooks_otel.daemon.pipeline import Pipeline
-from claude_hooks_otel.delivery.metric_exports import Exports
+from claude_hooks_otel.daemon.assembly import Core, assemble_core, assemble_daemon
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
@@ -25,31 +24,31 @@ NAMES = 10_000
 START_NS = 1_795_000_000_000_000_000
 
 
-def _values(pipeline: Pipeline, metric: Metric) -> dict[tuple[tuple[str, str], ...], int]:
-    return {point.labels: point.value for point in pipeline.book.points() if point.metric is metric}
+def _values(core: Core, metric: Metric) -> dict[tuple[tuple[str, str], ...], int]:
+    return {point.labels: point.value for point in core.totals.points() if point.metric is metric}
 
 
 def test_ten_thousand_names_stay_within_the_limit_and_the_totals_right(tmp_path: Path) -> None:
     """Tools, MCP names, models and file types: capped per metric, the rest in the overflow series, nothing lost, also later."""
     clock = Clock(START_NS)
-    pipeline = Pipeline(Home(tmp_path), Config(), clock)
+    core = assemble_core(Home(tmp_path), Config(), clock)
     limit = Config().series.limit
     labels: dict[str, Any] = {"agent": "backend", "project": "shop"}
     for _ in range(2):  # the second time every fact is known
-        with pipeline.store.transaction():
+        with core.store.transaction():
             for number in range(NAMES):
                 call = f"toolu_{number}"
                 tool = f"mcp__server{number % 100}__tool{number}" if number % 2 else f"Tool{number}"
-                pipeline.store.upsert(
+                core.facts.upsert(
                     model.ToolCall(tool_use_id=call, tool=tool, outcome="success", duration_ns=1_000_000, **labels)
                 )
-                pipeline.store.upsert(
+                core.facts.upsert(
                     model.ApiRequest(
                         message_id=f"msg_{number}", model=f"model-{number}", agent_type="main", input_tokens=3,
                         output_tokens=2, cost=5, **labels,
                     )
                 )  # fmt: skip
-                pipeline.store.upsert(
+                core.facts.upsert(
                     model.FileChange(
                         tool_use_id=call, path_digest="d", file_type=f"t{number}", added=7, deleted=0, **labels
                     )
@@ -59,29 +58,31 @@ def test_ten_thousand_names_stay_within_the_limit_and_the_totals_right(tmp_path:
         catalog.TOKENS_OUTPUT: 2 * NAMES, catalog.LINES_ADDED: 7 * NAMES, catalog.TOOL_DURATION: NAMES * 1_000_000,
     }  # fmt: skip
     for metric, total in expected.items():
-        values = _values(pipeline, metric)
+        values = _values(core, metric)
         assert len(values) == limit
         assert OVERFLOW in values
         assert sum(values.values()) == total
-    with pipeline.store.transaction():  # a series that was there before the limit goes on by itself
-        pipeline.store.upsert(model.ToolCall(tool_use_id="toolu_new", tool="Tool0", outcome="success", **labels))
+    with core.store.transaction():  # a series that was there before the limit goes on by itself
+        core.facts.upsert(model.ToolCall(tool_use_id="toolu_new", tool="Tool0", outcome="success", **labels))
     first = tuple(sorted({**labels, "tool": "tool0", "outcome": "success"}.items()))
-    assert _values(pipeline, catalog.TOOL_CALLS)[first] == 2
-    pipeline.close()
+    assert _values(core, catalog.TOOL_CALLS)[first] == 2
+    core.store.close()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_private_is_on_the_wire(name: str, tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     """The bytes of every export hold no path, prompt, command, session id or e-mail address, with the default configuration."""
     replay: Replay = play(Scenario(name), tmp_path)
-    exports = Exports(
-        replay.pipeline,
-        {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.http_endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
-        0.0,
+    replay.core.store.close()
+    variables = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.http_endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    }
+    daemon = assemble_daemon(
+        replay.home, Config(), {**variables, "OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}, replay.clock
     )
-    assert exports.flush() == {"otlp": None}
-    exports.close()
-    replay.pipeline.close()
+    assert daemon.deliveries.flush().exporters == {"otlp metrics": None}
+    daemon.close()
     wire = b"".join(otlp_receiver.raw_bodies)
     assert b"claude.sessions" in wire
     assert leaked(asked(replay.scenario), wire) - KNOWN_NAMES == set()

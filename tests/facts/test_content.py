@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.daemon.assembly import Core
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.content import HOOK, TRANSCRIPT, ContentKeeper
-from claude_hooks_otel.facts.store import CONTENT_KEPT_NS
 from claude_hooks_otel.settings.config import CaptureConfig, Config
+from claude_hooks_otel.timeline import CONTENT_KEPT
 from claude_hooks_otel.traces.content import content_of
-from tests.facts.test_two_sources import NO_HOOKS, NO_TRANSCRIPT
 from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.known_differences import NO_HOOKS, NO_TRANSCRIPT
 from tests.support.replay import Replay, adopt_transcripts
 
 Attributes = Mapping[str, Mapping[str, Any]]
@@ -42,13 +42,6 @@ SWITCHES = {
 SEARCHED_FROM = 16
 
 
-class ContentReplay(Replay):
-    """A replay whose pipeline keeps content."""
-
-    def _open(self) -> Pipeline:
-        return Pipeline(self.home, self.config, self.clock, history_ns=0, keep_content=True)
-
-
 def _play(
     scenario: Scenario,
     folder: Path,
@@ -56,8 +49,9 @@ def _play(
     *,
     seed: int | None = None,
     twice: bool = False,
-) -> ContentReplay:
-    replay = ContentReplay(scenario, folder, config=Config(capture=capture or CaptureConfig()))
+) -> Replay:
+    config = Config(capture=capture or CaptureConfig())
+    replay = Replay(scenario, folder, config=config, keeps_content=True)
     hooks = list(replay.hooks)
     if seed is not None:
         random.Random(seed).shuffle(hooks)
@@ -73,11 +67,11 @@ def _play(
 
 
 def _attributes(replay: Replay) -> Attributes:
-    store = replay.pipeline.store
-    owners = [turn.prompt_id for turn in store.select(model.Turn)]
-    owners += [call.tool_use_id for call in store.select(model.ToolCall)]
-    found = content_of(store, owners)
-    replay.pipeline.close()
+    facts = replay.core.facts
+    owners = [turn.prompt_id for turn in facts.select(model.Turn)]
+    owners += [call.tool_use_id for call in facts.select(model.ToolCall)]
+    found = content_of(facts, owners)
+    replay.core.store.close()
     return found
 
 
@@ -164,11 +158,15 @@ def test_by_default_lengths_and_digests_of_everything_and_no_text(name: str, tmp
 
 
 def test_nothing_is_kept_where_content_is_not_wanted(tmp_path: Path) -> None:
-    replay = Replay(Scenario("basic-edit"), tmp_path, config=Config(capture=CaptureConfig(prompts=True, commands=True)))
+    replay = Replay(
+        Scenario("basic-edit"),
+        tmp_path,
+        config=Config(capture=CaptureConfig(prompts=True, commands=True)),
+    )
     replay.write_transcripts()
     replay.spool(replay.hooks)
     replay.finish()
-    assert replay.pipeline.store.select(model.Content) == []
+    assert replay.core.facts.select(model.Content) == []
     assert _attributes(replay) == {}
 
 
@@ -188,10 +186,10 @@ def test_each_witness_alone_tells_what_it_saw(name: str, tmp_path: Path) -> None
     """Hooks alone: their texts. Transcripts alone: theirs. Where both saw the same, one digest."""
     scenario = Scenario(name)
     leave_out = {NO_TRANSCRIPT, *NO_HOOKS}
-    by_hooks = ContentReplay(scenario, tmp_path / "hooks", leave_out=leave_out)
+    by_hooks = Replay(scenario, tmp_path / "hooks", leave_out=leave_out, keeps_content=True)
     by_hooks.spool(by_hooks.hooks)
     by_hooks.finish()
-    by_transcripts = ContentReplay(scenario, tmp_path / "transcripts", leave_out=leave_out)
+    by_transcripts = Replay(scenario, tmp_path / "transcripts", leave_out=leave_out, keeps_content=True)
     by_transcripts.write_transcripts()
     adopt_transcripts(by_transcripts)
     by_transcripts.finish()
@@ -255,22 +253,22 @@ def test_a_switch_shows_its_own_texts_and_no_others(switch: str, tmp_path: Path)
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
-    replay = ContentReplay(Scenario("basic-edit"), tmp_path)
-    yield replay.pipeline
-    replay.pipeline.close()
+def core(tmp_path: Path) -> Iterator[Core]:
+    replay = Replay(Scenario("basic-edit"), tmp_path, keeps_content=True)
+    yield replay.core
+    replay.core.store.close()
 
 
-def test_a_secret_is_taken_out_before_the_text_is_cut(pipeline: Pipeline) -> None:
+def test_a_secret_is_taken_out_before_the_text_is_cut(core: Core) -> None:
     """A cut through a secret leaves none of it, and the digest is that of the whole text."""
     secret = "ghp_" + "aB3" * 12
     text = f"use {secret} for it"
-    store = pipeline.store
+    store, facts = core.store, core.facts
     for limit in range(1, len(text) + 2):
-        keeper = ContentKeeper(store, CaptureConfig(prompts=True, max_characters=limit))
+        keeper = ContentKeeper(facts, CaptureConfig(prompts=True, max_characters=limit))
         with store.transaction():
             keeper.prompt(HOOK, f"prompt-{limit}", 1, text)
-        found = content_of(store, [f"prompt-{limit}"])[f"prompt-{limit}"]
+        found = content_of(facts, [f"prompt-{limit}"])[f"prompt-{limit}"]
         shown = str(found["claude.prompt"])
         assert secret[:3] not in shown
         assert shown == (
@@ -284,74 +282,72 @@ def test_a_secret_is_taken_out_before_the_text_is_cut(pipeline: Pipeline) -> Non
         assert found["claude.prompt.sha256"] == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_a_secret_in_an_input_is_taken_out_and_never_enters_the_store(pipeline: Pipeline) -> None:
-    keeper = ContentKeeper(pipeline.store, CaptureConfig(commands=True, tool_output=True, paths=True))
+def test_a_secret_in_an_input_is_taken_out_and_never_enters_the_store(core: Core) -> None:
+    keeper = ContentKeeper(core.facts, CaptureConfig(commands=True, tool_output=True, paths=True))
     command = 'export DB_PASSWORD="correct-horse-battery" && psql'
-    with pipeline.store.transaction():
+    with core.store.transaction():
         output = {"stdout": 'password = "correct-horse-battery"\n'}
         keeper.tool_call(HOOK, "call", 1, "Bash", {"command": command}, output)
-    shown = content_of(pipeline.store, ["call"])["call"]
+    shown = content_of(core.facts, ["call"])["call"]
     assert shown["claude.tool.command"] == 'export DB_PASSWORD="[REDACTED:secret-keyword]" && psql'
     assert shown["gen_ai.tool.call.arguments"] == json.dumps(
         {"command": shown["claude.tool.command"]}, separators=(",", ":")
     )
-    pipeline.store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert b"correct-horse" not in pipeline.store.path.read_bytes()
+    core.store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert b"correct-horse" not in core.store.path.read_bytes()
 
 
-def test_what_no_utf8_can_hold_is_kept_as_a_question_mark(pipeline: Pipeline) -> None:
-    keeper = ContentKeeper(pipeline.store, CaptureConfig(prompts=True))
-    with pipeline.store.transaction():
+def test_what_no_utf8_can_hold_is_kept_as_a_question_mark(core: Core) -> None:
+    keeper = ContentKeeper(core.facts, CaptureConfig(prompts=True))
+    with core.store.transaction():
         keeper.prompt(TRANSCRIPT, "prompt", 1, "a\ud800b")
-    assert content_of(pipeline.store, ["prompt"])["prompt"] == {**_digests({"prompt": "a?b"}), "claude.prompt": "a?b"}
+    assert content_of(core.facts, ["prompt"])["prompt"] == {**_digests({"prompt": "a?b"}), "claude.prompt": "a?b"}
 
 
-def test_the_first_of_several_prompts_counts_and_the_hook_before_the_transcript(pipeline: Pipeline) -> None:
-    keeper = ContentKeeper(pipeline.store, CaptureConfig(prompts=True))
-    with pipeline.store.transaction():
+def test_the_first_of_several_prompts_counts_and_the_hook_before_the_transcript(core: Core) -> None:
+    keeper = ContentKeeper(core.facts, CaptureConfig(prompts=True))
+    with core.store.transaction():
         for witness, at, text in ((TRANSCRIPT, 1, "t"), (HOOK, 9, "second"), (HOOK, 5, "first"), (TRANSCRIPT, 0, "u")):
             keeper.prompt(witness, "prompt", at, text)
-    assert content_of(pipeline.store, ["prompt", "unknown"])["prompt"]["claude.prompt"] == "first"
+    assert content_of(core.facts, ["prompt", "unknown"])["prompt"]["claude.prompt"] == "first"
 
 
-def test_many_owners_are_asked_for_at_once(pipeline: Pipeline) -> None:
-    keeper = ContentKeeper(pipeline.store, CaptureConfig())
+def test_many_owners_are_asked_for_at_once(core: Core) -> None:
+    keeper = ContentKeeper(core.facts, CaptureConfig())
     owners = [f"call-{number}" for number in range(1234)]
-    with pipeline.store.transaction():
+    with core.store.transaction():
         for owner in owners:
             keeper.tool_call(HOOK, owner, 1, result=owner)
-    assert content_of(pipeline.store, owners) == {owner: _digests({"output": owner}) for owner in owners}
+    assert content_of(core.facts, owners) == {owner: _digests({"output": owner}) for owner in owners}
 
 
-def test_content_is_forgotten_with_the_facts(pipeline: Pipeline) -> None:
-    keeper = ContentKeeper(pipeline.store, CaptureConfig(prompts=True))
-    pipeline.store.now_ns = lambda: 100
-    with pipeline.store.transaction():
+def test_content_is_forgotten_with_the_facts(core: Core) -> None:
+    keeper = ContentKeeper(core.facts, CaptureConfig(prompts=True))
+    core.store.now_ns = lambda: 100
+    with core.store.transaction():
         keeper.prompt(HOOK, "old", 10, "old")
         keeper.prompt(HOOK, "new", 20, "new")
-        pipeline.store.prune(15)
-    assert content_of(pipeline.store, ["old", "new"]).keys() == {"new"}
+    core.store.forget(15)
+    assert content_of(core.facts, ["old", "new"]).keys() == {"new"}
 
 
-def test_content_is_forgotten_once_all_that_tells_it_is_written(pipeline: Pipeline) -> None:
+def test_content_is_forgotten_once_all_that_tells_it_is_written(core: Core) -> None:
     """Long before the facts."""
-    keeper = ContentKeeper(pipeline.store, CaptureConfig())
-    pipeline.store.now_ns = lambda: CONTENT_KEPT_NS + 15
-    with pipeline.store.transaction():
+    keeper = ContentKeeper(core.facts, CaptureConfig())
+    core.store.now_ns = lambda: CONTENT_KEPT + 15
+    with core.store.transaction():
         keeper.prompt(HOOK, "old", 10, "old")
         keeper.prompt(HOOK, "new", 20, "new")
-        pipeline.store.prune(0)
-    assert content_of(pipeline.store, ["old", "new"]).keys() == {"new"}
+    core.store.forget(0)
+    assert content_of(core.facts, ["old", "new"]).keys() == {"new"}
 
 
-def test_the_rules_are_imported_only_for_a_text_that_is_shown(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_rules_are_imported_only_for_a_text_that_is_shown(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "detect_secrets", None)  # an import of it would fail
     for name in [name for name in sys.modules if name.startswith("detect_secrets.")]:
         monkeypatch.delitem(sys.modules, name)
-    keeper = ContentKeeper(pipeline.store, CaptureConfig(commands=True))
-    with pipeline.store.transaction():
+    keeper = ContentKeeper(core.facts, CaptureConfig(commands=True))
+    with core.store.transaction():
         keeper.prompt(HOOK, "prompt", 1, "what?")
         with pytest.raises(ModuleNotFoundError):
             keeper.tool_call(HOOK, "call", 1, "Bash", {"command": "ls"})

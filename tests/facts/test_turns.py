@@ -36,7 +36,7 @@ def _failures(replay: Replay) -> dict[str, int]:
 def test_a_turn_without_an_answer_says_why(name: str, tmp_path: Path) -> None:
     replay = play(Scenario(name), tmp_path)
     assert _failures(replay) == UNANSWERED[name]
-    assert not replay.pipeline.store.select(model.Turn, "ended_ns IS NULL AND prompts_seen_by_hooks IS NOT NULL")
+    assert not replay.core.facts.select(model.Turn, "ended_ns IS NULL AND prompts_seen_by_hooks IS NOT NULL")
 
 
 @pytest.mark.parametrize("name", ["basic-edit", "tasks", "subagents"])
@@ -47,8 +47,8 @@ def test_transcripts_alone_know_when_a_turn_ended(name: str, tmp_path: Path) -> 
     alone.write_transcripts()
     adopt_transcripts(alone)
     alone.finish()
-    ends = {turn.prompt_id: turn for turn in both.pipeline.store.select(model.Turn)}
-    found = alone.pipeline.store.select(model.Turn, "prompts_in_transcript IS NOT NULL")
+    ends = {turn.prompt_id: turn for turn in both.core.facts.select(model.Turn)}
+    found = alone.core.facts.select(model.Turn, "prompts_in_transcript IS NOT NULL")
     assert found
     for turn in found:
         told = ends[turn.prompt_id]
@@ -60,7 +60,7 @@ def test_transcripts_alone_know_when_a_turn_ended(name: str, tmp_path: Path) -> 
 
 def test_an_interrupted_turn_ends_with_the_transcripts_mark(tmp_path: Path) -> None:
     replay = play(Scenario("tui-more"), tmp_path)
-    marked = replay.pipeline.store.select(model.Turn, "interrupted_ns IS NOT NULL")
+    marked = replay.core.facts.select(model.Turn, "interrupted_ns IS NOT NULL")
     assert len(marked) == 10
     assert all(turn.ended_ns == turn.interrupted_ns for turn in marked if turn.failure == "interrupted")
 
@@ -68,11 +68,11 @@ def test_an_interrupted_turn_ends_with_the_transcripts_mark(tmp_path: Path) -> N
 def test_waiting_for_a_permission_is_not_work(tmp_path: Path) -> None:
     """A turn's active time is its length less the waits inside it."""
     replay = play(Scenario("tui-more"), tmp_path)
-    store = replay.pipeline.store
-    waits = store.select(model.PermissionWait, "waited_ns > ?", SECOND)
+    facts = replay.core.facts
+    waits = facts.select(model.PermissionWait, "waited_ns > ?", SECOND)
     assert waits
     for wait in waits:
-        (turn,) = store.select(
+        (turn,) = facts.select(
             model.Turn, "session_id = ? AND started_ns <= ? AND ended_ns >= ?",
             wait.session_id, wait.asked_ns, wait.asked_ns,
         )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 
 from claude_hooks_otel.facts import model
 from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.known_differences import NO_HOOKS, NO_TRANSCRIPT
 from tests.support.replay import Replay, adopt_transcripts, play
 
 Totals = dict[tuple[str, tuple[tuple[str, str], ...]], Any]
@@ -23,8 +24,6 @@ TOLD_BY_BOTH = {
 }  # fmt: skip
 # Calls that never ran, or did not end by themselves: no hook hears of them.
 TRANSCRIPT_ONLY = {"denied", "interrupted", "invalid", "rejected"}
-NO_TRANSCRIPT = "3067f072"  # --no-session-persistence
-NO_HOOKS = {"8e901532", "dc297d16"}  # --bare, a disabled plugin
 # scenario → metric → (hooks alone, transcripts alone): sums that differ, and why.
 DIFFERENT: dict[str, dict[str, tuple[int, int, str]]] = {
     "permissions": {"claude.prompts": (20, 19, "a prompt that another hook blocks is in no transcript")},
@@ -43,7 +42,7 @@ def _told(replay: Replay) -> Totals:
         for (name, labels), value in replay.totals().items()
         if name in TOLD_BY_BOTH and dict(labels).get("outcome") not in TRANSCRIPT_ONLY
     }
-    replay.pipeline.close()
+    replay.core.store.close()
     return _without_subagent_outcomes(found)
 
 
@@ -99,8 +98,8 @@ def test_commits_are_gits(tmp_path: Path) -> None:
     """Every recorded git command line adds as many commits as git has afterwards, where its output shows them."""
     scenario = Scenario("git-work")
     replay = play(scenario, tmp_path)
-    counted = Counter(commit.session_id for commit in replay.pipeline.store.select(model.GitCommit, "is_new = 1"))
-    replay.pipeline.close()
+    counted = Counter(commit.session_id for commit in replay.core.facts.select(model.GitCommit, "is_new = 1"))
+    replay.core.store.close()
     wrong = {
         case["case"]: (counted[case["session"]], int(case["commits_after"]) - int(case["commits_before"]))
         for case in scenario.truth["git"]
@@ -116,12 +115,12 @@ def test_lines_are_gits(tmp_path: Path) -> None:
     scenario = Scenario("lines")
     replay = play(scenario, tmp_path)
     found: dict[str, Counter[str]] = {}
-    for change, session_id in replay.pipeline.store.connection.execute(
+    for change, session_id in replay.core.store.connection.execute(
         "SELECT tool_use_id, session_id FROM tool_call"
     ).fetchall():
-        for fact in replay.pipeline.store.select(model.FileChange, "tool_use_id = ?", change):
+        for fact in replay.core.facts.select(model.FileChange, "tool_use_id = ?", change):
             found.setdefault(session_id, Counter()).update(added=fact.added, deleted=fact.deleted)
-    replay.pipeline.close()
+    replay.core.store.close()
     for case in scenario.truth["lines"]:
         rows = [row.split("\t") for row in case["numstat"].splitlines()]
         expected = (sum(int(row[0]) for row in rows), sum(int(row[1]) for row in rows))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.settings.config import Config
@@ -23,8 +23,8 @@ OWNER = {"agent": "a-backend-agent-of-a-large-team", "project": "book-cataloger-
 def home(tmp_path: Path) -> Home:
     """A store with large numbers and long names."""
     home = Home(tmp_path)
-    pipeline = Pipeline(home, Config(), lambda: NOW_NS)
-    with pipeline.store.transaction():
+    core = assemble_core(home, Config(), lambda: NOW_NS)
+    with core.store.transaction():
         for fact in (
             model.SessionRun(session_id="s", started_ns=NOW_NS, source="startup", **OWNER),
             model.ApiRequest(
@@ -35,8 +35,8 @@ def home(tmp_path: Path) -> Home:
             model.FileChange(tool_use_id="t", path_digest="d", file_type="py", added=123_456, deleted=9_999, **OWNER),
             model.SuiteRun(tool_use_id="t", ordinal=0, framework="pytest", outcome="passed", passed=2269, **OWNER),
         ):  # fmt: skip
-            pipeline.store.upsert(fact)
-    pipeline.close()
+            core.facts.upsert(fact)
+    core.store.close()
     return home
 
 

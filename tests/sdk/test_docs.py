@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.sdk import names
 from claude_hooks_otel.settings.config import Config, load
@@ -22,12 +22,12 @@ NOW = 1_780_000_000_000_000_000
 def totals(home: Home) -> dict[str, float]:
     """Prometheus name → total over all labels (of a histogram, its count)."""
     found: dict[str, float] = {}
-    pipeline = Pipeline(home, Config(), lambda: NOW)
-    pipeline.take_events()
-    for point in pipeline.book.points():
+    core = assemble_core(home, Config(), lambda: NOW)
+    core.intake.take_events()
+    for point in core.totals.points():
         name = point.metric.prometheus_name
         found[name] = found.get(name, 0) + (point.count or point.value / point.metric.scale)
-    pipeline.close()
+    core.store.close()
     return found
 
 

@@ -19,12 +19,11 @@ from pathlib import Path
 import pytest
 
 import claude_monitoring
-from claude_hooks_otel.daemon.pipeline import Pipeline
-from claude_hooks_otel.facts import from_programs as from_sdk
-from claude_hooks_otel.facts import model
+from claude_hooks_otel.daemon.assembly import assemble_core
+from claude_hooks_otel.facts import from_programs, model
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.sdk import names
-from claude_hooks_otel.series.program_gauges import sdk_gauges
+from claude_hooks_otel.series import program_gauges
 from claude_hooks_otel.settings.config import Config
 from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.sources.spool import Spool
@@ -59,13 +58,13 @@ def monitor(home: Home) -> AgentMonitor:
 
 def taken_in(home: Home) -> dict[tuple[str, str], float]:
     """Prometheus name and labels beside the identity → total, count or gauge, after everything in the spool was taken in."""
-    pipeline = Pipeline(home, Config(), lambda: NOW)
+    core = assemble_core(home, Config(), lambda: NOW)
     try:
-        while pipeline.take_events():
+        while core.intake.take_events():
             pass
-        points = [*pipeline.book.points(), *sdk_gauges(pipeline.store.connection)]
+        points = [*core.totals.points(), *program_gauges.program_gauges(core.facts.connection)]
     finally:
-        pipeline.close()
+        core.store.close()
     return {
         (
             point.metric.prometheus_name,
@@ -274,10 +273,10 @@ def test_spans_and_tasks_know_what_they_are_inside_of_in_threads_of_asyncio_too(
             await asyncio.gather(child("a"), child("b"))
 
     asyncio.run(main())
-    pipeline = Pipeline(home, Config(), lambda: NOW)
-    pipeline.take_events()
-    spans = {span.name: span for span in pipeline.store.select(model.SdkSpan)}
-    pipeline.close()
+    core = assemble_core(home, Config(), lambda: NOW)
+    core.intake.take_events()
+    spans = {span.name: span for span in core.facts.select(model.ProgramSpan)}
+    core.store.close()
     parents = {
         name: next((other.name for other in spans.values() if other.span_id == span.parent_id), None)
         for name, span in spans.items()
@@ -540,7 +539,7 @@ def write(home: Home, **fields: object) -> None:
 
 
 def test_names_made_from_data_end_at_a_bound(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(from_sdk, "MOST_METRICS", 3)
+    monkeypatch.setattr(from_programs, "MOST_METRICS", 3)
     for number in range(5):
         write(home, metric=f"claude.order_{number}")
     found = taken_in(home)
@@ -551,7 +550,7 @@ def test_names_made_from_data_end_at_a_bound(home: Home, monkeypatch: pytest.Mon
 def test_label_sets_of_a_gauge_end_at_a_bound_and_those_that_are_there_go_on(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(from_sdk, "MOST_GAUGES", 2)
+    monkeypatch.setattr(program_gauges, "MOST_GAUGES", 2)
     for tool in ("p", "q", "r"):
         write(home, kind="gauge", labels={"tool": tool})
     write(home, kind="gauge", labels={"tool": "p"}, value=7, at=NOW + 1)

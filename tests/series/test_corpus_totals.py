@@ -1,4 +1,4 @@
-"""The recorded sessions through the whole pipeline, held against the client's own telemetry of the same sessions."""
+"""The recorded sessions through the whole core, held against the client's own telemetry of the same sessions."""
 
 from __future__ import annotations
 
@@ -12,18 +12,13 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.units import DOLLAR
 from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.known_differences import LEFT_OUT, SIDE_REQUESTS
 from tests.support.replay import Replay, play
 
 # The client's token types and what they are here; a cache write is one class there and two here.
 TYPES = {"input": "none", "cacheRead": "read", "cacheCreation": "write"}
 
 # Named differences: sessions that only one side can see are left out on both.
-LEFT_OUT = {
-    "3067f072": "--no-session-persistence: no transcript is written, so no token of it can be known",
-    "8e901532": "--bare: no hook runs, so nobody names the session",
-    "dc297d16": "the plugin is disabled: no hook runs, so nobody names the session",
-    "efc4f8aa": "the client ran with its telemetry off: here it is known, and the witness is silent",
-}
 # Requests that the client counts to the main conversation and we as auxiliary: no transcript shows them, and numbers alone
 # cannot tell a stream that was cut from a side request.
 CUT_STREAMS = {"api-errors": "four dropped streams, two of them billed", "tui-more": "two streams ended with ESC"}
@@ -36,7 +31,7 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A scenario, played to its end."""
     replay = play(Scenario(request.param), tmp_path_factory.mktemp(request.param), leave_out=LEFT_OUT)
     yield replay
-    replay.pipeline.close()
+    replay.core.store.close()
 
 
 def _kind(agent_type: str) -> str:
@@ -117,7 +112,7 @@ DIFFERENT_STARTS = {
 
 def test_tool_results_are_the_clients(played: Replay) -> None:
     """Every call of the client's tool_result events is here, a success as one and a failure as one; nothing ran that is not there."""
-    calls = {call.tool_use_id: call.outcome for call in played.pipeline.store.select(model.ToolCall)}
+    calls = {call.tool_use_id: call.outcome for call in played.core.facts.select(model.ToolCall)}
     witnessed = {
         result["tool_use_id"]: ("success",) if str(result["success"]).lower() == "true" else ("error", "interrupted")
         for session, told in played.scenario.truth["sessions"].items()
@@ -137,7 +132,7 @@ UNWITNESSED_CALLS: dict[str, tuple[set[str], str]] = {
 
 def test_requests_are_the_clients(played: Replay) -> None:
     """Every request of the client's api_request events is here once, but for side requests, which no transcript names."""
-    ours = {request.request_id for request in played.pipeline.store.select(model.ApiRequest)}
+    ours = {request.request_id for request in played.core.facts.select(model.ApiRequest)}
     witnessed = {
         request["request_id"]
         for session, told in played.scenario.truth["sessions"].items()
@@ -148,13 +143,12 @@ def test_requests_are_the_clients(played: Replay) -> None:
     assert witnessed - ours == UNSEEN_REQUESTS.get(played.scenario.name, (set(),))[0]
 
 
-SIDE_REQUESTS = {"compact", "generate_session_title", "web_search_tool", "rename_generate_name"}
 UNSEEN_REQUESTS: dict[str, tuple[set[str], str]] = {}
 
 
 def test_failed_requests_are_the_clients(played: Replay) -> None:
     """Every request of the client's api_error events is here once, as an error."""
-    failed = [request for request in played.pipeline.store.select(model.ApiRequest) if request.error]
+    failed = [request for request in played.core.facts.select(model.ApiRequest) if request.error]
     witnessed = [
         error.get("request_id")
         for session, told in played.scenario.truth["sessions"].items()

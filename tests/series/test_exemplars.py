@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from claude_hooks_otel.series.exemplars import KEPT_NS
-from tests.delivery.test_record_exports import exported
+from claude_hooks_otel.timeline import EXEMPLAR_KEPT
 from tests.support.corpus import SCENARIOS
+from tests.support.exported_replay import exported
 from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.otlp_records import histograms as received_histograms
 from tests.support.otlp_records import spans
-from tests.traces.test_gen_ai_metrics import _histograms
 
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name in ("basic-edit", "subagents", "permissions")])
@@ -25,7 +25,7 @@ def test_each_is_a_span_that_was_sent_and_stands_in_its_bucket(
         variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = otlp_receiver.grpc_endpoint
     with exported(name, tmp_path, otlp_receiver, **variables):
         known = {(span.trace_id, span.span_id): span for span in spans(otlp_receiver)}
-        histograms = _histograms(otlp_receiver)
+        histograms = received_histograms(otlp_receiver)
         for metric in ("claude.tool.duration", "claude.turn.duration"):
             for _, point in histograms[metric]:
                 assert point.exemplars
@@ -43,12 +43,18 @@ def test_each_is_a_span_that_was_sent_and_stands_in_its_bucket(
 def test_there_are_none_where_no_span_is_sent(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     """Neither without an exporter nor of traces that were not sampled."""
     with exported("basic-edit", tmp_path, otlp_receiver, OTEL_TRACES_SAMPLER="always_off"):
-        assert not [point for points in _histograms(otlp_receiver).values() for _, point in points if point.exemplars]
+        assert not [
+            point for points in received_histograms(otlp_receiver).values() for _, point in points if point.exemplars
+        ]
 
 
 def test_they_are_sent_for_some_minutes_only(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     with exported("basic-edit", tmp_path, otlp_receiver) as replay:
-        assert [point for points in _histograms(otlp_receiver).values() for _, point in points if point.exemplars]
-        replay.clock.advance(KEPT_NS / 1e9 + 1)
-        assert replay.exports.flush() == {"otlp": None}
-        assert not [point for points in _histograms(otlp_receiver).values() for _, point in points if point.exemplars]
+        assert [
+            point for points in received_histograms(otlp_receiver).values() for _, point in points if point.exemplars
+        ]
+        replay.clock.advance(EXEMPLAR_KEPT / 1e9 + 1)
+        assert replay.daemon.deliveries.flush().ok
+        assert not [
+            point for points in received_histograms(otlp_receiver).values() for _, point in points if point.exemplars
+        ]

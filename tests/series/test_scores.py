@@ -12,14 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.daemon.assembly import Core, assemble_core
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.tasks import task_facts
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.series.scores import DAY_NS, FRESH_NS, Scores, wilson_lower_bound
+from claude_hooks_otel.series.scores import Scores, wilson_lower_bound
 from claude_hooks_otel.settings.config import Config, QualityWeights, ScoresConfig, XpWeights
+from claude_hooks_otel.timeline import SCORES_KEPT
 from claude_hooks_otel.tool_effects.guidance import extracts_pattern
 from claude_hooks_otel.tool_effects.reviews import told_reviews
+from claude_hooks_otel.units import DAY
 from tests.support.replay import Clock
 
 NOW_NS = 1_795_000_000_000_000_000
@@ -28,20 +30,20 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
-    pipeline = Pipeline(Home(tmp_path), Config(), Clock(NOW_NS))
-    yield pipeline
-    pipeline.close()
+def core(tmp_path: Path) -> Iterator[Core]:
+    core = assemble_core(Home(tmp_path), Config(), Clock(NOW_NS))
+    yield core
+    core.store.close()
 
 
-def enter(pipeline: Pipeline, *facts: model.Fact) -> None:
-    with pipeline.store.transaction():
+def enter(core: Core, *facts: model.Fact) -> None:
+    with core.store.transaction():
         for fact in facts:
-            pipeline.store.upsert(fact)
+            core.facts.upsert(fact)
 
 
-def scores(pipeline: Pipeline, agent: str = "backend", config: ScoresConfig | None = None) -> dict[str, float]:
-    points = Scores(pipeline.store, config or ScoresConfig()).points(list(pipeline.book.points()), NOW_NS)
+def scores(core: Core, agent: str = "backend", config: ScoresConfig | None = None) -> dict[str, float]:
+    points = Scores(core.facts, config or ScoresConfig()).points(list(core.totals.points()), NOW_NS)
     return {
         point.metric.name.removeprefix("claude.agent."): point.value / point.metric.scale
         for point in points
@@ -74,75 +76,73 @@ def pull_request(action: str) -> model.PullRequest:
     return model.PullRequest(address_digest=str(next(_numbers)), action=action, at_ns=NOW_NS, **BACKEND)
 
 
-def test_experience_is_the_worked_example_of_its_definition(pipeline: Pipeline) -> None:
-    enter(pipeline, task(5, "feature"), task(7, "feature"))
+def test_experience_is_the_worked_example_of_its_definition(core: Core) -> None:
+    enter(core, task(5, "feature"), task(7, "feature"))
     enter(
-        pipeline,
+        core,
         *(
             model.GitCommit(repository="shop", sha=f"{n:040x}", action="committed", is_new=1, **BACKEND)
             for n in range(9)
         ),
     )
-    enter(pipeline, model.Regression(session_id="s", framework="pytest", bugs=1, at_ns=NOW_NS, **BACKEND))
-    found = scores(pipeline)
+    enter(core, model.Regression(session_id="s", framework="pytest", bugs=1, at_ns=NOW_NS, **BACKEND))
+    found = scores(core)
     assert (found["xp"], found["level"]) == (163, 2)
 
 
 @pytest.mark.parametrize(("points", "level"), [(0, 1), (9, 1), (10, 2), (39, 2), (40, 3), (250, 6)])
-def test_each_level_takes_more_than_the_one_before(pipeline: Pipeline, points: int, level: int) -> None:
-    enter(pipeline, *(task(5) for _ in range(points // 5)), *(task(1) for _ in range(points % 5)))
-    assert scores(pipeline).get("level", 1) == level
+def test_each_level_takes_more_than_the_one_before(core: Core, points: int, level: int) -> None:
+    enter(core, *(task(5) for _ in range(points // 5)), *(task(1) for _ in range(points % 5)))
+    assert scores(core).get("level", 1) == level
 
 
-def test_experience_is_never_negative_and_its_weights_are_the_owners(pipeline: Pipeline) -> None:
-    enter(pipeline, task(3), model.Regression(session_id="s", framework="pytest", bugs=9, at_ns=NOW_NS, **BACKEND))
-    assert scores(pipeline)["xp"] == 0
+def test_experience_is_never_negative_and_its_weights_are_the_owners(core: Core) -> None:
+    enter(core, task(3), model.Regression(session_id="s", framework="pytest", bugs=9, at_ns=NOW_NS, **BACKEND))
+    assert scores(core)["xp"] == 0
     mild = ScoresConfig(xp=XpWeights(story_point=1, bug_introduced=0.1))
-    assert scores(pipeline, config=mild)["xp"] == pytest.approx(2.1)
+    assert scores(core, config=mild)["xp"] == pytest.approx(2.1)
 
 
-def test_efficiency_is_points_per_new_token_of_the_window(pipeline: Pipeline) -> None:
+def test_efficiency_is_points_per_new_token_of_the_window(core: Core) -> None:
     """What was read from the cache, open tasks, and what lies before the window do not count."""
-    old = NOW_NS - 31 * DAY_NS
+    old = NOW_NS - 31 * DAY
     enter(
-        pipeline,
+        core,
         task(12),
         task(100, completed_ns=None),
         task(100, completed_ns=old),
         request(400_000),
         request(10**9, old),
     )
-    assert scores(pipeline)["efficiency.score"] == pytest.approx(0.00003)
+    assert scores(core)["efficiency.score"] == pytest.approx(0.00003)
 
 
-def test_an_agent_that_did_nothing_has_no_score(pipeline: Pipeline) -> None:
-    enter(pipeline, model.Session(session_id="s", first_seen_ns=NOW_NS, last_seen_ns=NOW_NS, **BACKEND))
-    assert scores(pipeline) == {}
+def test_an_agent_that_did_nothing_has_no_score(core: Core) -> None:
+    enter(core, model.Session(session_id="s", first_seen_ns=NOW_NS, last_seen_ns=NOW_NS, **BACKEND))
+    assert scores(core) == {}
 
 
-def test_an_agent_that_delivered_nothing_has_the_lowest_efficiency(pipeline: Pipeline) -> None:
-    enter(pipeline, request(1000))
-    assert scores(pipeline)["efficiency.score"] == 0
+def test_an_agent_that_delivered_nothing_has_the_lowest_efficiency(core: Core) -> None:
+    enter(core, request(1000))
+    assert scores(core)["efficiency.score"] == 0
 
 
-def test_quality_asks_how_a_session_left_its_suites(pipeline: Pipeline) -> None:
+def test_quality_asks_how_a_session_left_its_suites(core: Core) -> None:
     """Failing first and passing last is good work; the other way round is not."""
-    enter(
-        pipeline, *(run for n in range(9) for run in (suite(f"g{n}", "failed", NOW_NS - 5), suite(f"g{n}", "passed")))
-    )
-    enter(pipeline, suite("bad", "passed", NOW_NS - 5), suite("bad", "failed"))
-    assert scores(pipeline)["quality.score"] == pytest.approx(wilson_lower_bound(9, 10), abs=1e-9)
+    enter(core, *(run for n in range(9) for run in (suite(f"g{n}", "failed", NOW_NS - 5), suite(f"g{n}", "passed"))))
+    enter(core, suite("bad", "passed", NOW_NS - 5), suite("bad", "failed"))
+    assert scores(core)["quality.score"] == pytest.approx(wilson_lower_bound(9, 10), abs=1e-9)
 
 
-def test_quality_counts_merged_pull_requests_and_bugs(pipeline: Pipeline) -> None:
-    enter(pipeline, pull_request("created"), pull_request("merged"), pull_request("merged"), pull_request("closed"))
-    enter(pipeline, model.Regression(session_id="s", framework="pytest", bugs=2, at_ns=NOW_NS, **BACKEND))
-    assert scores(pipeline)["quality.score"] == pytest.approx(wilson_lower_bound(2, 5), abs=1e-9)
+def test_quality_counts_merged_pull_requests_and_bugs(core: Core) -> None:
+    enter(core, pull_request("created"), pull_request("merged"), pull_request("merged"), pull_request("closed"))
+    enter(core, model.Regression(session_id="s", framework="pytest", bugs=2, at_ns=NOW_NS, **BACKEND))
+    assert scores(core)["quality.score"] == pytest.approx(wilson_lower_bound(2, 5), abs=1e-9)
     lenient = ScoresConfig(quality=QualityWeights(bug_introduced=0, pull_request=10))
-    assert scores(pipeline, config=lenient)["quality.score"] == pytest.approx(wilson_lower_bound(20, 30), abs=1e-9)
+    assert scores(core, config=lenient)["quality.score"] == pytest.approx(wilson_lower_bound(20, 30), abs=1e-9)
 
 
-def test_collaboration_counts_hand_overs_that_ended_well(pipeline: Pipeline) -> None:
+def test_collaboration_counts_hand_overs_that_ended_well(core: Core) -> None:
     turns = [
         model.SubagentTurn(
             agent_id=f"a{n}",
@@ -153,18 +153,18 @@ def test_collaboration_counts_hand_overs_that_ended_well(pipeline: Pipeline) -> 
         )
         for n in range(4)
     ]
-    enter(pipeline, *turns, task(1, owner="ann"), task(1, owner="bob", completed_ns=None), task(1))
-    assert scores(pipeline)["collaboration.score"] == pytest.approx(wilson_lower_bound(4, 6), abs=1e-9)
+    enter(core, *turns, task(1, owner="ann"), task(1, owner="bob", completed_ns=None), task(1))
+    assert scores(core)["collaboration.score"] == pytest.approx(wilson_lower_bound(4, 6), abs=1e-9)
 
 
-def test_scores_stand_for_some_seconds_unless_asked_anew(pipeline: Pipeline) -> None:
-    kept = Scores(pipeline.store, ScoresConfig())
+def test_scores_stand_for_some_seconds_unless_asked_anew(core: Core) -> None:
+    kept = Scores(core.facts, ScoresConfig())
     assert kept.points([], NOW_NS) == []
-    enter(pipeline, request(1000))
-    assert kept.points([], NOW_NS + FRESH_NS - 1) == []
+    enter(core, request(1000))
+    assert kept.points([], NOW_NS + SCORES_KEPT - 1) == []
     assert len(kept.points([], NOW_NS + 1, anew=True)) == 1
-    enter(pipeline, pull_request("merged"))
-    assert len(kept.points([], NOW_NS + 1 + FRESH_NS)) == 3
+    enter(core, pull_request("merged"))
+    assert len(kept.points([], NOW_NS + 1 + SCORES_KEPT)) == 3
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**6))
@@ -209,15 +209,15 @@ def test_metadata_wins_over_the_subject_and_that_over_the_environment() -> None:
         assert (fact.task_type, fact.story_points) == expected
 
 
-def test_a_bug_counts_for_the_agent_that_its_task_blames(pipeline: Pipeline) -> None:
+def test_a_bug_counts_for_the_agent_that_its_task_blames(core: Core) -> None:
     facts = task_facts(
         "TaskCreate", {"subject": "fix: x", "metadata": {"introduced_by": "Front End"}}, {"task": {"id": "1"}}, "s", 0,
         BACKEND, {},
     )  # fmt: skip
-    enter(pipeline, *facts)
+    enter(core, *facts)
     bugs = {
         dict(point.labels)["agent"]: point.value
-        for point in pipeline.book.points()
+        for point in core.totals.points()
         if point.metric.name == "claude.bugs.introduced"
     }
     assert bugs == {"front-end": 1}
@@ -277,31 +277,29 @@ def test_a_host_tells_of_reviews_in_its_own_words() -> None:
 
 @pytest.mark.parametrize("opened_first", [True, False])
 def test_a_review_lasts_from_opening_to_merge_across_sessions_and_counts_for_the_opener(
-    pipeline: Pipeline, opened_first: bool
+    core: Core, opened_first: bool
 ) -> None:
     opened = model.PullRequestReview(address_digest="d", opened_ns=NOW_NS, **BACKEND)
     merged = model.PullRequestReview(address_digest="d", merged_ns=NOW_NS + 3600 * 10**9)
-    enter(pipeline, *((opened, merged) if opened_first else (merged, opened)))
+    enter(core, *((opened, merged) if opened_first else (merged, opened)))
     enter(
-        pipeline,
+        core,
         model.Session(session_id="s", first_seen_ns=NOW_NS, last_seen_ns=NOW_NS, agent="other", project="shop"),
     )
-    with pipeline.store.transaction():
-        pipeline._settlement.settle("s", NOW_NS + 10 * 10**9, NOW_NS)
-    (point,) = [point for point in pipeline.book.points() if point.metric.name == "claude.pr.review.duration"]
+    with core.store.transaction():
+        core.intake._pairing.pair("s", NOW_NS + 10 * 10**9, NOW_NS)
+    (point,) = [point for point in core.totals.points() if point.metric.name == "claude.pr.review.duration"]
     assert dict(point.labels) == BACKEND
     assert (point.count, point.value) == (1, 3600 * 10**9)
 
 
-def test_a_session_is_charged_for_what_it_left_failing(pipeline: Pipeline) -> None:
+def test_a_session_is_charged_for_what_it_left_failing(core: Core) -> None:
     """Its last run of a suite against its first; better, or as bad as before, is no bug."""
     start = model.Session(session_id="worse", first_seen_ns=NOW_NS, last_seen_ns=NOW_NS, **BACKEND)
-    enter(pipeline, start, suite("worse", "passed", NOW_NS - 9), suite("worse", "failed", NOW_NS - 1))
-    enter(
-        pipeline, suite("better", "failed", NOW_NS - 9), suite("better", "passed", NOW_NS - 1), suite("once", "failed")
-    )
-    with pipeline.store.transaction():
+    enter(core, start, suite("worse", "passed", NOW_NS - 9), suite("worse", "failed", NOW_NS - 1))
+    enter(core, suite("better", "failed", NOW_NS - 9), suite("better", "passed", NOW_NS - 1), suite("once", "failed"))
+    with core.store.transaction():
         for session in ("worse", "better", "once"):
-            pipeline._settlement._regressions(session)
-            pipeline._settlement._regressions(session)
-    assert [(bug.session_id, bug.bugs) for bug in pipeline.store.select(model.Regression)] == [("worse", 1)]
+            core.intake._pairing._regressions(session)
+            core.intake._pairing._regressions(session)
+    assert [(bug.session_id, bug.bugs) for bug in core.facts.select(model.Regression)] == [("worse", 1)]

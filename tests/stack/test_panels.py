@@ -11,11 +11,11 @@ from pathlib import Path
 import promql_parser
 import pytest
 
-from claude_hooks_otel.cli.status import read_status
-from claude_hooks_otel.delivery.record_exports import TRIM_EVERY
+from claude_hooks_otel.diagnosis.status import read_status
 from claude_hooks_otel.metrics.catalog import METRICS
 from claude_hooks_otel.metrics.definition import Kind
 from claude_hooks_otel.store.connection import connect, read_meta
+from claude_hooks_otel.timeline import TRIM_EVERY
 from monitoring.alerts import ALERTS, Alert
 from monitoring.expressions import CARRIED
 from monitoring.rig.local import HASTE, LOOPBACK

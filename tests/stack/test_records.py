@@ -44,9 +44,9 @@ def test_a_real_collector_hands_on_what_was_written(
         try:
             machine.installation.start()
             machine.play("basic-edit", "subagents")
-            wait_until(lambda: _count(machine, "record_written") > 100 and not _count(machine, "record_due"), 60)
-            wait_until(lambda: not _count(machine, "record_outbox"), 60)
-            written = _count(machine, "record_written")
+            wait_until(lambda: _count(machine, "written_item") > 100 and not _count(machine, "pending_session"), 60)
+            wait_until(lambda: not _count(machine, "outbox"), 60)
+            written = _count(machine, "written_item")
             otlp_receiver.wait_for(lambda it: len(accepted(it)) >= written, 30)
         finally:
             machine.installation.close()

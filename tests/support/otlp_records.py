@@ -48,3 +48,15 @@ def accepted(receiver: OtlpReceiver) -> Records:
         copy.observed_time_unix_nano = 0  # when it was sent
         found[f"log {attributes(record)['log.record.uid']}"].append(copy.SerializeToString(deterministic=True))
     return dict(found)
+
+
+def histograms(receiver: OtlpReceiver) -> dict[str, list[tuple[dict[str, Any], Any]]]:
+    """Name → (attributes, the protobuf point) of the last export that had it."""
+    found: dict[str, list[tuple[dict[str, Any], Any]]] = {}
+    for message in receiver.messages("metrics"):
+        for resource in message.resource_metrics:
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    if metric.WhichOneof("data") == "histogram":
+                        found[metric.name] = [(attributes(point), point) for point in metric.histogram.data_points]
+    return found

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.daemon.assembly import open_store
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.sources.registration import REGISTERED, command
 from claude_hooks_otel.units import SECOND
@@ -110,7 +110,7 @@ class Installation:
         self.home = Home(folder / "home")
         self.home.create()
         # As if installed yesterday: what a transcript tells of the time before the installation counts nothing.
-        Store(self.home.store, lambda: time.time_ns() - 24 * 3600 * SECOND).close()
+        open_store(self.home.store, lambda: time.time_ns() - 24 * 3600 * SECOND).close()
         self._desks = folder / "desks"
         self.environ = {
             "PATH": "/usr/bin:/bin",

@@ -1,14 +1,15 @@
-"""Plays recorded sessions into a pipeline, with a clock of its own: what the hooks wrote, and the transcripts they named."""
+"""Plays recorded sessions into a core, with a clock of its own: what the hooks wrote, and the transcripts they named."""
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.daemon.assembly import Core, assemble_core
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics.definition import Kind
@@ -51,9 +52,10 @@ class Replay:
         agent: str = "backend",
         config: Config | None = None,
         leave_out: Iterable[str] = (),
-        prepare: Callable[[Pipeline], object] = lambda _: None,
+        wanted: Mapping[str, Collection[str]] = MappingProxyType({}),
+        keeps_content: bool | None = False,
     ) -> None:
-        self.scenario, self.agent, self.prepare = scenario, agent, prepare
+        self.scenario, self.agent, self.wanted, self.keeps_content = scenario, agent, wanted, keeps_content
         self.config = config or Config()
         self.home = Home(folder / "home")
         self.projects = folder / "projects"
@@ -64,17 +66,17 @@ class Replay:
         ]
         end = max((hook.t for hook in scenario.hooks), default=0.0)
         self.clock = Clock(round(end * SECOND) + SECOND)
-        self.pipeline = self._open()
+        self.core = self._open()
 
-    def _open(self) -> Pipeline:
-        pipeline = Pipeline(self.home, self.config, self.clock, history_ns=0)
-        self.prepare(pipeline)
-        return pipeline
+    def _open(self) -> Core:
+        return assemble_core(
+            self.home, self.config, self.clock, wanted=self.wanted, history_ns=0, keeps_content=self.keeps_content
+        )
 
     def restart(self) -> None:
         """A new daemon on the same home, as after a kill: the old one's memory is gone."""
-        self.pipeline.close()
-        self.pipeline = self._open()
+        self.core.store.close()
+        self.core = self._open()
 
     def write_transcripts(self) -> None:
         """Lays the transcripts where the hooks say they are."""
@@ -93,21 +95,21 @@ class Replay:
 
     def drain(self) -> None:
         """Takes everything in, then lets enough time pass for every session to be over."""
-        while self.pipeline.take_events():
+        while self.core.intake.take_events():
             pass
-        self.pipeline.follow_sessions(everything=True)
+        self.core.intake.follow_sessions(everything=True)
 
     def finish(self) -> None:
         """Drains, and lets every grace period pass."""
         self.drain()
         for _ in range(3):
             self.clock.advance(3600)
-            self.pipeline.follow_sessions(everything=True)
+            self.core.intake.follow_sessions(everything=True)
 
     def totals(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], Any]:
         """(OTLP name, labels without agent and project) → value in stored units, a histogram's (sum, counts)."""
         found: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
-        for point in self.pipeline.book.points():
+        for point in self.core.totals.points():
             key = (point.metric.name, tuple(pair for pair in point.labels if pair[0] not in ("agent", "project")))
             if point.metric.kind is Kind.HISTOGRAM:
                 value, counts = found.get(key, (0, (0,) * len(point.bucket_counts)))
@@ -128,10 +130,10 @@ def play(
     twice: bool = False,
     restarts: int = 0,
     leave_out: Iterable[str] = (),
-    prepare: Callable[[Pipeline], object] = lambda _: None,
+    wanted: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Replay:
     """A whole scenario, played to its end: in order or shuffled, once or twice, with restarts in between."""
-    replay = Replay(scenario, folder, leave_out=leave_out, prepare=prepare)
+    replay = Replay(scenario, folder, leave_out=leave_out, wanted=wanted)
     hooks = list(replay.hooks)
     if seed is not None:
         random.Random(seed).shuffle(hooks)
@@ -150,17 +152,17 @@ def play(
 
 def adopt_transcripts(replay: Replay) -> None:
     """Makes the sessions known by their transcripts alone, as if every hook had been lost."""
-    store = replay.pipeline.store
+    core = replay.core
     identity = Identity(agent=replay.agent, project="project")
     left_out = {hook.fields["session_id"] for hook in replay.scenario.hooks} - {
         hook.fields["session_id"] for hook in replay.hooks
     }
-    with store.transaction():
+    with core.store.transaction():
         for name in sorted(replay.scenario.transcript_names):
             path = replay.projects / name
             if path.parent.parent == replay.projects and path.stem not in left_out:
                 at = replay.clock.now_ns
-                store.upsert(
+                core.facts.upsert(
                     model.Session(
                         session_id=path.stem,
                         transcript_path=str(path),
@@ -169,6 +171,6 @@ def adopt_transcripts(replay: Replay) -> None:
                         **identity.columns(),
                     )
                 )
-                store.note_identity(path.stem, 0, identity)
-                store.connection.execute("INSERT INTO watch VALUES (?)", (path.stem,))
+                core.facts.identities.note(path.stem, 0, identity)
+                core.store.connection.execute("INSERT INTO followed_session VALUES (?)", (path.stem,))
     replay.restart()

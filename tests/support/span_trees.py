@@ -37,9 +37,8 @@ KEPT = (
 
 def all_facts(replay: Replay) -> Iterator[SessionFacts]:
     """Those of every session."""
-    store = replay.pipeline.store
-    for session in store.select(model.Session, "1 ORDER BY session_id"):
-        facts = SessionFacts.of(store, session.session_id)
+    for session in replay.core.facts.select(model.Session, "1 ORDER BY session_id"):
+        facts = SessionFacts.of(replay.core.facts, session.session_id)
         assert facts is not None
         yield facts
 
@@ -90,7 +89,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             replay = play(Scenario(name), Path(folder))
             text = json.dumps(trees(all_spans(replay)), indent=1)
-            replay.pipeline.close()
+            replay.core.store.close()
         FOLDER.mkdir(exist_ok=True)
         (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
         sys.stdout.write(f"{name}\n")

@@ -10,31 +10,20 @@ import pytest
 
 from claude_hooks_otel.settings.config import Config
 from claude_hooks_otel.traces.gen_ai_metrics import CATALOG
-from tests.delivery.test_record_exports import exported
 from tests.support.corpus import SCENARIOS
+from tests.support.exported_replay import exported
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.otlp_records import attributes, spans
+from tests.support.otlp_records import histograms as received_histograms
 
 ASKED_FOR: Any = {"metrics": {"gen_ai": True}}
-
-
-def _histograms(receiver: OtlpReceiver) -> dict[str, list[tuple[dict[str, Any], Any]]]:
-    """Name → (attributes, the protobuf point) of the last export that had it."""
-    found: dict[str, list[tuple[dict[str, Any], Any]]] = {}
-    for message in receiver.messages("metrics"):
-        for resource in message.resource_metrics:
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    if metric.WhichOneof("data") == "histogram":
-                        found[metric.name] = [(attributes(point), point) for point in metric.histogram.data_points]
-    return found
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_they_count_what_the_spans_tell(name: str, tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     """Durations: as many and as long as the spans; tokens: those of the chats, and of our own counters where all are chats."""
     with exported(name, tmp_path, otlp_receiver, Config(**ASKED_FOR)):
-        found = _histograms(otlp_receiver)
+        found = received_histograms(otlp_receiver)
         told = [(attributes(span), span) for span in spans(otlp_receiver)]
         for metric, operation in (
             ("gen_ai.client.operation.duration", "chat"),
@@ -61,7 +50,7 @@ def test_they_count_what_the_spans_tell(name: str, tmp_path: Path, otlp_receiver
 
 def test_their_attributes_are_the_conventions_and_whose_it_is(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     with exported("api-errors", tmp_path, otlp_receiver, Config(**ASKED_FOR)):
-        found = _histograms(otlp_receiver)
+        found = received_histograms(otlp_receiver)
         for name, metric in CATALOG.items():
             for values, point in found[name]:
                 assert values.keys() <= set(metric.all_labels)
@@ -73,11 +62,11 @@ def test_their_attributes_are_the_conventions_and_whose_it_is(tmp_path: Path, ot
 
 def test_there_are_none_unless_they_are_asked_for(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     with exported("basic-edit", tmp_path, otlp_receiver):
-        assert not [name for name in _histograms(otlp_receiver) if name.startswith("gen_ai.")]
+        assert not [name for name in received_histograms(otlp_receiver) if name.startswith("gen_ai.")]
 
 
 def test_they_need_no_exporter_of_traces(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     none = {"OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
     with exported("basic-edit", tmp_path, otlp_receiver, Config(**ASKED_FOR), **none):
-        assert set(CATALOG) <= set(_histograms(otlp_receiver))
+        assert set(CATALOG) <= set(received_histograms(otlp_receiver))
         assert spans(otlp_receiver) == []

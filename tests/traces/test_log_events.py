@@ -10,26 +10,24 @@ from typing import Any
 
 import pytest
 
+from claude_hooks_otel.daemon.assembly import open_store
 from claude_hooks_otel.facts import model
-from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.traces import event_kinds as kinds
 from claude_hooks_otel.traces import ids
 from claude_hooks_otel.traces.codec import encode
 from claude_hooks_otel.traces.log_events import events_of
 from claude_hooks_otel.traces.model import LogEvent, Severity
 from claude_hooks_otel.traces.session_facts import SessionFacts
-from tests.series.test_corpus_totals import LEFT_OUT
 from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.known_differences import LEFT_OUT, UNTIMED
+from tests.support.log_events import all_events
 from tests.support.places import DATA
 from tests.support.private_texts import answered, asked, leaked, told_by_traces
 from tests.support.replay import Replay, play
-from tests.support.span_trees import all_facts, all_spans
-from tests.traces.test_spans import UNTIMED, _told, told_agent
-
-
-def all_events(replay: Replay) -> list[LogEvent]:
-    """Those of all sessions."""
-    return [event for facts in all_facts(replay) for event in events_of(facts).events]
+from tests.support.span_trees import all_spans
+from tests.support.truth import told as _told
+from tests.support.truth import told_agent
 
 
 @pytest.fixture(scope="module", params=SCENARIOS)
@@ -37,7 +35,7 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A scenario, played to its end."""
     replay = play(Scenario(request.param), tmp_path_factory.mktemp(request.param), leave_out=LEFT_OUT)
     yield replay
-    replay.pipeline.close()
+    replay.core.store.close()
 
 
 def _named(replay: Replay, name: str) -> list[LogEvent]:
@@ -65,13 +63,13 @@ def test_every_tool_result_is_one_event_as_long_as_the_client_says(played: Repla
 
 def test_every_prompt_of_a_human_is_an_event(played: Replay) -> None:
     """As many turns as had one; the client counts the prompts, of which several can share a turn."""
-    turns = [turn for turn in played.pipeline.store.select(model.Turn) if turn.started_ns is not None]
+    turns = [turn for turn in played.core.facts.select(model.Turn) if turn.started_ns is not None]
     asked_for = {turn.prompt_id for turn in turns if turn.prompts_seen_by_hooks or turn.prompts_in_transcript}
     assert {event.attributes["claude.prompt.id"] for event in _named(played, "claude.prompt")} == asked_for
 
 
 def test_every_failed_request_is_an_event(played: Replay) -> None:
-    failed = [request for request in played.pipeline.store.select(model.ApiRequest) if request.error]
+    failed = [request for request in played.core.facts.select(model.ApiRequest) if request.error]
     found = _named(played, "claude.api.error")
     assert sorted(str(event.attributes["error.type"]) for event in found) == sorted(str(one.error) for one in failed)
     assert {event.severity for event in found} <= {Severity.ERROR}
@@ -99,7 +97,6 @@ def test_every_start_and_end_is_an_event(played: Replay) -> None:
 
 
 def test_commits_pull_requests_tests_and_tasks_are_those_of_the_facts(played: Replay) -> None:
-    store = played.pipeline.store
     for name, kind, where in (
         ("claude.commit", model.GitCommit, "session_id IS NOT NULL"),
         ("claude.branch", model.GitBranch, "session_id IS NOT NULL"),
@@ -112,7 +109,7 @@ def test_commits_pull_requests_tests_and_tasks_are_those_of_the_facts(played: Re
         ("claude.permission.decision", model.PermissionWait, "waited_ns IS NOT NULL"),
     ):
         found = _named(played, name)
-        assert len(found) == len(store.select(kind, where)), name
+        assert len(found) == len(played.core.facts.select(kind, where)), name
         assert len({event.uid for event in found}) == len(found)
 
 
@@ -144,20 +141,21 @@ def test_nothing_anybody_wrote_is_in_them(played: Replay) -> None:
 
 def test_a_run_of_tests_is_an_event_of_its_call(tmp_path: Path) -> None:
     """No recorded session runs a suite: here the facts of one are written by hand."""
-    store = Store(tmp_path / "store.db", lambda: 0)
+    store = open_store(tmp_path / "store.db", lambda: 0)
+    known = Facts(store)
     whose = {"session_id": "s", "agent": "backend", "project": "shop"}
     with store.transaction():
-        store.upsert(model.Session(**whose, first_seen_ns=10, last_seen_ns=90))
-        store.upsert(model.Turn(prompt_id="p", **whose, started_ns=10, ended_ns=90, prompts_seen_by_hooks=1))
-        store.upsert(model.ToolCall(tool_use_id="t", **whose, tool="Bash", outcome="error", started_ns=20, ended_ns=40))
+        known.upsert(model.Session(**whose, first_seen_ns=10, last_seen_ns=90))
+        known.upsert(model.Turn(prompt_id="p", **whose, started_ns=10, ended_ns=90, prompts_seen_by_hooks=1))
+        known.upsert(model.ToolCall(tool_use_id="t", **whose, tool="Bash", outcome="error", started_ns=20, ended_ns=40))
         for ordinal, outcome, failed in ((0, "passed", 0), (1, "failed", 2)):
-            store.upsert(
+            known.upsert(
                 model.SuiteRun(
                     tool_use_id="t", ordinal=ordinal, **whose, framework="pytest", outcome=outcome, passed=7, failed=failed,
                     skipped=1, at_ns=40,
                 )
             )  # fmt: skip
-    facts = SessionFacts.of(store, "s")
+    facts = SessionFacts.of(known, "s")
     assert facts is not None
     runs = [event for event in events_of(facts).events if event.name == "claude.test.run"]
     store.close()
@@ -179,7 +177,7 @@ def test_the_events_are_those_that_were_reviewed(name: str, tmp_path: Path) -> N
     """``python -m tests.traces.test_log_events`` writes them anew."""
     replay = play(Scenario(name), tmp_path)
     found = _lines(replay)
-    replay.pipeline.close()
+    replay.core.store.close()
     assert found == (KEPT / f"{name}.jsonl").read_text(encoding="utf-8")
 
 
@@ -196,7 +194,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             replay: Any = play(Scenario(name), Path(folder))
             (KEPT / f"{name}.jsonl").write_text(_lines(replay), encoding="utf-8")
-            replay.pipeline.close()
+            replay.core.store.close()
 
 
 if __name__ == "__main__":

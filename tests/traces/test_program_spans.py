@@ -12,13 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from claude_hooks_otel.daemon.pipeline import Pipeline
-from claude_hooks_otel.delivery.outbox import TRACES
+from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.settings.config import Config
 from claude_hooks_otel.traces.codec import decode
-from claude_hooks_otel.traces.model import Span
-from claude_hooks_otel.traces.writer import RecordWriter
+from claude_hooks_otel.traces.model import TRACES, Span
 from claude_monitoring import AgentMonitor
 from tests.support.replay import Clock
 
@@ -39,8 +37,7 @@ def monitor() -> AgentMonitor:
 
 def spans(home: Home, *, shuffled: int | None = None, twice: bool = False) -> dict[str, Span]:
     """What is written of a program's records, by name; taken in one by one, in any order."""
-    pipeline = Pipeline(home, Config(), Clock(START_NS))
-    pipeline.keep_records(RecordWriter(pipeline.store, {TRACES: {"test"}}))
+    core = assemble_core(home, Config(), Clock(START_NS), wanted={TRACES: ["test"]})
     waiting = sorted((home.spool / "new").iterdir())
     if shuffled is not None:
         random.Random(shuffled).shuffle(waiting)
@@ -49,9 +46,9 @@ def spans(home: Home, *, shuffled: int | None = None, twice: bool = False) -> di
         path.unlink()
     for name, content in [*contents, *((f"{name}.again", content) for name, content in contents if twice)]:
         (home.spool / "new" / name).write_bytes(content)
-        pipeline.take_events()
-    rows = pipeline.store.connection.execute("SELECT body FROM record_outbox").fetchall()
-    pipeline.close()
+        core.intake.take_events()
+    rows = core.store.connection.execute("SELECT body FROM outbox").fetchall()
+    core.store.close()
     found = [decode(body) for (body,) in rows]
     assert all(isinstance(span, Span) for span in found)
     by_name = {span.name: span for span in found if isinstance(span, Span)}

@@ -14,19 +14,15 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.traces import ids
 from claude_hooks_otel.traces.model import Span, SpanEvent
 from claude_hooks_otel.units import MILLISECOND
-from tests.series.test_corpus_totals import LEFT_OUT, SIDE_REQUESTS
 from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.known_differences import BRANCHED, LEFT_OUT, REGISTERED_TWICE, SIDE_REQUESTS, UNTIMED
 from tests.support.replay import Replay, play
 from tests.support.span_trees import FOLDER, KEPT, all_facts, all_spans, trees
+from tests.support.truth import told as _told
+from tests.support.truth import told_agent
 
-# Calls that were interrupted: no hook tells how long they ran, so the transcript's times have to do.
-UNTIMED = "interrupted"
 # The client adds what a dropped stream cost to the request that was sent in its place; its tokens are those of the answer alone.
 BILLED_WITH_A_CUT_STREAM = {"req_c6c590ff9e2642c5ba44"}
-# A session branched off whose transcript is read before its parent's first event came takes that turn for its own.
-BRANCHED = "clear"
-# A session whose hooks are registered twice: either copy may be the one that counts, and they are milliseconds apart.
-REGISTERED_TWICE = "plugin"
 
 
 @pytest.fixture(scope="module", params=SCENARIOS)
@@ -34,29 +30,7 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A scenario, played to its end."""
     replay = play(Scenario(request.param), tmp_path_factory.mktemp(request.param), leave_out=LEFT_OUT)
     yield replay
-    replay.pipeline.close()
-
-
-def _told(replay: Replay, event: str) -> list[dict[str, Any]]:
-    """What the client's telemetry says in these events, of the sessions both can see."""
-    return [
-        told
-        for session, events in replay.scenario.truth["sessions"].items()
-        if session[:8] not in LEFT_OUT
-        for told in events[event]
-    ]
-
-
-def told_agent(replay: Replay, told: dict[str, Any]) -> str | None:
-    """Which sub-agent an event of the client's says it was.
-
-    It never names a teammate: that is the one whose call encloses the event's in the client's own spans.
-    """
-    if "agent_id" in told:
-        return str(told["agent_id"])
-    name = told.get("tool_use_id") or told.get("request_id")
-    spans = [span for events in replay.scenario.truth["sessions"].values() for span in events.get("spans", ())]
-    return next((replay.scenario.teammates.get(span["within"]) for span in spans if span["id"] == name), None)
+    replay.core.store.close()
 
 
 def _by_attribute(spans: list[Span], operation: str, name: str) -> dict[Any, Span]:
@@ -138,7 +112,7 @@ def test_calls_and_requests_are_within_what_the_clients_own_spans_say(played: Re
 
 
 def test_every_failed_request_is_an_error_span(played: Replay) -> None:
-    failed = [request for request in played.pipeline.store.select(model.ApiRequest) if request.error]
+    failed = [request for request in played.core.facts.select(model.ApiRequest) if request.error]
     errors = [span.error for span in all_spans(played) if span.name.startswith("chat ") and span.error]
     assert sorted(errors) == sorted(str(request.error) for request in failed)
 
@@ -175,7 +149,7 @@ def test_every_compaction_model_switch_and_interrupt_is_an_event_of_one_turn(pla
 
 def _identified(replay: Replay) -> list[tuple[int, int, int | None, str, tuple[SpanEvent, ...]]]:
     found = [(span.trace_id, span.span_id, span.parent_id, span.name, span.events) for span in all_spans(replay)]
-    replay.pipeline.close()
+    replay.core.store.close()
     return sorted(found, key=str)
 
 
@@ -194,7 +168,7 @@ def test_the_trees_are_those_that_were_reviewed(name: str, tmp_path: Path) -> No
     """``python tests/span_trees.py`` writes them anew."""
     replay = play(Scenario(name), tmp_path)
     found = json.loads(json.dumps(trees(all_spans(replay))))
-    replay.pipeline.close()
+    replay.core.store.close()
     assert found == json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 

@@ -13,8 +13,8 @@ from claude_hooks_otel.facts.projects import repository_name
 from claude_hooks_otel.settings.config import Config
 from claude_hooks_otel.sources.envelope import Envelope, decode
 from claude_hooks_otel.traces.turn_trace import TraceParent, trace_of
-from tests.delivery.test_record_exports import ExportedReplay
 from tests.support.corpus import Scenario
+from tests.support.exported_replay import ExportedReplay
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.otlp_records import attributes, log_records, spans
 from tests.support.replay import Replay
@@ -75,10 +75,8 @@ def _played(
 ) -> list[dict[str, Any]]:
     given = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http_endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
     replay = kind(Scenario("basic-edit"), folder, given | variables, config)
-    assert set(replay.play().values()) == {None}
-    replay.exports.close()
-    replay.records.close()
-    replay.pipeline.close()
+    assert replay.play().ok
+    replay.daemon.close()
     return [
         {"trace": span.trace_id.hex(), "parent": span.parent_span_id.hex(), "flags": span.flags, **attributes(span)}
         for span in spans(receiver)
@@ -149,6 +147,6 @@ def test_a_turn_knows_its_repository_and_branch(tmp_path: Path) -> None:
     replay.write_transcripts()
     replay.spool(replay.hooks)
     replay.finish()
-    turns = replay.pipeline.store.select(model.Turn)
-    replay.pipeline.close()
+    turns = replay.core.facts.select(model.Turn)
+    replay.core.store.close()
     assert {turn.branch for turn in turns} == {"main"}

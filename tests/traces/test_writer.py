@@ -13,47 +13,46 @@ from typing import Any
 
 import pytest
 
-from claude_hooks_otel.daemon.pipeline import Pipeline
-from claude_hooks_otel.delivery.outbox import LOGS, TRACES
+from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.facts import model
-from claude_hooks_otel.facts.store import Store
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.store.store import Store
+from claude_hooks_otel.timeline import WRITTEN_AFTER
 from claude_hooks_otel.traces import writer
 from claude_hooks_otel.traces.codec import decode, encode
-from claude_hooks_otel.traces.model import LogEvent, Record, Span
+from claude_hooks_otel.traces.model import LOGS, TRACES, Item, LogEvent, Span
 from claude_hooks_otel.traces.turn_trace import trace_of
-from claude_hooks_otel.traces.writer import RecordWriter
 from claude_hooks_otel.units import SECOND
 from tests.support.corpus import FOLDER, SCENARIOS, Scenario
+from tests.support.known_differences import BRANCHED, REGISTERED_TWICE
+from tests.support.log_events import all_events
 from tests.support.replay import Replay, play
 from tests.support.span_trees import all_spans
-from tests.traces.test_log_events import all_events
-from tests.traces.test_spans import BRANCHED, REGISTERED_TWICE
 
 # A session that goes on in another project: whose a transcript's line is, only the events tell that in life come before it.
 MOVED = "resume"
 
 
-def write_records(pipeline: Pipeline) -> None:
-    """Has the records of a pipeline written for one exporter that never takes them."""
-    pipeline.keep_records(RecordWriter(pipeline.store, {TRACES: {"test"}, LOGS: {"test"}}))
+WANTED = {TRACES: ["test"], LOGS: ["test"]}  # an exporter that never takes anything
 
 
-def written(store: Store) -> dict[int, Record]:
+def written(store: Store) -> dict[int, Item]:
     """What waits, by its id; nothing is there twice."""
-    rows = store.connection.execute("SELECT body FROM record_outbox ORDER BY seq").fetchall()
+    rows = store.connection.execute("SELECT body FROM outbox ORDER BY seq").fetchall()
     records = [decode(body) for (body,) in rows]
     found = {record.span_id if isinstance(record, Span) else record.uid: record for record in records}
     assert len(found) == len(records)
     return found
 
 
-def at_the_end(replay: Replay) -> dict[int, Record]:
+def at_the_end(replay: Replay) -> dict[int, Item]:
     """What there is to tell once everything is known."""
-    found: dict[int, Record] = {span.span_id: decode(encode(span)) for span in all_spans(replay)}
+    found: dict[int, Item] = {span.span_id: decode(encode(span)) for span in all_spans(replay)}
     return found | {event.uid: decode(encode(event)) for event in all_events(replay)}
 
 
-def unlike(found: dict[int, Record], wanted: dict[int, Record]) -> list[str]:
+def unlike(found: dict[int, Item], wanted: dict[int, Item]) -> list[str]:
     """What is missing, superfluous or otherwise than it should be."""
     names = {uid: f"{record.name} {dict(record.attributes)}" for uid, record in {**wanted, **found}.items()}
     return [
@@ -66,38 +65,38 @@ def unlike(found: dict[int, Record], wanted: dict[int, Record]) -> list[str]:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_everything_is_written_once(name: str, tmp_path: Path) -> None:
     """All sessions come in at once, as out of a spool that waited for a daemon."""
-    replay = play(Scenario(name), tmp_path, prepare=write_records)
-    found = written(replay.pipeline.store)
+    replay = play(Scenario(name), tmp_path, wanted=WANTED)
+    found = written(replay.core.store)
     assert any(isinstance(record, Span) for record in found.values())
     assert any(isinstance(record, LogEvent) for record in found.values())
     assert unlike(found, at_the_end(replay)) == []
-    assert replay.pipeline.store.connection.execute("SELECT * FROM record_due").fetchall() == []
-    replay.pipeline.close()
+    assert replay.core.store.connection.execute("SELECT * FROM pending_session").fetchall() == []
+    replay.core.store.close()
 
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in (REGISTERED_TWICE, BRANCHED, MOVED)])
 def test_in_any_order_twice_and_over_restarts_the_same_is_written(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "one"  # the same both times: an event without a name goes by its bytes, which hold a path
-    in_order = play(Scenario(name), folder, prepare=write_records)
-    wanted = written(in_order.pipeline.store)
-    in_order.pipeline.close()
+    in_order = play(Scenario(name), folder, wanted=WANTED)
+    wanted = written(in_order.core.store)
+    in_order.core.store.close()
     shutil.rmtree(folder)
-    again = play(Scenario(name), folder, seed=3, twice=True, restarts=3, prepare=write_records)
+    again = play(Scenario(name), folder, seed=3, twice=True, restarts=3, wanted=WANTED)
     # The recording's host gave the pull requests of two sessions one address: they are one, of whichever comes first.
     different = [
-        text for text in unlike(written(again.pipeline.store), wanted) if not text.startswith("claude.pull_request ")
+        text for text in unlike(written(again.core.store), wanted) if not text.startswith("claude.pull_request ")
     ]
     assert different == []
-    again.pipeline.close()
+    again.core.store.close()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_long_session_is_told_in_stretches(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a turn each, here: what crosses from one into the next is neither lost nor told otherwise."""
     monkeypatch.setattr(writer, "FACTS_AT_A_TIME", 1)
-    replay = play(Scenario(name), tmp_path, prepare=write_records)
-    assert unlike(written(replay.pipeline.store), at_the_end(replay)) == []
-    replay.pipeline.close()
+    replay = play(Scenario(name), tmp_path, wanted=WANTED)
+    assert unlike(written(replay.core.store), at_the_end(replay)) == []
+    replay.core.store.close()
 
 
 class GrowingTranscripts:
@@ -144,13 +143,13 @@ def _as_it_happened(replay: Replay, every: float) -> Iterator[None]:
         while (step := hook.t - replay.clock.now_ns / SECOND) > every:
             replay.clock.advance(min(step, every))
             transcripts.grow(replay.clock.now_ns / SECOND)
-            replay.pipeline.follow_sessions()
+            replay.core.intake.follow_sessions()
             yield
         replay.clock.now_ns = round(hook.t * SECOND)
         transcripts.grow(hook.t)
         replay.spool([hook])
-        replay.pipeline.take_events()
-        replay.pipeline.follow_sessions()
+        replay.core.intake.take_events()
+        replay.core.intake.follow_sessions()
         if dice.random() < 0.3:
             yield
     transcripts.grow(float("inf"))
@@ -160,28 +159,28 @@ def _as_it_happened(replay: Replay, every: float) -> Iterator[None]:
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != REGISTERED_TWICE])
 def test_what_is_written_as_it_happens_is_what_is_known_at_the_end(name: str, tmp_path: Path) -> None:
     """The daemon looks as it does in life, events and transcripts come in at their own times: no span or event is told too early."""
-    replay = Replay(Scenario(name), tmp_path, prepare=write_records)
+    replay = Replay(Scenario(name), tmp_path, wanted=WANTED)
     for _ in _as_it_happened(replay, every=1.0):
         pass
-    assert unlike(written(replay.pipeline.store), at_the_end(replay)) == []
-    replay.pipeline.close()
+    assert unlike(written(replay.core.store), at_the_end(replay)) == []
+    replay.core.store.close()
 
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != REGISTERED_TWICE])
 def test_what_is_written_whenever_somebody_looks_is_what_is_known_at_the_end(name: str, tmp_path: Path) -> None:
     """Somebody flushes after every single event, so that no wait hides what is not finished yet."""
-    replay = Replay(Scenario(name), tmp_path, prepare=write_records)
+    replay = Replay(Scenario(name), tmp_path, wanted=WANTED)
     transcripts = GrowingTranscripts(replay.scenario, replay.projects)
     for hook in replay.hooks:
         replay.clock.now_ns = round(hook.t * SECOND)
         transcripts.grow(hook.t)
         replay.spool([hook])
-        replay.pipeline.take_events()
-        replay.pipeline.follow_sessions(everything=True, settle=True)
+        replay.core.intake.take_events()
+        replay.core.intake.follow_sessions(everything=True, pair_now=True)
     transcripts.grow(float("inf"))
     replay.finish()
-    assert unlike(written(replay.pipeline.store), at_the_end(replay)) == []
-    replay.pipeline.close()
+    assert unlike(written(replay.core.store), at_the_end(replay)) == []
+    replay.core.store.close()
 
 
 # -- what the recordings do not hold ---------------------------------------------------------------------------------------------
@@ -194,21 +193,20 @@ class ByHand:
     """One session whose facts are written by hand, and looked at."""
 
     def __init__(self, folder: Path) -> None:
-        self.store = Store(folder / "store.db", lambda: 0)
-        self._writer = RecordWriter(self.store, {TRACES: {"test"}, LOGS: {"test"}})
-        self.store.journals.append(self._writer)
-        self.store.on_change = lambda _, new: self._writer.note(new)
+        self.core = assemble_core(Home(folder), Config(), lambda: 0, wanted=WANTED)
+        self.store = self.core.store
         self.tell(model.Session(**WHOSE, first_seen_ns=10, last_seen_ns=90))
 
     def tell(self, *facts: model.Fact) -> None:
         with self.store.transaction():
             for fact in facts:
-                self.store.upsert(fact)
+                self.core.facts.upsert(fact)
 
     def look(self, *, is_over: bool = False) -> set[str]:
         """Has written what is finished; the names of all that was written by now."""
         with self.store.transaction():
-            self._writer.write("s", 0, writer.QUIET_NS, is_over=is_over)
+            assert self.core.writer is not None
+            self.core.writer.write("s", 0, WRITTEN_AFTER, is_over=is_over)
         return {record.name for record in written(self.store).values()}
 
 

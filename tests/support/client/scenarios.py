@@ -265,7 +265,7 @@ def turn_latency(folder: Path, turns: str) -> dict[str, Any]:
             arrived = time.time_ns()
             process.communicate(timeout=60)
             with contextlib.closing(connect(world.home.store, readonly=True)) as store:
-                stopped = store.execute("SELECT MAX(received_ns) FROM event WHERE event = 'Stop'").fetchone()[0]
+                stopped = store.execute("SELECT MAX(received_ns) FROM ledger WHERE event = 'Stop'").fetchone()[0]
             found.append((arrived - stopped) / 1e9)
     return {"seconds": found}
 

@@ -67,7 +67,7 @@ def _count(installation: Installation, table: str) -> int:
 
 def _due(installation: Installation) -> int:
     """How many sessions that the daemon looks at have something to tell."""
-    return _count(installation, "record_due WHERE session_id IN (SELECT session_id FROM watch)")
+    return _count(installation, "pending_session WHERE session_id IN (SELECT session_id FROM followed_session)")
 
 
 def _failing_signals(installation: Installation) -> set[str]:
@@ -75,7 +75,7 @@ def _failing_signals(installation: Installation) -> set[str]:
 
 
 def _all_is_told(installation: Installation) -> bool:
-    return not installation.waiting() and not _due(installation) and not _count(installation, "record_outbox")
+    return not installation.waiting() and not _due(installation) and not _count(installation, "outbox")
 
 
 class Undisturbed:
@@ -136,7 +136,7 @@ def test_killed_between_export_and_acknowledgement(
         installation.kill()
         endpoint.answer_normally()
         installation.start()
-        wait_until(lambda: not installation.waiting() and not _count(installation, "record_outbox"), 60)
+        wait_until(lambda: not installation.waiting() and not _count(installation, "outbox"), 60)
         installation.kill()
     installation.start()
     wait_until(lambda: _all_is_told(installation), 60)
@@ -228,9 +228,9 @@ def test_a_daemon_that_is_told_to_end_sends_what_is_written(
     for hook in few.sessions.hooks:
         installation.run_hook(hook)
     installation.start()
-    wait_until(lambda: _count(installation, "record_written") > 0, 60)
+    wait_until(lambda: _count(installation, "written_item") > 0, 60)
     installation.kill(signal.SIGTERM)
-    assert _count(installation, "record_outbox") == 0
+    assert _count(installation, "outbox") == 0
     installation.start()
     wait_until(lambda: _all_is_told(installation), 60)
     _assert_same(accepted(otlp_receiver), few.records, most=1)

@@ -1,4 +1,4 @@
-"""Recorded sessions of the real client, played through the real hook entrypoint: the product without Claude Code at hand."""
+"""Recorded sessions of the real client, played through the real hook entrypoint: for everybody without Claude Code."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.sources.registration import command
 
-_RECORDING = Path(__file__).with_name("sessions.json.gz")
+_RECORDING = Path(__file__).with_suffix(".json.gz")
 # Seconds between the recordings' end and now: everything in them is over.
 _AGO = 60.0
 
 
 def play(home: Home, folder: Path, emit: Path) -> int:
-    """Plays the recorded sessions as if they had just ended: the hook command for every event, transcripts where it says.
+    """Play the recorded sessions as if they had just ended: run the hook for every event, and put the transcripts where it says.
 
     Args:
         home: where the hooks capture to.
@@ -61,7 +61,7 @@ def play(home: Home, folder: Path, emit: Path) -> int:
 
 
 def _moved(line: dict[str, Any], shift: float) -> dict[str, Any]:
-    """A transcript's line, as if written ``shift`` seconds later."""
+    """Return a transcript line as if it was written ``shift`` seconds later."""
     if isinstance(line.get("timestamp"), str):
         moment = datetime.fromisoformat(line["timestamp"]) + timedelta(seconds=shift)
         line["timestamp"] = moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from opentelemetry.sdk.resources import Resource
 
-from claude_hooks_otel.delivery import outbox, record_delivery
-from claude_hooks_otel.delivery.outbox import LOGS
-from claude_hooks_otel.delivery.record_delivery import RecordDelivery
+from claude_hooks_otel.daemon.assembly import open_store
+from claude_hooks_otel.delivery import items, outbox
+from claude_hooks_otel.delivery.exporter_state import ExporterState, configure, note_accepted, note_error, read_state
+from claude_hooks_otel.delivery.items import ItemWorker
 from claude_hooks_otel.export.record_exporters import RecordExporter, RecordOutcome, Status
-from claude_hooks_otel.facts.store import Store
-from claude_hooks_otel.traces.model import LogEvent, Record
+from claude_hooks_otel.store.store import Store
+from claude_hooks_otel.traces.model import LOGS, Item, LogEvent
+from tests.support.waiting import put
 
 Answer = Callable[[list[int]], RecordOutcome]
 
@@ -49,8 +52,8 @@ class Endpoint:
     def describe(self) -> str:
         return "a test"
 
-    def export(self, records: Sequence[Record]) -> RecordOutcome:
-        uids = [record.uid for record in records if isinstance(record, LogEvent)]
+    def export(self, batch: Sequence[Item], _: Resource) -> RecordOutcome:
+        uids = [item.uid for item in batch if isinstance(item, LogEvent)]
         self.requests.append(len(uids))
         found = self.answer(uids)
         if found.status is Status.ACCEPTED:
@@ -71,17 +74,17 @@ class Waiting:
 
     store: Store
     endpoint: Endpoint
-    delivery: RecordDelivery
+    worker: ItemWorker
 
     def put(self, uids: Sequence[int]) -> None:
         events = [LogEvent(uid=uid, name="claude.prompt", at_ns=1, body="prompt") for uid in uids]
         with self.store.transaction():
-            outbox.put(self.store.connection, LOGS, "otlp", events, 0)
-        self.delivery.wake()
+            put(self.store.connection, LOGS, "otlp", events)
+        self.worker.wake()
 
     def sent(self) -> str | None:
         """Why not all could be sent; None when it was."""
-        return self.delivery.answer(self.delivery.ask(), 10)
+        return self.worker.answer(self.worker.ask(), 10)
 
     def left(self) -> int:
         return outbox.depth(self.store.connection).get(LOGS, 0)
@@ -89,8 +92,9 @@ class Waiting:
     def dropped(self) -> dict[str, int]:
         return {reason: records for _, reason, records in outbox.take_dropped(self.store.connection)}
 
-    def meta(self, name: str) -> str:
-        return self.store.meta(f"export.logs.otlp.{name}", "")
+    @property
+    def state(self) -> ExporterState:
+        return read_state(self.store.connection, LOGS, "otlp")
 
 
 @pytest.fixture
@@ -98,13 +102,15 @@ def waiting(tmp_path: Path) -> Iterator[Callable[[Endpoint, int], Waiting]]:
     with contextlib.ExitStack() as stack:
 
         def make(endpoint: Endpoint, number: int) -> Waiting:
-            store = Store(tmp_path / "store.db", lambda: 0)
+            store = open_store(tmp_path / "store.db", lambda: 0)
             stack.callback(store.close)
-            found = Waiting(store, endpoint, RecordDelivery(cast("RecordExporter", endpoint), store.path))
+            with store.transaction():
+                configure(store.connection, [ExporterState("metrics", "otlp"), ExporterState(LOGS, "otlp")])
+            found = Waiting(store, endpoint, ItemWorker(cast("RecordExporter", endpoint), Resource({}), store.path))
             found.put(range(1, number + 1))
-            found.delivery.start()
-            stack.callback(found.delivery.join, 10)
-            stack.callback(found.delivery.stop)
+            found.worker.start()
+            stack.callback(found.worker.join, 10)
+            stack.callback(found.worker.stop)
             return found
 
         yield make
@@ -119,7 +125,7 @@ def test_everything_is_sent_in_order_and_removed(waiting: Make) -> None:
     assert one.endpoint.accepted == list(range(1, 1201))
     assert one.endpoint.requests == [512, 512, 176]
     assert one.left() == 0
-    assert int(one.meta("ok_ns")) > 0
+    assert one.state.accepted_ns > 0
 
 
 def test_news_is_sent_without_being_asked_for(waiting: Make) -> None:
@@ -141,7 +147,7 @@ def test_a_bad_record_is_given_up_alone_and_costs_few_requests(waiting: Make) ->
     assert sorted(one.endpoint.accepted) == [uid for uid in range(1, 1201) if uid != 700]
     assert one.dropped() == {"refused": 1}
     assert len(one.endpoint.requests) < 30
-    assert "bad request" in one.meta("error") or one.meta("error") == ""
+    assert "bad request" in one.state.error or one.state.error == ""
 
 
 def test_fresh_records_go_before_a_poisoned_batch(waiting: Make) -> None:
@@ -236,48 +242,48 @@ def test_rejected_records_of_an_accepted_batch_are_counted_and_not_sent_again(wa
     assert one.sent() is None
     assert one.endpoint.requests == [10]
     assert one.dropped() == {"rejected": 2}
-    assert one.meta("error") == "2 without a name"
+    assert one.state.error == "2 without a name"
 
 
 def test_an_outage_keeps_everything_and_says_why(waiting: Make) -> None:
     one = waiting(Endpoint(lambda _: AWAY), 10)
     assert one.sent() == "connection refused"
     assert one.left() == 10
-    assert one.meta("error") == "connection refused"
+    assert one.state.error == "connection refused"
     one.endpoint.answer = lambda _: ACCEPTED
     assert one.sent() is None
     assert one.left() == 0
-    assert one.meta("error") == ""
+    assert one.state.error == ""
 
 
 def test_an_endpoint_that_nobody_asked_for_this_signal_is_left_alone(waiting: Make) -> None:
     """The general endpoint may be a receiver of metrics alone."""
     one = waiting(Endpoint(lambda _: outcome(Status.UNSERVED, "404"), is_requested=False), 10)
     with one.store.transaction():
-        one.store.set_meta("export.otlp.ok_ns", "1")
+        note_accepted(one.store.connection, "metrics", "otlp", 1)
     assert one.sent() is None
-    assert one.delivery.is_off
+    assert one.worker.not_sent is not None
     assert set(one.endpoint.requests) == {10}
     assert one.left() == 0
     assert one.dropped() == {}
-    assert "OTEL_LOGS_EXPORTER" in one.meta("error")
+    assert "OTEL_LOGS_EXPORTER" in one.state.error
 
 
 def test_an_endpoint_that_takes_no_metrics_either_is_wrong_and_costs_no_record(waiting: Make) -> None:
     """A mistyped path answers 404 to everything."""
     one = waiting(Endpoint(lambda _: outcome(Status.UNSERVED, "404"), is_requested=False), 10)
     with one.store.transaction():
-        one.store.set_meta("export.otlp.ok_ns", "1")  # before the path was changed
-        one.store.set_meta("export.otlp.error", "404")
+        note_accepted(one.store.connection, "metrics", "otlp", 1)  # before the path was changed
+        note_error(one.store.connection, "metrics", "otlp", "404")
     assert one.sent() == "404"
-    assert not one.delivery.is_off
+    assert one.worker.not_sent is None
     assert one.left() == 10
 
 
 def test_an_endpoint_that_was_asked_for_is_tried_again(waiting: Make) -> None:
     one = waiting(Endpoint(lambda _: outcome(Status.UNSERVED, "404")), 10)
     assert one.sent() == "404"
-    assert not one.delivery.is_off
+    assert one.worker.not_sent is None
     assert one.left() == 10
 
 
@@ -291,7 +297,7 @@ def test_what_is_damaged_in_the_store_holds_nothing_up(waiting: Make, tmp_path: 
     one = waiting(Endpoint(answer), 0)
     one.put(range(1, 11))
     with one.store.transaction():
-        one.store.connection.execute("UPDATE record_outbox SET body = '{' WHERE seq = 3")
+        one.store.connection.execute("UPDATE outbox SET body = '{' WHERE seq = 3")
     release.set()
     one.put([20])
     assert one.sent() is None
@@ -309,7 +315,7 @@ def test_a_locked_store_sends_nothing_twice(waiting: Make, monkeypatch: pytest.M
             raise error
         remove(connection, rows)
 
-    monkeypatch.setattr(record_delivery.outbox, "remove", locked_once)
+    monkeypatch.setattr(items.outbox, "remove", locked_once)
     one = waiting(Endpoint(), 10)
     while one.sent() is not None:
         pass
@@ -320,7 +326,7 @@ def test_a_locked_store_sends_nothing_twice(waiting: Make, monkeypatch: pytest.M
 def test_it_ends_at_once_when_told_to(waiting: Make) -> None:
     one = waiting(Endpoint(lambda _: AWAY), 10)
     assert one.sent() == "connection refused"
-    one.delivery.stop()
-    one.delivery.join(5)
-    assert not one.delivery.is_alive()
+    one.worker.stop()
+    one.worker.join(5)
+    assert not one.worker.is_alive()
     assert one.endpoint.is_shut_down

@@ -13,15 +13,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.facts import model
-from claude_hooks_otel.facts.from_transcripts import OPEN_CALLS, UNNAMED_AGENT, TranscriptWitness
+from claude_hooks_otel.facts.from_transcripts import UNNAMED_AGENT
 from claude_hooks_otel.facts.pricing import TokenUsage
-from claude_hooks_otel.facts.store import Store
-from claude_hooks_otel.facts.transcripts import LINES_PER_TRANSACTION, TranscriptFollower
+from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics.labels import Identity
+from claude_hooks_otel.settings.config import Config
 from claude_hooks_otel.sources import transcript_files, transcript_lines
-from claude_hooks_otel.sources.transcript_files import find_agents, find_main, read_agent_meta, read_lines
+from claude_hooks_otel.sources.transcript_files import (
+    TranscriptFile,
+    find_agents,
+    find_main,
+    read_agent_meta,
+    read_lines,
+)
 from claude_hooks_otel.sources.transcript_lines import UnreadableLineError, parse
+from claude_hooks_otel.sources.transcripts import LINES_PER_BATCH, OPEN_CALLS, TranscriptBatch
 from tests.support.corpus import SCENARIOS, Scenario
 
 START = "2026-11-23T04:52:38.118Z"
@@ -357,19 +365,20 @@ def test_an_overlong_line_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 class Desk:
-    """A store and whoever follows a session's transcripts into it; ``restart`` is a new process on the same store."""
+    """A core that follows one session's transcripts; ``restart`` is a new process on the same store."""
 
     def __init__(self, folder: Path, main: Path, history_ns: int = 0) -> None:
-        self.path, self.main, self.history_ns = folder / "store.db", main, history_ns
+        self.home, self.main, self.history_ns = Home(folder), main, history_ns
         self.prices: list[TokenUsage] = []
         self._open()
         with self.store.transaction():
-            self.store.note_identity(SESSION, 0, Identity("backend", "shop"))
+            self.facts.identities.note(SESSION, 0, Identity("backend", "shop"))
 
     def _open(self) -> None:
-        self.store = Store(self.path, lambda: START_NS)
-        self.witness = TranscriptWitness(self.store, self._price, lambda: self.history_ns)
-        self.follower = TranscriptFollower(self.store, self.witness)
+        core = assemble_core(self.home, Config(), lambda: START_NS, history_ns=self.history_ns)
+        self.store, self.facts, self.intake = core.store, core.facts, core.intake
+        self.source = self.intake._transcripts
+        self.intake._lines._price = self._price
 
     def _price(self, usage: TokenUsage, *_: Any) -> int:
         self.prices.append(usage)
@@ -381,19 +390,18 @@ class Desk:
 
     def follow(self) -> int:
         """How many lines were read."""
-        batches, total = self.follower.follow(model.Session(session_id=SESSION, transcript_path=str(self.main))), 0
-        while True:
-            with self.store.transaction():
-                batch = next(batches, 0)
-            if not batch:
-                return total
-            total += batch
+        return self.intake._read_transcripts(model.Session(session_id=SESSION, transcript_path=str(self.main)))
+
+    def take(self, batch: TranscriptBatch) -> None:
+        """Take in the lines of a batch."""
+        for item in batch.items:
+            self.intake._take_line(item, batch, None)
 
     def files_read(self) -> int:
-        return len(self.store.select(model.FileTouched, "how = 'read'"))
+        return len(self.facts.select(model.FileTouched, "how = 'read'"))
 
     def requests(self) -> dict[str, int | None]:
-        return {request.message_id: request.output_tokens for request in self.store.select(model.ApiRequest)}
+        return {request.message_id: request.output_tokens for request in self.facts.select(model.ApiRequest)}
 
     def drift(self) -> dict[str, int]:
         return dict(self.store.connection.execute("SELECT name, seen FROM drift WHERE kind = 'transcript'"))
@@ -451,7 +459,7 @@ def test_a_result_after_a_restart_meets_its_call(desk: Desk, restarts: int, betw
     append(desk.main, result("t1"), *([] if between else [result("t2")]))
     desk.follow()
     assert desk.files_read() == 2
-    assert {call.outcome for call in desk.store.select(model.ToolCall)} == {"success"}
+    assert {call.outcome for call in desk.facts.select(model.ToolCall)} == {"success"}
 
 
 def test_a_file_replaced_by_a_shorter_one_is_read_anew(desk: Desk) -> None:
@@ -506,9 +514,9 @@ def test_an_agent_is_known_by_its_meta_file_even_if_that_comes_later(desk: Desk)
     file.with_suffix(".meta.json").write_text('{"agentType": "Explore", "toolUseId": "t9"}')
     append(file, answer("m2"))
     desk.follow()
-    types = {request.message_id: request.agent_type for request in desk.store.select(model.ApiRequest)}
+    types = {request.message_id: request.agent_type for request in desk.facts.select(model.ApiRequest)}
     assert types == {"m1": UNNAMED_AGENT, "m2": "Explore"}
-    agent = desk.store.get(model.Subagent, "a1")
+    agent = desk.facts.get(model.Subagent, "a1")
     assert agent is not None
     assert (agent.agent_type, agent.tool_use_id, agent.in_transcript, agent.agent, agent.project) == (
         "Explore",
@@ -522,6 +530,7 @@ def test_an_agent_is_known_by_its_meta_file_even_if_that_comes_later(desk: Desk)
 def test_lines_older_than_the_history_count_nothing(desk: Desk) -> None:
     """Installing it does not count the past; the boundary itself is counted."""
     desk.history_ns = START_NS
+    desk.restart()
     before = "2026-11-23T04:52:38.117Z"
     append(
         desk.main,
@@ -532,7 +541,7 @@ def test_lines_older_than_the_history_count_nothing(desk: Desk) -> None:
     )
     assert desk.follow() == 4
     assert desk.requests().keys() == {"m2"}
-    assert [call.tool_use_id for call in desk.store.select(model.ToolCall)] == ["t2"]
+    assert [call.tool_use_id for call in desk.facts.select(model.ToolCall)] == ["t2"]
     assert desk.files_read() == 1
 
 
@@ -568,31 +577,34 @@ def test_a_line_that_fails_half_way_leaves_nothing_behind(desk: Desk) -> None:
     """What it wrote before it failed is undone, and it is counted as drift."""
     append(desk.main, answer("m-big", tool_use("t-half"), input_tokens=10**30), answer("m1"))
     desk.follow()
-    assert desk.store.select(model.ToolCall) == []
+    assert desk.facts.select(model.ToolCall) == []
     assert desk.requests().keys() == {"m1"}
     assert desk.drift() == {"assistant: error": 1}
 
 
 def test_more_lines_than_a_transaction_holds(desk: Desk) -> None:
     """They come in batches, each of them resumable."""
-    count = 2 * LINES_PER_TRANSACTION + 7
+    count = 2 * LINES_PER_BATCH + 7
     append(desk.main, *(answer(f"m{number}") for number in range(count)))
-    batches = desk.follower.follow(model.Session(session_id=SESSION, transcript_path=str(desk.main)))
+    batch = next(desk.source.batches(TranscriptFile(SESSION, "", desk.main)))
     with desk.store.transaction():
-        assert next(batches) == LINES_PER_TRANSACTION
+        desk.take(batch)
+        desk.source.advance(batch)
+    assert batch.count == LINES_PER_BATCH
     desk.restart()  # killed between two batches
-    assert desk.follow() == count - LINES_PER_TRANSACTION
+    assert desk.follow() == count - LINES_PER_BATCH
     assert len(desk.requests()) == count
 
 
 def test_a_batch_whose_transaction_fails_is_read_again(desk: Desk) -> None:
     """What is remembered of offsets is dropped with it."""
     append(desk.main, answer("m1", write_call("t1")), result("t1"))
-    batches = desk.follower.follow(model.Session(session_id=SESSION, transcript_path=str(desk.main)))
+    batch = next(desk.source.batches(TranscriptFile(SESSION, "", desk.main)))
     with pytest.raises(ZeroDivisionError), desk.store.transaction():
-        next(batches)
+        desk.take(batch)
+        desk.source.advance(batch)
         raise ZeroDivisionError
-    desk.follower.forget()
+    desk.source.rewind()
     assert desk.requests() == {}
     assert desk.follow() == 2
     assert (desk.requests().keys(), desk.files_read()) == ({"m1"}, 1)
@@ -649,6 +661,6 @@ def test_how_a_call_ended(desk: Desk, fields: dict[str, Any], outcome: str) -> N
     rest = {name: value for name, value in fields.items() if name not in block}
     append(desk.main, answer("m1", tool_use("t1")), line("user", message={"content": [block]}, **rest))
     desk.follow()
-    call = desk.store.get(model.ToolCall, "t1")
+    call = desk.facts.get(model.ToolCall, "t1")
     assert call is not None
     assert call.outcome == outcome

@@ -2,71 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from claude_hooks_otel.cli.status import read_status
-from claude_hooks_otel.daemon.pipeline import Pipeline
+from claude_hooks_otel.daemon.assembly import assemble_daemon
 from claude_hooks_otel.delivery import outbox
-from claude_hooks_otel.delivery.metric_exports import Exports
-from claude_hooks_otel.delivery.record_exports import RecordExports
+from claude_hooks_otel.diagnosis.status import read_status
 from claude_hooks_otel.export.signals import Signal
+from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.settings.config import Config
 from claude_hooks_otel.traces.model import Span, SpanKind
 from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.exported_replay import ExportedReplay, exported
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.otlp_records import attributes, log_records, spans
 from tests.support.private_texts import answered, asked, leaked, told_by_traces
-from tests.support.replay import Replay
-
-
-class ExportedReplay(Replay):
-    """A replay whose every signal goes to a receiver, as in a daemon."""
-
-    def __init__(
-        self, scenario: Scenario, folder: Path, variables: dict[str, str], config: Config | None = None
-    ) -> None:
-        self._variables = variables
-        super().__init__(scenario, folder, config=config)
-
-    def _open(self) -> Pipeline:
-        pipeline = Pipeline(self.home, self.config, self.clock, history_ns=0, keep_content=True)
-        self.records = RecordExports(pipeline, self._variables, self.config)
-        self.exports = Exports(pipeline, self._variables, 0.0, self.records.gauges)
-        return pipeline
-
-    def play(self) -> dict[str, str | None]:
-        """Plays it and sends everything; returns for each exporter None, or why it failed."""
-        self.write_transcripts()
-        self.spool(self.hooks)
-        self.drain()
-        for seconds in (3600, 70, 70):  # every grace period passes, and exemplars are still fresh
-            self.clock.advance(seconds)
-            self.pipeline.follow_sessions(everything=True)
-        self.records.work()
-        self.records.ask()
-        return {**self.exports.flush(), **self.records.answers()}
-
-
-@contextmanager
-def exported(
-    name: str, folder: Path, receiver: OtlpReceiver, config: Config | None = None, **variables: str
-) -> Iterator[ExportedReplay]:
-    """A scenario, played and sent; all of it was accepted."""
-    given = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http_endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
-    replay = ExportedReplay(Scenario(name), folder, given | variables, config)
-    try:
-        assert set(replay.play().values()) == {None}
-        yield replay
-    finally:
-        replay.exports.close()
-        replay.records.close()
-        replay.pipeline.close()
+from tests.support.waiting import put
 
 
 def _wire(receiver: OtlpReceiver) -> bytes:
@@ -121,7 +76,7 @@ def test_a_tenth_of_the_turns(tmp_path: Path, otlp_receiver: OtlpReceiver) -> No
     with exported("permissions", tmp_path, otlp_receiver, **variables) as replay:
         sent = spans(otlp_receiver)
         roots = {span.trace_id for span in sent if not span.parent_span_id}
-        turns = replay.pipeline.store.connection.execute("SELECT COUNT(*) FROM turn").fetchone()[0]
+        turns = replay.core.store.connection.execute("SELECT COUNT(*) FROM turn").fetchone()[0]
         assert 0 < len(roots) < turns
         assert {span.trace_id for span in sent} == roots
         known = {span.span_id for span in sent}
@@ -133,34 +88,35 @@ def test_none_of_a_signal_is_written_where_none_is_wanted(tmp_path: Path, otlp_r
     with exported("basic-edit", tmp_path, otlp_receiver, **variables) as replay:
         assert spans(otlp_receiver) == []
         assert log_records(otlp_receiver) != []
-        kinds = replay.pipeline.store.connection.execute("SELECT DISTINCT signal FROM record_written").fetchall()
+        kinds = replay.core.store.connection.execute("SELECT DISTINCT signal FROM written_item").fetchall()
         assert kinds == [("logs",)]
 
 
-def test_a_slip_of_the_configuration_costs_no_record(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+def test_a_mistake_in_the_configuration_loses_nothing_that_waits(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     """What waits for an exporter goes on waiting while none can be built, and status says why."""
-    with exported("basic-edit", tmp_path, otlp_receiver) as replay:
-        replay.records.close()
-        store = replay.pipeline.store
-        span = Span(
-            trace_id=1, span_id=2, parent_id=None, name="waiting", kind=SpanKind.INTERNAL, start_ns=1, end_ns=2, attributes={}
-        )  # fmt: skip
-        with store.transaction():
-            outbox.put(store.connection, Signal.TRACES, "otlp", [span], replay.clock.now_ns)
-        broken = RecordExports(replay.pipeline, {"OTEL_TRACES_EXPORTER": "oltp"}, Config())
-        broken.work()
-        broken.close()
-        assert "oltp is not known" in str(read_status(replay.home)["config_error"])
-        assert outbox.depth(store.connection) == {"traces": 1}
-        variables = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.http_endpoint,
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-        }
-        repaired = RecordExports(replay.pipeline, variables, Config())
-        repaired.ask()
-        assert set(repaired.answers().values()) == {None}
-        repaired.close()
-        assert "waiting" in {span.name for span in spans(otlp_receiver)}
+    home = Home(tmp_path)
+    span = Span(
+        trace_id=1, span_id=2, parent_id=None, name="waiting", kind=SpanKind.INTERNAL, start_ns=1, end_ns=2, attributes={}
+    )  # fmt: skip
+    broken = assemble_daemon(home, Config(), {"OTEL_TRACES_EXPORTER": "oltp"})
+    store = broken.core.store
+    with store.transaction():
+        put(store.connection, Signal.TRACES, "otlp", [span], time.time_ns())
+    broken.deliveries.work()
+    assert outbox.depth(store.connection) == {"traces": 1}
+    answer = broken.deliveries.flush()
+    assert not answer.ok
+    assert "oltp is not known" in str(answer.exporters["configuration traces"])
+    broken.close()
+    assert "oltp is not known" in str(read_status(home)["config_error"])
+    variables = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.http_endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    }
+    repaired = assemble_daemon(home, Config(), variables)
+    assert repaired.deliveries.flush().ok
+    repaired.close()
+    assert "waiting" in {span.name for span in spans(otlp_receiver)}
 
 
 def test_the_bounds_of_waiting_are_kept_and_what_is_given_up_is_counted(
@@ -175,17 +131,16 @@ def test_the_bounds_of_waiting_are_kept_and_what_is_given_up_is_counted(
     }
     replay = ExportedReplay(Scenario("basic-edit"), tmp_path, variables, Config(**small))
     replay.play()
-    connection = replay.pipeline.store.connection
-    written = connection.execute("SELECT COUNT(*) FROM record_written").fetchone()[0]
+    connection = replay.core.store.connection
+    written = connection.execute("SELECT COUNT(*) FROM written_item").fetchone()[0]
     left = sum(outbox.depth(connection).values())
-    replay.records.close()
-    replay.exports.close()
+    replay.daemon.deliveries.close()
     dropped = {
         dict(point.labels)["signal"]: point.value
-        for point in replay.pipeline.book.points()
+        for point in replay.core.totals.points()
         if point.metric is catalog.RECORDS_DROPPED and dict(point.labels)["reason"] == "outbox_full"
     }
-    replay.pipeline.close()
+    replay.core.store.close()
     assert 0 < left < written
     assert sum(dropped.values()) == written - left
     assert read_status(replay.home)["dropped"] == {f"{signal} outbox_full": count for signal, count in dropped.items()}

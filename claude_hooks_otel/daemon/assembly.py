@@ -1,0 +1,320 @@
+"""Assembly: the one place where the parts of the daemon are put together. Whoever wants to know what talks to what reads it here."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from claude_hooks_otel.daemon.exporters import build_exporters
+from claude_hooks_otel.daemon.intake import Intake
+from claude_hooks_otel.delivery import tables as delivery_tables
+from claude_hooks_otel.delivery.deliveries import Deliveries
+from claude_hooks_otel.delivery.items import ItemWorker
+from claude_hooks_otel.delivery.measurement_log import MeasurementLog
+from claude_hooks_otel.delivery.measurements import MeasurementWorker, ReadsSeries
+from claude_hooks_otel.delivery.metrics import MetricWorker
+from claude_hooks_otel.delivery.outbox import Outbox
+from claude_hooks_otel.delivery.snapshots import Snapshots
+from claude_hooks_otel.export.resource import service_resource
+from claude_hooks_otel.export.sampling import turn_sampler
+from claude_hooks_otel.facts import pricing
+from claude_hooks_otel.facts import tables as facts_tables
+from claude_hooks_otel.facts.content import ContentKeeper
+from claude_hooks_otel.facts.from_hooks import HookReader
+from claude_hooks_otel.facts.from_programs import ProgramReader
+from claude_hooks_otel.facts.from_transcripts import Pricer, TranscriptReader
+from claude_hooks_otel.facts.pairing import Pairing
+from claude_hooks_otel.facts.projects import project_name
+from claude_hooks_otel.facts.repository import Facts, Listener
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics import catalog, declared
+from claude_hooks_otel.metrics.definition import Metric
+from claude_hooks_otel.metrics.labels import DEFAULT_AGENT, Identity, normalize, normalize_optional
+from claude_hooks_otel.series import tables as series_tables
+from claude_hooks_otel.series.exemplars import Exemplars
+from claude_hooks_otel.series.program_gauges import ProgramGauges
+from claude_hooks_otel.series.projection import apply_change
+from claude_hooks_otel.series.scores import Scores
+from claude_hooks_otel.series.totals import SeriesTotals
+from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.sources import tables as sources_tables
+from claude_hooks_otel.sources.captured import SpoolSource
+from claude_hooks_otel.sources.followed_sessions import FollowedSessions
+from claude_hooks_otel.sources.spool import Spool
+from claude_hooks_otel.sources.transcripts import TranscriptSource
+from claude_hooks_otel.sources.unknown import Unknowns
+from claude_hooks_otel.store.schema import Room
+from claude_hooks_otel.store.store import Store
+from claude_hooks_otel.traces import gen_ai_metrics
+from claude_hooks_otel.traces import tables as traces_tables
+from claude_hooks_otel.traces.model import LOGS, TRACES
+from claude_hooks_otel.traces.pending_sessions import PendingSessions
+from claude_hooks_otel.traces.span_exemplars import SpanExemplars
+from claude_hooks_otel.traces.turn_trace import Sampler
+from claude_hooks_otel.traces.writer import TraceWriter
+
+_log = logging.getLogger(__name__)
+
+# Milliseconds after which unchanged totals are exported again, because a Collector's Prometheus exporter forgets what it has not
+# heard of for five minutes.
+DEFAULT_INTERVAL_MS: Final = 60_000
+# Every room that keeps something in the store, in the order in which it forgets: facts before what refers to them.
+ROOMS: Final[Sequence[Room]] = (
+    declared, facts_tables, sources_tables, series_tables, traces_tables, delivery_tables,
+)  # fmt: skip
+
+
+def open_store(path: Path, now_ns: Callable[[], int]) -> Store:
+    """Open the store with the tables of every room.
+
+    Args:
+        path: the database file.
+        now_ns: the clock, Unix nanoseconds.
+    """
+    return Store(path, now_ns, ROOMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Everything from the spool to the store, and what waits there."""
+
+    store: Store
+    facts: Facts
+    totals: SeriesTotals
+    exemplars: Exemplars
+    spool: Spool
+    outbox: Outbox
+    log: MeasurementLog
+    intake: Intake
+    writer: TraceWriter | None
+
+
+def assemble_core(
+    home: Home,
+    config: Config,
+    now_ns: Callable[[], int] = time.time_ns,
+    *,
+    wanted: Mapping[str, Collection[str]] = MappingProxyType({}),
+    sample: Sampler = lambda *_: True,
+    logs_measurements: bool = False,
+    history_ns: int | None = None,
+    keeps_content: bool | None = None,
+) -> Core:
+    """Put the intake together.
+
+    Args:
+        home: where spool and store are.
+        config: what the owner has set.
+        now_ns: the clock, Unix nanoseconds.
+        wanted: ``traces`` and ``logs`` → the names of the exporters that want them.
+        sample: says which traces are sent.
+        logs_measurements: whether there are custom exporters, which read the log of measurements.
+        history_ns: since when lines and accounts count, Unix nanoseconds; by default since the first capture.
+        keeps_content: whether the length and digest of prompts, inputs and outputs are kept; by default if items are wanted.
+    """
+    home.create()
+    store = open_store(home.store, now_ns)
+    connection = store.connection
+    log = MeasurementLog(connection, now_ns)
+    outbox = Outbox(connection, now_ns, wanted)
+    exemplars = Exemplars(connection, now_ns)
+    known = {**declared.read_declared(connection), **catalog.CATALOG}
+    if config.metrics.gen_ai:
+        known |= gen_ai_metrics.CATALOG
+    observers = [log.append] if logs_measurements else []
+    totals = SeriesTotals(connection, known, config.series.limit, now_ns, observers)
+
+    wants_items = outbox.wants(TRACES) or outbox.wants(LOGS)
+    pending = PendingSessions(connection) if wants_items or config.metrics.gen_ai else None
+    # Everything that listens to changes of facts, in this order.
+    listeners: list[Listener] = [lambda old, new: apply_change(totals, old, new)]
+    if pending is not None:
+        listeners.append(pending.note)
+    facts = Facts(store, listeners)
+
+    writer = _writer(config, facts, pending, outbox, totals, exemplars, sample) if pending is not None else None
+    # Everything that is written with a transaction, in this order: the observers of spans add to the totals.
+    store.enlist(*([writer] if writer else []), totals)
+
+    has_content = wants_items if keeps_content is None else keeps_content
+    content = ContentKeeper(facts, config.capture) if has_content else None
+    history = facts.history_ns if history_ns is None else lambda: history_ns
+    spool = Spool(home.spool)
+    intake = _intake(config, facts, totals, known, spool, content, history, writer)
+    return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer)
+
+
+def _writer(
+    config: Config,
+    facts: Facts,
+    pending: PendingSessions,
+    outbox: Outbox,
+    totals: SeriesTotals,
+    exemplars: Exemplars,
+    sample: Sampler,
+) -> TraceWriter:
+    """Put together what writes spans and log events."""
+    return TraceWriter(
+        facts,
+        pending,
+        outbox,
+        sample=sample,
+        follow_traceparent=config.traces.follow_traceparent,
+        on_spans=[gen_ai_metrics.GenAiMetrics(totals).observe] if config.metrics.gen_ai else [],
+        on_sent_spans=[SpanExemplars(exemplars).observe],
+    )
+
+
+def _intake(
+    config: Config,
+    facts: Facts,
+    totals: SeriesTotals,
+    known: dict[str, Metric],
+    spool: Spool,
+    content: ContentKeeper | None,
+    history: Callable[[], int],
+    writer: TraceWriter | None,
+) -> Intake:
+    """Put together what reads the sources."""
+    store, connection = facts.store, facts.connection
+    resolve = _identity_resolver(config)
+    unknowns = Unknowns(connection, store.now_ns)
+
+    def count_dropped(reason: str) -> None:
+        totals.add(catalog.HOOK_EVENTS_DROPPED, (("reason", reason),), 1)
+
+    return Intake(
+        facts=facts,
+        totals=totals,
+        unknowns=unknowns,
+        spool=SpoolSource(spool, store.after_commit),
+        hooks=HookReader(facts, unknowns, resolve, content),
+        programs=ProgramReader(facts, resolve, known, count_dropped, ProgramGauges(connection, totals, known).set),
+        followed=FollowedSessions(connection, store.now_ns()),
+        transcripts=TranscriptSource(connection),
+        lines=TranscriptReader(facts, _pricer(config), history, content),
+        pairing=Pairing(facts, history),
+        writer=writer,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """The whole daemon: the core, and the deliveries to every exporter."""
+
+    core: Core
+    deliveries: Deliveries
+
+    def close(self) -> None:
+        """Deliver what is new once more, briefly, and close everything."""
+        self.deliveries.close()
+        self.core.store.close()
+
+
+def assemble_daemon(
+    home: Home,
+    config: Config,
+    variables: Mapping[str, str],
+    now_ns: Callable[[], int] = time.time_ns,
+    *,
+    history_ns: int | None = None,
+) -> Daemon:
+    """Put the daemon together, and start its deliveries.
+
+    Args:
+        home: where spool and store are.
+        config: what the owner has set.
+        variables: the ``OTEL_*`` variables in effect.
+        now_ns: the clock, Unix nanoseconds.
+        history_ns: as for ``assemble_core``.
+    """
+    exporters = build_exporters(config, variables)
+    core = assemble_core(
+        home,
+        config,
+        now_ns,
+        wanted={signal: [e.name for e in exporters.items if e.signal == signal] for signal in (TRACES, LOGS)},
+        sample=_sampler(variables),
+        logs_measurements=bool(exporters.custom),
+        history_ns=history_ns,
+    )
+    snapshots = Snapshots(core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth)
+    path, instance = core.store.path, core.store.meta("instance_id")
+    resource = service_resource(variables, instance)
+    deliveries = Deliveries(
+        core.store,
+        core.totals,
+        snapshots,
+        core.outbox,
+        core.log,
+        metric_workers=[MetricWorker(exporter, resource, path) for exporter in exporters.metrics],
+        item_workers=[ItemWorker(exporter, resource, path) for exporter in exporters.items],
+        measurement_workers=[
+            MeasurementWorker(name, exporter, config.exporters[name], path, instance)
+            for name, exporter in exporters.custom.items()
+        ],
+        states=exporters.states,
+        delay=config.daemon.export_delay_seconds,
+        interval=interval_seconds(variables),
+        bounds=config.outbox,
+    )
+    for exporter in exporters.custom.values():
+        if isinstance(exporter, ReadsSeries):
+            exporter.attach(deliveries.series_now)
+    return Daemon(core, deliveries)
+
+
+def _sampler(variables: Mapping[str, str]) -> Sampler:
+    sampler = turn_sampler(variables)
+    for warning in sampler.warnings:
+        _log.warning("%s", warning)
+    return sampler
+
+
+def _identity_resolver(config: Config) -> Callable[[Mapping[str, str], str | None], Identity]:
+    """Return a function that says whose an event is: its session's variables decide, then the configuration, then the directory."""
+    fallback = config.identity
+
+    def resolve(headers: Mapping[str, str], directory: str | None) -> Identity:
+        project = headers.get("project") or (directory and config.project_for(directory)) or fallback.project
+        return Identity(
+            agent=normalize(headers.get("agent") or fallback.agent, DEFAULT_AGENT),
+            project=normalize(project) if project else project_name(directory or ""),
+            team=normalize_optional(headers.get("team") or fallback.team),
+            sprint=normalize_optional(headers.get("sprint") or fallback.sprint),
+        )
+
+    return resolve
+
+
+def _pricer(config: Config) -> Pricer:
+    """Return a function that prices a request with the owner's own prices before the list's."""
+    overrides = {name: pricing.PriceOverride(**_complete(price)) for name, price in config.price_overrides().items()}
+
+    def price(
+        usage: pricing.TokenUsage, requested: str, at_ns: int, speed: str | None, inference_geo: str | None
+    ) -> int | None:
+        return pricing.request_cost(
+            usage, requested, timestamp_ns=at_ns, speed=speed, inference_geo=inference_geo, overrides=overrides
+        )
+
+    return price
+
+
+def _complete(price: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return a price override with the missing cache classes, at the usual multiples of the input price."""
+    base = price["input"]
+    usual = {"cache_read": base / 10, "cache_write_5m": base * 5 / 4, "cache_write_1h": base * 2}
+    return {**usual, **price}
+
+
+def interval_seconds(variables: Mapping[str, str]) -> float:
+    """Return ``OTEL_METRIC_EXPORT_INTERVAL`` in seconds; its default if it is not a positive number of milliseconds."""
+    text = variables.get("OTEL_METRIC_EXPORT_INTERVAL", "")
+    return (int(text) if text.isdigit() and int(text) > 0 else DEFAULT_INTERVAL_MS) / 1000

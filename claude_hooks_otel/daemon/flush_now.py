@@ -1,0 +1,38 @@
+"""Flush a home: through its running daemon, or as its daemon where none runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from claude_hooks_otel.home.flush_requests import FlushAnswer, request_flush
+from claude_hooks_otel.home.lock import AlreadyRunningError, DaemonLock
+from claude_hooks_otel.home.paths import Home
+
+
+def flush_now(home: Home, timeout: float, environ: Mapping[str, str]) -> FlushAnswer:
+    """Take in everything captured so far and deliver it now.
+
+    Args:
+        home: its home.
+        timeout: seconds to wait for a running daemon.
+        environ: the environment that configures the exports if no daemon runs.
+
+    Raises:
+        TimeoutError: a running daemon did not answer in time.
+    """
+    try:
+        lock = DaemonLock.acquire(home)
+    except AlreadyRunningError:
+        return request_flush(home, timeout)
+    from claude_hooks_otel.daemon.loop import Loop  # noqa: PLC0415 — only the holder of the lock pays for the imports
+
+    try:
+        home.create()
+        loop = Loop(home, environ)
+        try:
+            loop.drain()
+            return loop.flush()
+        finally:
+            loop.close()
+    finally:
+        lock.release()

@@ -1,0 +1,237 @@
+"""The intake: from the spool and the transcripts to facts, each step in one transaction.
+
+Both sources are read the same way: take in the items of a batch, then advance the source, inside one transaction (``sources.batch``). So a
+death at any instruction repeats work at most, and repeated work changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import TYPE_CHECKING
+
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH, CapturedEvent, CapturedRecord, SpoolBatch, Unreadable
+from claude_hooks_otel.sources.registration import REGISTERED
+from claude_hooks_otel.sources.transcripts import TranscriptBatch, TranscriptItem, UnreadableLine
+
+if TYPE_CHECKING:
+    from claude_hooks_otel.facts.from_hooks import HookReader
+    from claude_hooks_otel.facts.from_programs import ProgramReader
+    from claude_hooks_otel.facts.from_transcripts import TranscriptReader
+    from claude_hooks_otel.facts.pairing import Pairing
+    from claude_hooks_otel.facts.repository import Facts
+    from claude_hooks_otel.series.totals import SeriesTotals
+    from claude_hooks_otel.sources.captured import SpoolSource
+    from claude_hooks_otel.sources.followed_sessions import FollowedSessions
+    from claude_hooks_otel.sources.transcripts import TranscriptSource
+    from claude_hooks_otel.sources.unknown import Unknowns
+    from claude_hooks_otel.traces.writer import TraceWriter
+
+_log = logging.getLogger(__name__)
+
+
+class Intake:
+    """Takes in what was captured, and follows the sessions.
+
+    Args:
+        facts: where everything goes.
+        totals: count the events themselves.
+        unknowns: counts lines that cannot be read.
+        spool: what hooks and programs have captured.
+        hooks: reads hook events.
+        programs: reads program records.
+        followed: the sessions whose transcripts are followed.
+        transcripts: their transcripts.
+        lines: reads transcript lines.
+        pairing: pairs what the sources have told.
+        writer: writes spans and log events; None where nobody wants any.
+    """
+
+    def __init__(
+        self,
+        *,
+        facts: Facts,
+        totals: SeriesTotals,
+        unknowns: Unknowns,
+        spool: SpoolSource,
+        hooks: HookReader,
+        programs: ProgramReader,
+        followed: FollowedSessions,
+        transcripts: TranscriptSource,
+        lines: TranscriptReader,
+        pairing: Pairing,
+        writer: TraceWriter | None,
+    ) -> None:
+        self._facts = facts
+        self._store = facts.store
+        self._totals = totals
+        self._unknowns = unknowns
+        self._spool = spool
+        self._hooks = hooks
+        self._programs = programs
+        self._followed = followed
+        self._transcripts = transcripts
+        self._lines = lines
+        self._pairing = pairing
+        self._writer = writer
+
+    @property
+    def has_live_sessions(self) -> bool:
+        """Whether any session is still followed: it has not ended, or ended moments ago."""
+        return bool(self._followed)
+
+    # -- the spool -----------------------------------------------------------------------------------------------------
+
+    def take_events(self, limit: int = EVENTS_PER_BATCH) -> int:
+        """Take in up to ``limit`` waiting files of the spool. Return how many there were.
+
+        Raises:
+            sqlite3.Error: the store cannot be written. The files stay in the spool.
+        """
+        try:
+            return self._take(self._spool.batch(limit))
+        except sqlite3.Error:
+            raise  # the store's trouble, not an event's
+        except Exception:
+            _log.exception("an event cannot be taken in; the others are taken one by one")
+        return sum(self._take_or_reject(batch) for batch in self._spool.single_batches(limit))
+
+    def _take(self, batch: SpoolBatch) -> int:
+        heard: set[str] = set()
+        try:
+            with self._store.transaction():
+                for item in batch.items:
+                    if isinstance(item, CapturedEvent):
+                        if self._take_event(item):
+                            heard.add(item.event.session_id)
+                    elif isinstance(item, CapturedRecord):
+                        self._programs.read(item)
+                        self._totals.add(catalog.HOOK_EVENTS, (("event", item.envelope.event),), 1)
+                    else:
+                        self._count_unreadable(item)
+                self._hooks.flush()
+                self._followed.hear(heard, self._store.now_ns())
+                self._spool.advance(batch)
+        except BaseException:
+            self._hooks.rewind()
+            raise
+        return batch.count
+
+    def _take_event(self, captured: CapturedEvent) -> bool:
+        """Take in one hook event. Return False for a copy."""
+        if not self._hooks.read(captured):
+            return False
+        name = captured.event.hook_event_name
+        self._totals.add(catalog.HOOK_EVENTS, (("event", name if name in REGISTERED else "other"),), 1)
+        return True
+
+    def _take_or_reject(self, batch: SpoolBatch) -> int:
+        try:
+            return self._take(batch)
+        except sqlite3.Error:
+            raise
+        except Exception:
+            _log.exception("an event was set aside")
+        with self._store.transaction():
+            self.count_dropped("error")
+        self._spool.reject(batch)
+        return batch.count
+
+    def _count_unreadable(self, item: Unreadable) -> None:
+        if item.reason is None:
+            self.count_dropped("spool_full")
+        else:
+            _log.warning("%s was set aside: %s", item.name, item.reason)
+            self.count_dropped("unreadable")
+
+    def count_dropped(self, reason: str) -> None:
+        """Count an event or record that cannot be used. The caller holds the transaction."""
+        self._totals.add(catalog.HOOK_EVENTS_DROPPED, (("reason", reason),), 1)
+
+    # -- the transcripts -----------------------------------------------------------------------------------------------
+
+    def follow_sessions(self, *, everything: bool = False, pair_now: bool = False) -> int:
+        """Read on in the transcripts of the sessions that are next, and pair them. Return how many lines were new.
+
+        Args:
+            everything: look at every session now, whenever it was looked at last.
+            pair_now: pair what can be paired, without waiting for the sessions to be silent.
+        """
+        now_ns = self._store.now_ns()
+        lines = 0
+        for session_id in self._followed.next_ones(now_ns, everything=everything):
+            try:
+                lines += self._follow(session_id, now_ns, pair_now=pair_now)
+            except sqlite3.Error:
+                raise  # the store's trouble, not a session's
+            except Exception:
+                _log.exception("session %s cannot be followed; the others are", session_id)
+                if self._followed.is_silent(session_id, now_ns):
+                    with self._store.transaction():
+                        self._followed.stop(session_id)
+        return lines
+
+    def _follow(self, session_id: str, now_ns: int, *, pair_now: bool) -> int:
+        session = self._facts.get(model.Session, session_id)
+        if session is None:
+            with self._store.transaction():
+                self._followed.stop(session_id)
+            return 0
+        lines = self._read_transcripts(session)
+        if lines:
+            self._followed.note_growth(session_id, now_ns)
+        with self._store.transaction():
+            heard_ns = 0 if pair_now else self._followed.heard_ns(session_id, now_ns)
+            is_over = self._pairing.pair(session_id, now_ns, heard_ns)
+            self._write_items(session_id, now_ns, now_ns - heard_ns, is_over=is_over)
+            if is_over and not lines and self._followed.is_silent(session_id, now_ns):
+                self._followed.stop(session_id)
+        return lines
+
+    def _read_transcripts(self, session: model.Session) -> int:
+        lines = 0
+        try:
+            for file in self._transcripts.files(session.session_id, session.transcript_path):
+                with self._store.transaction():
+                    agent_type = self._lines.agent_type(file)
+                for batch in self._transcripts.batches(file):
+                    with self._store.transaction():
+                        for item in batch.items:
+                            self._take_line(item, batch, agent_type)
+                        self._transcripts.advance(batch)
+                    lines += batch.count
+        except BaseException:
+            self._transcripts.rewind()  # it is ahead of what was committed
+            raise
+        return lines
+
+    def _take_line(self, item: TranscriptItem, batch: TranscriptBatch, agent_type: str | None) -> None:
+        """Take in one line; what goes wrong costs only that line."""
+        if item is None:
+            return
+        if isinstance(item, UnreadableLine):
+            self._unknowns.count("transcript", item.reason[:128])
+            return
+        try:
+            with self._store.step():
+                self._lines.read(item, batch.file.agent_id, agent_type)
+        except sqlite3.Error:
+            raise  # the store's trouble, not the line's
+        except Exception:
+            _log.exception("a %s line of session %s could not be taken in", item.line.type, batch.file.session_id)
+            self._unknowns.count("transcript", f"{item.line.type}: error")
+
+    def _write_items(self, session_id: str, now_ns: int, silence_ns: int, *, is_over: bool) -> None:
+        """Write the session's spans and log events; what goes wrong there costs no metric anything."""
+        if self._writer is None:
+            return
+        try:
+            with self._store.step():
+                self._writer.write(session_id, now_ns, silence_ns, is_over=is_over)
+        except sqlite3.Error:
+            raise
+        except Exception:
+            _log.exception("spans and log events of session %s cannot be written", session_id)
+            self._writer.put_off(session_id)

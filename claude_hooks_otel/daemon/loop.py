@@ -1,0 +1,145 @@
+"""The daemon's loop: take in what was captured, follow the transcripts, deliver, forget, and leave when there is nothing to do."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from claude_hooks_otel.daemon.assembly import assemble_daemon
+from claude_hooks_otel.home.flush_requests import FlushAnswer, FlushRequests
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.settings.config import Config, ConfigError, load, otel_environment
+from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH
+from claude_hooks_otel.timeline import (
+    BUSY_FOR,
+    FORGET_EVERY,
+    RECOVER_EVERY,
+    SPOOL_LOOK_BUSY,
+    SPOOL_LOOK_CALM,
+    STORE_RETRY,
+)
+from claude_hooks_otel.units import DAY
+
+# Bytes after which the log is rotated, once.
+LOG_BYTES = 1_000_000
+
+_log = logging.getLogger("claude_hooks_otel.daemon")
+
+
+class Loop:
+    """One daemon at work.
+
+    Args:
+        home: its home.
+        environ: its environment. ``CLAUDE_HOOKS_OTEL_*`` and ``OTEL_*`` count.
+        now_ns: the clock, Unix nanoseconds.
+    """
+
+    def __init__(self, home: Home, environ: Mapping[str, str], now_ns: Callable[[], int] = time.time_ns) -> None:
+        self.stopping = threading.Event()
+        self._now_ns = now_ns
+        self._config = _config(home, environ)
+        self._daemon = assemble_daemon(home, self._config, otel_environment(self._config, environ), now_ns)
+        self._flush_requests = FlushRequests(home)
+        self._spool_seen = -1
+        self._active_at = time.monotonic()
+        self._recovered_at = self._forgot_at = float("-inf")
+
+    def run(self) -> None:
+        """Work until there has been nothing to do for the idle time, or until told to stop."""
+        _log.info("started; exporting to: %s", self._daemon.deliveries.describe())
+        try:
+            while not self.stopping.is_set():
+                try:
+                    busy = self.work()
+                except (sqlite3.Error, OSError) as error:
+                    _log.error("the store or the spool cannot be used for now, events wait in the spool: %s", error)
+                    self._spool_seen = -1
+                    self.stopping.wait(STORE_RETRY)
+                    continue
+                if busy:
+                    self._active_at = time.monotonic()
+                    continue
+                if self._may_leave():
+                    _log.info("leaving: nothing to do for %s s", self._config.daemon.idle_timeout_seconds)
+                    break
+                is_busy = time.monotonic() - self._active_at < BUSY_FOR
+                self.stopping.wait(SPOOL_LOOK_BUSY if is_busy else SPOOL_LOOK_CALM)
+        finally:
+            self.close()
+
+    def work(self) -> bool:
+        """Do one round. Return whether there may be more to do at once."""
+        core, deliveries = self._daemon.core, self._daemon.deliveries
+        seen = core.spool.changed()
+        taken = 0
+        if seen != self._spool_seen:
+            taken = core.intake.take_events()
+            if taken < EVENTS_PER_BATCH:
+                self._spool_seen = seen  # it was read before the files were: a file that came since changes it again
+        if taken == EVENTS_PER_BATCH:
+            return True  # a backlog: transcripts and deliveries can wait
+        lines = core.intake.follow_sessions()
+        if self._flush_requests.waiting():
+            self.drain()
+            self._flush_requests.answer(self.flush())
+        deliveries.work()
+        self._keep_house()
+        return bool(taken or lines)
+
+    def drain(self) -> None:
+        """Take in everything that has been captured so far."""
+        intake = self._daemon.core.intake
+        while intake.take_events():
+            pass
+        intake.follow_sessions(everything=True, pair_now=True)
+
+    def flush(self) -> FlushAnswer:
+        """Deliver everything now, and wait for the endpoints' answers."""
+        return self._daemon.deliveries.flush()
+
+    def _keep_house(self) -> None:
+        now = time.monotonic()
+        if now - self._recovered_at > RECOVER_EVERY:
+            self._recovered_at = now
+            self._daemon.core.spool.recover()
+        if now - self._forgot_at > FORGET_EVERY:
+            self._forgot_at = now
+            self._daemon.core.store.forget(self._now_ns() - self._config.daemon.retention_days * DAY)
+
+    def _may_leave(self) -> bool:
+        idle = time.monotonic() - self._active_at
+        return idle > self._config.daemon.idle_timeout_seconds and not self._daemon.core.intake.has_live_sessions
+
+    def close(self) -> None:
+        """Deliver what is new once more, briefly, and close everything."""
+        self._daemon.close()
+
+
+def _config(home: Home, environ: Mapping[str, str]) -> Config:
+    try:
+        return load(home, environ)
+    except ConfigError as error:
+        _log.error("the configuration cannot be used, the defaults apply: %s", error)
+        return Config()
+
+
+def serve(home: Home, environ: Mapping[str, str]) -> None:
+    """Run the daemon of a home, whose lock the caller holds, until it is idle or gets SIGTERM or SIGINT."""
+    home.create()
+    handler = logging.handlers.RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    try:
+        loop = Loop(home, environ)
+    except Exception:
+        _log.exception("could not start")
+        raise
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.stopping.set())
+    loop.run()

@@ -1,0 +1,82 @@
+"""The ledger: which events arrived, when, from whom, and one word about each. Pairing and counting read it."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from claude_hooks_otel.timeline import COPIES_WITHIN
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One event.
+
+    Attributes:
+        received_ns: when the hook received it, Unix nanoseconds.
+        event: the event's name.
+        agent_id: the sub-agent's id; empty for the main conversation.
+        prompt_id: the prompt's id; empty if the event names none.
+        detail: one word about it, such as a start's source; never content.
+    """
+
+    received_ns: int
+    event: str
+    agent_id: str
+    prompt_id: str
+    detail: str
+
+
+class Ledger:
+    """The ledger of one store. The caller of ``enter`` holds the transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def enter(self, digest: bytes, session_id: str, entry: LedgerEntry) -> bool:
+        """Enter an event. Return False if it is a copy of one that is in the ledger already.
+
+        Two hooks may be registered for one event, by a plugin and by a settings file. So two equal payloads that arrive within
+        ``COPIES_WITHIN`` are one event.
+
+        Args:
+            digest: of the payload's bytes.
+            session_id: the event's session.
+            entry: what to remember of it.
+        """
+        row = {
+            "digest": digest, "at": entry.received_ns, "session": session_id, "event": entry.event,
+            "agent": entry.agent_id, "prompt": entry.prompt_id, "detail": entry.detail, "window": COPIES_WITHIN,
+        }  # fmt: skip
+        if self._connection.execute(
+            "INSERT INTO ledger SELECT :digest, :at, :session, :event, :agent, :prompt, :detail WHERE NOT EXISTS "
+            "(SELECT 1 FROM ledger WHERE digest = :digest AND received_ns BETWEEN :at - :window AND :at + :window)",
+            row,
+        ).rowcount:
+            return True
+        if entry.event == "SubagentStart":
+            # From a backlog the later copy may arrive first. The earlier one tells the start. Times of other events are keys.
+            self._connection.execute(
+                "UPDATE OR IGNORE ledger SET received_ns = :at WHERE digest = :digest AND received_ns > :at AND received_ns <= :at + :window",
+                row,
+            )
+        return False
+
+    def entries(self, session_id: str, *events: str) -> list[LedgerEntry]:
+        """Return the session's entries of these events, in order of time."""
+        marks = ", ".join("?" * len(events))
+        rows = self._connection.execute(
+            f"SELECT received_ns, event, agent_id, prompt_id, detail FROM ledger WHERE session_id = ? AND event IN ({marks}) "  # noqa: S608
+            "ORDER BY received_ns, event",
+            (session_id, *events),
+        )
+        return [LedgerEntry(*row) for row in rows]
+
+    def last_seen_ns(self, session_id: str, since_ns: int = 0, *, before_ns: int) -> int | None:
+        """Return when the session's last event before a time arrived, Unix nanoseconds."""
+        row = self._connection.execute(
+            "SELECT MAX(received_ns) FROM ledger WHERE session_id = ? AND received_ns >= ? AND received_ns < ?",
+            (session_id, since_ns, before_ns),
+        ).fetchone()
+        at_ns: int | None = row[0]
+        return at_ns

@@ -1,0 +1,54 @@
+"""How things end: the values of the labels ``outcome``, ``decision`` and ``error``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ToolOutcome(StrEnum):
+    """How a tool call ended."""
+
+    SUCCESS = "success"
+    ERROR = "error"  # it ran and failed
+    REJECTED = "rejected"  # a human said no
+    DENIED = "denied"  # a rule, a hook or auto mode said no
+    INTERRUPTED = "interrupted"  # it was stopped while it ran
+    INVALID = "invalid"  # it never ran: unknown tool, bad input
+
+
+class RequestOutcome(StrEnum):
+    """How an API request ended."""
+
+    SUCCESS = "success"
+    ERROR = "error"
+
+
+class TaskOutcome(StrEnum):
+    """How a program's task or span ended."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+class SubagentOutcome(StrEnum):
+    """How a sub-agent's turn ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    KILLED = "killed"
+
+
+class PermissionDecision(StrEnum):
+    """How a permission request was answered."""
+
+    ALLOWED = "allowed"
+    REJECTED = "rejected"  # by a human
+    DENIED = "denied"  # by a rule, or because nobody could be asked
+
+
+class TurnFailure(StrEnum):
+    """Why a turn has no answer, besides the client's names of API errors."""
+
+    INTERRUPTED = "interrupted"  # a human stopped it
+    KILLED = "killed"  # the client was gone without a SessionEnd
+    ENDED = "ended"  # the client left before the answer

@@ -1,0 +1,24 @@
+"""The tables of the series room. Totals are never forgotten."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS series (
+    metric TEXT, labels TEXT, start_ns INTEGER, value INTEGER, buckets TEXT, PRIMARY KEY (metric, labels)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS program_gauge (
+    metric TEXT, labels TEXT, value INTEGER, at_ns INTEGER, PRIMARY KEY (metric, labels)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS exemplar (
+    metric TEXT, labels TEXT, bucket INTEGER, value INTEGER, at_ns INTEGER, trace_id TEXT, span_id TEXT, kept_ns INTEGER,
+    PRIMARY KEY (metric, labels, bucket)
+) WITHOUT ROWID
+"""
+
+
+def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> None:  # noqa: ARG001 — every room has these
+    """Delete old exemplars. Totals and the newest values of gauges stay."""
+    connection.execute("DELETE FROM exemplar WHERE kept_ns < ?", (before_ns,))

@@ -1,0 +1,96 @@
+"""The sessions whose transcripts are followed: when each was last heard of, when it was last looked at, and which are next."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from claude_hooks_otel.timeline import FOLLOWED_AFTER, LONGEST_LOOK, LOOKS_PER_SILENCE, SHORTEST_LOOK
+
+# Sessions in memory. A backlog of some days holds tens of thousands, and the daemon promises to need little memory.
+MOST_IN_MEMORY = 5000
+
+
+class FollowedSessions:
+    """The sessions that may still bring something.
+
+    The table ``followed_session`` holds all of them, so that none is lost when the daemon dies. Memory holds some, and their times.
+
+    Args:
+        connection: the store's.
+        now_ns: the time, Unix nanoseconds. A session that only the table knows counts as heard of now.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, now_ns: int) -> None:
+        self._connection = connection
+        self._heard_ns: dict[str, int] = {}  # the longest silent session first
+        self._looked_ns: dict[str, int] = {}
+        self._parked = 0  # how many are only in the table
+        self._load(now_ns)
+
+    def __len__(self) -> int:
+        return len(self._heard_ns) + self._parked
+
+    def hear(self, session_ids: Iterable[str], now_ns: int) -> None:
+        """Note that events of these sessions arrived, so that they are next. The caller holds the transaction."""
+        for session_id in session_ids:
+            new = self._connection.execute("INSERT OR IGNORE INTO followed_session VALUES (?)", (session_id,)).rowcount
+            if self._heard_ns.pop(session_id, None) is None and not new:
+                self._parked -= 1
+            self._heard_ns[session_id] = now_ns
+            self._looked_ns.pop(session_id, None)
+        while len(self._heard_ns) > MOST_IN_MEMORY:
+            parked = next(iter(self._heard_ns))
+            del self._heard_ns[parked]
+            self._looked_ns.pop(parked, None)
+            self._parked += 1
+
+    def note_growth(self, session_id: str, now_ns: int) -> None:
+        """Note that the session's transcripts have grown."""
+        if session_id in self._heard_ns:
+            self._heard_ns[session_id] = now_ns
+
+    def next_ones(self, now_ns: int, *, everything: bool = False) -> list[str]:
+        """Return the sessions to look at now, or all of them, and count each as looked at.
+
+        The longer a session is silent, the less often it is looked at: after a quarter of its silence. So a late line is seen late
+        by at most that part of its delay, and many open sessions cost next to nothing.
+        """
+        if self._parked and len(self._heard_ns) < MOST_IN_MEMORY:
+            self._load(now_ns)
+        found = [session_id for session_id in self._heard_ns if everything or self._is_next(session_id, now_ns)]
+        self._looked_ns.update(dict.fromkeys(found, now_ns))
+        if everything and self._parked:
+            return [session_id for (session_id,) in self._connection.execute("SELECT session_id FROM followed_session")]
+        return found
+
+    def heard_ns(self, session_id: str, now_ns: int) -> int:
+        """Return when the session was last heard of, Unix nanoseconds; now, if only the table knows it."""
+        return self._heard_ns.get(session_id, now_ns)
+
+    def is_silent(self, session_id: str, now_ns: int) -> bool:
+        """Return whether nothing of the session has arrived for a while."""
+        return now_ns - self.heard_ns(session_id, now_ns) > FOLLOWED_AFTER
+
+    def stop(self, session_id: str) -> None:
+        """Stop following the session until something of it arrives. The caller holds the transaction."""
+        gone = self._connection.execute("DELETE FROM followed_session WHERE session_id = ?", (session_id,)).rowcount
+        if self._heard_ns.pop(session_id, None) is None:
+            self._parked -= gone
+        self._looked_ns.pop(session_id, None)
+
+    def _load(self, now_ns: int) -> None:
+        """Fill the memory from the table."""
+        self._parked = 0
+        for (session_id,) in self._connection.execute("SELECT session_id FROM followed_session"):
+            if session_id in self._heard_ns:
+                continue
+            if len(self._heard_ns) < MOST_IN_MEMORY:
+                self._heard_ns[session_id] = now_ns
+            else:
+                self._parked += 1
+
+    def _is_next(self, session_id: str, now_ns: int) -> bool:
+        silence = now_ns - self._heard_ns[session_id]
+        every = min(max(silence // LOOKS_PER_SILENCE, SHORTEST_LOOK), LONGEST_LOOK)
+        return now_ns - self._looked_ns.get(session_id, 0) >= every

@@ -1,0 +1,131 @@
+"""The store as its one writer sees it: transactions, named values, and forgetting."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from claude_hooks_otel.store.connection import connect, read_meta, transaction, write_meta
+from claude_hooks_otel.store.schema import Room, bring_up_to_date
+
+
+class Participant(Protocol):
+    """Something that gathers in memory during a transaction and is written with it."""
+
+    def mark(self) -> int:
+        """Return where it stands now."""
+
+    def rewind(self, mark: int) -> None:
+        """Forget what came after a mark."""
+
+    def flush(self) -> object:
+        """Write what has gathered, inside the transaction."""
+
+    def discard(self) -> None:
+        """Forget everything that has gathered: the transaction did not happen."""
+
+
+class Store:
+    """One SQLite file (WAL). The daemon is its only writer; everything else opens it read-only.
+
+    Args:
+        path: the database file; it is created if it does not exist.
+        now_ns: the clock, Unix nanoseconds.
+        rooms: whose tables are in it. They forget in this order.
+
+    Raises:
+        NewerStoreError: a newer version wrote the file.
+    """
+
+    def __init__(self, path: Path, now_ns: Callable[[], int], rooms: Sequence[Room]) -> None:
+        self.path = path
+        self.now_ns = now_ns
+        self.connection = connect(path)
+        self._rooms = rooms
+        self._participants: tuple[Participant, ...] = ()
+        self._after_commit: list[Callable[[], None]] = []
+        try:
+            with transaction(self.connection):
+                bring_up_to_date(self.connection, rooms)
+                self.meta("created_ns", str(now_ns()))
+                self.meta("instance_id", str(uuid.uuid4()))
+        except BaseException:
+            self.close()
+            raise
+
+    def enlist(self, *participants: Participant) -> None:
+        """Name everything that is written with each transaction, in the order in which it is written. May be called once.
+
+        Raises:
+            RuntimeError: participants are enlisted already.
+        """
+        if self._participants:
+            raise RuntimeError("the store's participants are enlisted already")
+        self._participants = participants
+
+    def close(self) -> None:
+        """Close the file. Nothing is pending outside a transaction."""
+        self.connection.close()
+
+    # -- named values --------------------------------------------------------------------------------------------------
+
+    def meta(self, name: str, default: str = "") -> str:
+        """Return a named value. Where there is none yet, store ``default``."""
+        self.connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, default))
+        return read_meta(self.connection, name)
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Store a named value."""
+        write_meta(self.connection, name, value)
+
+    # -- transactions --------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit everything that the block writes, with what the participants have gathered; or nothing."""
+        try:
+            with transaction(self.connection):
+                yield
+                for participant in self._participants:
+                    participant.flush()
+        except BaseException:
+            self._after_commit.clear()
+            for participant in self._participants:
+                participant.discard()
+            raise
+        callbacks, self._after_commit = self._after_commit, []
+        for callback in callbacks:
+            callback()
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Have a function called once the current transaction is on disk, and not at all if it fails."""
+        self._after_commit.append(callback)
+
+    @contextlib.contextmanager
+    def step(self) -> Iterator[None]:
+        """Undo only this part of a transaction if it fails, so that one bad event costs the others nothing."""
+        marks = [participant.mark() for participant in self._participants]
+        self.connection.execute("SAVEPOINT step")
+        try:
+            yield
+        except Exception:
+            if self.connection.in_transaction:  # a full disk may have ended the transaction already
+                self.connection.execute("ROLLBACK TO step")
+            for participant, mark in zip(self._participants, marks, strict=True):
+                participant.rewind(mark)
+            raise
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("RELEASE step")
+
+    # -- forgetting ----------------------------------------------------------------------------------------------------
+
+    def forget(self, before_ns: int) -> None:
+        """Have every room delete what is older than a time, Unix nanoseconds. Series keep their totals."""
+        with self.transaction():
+            self.set_meta("forgotten_before_ns", str(max(before_ns, int(self.meta("forgotten_before_ns", "0")))))
+            for room in self._rooms:
+                room.forget(self.connection, before_ns=before_ns, now_ns=self.now_ns())

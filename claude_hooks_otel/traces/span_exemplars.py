@@ -1,0 +1,30 @@
+"""Exemplars: histograms point at the spans of the facts that were counted in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from claude_hooks_otel.metrics.definition import Kind
+from claude_hooks_otel.series.exemplars import Exemplars
+from claude_hooks_otel.series.points import Exemplar
+from claude_hooks_otel.series.projection import contributions
+from claude_hooks_otel.traces.model import Span
+
+
+class SpanExemplars:
+    """Keeps an exemplar for each observation that a sent span shows.
+
+    Args:
+        exemplars: of one store.
+    """
+
+    def __init__(self, exemplars: Exemplars) -> None:
+        self._exemplars = exemplars
+
+    def observe(self, spans: Sequence[Span]) -> None:
+        """Keep the exemplars of sent spans, inside the transaction that writes them."""
+        self._exemplars.forget_old()
+        for span in spans:
+            for (metric, labels), amount in contributions(span.fact).items():
+                if metric.kind is Kind.HISTOGRAM:
+                    self._exemplars.keep(metric, labels, Exemplar(amount, span.end_ns, span.trace_id, span.span_id))

@@ -1,0 +1,53 @@
+"""Replays whose every signal goes to a receiver, as in a daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from claude_hooks_otel.daemon.assembly import Core, assemble_daemon
+from claude_hooks_otel.home.flush_requests import FlushAnswer
+from claude_hooks_otel.settings.config import Config
+from tests.support.corpus import Scenario
+from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.replay import Replay
+
+
+class ExportedReplay(Replay):
+    """A replay whose every signal goes to a receiver, as in a daemon."""
+
+    def __init__(
+        self, scenario: Scenario, folder: Path, variables: dict[str, str], config: Config | None = None
+    ) -> None:
+        self._variables = variables
+        super().__init__(scenario, folder, config=config)
+
+    def _open(self) -> Core:
+        self.daemon = assemble_daemon(self.home, self.config, self._variables, self.clock, history_ns=0)
+        return self.daemon.core
+
+    def play(self) -> FlushAnswer:
+        """Play it and send everything."""
+        self.write_transcripts()
+        self.spool(self.hooks)
+        self.drain()
+        for seconds in (3600, 70, 70):  # every grace period passes, and exemplars are still fresh
+            self.clock.advance(seconds)
+            self.core.intake.follow_sessions(everything=True)
+        self.daemon.deliveries.work()
+        return self.daemon.deliveries.flush()
+
+
+@contextmanager
+def exported(
+    name: str, folder: Path, receiver: OtlpReceiver, config: Config | None = None, **variables: str
+) -> Iterator[ExportedReplay]:
+    """A scenario, played and sent; all of it was accepted."""
+    given = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http_endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+    replay = ExportedReplay(Scenario(name), folder, given | variables, config)
+    try:
+        assert replay.play().ok
+        yield replay
+    finally:
+        replay.daemon.close()
