@@ -55,8 +55,8 @@ def file_changes(
 ) -> list[FileChange]:
     """Return the files that a finished Edit, MultiEdit, Write, NotebookEdit or Bash changed, without those left as they were.
 
-    A Bash call shows its changes only where the client reports them (``bashEditDiff``). If it ran besides another Bash call, the
-    report has the changes of both (``shared``) and counts for neither.
+    A Bash call shows its changes only where the client reports them (``bashEditDiff``). If another Bash call ran at the same time,
+    the report has the changes of both (``shared``) and counts for neither.
 
     Args:
         tool_name: the tool.

@@ -45,18 +45,14 @@ _ANSI_C_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "
 
 # Programs that run the command in their arguments, with their options that take the next word as a value.
 _PREFIXES = {
-    "builtin": word_set(""),
+    **dict.fromkeys(("builtin", "chronic", "command", "nohup", "setsid"), word_set("")),
     "caffeinate": word_set("-t -w"),
-    "chronic": word_set(""),
-    "command": word_set(""),
     "doas": word_set("-u -C"),
     "env": word_set("-u --unset -C --chdir -S --split-string"),
     "exec": word_set("-a"),
     "flock": word_set("-w --timeout -E --conflict-exit-code"),
     "ionice": word_set("-c --class -n --classdata"),
     "nice": word_set("-n --adjustment"),
-    "nohup": word_set(""),
-    "setsid": word_set(""),
     "stdbuf": word_set("-i --input -o --output -e --error"),
     "sudo": word_set("-u --user -g --group -h --host -p --prompt -C -D --chdir -R --chroot -r -t -T -U"),
     "time": word_set("-f --format -o --output"),

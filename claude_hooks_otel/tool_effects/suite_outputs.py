@@ -50,67 +50,57 @@ _COUNT = re.compile(r"(?P<before>\d+) (?P<counted>[A-Za-z]+)|(?P<named>[A-Za-z][
 
 # In each pattern, the group "counts" has the counts, and "none" says that a run without any test is an error.
 _PYTEST = re.compile(
-    r"^(?:=+ )?(?=.*?\b(?:\d+ (?:x?passed|x?failed|skipped|errors?|deselected|warnings?)|no tests ran)\b)"
+    r"(?m)^(?:=+ )?(?=.*?\b(?:\d+ (?:x?passed|x?failed|skipped|errors?|deselected|warnings?)|no tests ran)\b)"
     r"(?P<counts>\d+ [a-z]+(?: [a-z]+)?(?:, \d+ [a-z]+(?: [a-z]+)?)*|(?P<none>no tests ran))"
-    r" in [\d.]+s(?: \([\d:]+(?:, [^)]*)?\))?(?: =+)?\s*$",
-    re.MULTILINE,
+    r" in [\d.]+s(?: \([\d:]+(?:, [^)]*)?\))?(?: =+)?\s*$"
 )
 _UNITTEST = re.compile(
-    r"^Ran (?P<counts>\d+ tests? in [\d.]+s\s+^(?:OK|FAILED|(?P<none>NO TESTS RAN))(?: \([^)]*\))?)\s*?$", re.MULTILINE
+    r"(?m)^Ran (?P<counts>\d+ tests? in [\d.]+s\s+^(?:OK|FAILED|(?P<none>NO TESTS RAN))(?: \([^)]*\))?)\s*?$"
 )
 _JEST = re.compile(
-    r"^Test Suites: (?P<suites>.*?) total$.*?^Tests: (?P<counts>.*?) total$|^(?P<none>No tests found, exiting with code 1)",
-    re.MULTILINE | re.DOTALL,
+    r"(?ms)^Test Suites: (?P<suites>.*?) total$.*?^Tests: (?P<counts>.*?) total$|^(?P<none>No tests found, exiting with code 1)"
 )
-_JEST_BROKEN_SUITE = re.compile(r"^\s*● Test suite failed to run", re.MULTILINE)
+_JEST_BROKEN_SUITE = re.compile(r"(?m)^\s*● Test suite failed to run")
 _VITEST = re.compile(
-    r"^ *Test Files +.*\n *Tests +(?P<counts>.*?)(?: \(\d+\))?\n(?: *Type Errors .*\n)?(?: *Errors +(?P<errors>\d+) errors?)?"
-    r"|^(?P<none>No test files found, exiting with code 1)",
-    re.MULTILINE,
+    r"(?m)^ *Test Files +.*\n *Tests +(?P<counts>.*?)(?: \(\d+\))?\n(?: *Type Errors .*\n)?(?: *Errors +(?P<errors>\d+) errors?)?"
+    r"|^(?P<none>No test files found, exiting with code 1)"
 )
 _VITEST_BROKEN_FILES = re.compile(r"⎯ Failed Suites (\d+) ⎯")
-_GO_PACKAGE = re.compile(r"^(?P<verdict>ok|FAIL) ?\s+\S+(?:\s+(?P<rest>.*))?$", re.MULTILINE)
-_GO_TEST = re.compile(r"^--- (?P<verdict>PASS|FAIL|SKIP): ", re.MULTILINE)
-_GOTESTSUM = re.compile(r"^DONE (?:\d+ runs?, )?(?P<counts>\d+ tests?(?:, \d+ \w+)*) in [\d.]+s", re.MULTILINE)
-_CARGO = re.compile(r"^test result: \w+\. (?P<counts>\d+ passed; \d+ failed; \d+ ignored;).*$", re.MULTILINE)
-_CARGO_ERROR = re.compile(r"^error: could not compile .*$", re.MULTILINE)
-_NEXTEST = re.compile(r"^\s*Summary \[\s*[\d.]+s\]\s+(?:\d+/)?\d+ tests? run: (?P<counts>.*)$", re.MULTILINE)
+_GO_PACKAGE = re.compile(r"(?m)^(?P<verdict>ok|FAIL) ?\s+\S+(?:\s+(?P<rest>.*))?$")
+_GO_TEST = re.compile(r"(?m)^--- (?P<verdict>PASS|FAIL|SKIP): ")
+_GOTESTSUM = re.compile(r"(?m)^DONE (?:\d+ runs?, )?(?P<counts>\d+ tests?(?:, \d+ \w+)*) in [\d.]+s")
+_CARGO = re.compile(r"(?m)^test result: \w+\. (?P<counts>\d+ passed; \d+ failed; \d+ ignored;).*$")
+_CARGO_ERROR = re.compile(r"(?m)^error: could not compile .*$")
+_NEXTEST = re.compile(r"(?m)^\s*Summary \[\s*[\d.]+s\]\s+(?:\d+/)?\d+ tests? run: (?P<counts>.*)$")
 _MAVEN_COUNTS = r"^(?:\[\w+\]\s+)?(?P<counts>Tests run: \d+, Failures: \d+, Errors: \d+, Skipped: \d+)"
-_MAVEN = re.compile(rf"{_MAVEN_COUNTS}$", re.MULTILINE)
-_MAVEN_CLASS = re.compile(rf"{_MAVEN_COUNTS},? .*$", re.MULTILINE)
-_MAVEN_ERROR = re.compile(r"^\[ERROR\] COMPILATION ERROR.*$", re.MULTILINE)
-_GRADLE = re.compile(r"^(?P<counts>\d+ tests? completed(?:, \d+ (?:failed|skipped))*)\s*$", re.MULTILINE)
-_GRADLE_TEST = re.compile(r"^(?P<name>\S.*) (?P<verdict>PASSED|FAILED|SKIPPED)$", re.MULTILINE)
+_MAVEN = re.compile(rf"(?m){_MAVEN_COUNTS}$")
+_MAVEN_CLASS = re.compile(rf"(?m){_MAVEN_COUNTS},? .*$")
+_MAVEN_ERROR = re.compile(r"(?m)^\[ERROR\] COMPILATION ERROR.*$")
+_GRADLE = re.compile(r"(?m)^(?P<counts>\d+ tests? completed(?:, \d+ (?:failed|skipped))*)\s*$")
+_GRADLE_TEST = re.compile(r"(?m)^(?P<name>\S.*) (?P<verdict>PASSED|FAILED|SKIPPED)$")
 _RSPEC = re.compile(
-    r"^(?P<counts>\d+ examples?, \d+ failures?(?:, \d+ pending)?(?:, \d+ errors? occurred outside of examples)?)",
-    re.MULTILINE,
+    r"(?m)^(?P<counts>\d+ examples?, \d+ failures?(?:, \d+ pending)?(?:, \d+ errors? occurred outside of examples)?)"
 )
-_PHPUNIT = re.compile(
-    r"^(?P<counts>OK \(\d+ tests?, \d+ assertions?\)|Tests: \d+, .*\.$)|^No tests executed!", re.MULTILINE
-)
-_DOTNET = re.compile(
-    r"^\s*Test summary: (?P<counts>total: \d+, failed: \d+, succeeded: \d+, skipped: \d+)", re.MULTILINE
-)
+_PHPUNIT = re.compile(r"(?m)^(?P<counts>OK \(\d+ tests?, \d+ assertions?\)|Tests: \d+, .*\.$)|^No tests executed!")
+_DOTNET = re.compile(r"(?m)^\s*Test summary: (?P<counts>total: \d+, failed: \d+, succeeded: \d+, skipped: \d+)")
 _DOTNET_ASSEMBLY = re.compile(
-    r"^\s*(?:Passed|Failed|Skipped)!\s+- (?P<counts>Failed:\s+\d+, Passed:\s+\d+, Skipped:\s+\d+), Total:\s+\d+",
-    re.MULTILINE,
+    r"(?m)^\s*(?:Passed|Failed|Skipped)!\s+- (?P<counts>Failed:\s+\d+, Passed:\s+\d+, Skipped:\s+\d+), Total:\s+\d+"
 )
-_DOTNET_LONG = re.compile(r"^Total tests: \d+(?P<counts>(?:\n\s+(?:Passed|Failed|Skipped): \d+)*)", re.MULTILINE)
-_DOTNET_ERROR = re.compile(r"^Build FAILED\.|: error [A-Z]+\d+: ", re.MULTILINE)
+_DOTNET_LONG = re.compile(r"(?m)^Total tests: \d+(?P<counts>(?:\n\s+(?:Passed|Failed|Skipped): \d+)*)")
+_DOTNET_ERROR = re.compile(r"(?m)^Build FAILED\.|: error [A-Z]+\d+: ")
 
 # The total of a coverage tool, in percent of the lines (statements) that ran: coverage.py, Istanbul (column "% Lines"),
 # go tool cover, SimpleCov, PHPUnit, cargo llvm-cov (column "Lines … Cover") and tarpaulin.
 _COVERAGE = re.compile(
-    r"^TOTAL(?: +\d+){2,4} +(?P<coverage_py>[\d.]+)%\s*$"
-    r"|^All files +\|(?: +[\d.]+ +\|){3} +(?P<istanbul>[\d.]+) +\|"
-    r"|^total:\s+\(statements\)\s+(?P<go_tool>[\d.]+)%"
-    r"|^(?:Line Coverage: |Coverage report generated .* LOC \()(?P<simplecov>[\d.]+)%"
-    r"|^ +Lines: +(?P<phpunit>[\d.]+)% \("
-    r"|^TOTAL +\d+ +\d+ +[\d.]+% +\d+ +\d+ +[\d.]+% +\d+ +\d+ +(?P<llvm_cov>[\d.]+)%"
-    r"|^(?P<tarpaulin>[\d.]+)% coverage, \d+/\d+ lines covered",
-    re.MULTILINE,
+    r"(?m)^TOTAL(?: +\d+){2,4} +(?P<coverage_py>\d+\.?\d*)%\s*$"
+    r"|^All files +\|(?: +[\d.]+ +\|){3} +(?P<istanbul>\d+\.?\d*) +\|"
+    r"|^total:\s+\(statements\)\s+(?P<go_tool>\d+\.?\d*)%"
+    r"|^(?:Line Coverage: |Coverage report generated .* LOC \()(?P<simplecov>\d+\.?\d*)%"
+    r"|^ +Lines: +(?P<phpunit>\d+\.?\d*)% \("
+    r"|^TOTAL +\d+ +\d+ +[\d.]+% +\d+ +\d+ +[\d.]+% +\d+ +\d+ +(?P<llvm_cov>\d+\.?\d*)%"
+    r"|^(?P<tarpaulin>\d+\.?\d*)% coverage, \d+/\d+ lines covered"
 )
-_GO_COVERAGE = re.compile(r"^ok\s+\S+\s.*coverage: (?P<percent>[\d.]+)% of statements", re.MULTILINE)
+_GO_COVERAGE = re.compile(r"(?m)^ok\s+\S+\s.*coverage: (?P<percent>\d+\.?\d*)% of statements")
 
 
 def coverage_totals(output: str) -> list[tuple[int, float]]:
@@ -134,9 +124,11 @@ def _counted(texts: Iterable[str | None], *, errors_ran: bool = True) -> Counter
     return found
 
 
-def _summary(end: int, counts: Counter[str], errors: int = 0, *, empty_fails: bool = False) -> Summary:
-    errors += counts["errors"]
-    return Summary(end, counts["passed"], counts["failed"], counts["skipped"], errors, empty_fails)
+def _summary(
+    matches: Iterable[re.Match[str]], counts: Counter[str], errors: int = 0, *, empty_fails: bool = False
+) -> Summary:
+    end = max(match.end() for match in matches)
+    return Summary(end, counts["passed"], counts["failed"], counts["skipped"], counts["errors"] + errors, empty_fails)
 
 
 def _by_verdict(verdicts: Iterable[str]) -> Counter[str]:
@@ -158,7 +150,7 @@ def _each(
             counts = _counted([match["counts"]], errors_ran=errors_ran)
             errors = broken(match, output[begin : match.start()])
             fails = empty_fails or bool(match.groupdict().get("none"))
-            found.append(_summary(match.end(), counts, errors, empty_fails=fails))
+            found.append(_summary([match], counts, errors, empty_fails=fails))
             begin = match.end()
         return found
 
@@ -171,10 +163,8 @@ def _together(*patterns: re.Pattern[str], error: re.Pattern[str] | None = None) 
     def read(output: str) -> list[Summary]:
         matches = next(filter(None, (list(pattern.finditer(output)) for pattern in patterns)), [])
         errors = list(error.finditer(output)) if error else []
-        if not matches and not errors:
-            return []
-        end = max(match.end() for match in [*matches, *errors])
-        return [_summary(end, _counted(match["counts"] for match in matches), int(bool(errors)))]
+        counts = _counted(match["counts"] for match in matches)
+        return [_summary([*matches, *errors], counts, int(bool(errors)))] if matches or errors else []
 
     return read
 
@@ -195,22 +185,19 @@ def _vitest_broken(match: re.Match[str], before: str) -> int:
 
 def _go(output: str) -> list[Summary]:
     """Read all packages of an output together. Only ``-v`` names the tests that pass. A subtest belongs to its test."""
-    packages = list(_GO_PACKAGE.finditer(output))
-    tests = list(_GO_TEST.finditer(output))
-    if not packages and not tests:
-        return []
+    packages, tests = list(_GO_PACKAGE.finditer(output)), list(_GO_TEST.finditer(output))
     failed = [match for match in packages if match["verdict"] == "FAIL"]
     broken = sum((match["rest"] or "").endswith(" failed]") for match in failed)
     verdicts = [match["verdict"] for match in tests]
     errors = broken or int(bool(failed) and "FAIL" not in verdicts)  # a panic fails a package and none of its tests
-    return [_summary(max(match.end() for match in [*packages, *tests]), _by_verdict(verdicts), errors)]
+    return [_summary([*packages, *tests], _by_verdict(verdicts), errors)] if packages or tests else []
 
 
 def _go_json(output: str) -> list[Summary]:
     """Read the events of ``go test -json``, one object a line (``go doc test2json``)."""
     verdicts: list[str] = []
     package_failed = False
-    end = 0
+    events: list[re.Match[str]] = []
     for line in re.finditer(r"^\{.*\}$", output, re.MULTILINE):
         try:
             event = json.loads(line[0])
@@ -219,25 +206,23 @@ def _go_json(output: str) -> list[Summary]:
         action, test = event.get("Action"), event.get("Test")
         if "Package" not in event or action not in ("pass", "fail", "skip"):
             continue
-        end = line.end()
+        events.append(line)
         if not isinstance(test, str):
             package_failed = package_failed or action == "fail"
         elif "/" not in test:
             verdicts.append(action)
     errors = int(package_failed and "fail" not in verdicts)
-    return [_summary(end, _by_verdict(verdicts), errors)] if end else []
+    return [_summary(events, _by_verdict(verdicts), errors)] if events else []
 
 
 def _gradle(output: str) -> list[Summary]:
     """Read Gradle's own total, which it prints where a test failed, or the tests that a build logs by name if some passed."""
     totals = list(_GRADLE.finditer(output))
     tests = [match for match in _GRADLE_TEST.finditer(output) if " > " in match["name"]]
-    if not totals and not tests:
-        return []
     verdicts = [match["verdict"] for match in tests]
     logged = not totals or "PASSED" in verdicts
     counts = _by_verdict(verdicts) if logged else _counted(match["counts"] for match in totals)
-    return [_summary(max(match.end() for match in [*totals, *tests]), counts)]
+    return [_summary([*totals, *tests], counts)] if totals or tests else []
 
 
 _nextest, _cargo_test = _each(_NEXTEST), _together(_CARGO, error=_CARGO_ERROR)

@@ -203,6 +203,11 @@ def test_the_total_of_each_coverage_tool_is_read(line, percent):
     assert run.coverage_percent == percent
 
 
+def test_an_invalid_percentage_is_no_coverage():
+    (run,) = suite_runs("pytest", "TOTAL  4  1  7.5.1%\n2 passed in 0.05s\n", 0)
+    assert run.coverage_percent is None
+
+
 def test_several_go_packages_have_no_total_coverage():
     line = "ok  \texample.test/shop/{}\t0.003s\tcoverage: 50.0% of statements\n"
     (run,) = suite_runs("go test -cover ./...", line.format("a") + line.format("b"), 0)
