@@ -1,9 +1,9 @@
-"""What was asked, run, read and answered: by default no more of it than how long it was and its digest.
+"""Prompts, commands, paths, inputs and outputs: by default only their length and digest.
 
-Both witnesses see these texts. For one digest each text has one form: a prompt as it was typed; a tool's input as JSON with sorted
-keys, without spaces; its output likewise, or as it is where it is text (an error, or what a sub-agent's transcript keeps).
-They can differ all the same: a hook sees the input that the tool ran with (paths made absolute, changes by other hooks), and a
-sub-agent's transcript has no more than the text that the model saw. ``content_of`` prefers what the hook saw.
+Hooks and transcripts both have these texts. Each text has one form, so that both give the same digest: a prompt as it was typed, a
+tool's input as JSON with sorted keys and without spaces, its output likewise, or as it is if it is a text (an error, or what a
+sub-agent's transcript keeps). The texts can still differ: a hook sees the input that the tool ran with (absolute paths, changes by
+other hooks), and a sub-agent's transcript has only the text that the model saw. ``content_of`` prefers the hook's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from claude_hooks_otel.facts.secret_redaction import SecretRedactor
 from claude_hooks_otel.settings.config import CaptureConfig
 from claude_hooks_otel.store.connection import portions
 
-# The witnesses, in the order in which they are believed (and sorted). A transcript tells a call's input and its result on two lines.
+# The sources, the preferred one first (they are sorted). A transcript has a call's input and its result on two lines.
 HOOK: Final = "hook"
 TRANSCRIPT: Final = "transcript"
 TRANSCRIPT_RESULT: Final = "transcript.result"
@@ -39,7 +39,7 @@ SWITCHES: Final[Mapping[str, str]] = {
     OUTPUT: "tool_output",
 }
 
-# The client's tools that run a command line, and the arguments in which its tools for files name one.
+# The client's tools that run a command line, and the arguments of its tools for files that name a file.
 _SHELLS: Final = frozenset(("Bash", "PowerShell", "Monitor"))
 _PATHS: Final = ("file_path", "notebook_path", "path")
 _MCP: Final = "mcp__"
@@ -48,11 +48,11 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators
 
 
 class ContentKeeper:
-    """Writes the texts that the witnesses come upon.
+    """Keeps the texts that the sources have.
 
     Args:
         facts: where they go; the caller holds the transaction.
-        capture: which of them are kept as text, too.
+        capture: which kinds are also kept as text.
     """
 
     def __init__(self, facts: Facts, capture: CaptureConfig) -> None:
@@ -64,13 +64,13 @@ class ContentKeeper:
         return SecretRedactor()
 
     def prompt(self, source: str, prompt_id: str, at_ns: int, text: str) -> None:
-        """Keeps what somebody asked."""
+        """Keeps the text of a prompt."""
         self._keep(source, prompt_id, at_ns, [(PROMPT, text)])
 
     def tool_call(
         self, source: str, tool_use_id: str, at_ns: int, tool: str = "", arguments: Any = None, result: Any = None
     ) -> None:
-        """Keeps what a tool was called with and what it answered, as far as the witness knows."""
+        """Keeps the input and the output of a tool call. A source may have only one of them."""
         self._keep(source, tool_use_id, at_ns, _call_texts(tool, arguments, result))
 
     def _keep(self, source: str, owner_id: str, at_ns: int, texts: Iterable[tuple[str, str]]) -> None:
@@ -86,8 +86,8 @@ class ContentKeeper:
         return described
 
 
-def text_of(value: Any) -> str:
-    """The one form of an input or output: text as it is, anything else as JSON."""
+def _text_of(value: Any) -> str:
+    """Returns the one form of an input or output: text as it is, anything else as JSON."""
     if isinstance(value, str):
         return value
     return _encode(value)
@@ -95,9 +95,9 @@ def text_of(value: Any) -> str:
 
 def _call_texts(tool: str, arguments: Any, result: Any) -> Iterator[tuple[str, str]]:
     if result is not None:
-        yield OUTPUT, text_of(result)
+        yield OUTPUT, _text_of(result)
     if arguments is not None:
-        yield INPUT, text_of(arguments)
+        yield INPUT, _text_of(arguments)
     if not isinstance(arguments, Mapping):
         return
     if tool in _SHELLS and isinstance(command := arguments.get("command"), str):
@@ -109,9 +109,9 @@ def _call_texts(tool: str, arguments: Any, result: Any) -> Iterator[tuple[str, s
 
 
 def contents(facts: Facts, owner_ids: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """The texts of these prompts and tool calls: (owner's id, kind, ``length``, ``sha256`` and perhaps ``text``).
+    """Yields the texts of prompts and tool calls as (owner's id, kind, ``length`` and ``sha256`` and perhaps ``text``).
 
-    Each kind of an owner's comes once: the hook's before the transcript's, the first before later ones.
+    Each kind of an owner comes once: the hook's precedes the transcript's, the first precedes later ones.
     """
     for some in portions(sorted(set(owner_ids))):
         marks = ", ".join("?" * len(some))

@@ -14,8 +14,11 @@ from claude_hooks_otel.facts.tasks import task_facts
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.tool_effects import git_operations as git
 from claude_hooks_otel.tool_effects import lines, suite_runs
+from claude_hooks_otel.tool_effects.git_commands import may_touch_git, working_directories
+from claude_hooks_otel.tool_effects.git_repository import find_repository
 from claude_hooks_otel.tool_effects.guidance import extracts_pattern
-from claude_hooks_otel.tool_effects.reviews import told_reviews
+from claude_hooks_otel.tool_effects.reflog import reflog_operations
+from claude_hooks_otel.tool_effects.reviews import merged_pull_requests
 from claude_hooks_otel.units import SECOND
 
 # The client puts a failed command's status before its output.
@@ -119,7 +122,7 @@ def _touched(call: FinishedCall, digest: str, how: str) -> model.FileTouched:
 
 def _reviews(call: FinishedCall) -> Iterator[model.Fact]:
     """What the host told of pull requests; whose they are, only the session knows that opened them."""
-    for told in told_reviews(_printed(call, "stdout") or ""):
+    for told in merged_pull_requests(_printed(call, "stdout") or ""):
         yield model.PullRequestReview(
             address_digest=told.address_digest, opened_ns=told.opened_ns, merged_ns=told.merged_ns
         )
@@ -161,11 +164,11 @@ def _git_operations(call: FinishedCall) -> list[git.GitOperation]:
     if call.tool != "Bash" or not isinstance(command, str):
         return []
     recorded: list[git.GitOperation] = []
-    if call.began_ns is not None and call.directory and git.may_touch_git(command):
+    if call.began_ns is not None and call.directory and may_touch_git(command):
         window = call.began_ns / SECOND, call.ended_ns / SECOND
-        for folder in git.working_directories(command, Path(call.directory)):
-            if (git_dir := git.find_git_dir(folder)) is not None:
-                recorded += git.reflog_operations(git_dir, *window)
+        for folder in working_directories(command, Path(call.directory)):
+            if (repository := find_repository(folder)) is not None:
+                recorded += reflog_operations(repository, *window)
     # Git's own words come first: the client calls a whole chain "amended" if one command of it amends.
     return recorded + git.git_operations(call.tool, call.arguments, call.result)
 

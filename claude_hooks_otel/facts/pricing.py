@@ -1,16 +1,15 @@
-"""The price of one Claude API request, as Claude Code itself prices it: genai-prices' list prices under the client's own rules.
+"""The price of one Claude API request, as Claude Code prices it: list prices of genai-prices, with the client's own rules.
 
-The rules were observed on Claude Code 2.1.330 (``tests/data/pricing`` holds the requests, with the cost the client gave each):
+The rules are observations of Claude Code 2.1.330 (``tests/data/pricing`` has the requests, with the client's cost of each):
 
-- The model that was asked for sets the price, not the one that answered, whichever cloud it was asked of: a Bedrock name with
-  a region costs the same as the plain one.
-- ``speed`` "fast" has a price of its own on the models sold that way, and changes nothing on the others.
-- ``inference_geo`` "us" multiplies the price of every token, not that of a web search. The service tier changes nothing.
-- There is no premium for a long prompt, except on Haiku 5.5, where a prompt of more than 100,000 tokens makes the whole request
-  dearer.
+- The requested model sets the price, not the one that answered. The cloud does not matter: a Bedrock name with a region costs the
+  same as the plain name.
+- ``speed`` "fast" has its own price on the models that are sold fast, and changes nothing on the others.
+- ``inference_geo`` "us" multiplies the price of every token, but not that of a web search. The service tier changes nothing.
+- A long prompt costs no premium, except on Haiku 5.5: a prompt of more than 100,000 tokens raises the price of the whole request.
 
-Two differences from the client are meant. It prices a name it does not know as its default model (Opus 5.5); here such a name
-has no price. And it has forgotten models that the list still has (Claude 3 Opus, Sonnet and Haiku); here they have their price.
+Two differences from the client are intended. The client prices an unknown name as its default model (Opus 5.5); here it has no
+price. The client no longer knows some models of the list (Claude 3 Opus, Sonnet and Haiku); here they have their list price.
 """
 
 from __future__ import annotations
@@ -23,36 +22,35 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from claude_hooks_otel.units import DAY, DOLLAR
+from claude_hooks_otel.units import DAY, DOLLAR, SECOND
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
-_TOKENS_PER_PRICE = 1_000_000  # prices are stated per million tokens
+_TOKENS_PER_PRICE = 1_000_000  # prices are per million tokens
 _PICODOLLARS_PER_SEARCH = DOLLAR // 100  # 0.01 USD a web search, whatever the model
-_US_INFERENCE = Decimal("1.1")  # inference kept inside the United States, relative to anywhere
-_DAY_S = 86_400
+_US_INFERENCE = Decimal("1.1")  # inference only in the United States, relative to anywhere
 
-# Wide enough that no product is ever rounded: a 64-bit count has 19 digits, a price a handful.
+# Wide enough to round no product: a 64-bit count has 19 digits, a price has few.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 class _Model(NamedTuple):
-    """Which Claude model a name means: "claude-3-5-haiku-20241022" is ("haiku", 3, 5)."""
+    """A Claude model: "claude-3-5-haiku-20241022" is ("haiku", 3, 5)."""
 
     family: str
     major: int
     minor: int
 
 
-# The same model under two names, of which the list has only the second; the client gives both the same price.
+# Models with two names, of which the list has only the second. The client gives both the same price.
 _SOLD_AS = {_Model("mythos", 5, 0): _Model("fable", 5, 0), _Model("mythos", 5, 1): _Model("fable", 5, 1)}
-# Fast prices that the client has and the list has not, relative to the standard ones.
+# Fast prices, relative to the standard ones, that the client has and the list lacks.
 _FAST_PREMIUM = {_Model("opus", 4, 6): 6, _Model("opus", 4, 7): 6}
-# Where the client charges the list's higher prices for a long prompt; elsewhere it stays with those for a short one.
-_DEARER_WHEN_LONG = frozenset({_Model("haiku", 5, 5)})
+# Models for which the client charges the list's higher prices of a long prompt. For the others it uses those of a short one.
+_PRICED_BY_LENGTH = frozenset({_Model("haiku", 5, 5)})
 
-# Both orders of family and version; a date, a revision or a cloud's suffix may follow.
+# Family and version in either order. A date, a revision or a cloud's suffix may follow.
 _CLAUDE_NAME = re.compile(
     r"claude-(?:(?P<family>[a-z]+)-(?P<version>\d{1,2}(?:-\d{1,2})?)|(?P<old_version>\d{1,2}(?:-\d{1,2})?)-(?P<old_family>[a-z]+))"
     r"(?![a-z\d])"
@@ -61,16 +59,15 @@ _CLAUDE_NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """What one request is billed for.
+    """The usage that one request is billed for.
 
     Attributes:
         input: prompt tokens neither read from nor written to the cache.
         output: answer tokens, thinking included.
         cache_read: prompt tokens read from the cache.
-        cache_write_5m: prompt tokens written to the cache for five minutes; tokens written without a stated lifetime count here,
-            as they do in the client.
+        cache_write_5m: prompt tokens written to the cache for five minutes, or without a stated lifetime, as in the client.
         cache_write_1h: prompt tokens written to the cache for an hour.
-        web_searches: searches that the API ran on its side (``server_tool_use.web_search_requests``).
+        web_searches: searches that the API itself ran (``server_tool_use.web_search_requests``).
     """
 
     input: int = 0
@@ -83,7 +80,7 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class TokenPrices:
-    """What a model's tokens cost: USD per million tokens, for each kind of token in `TokenUsage`.
+    """The prices of a model, USD per million tokens, for each kind of token in `TokenUsage`.
 
     Raises:
         ValueError: a price is negative or not a finite number.
@@ -104,7 +101,7 @@ class TokenPrices:
 
 @dataclass(frozen=True, slots=True)
 class PriceOverride(TokenPrices):
-    """A model's prices as the owner states them, USD per million tokens: of a model no list has, or a price of the owner's own."""
+    """The prices that the owner configured for a model, USD per million tokens. They precede the list's."""
 
 
 def request_cost(
@@ -116,24 +113,25 @@ def request_cost(
     inference_geo: str | None = None,
     overrides: Mapping[str, PriceOverride] | None = None,
 ) -> int | None:
-    """Prices one request.
+    """Return the cost of one request.
 
-    The client prices each of ``usage.iterations`` (a request that went round through the API's own tools) by itself and adds.
-    Costs being linear, that differs from pricing their sum on Haiku 5.5 alone, where each iteration's prompt is long or not.
+    The client prices each of ``usage.iterations`` (the rounds of a request that used the API's own tools) and adds them up. Costs
+    are linear, so pricing the sum differs only on Haiku 5.5, where the length of each iteration's prompt matters.
 
     Args:
         usage: what the request is billed for.
-        requested_model: the model asked for (``requestedModel`` in a transcript), in any cloud's spelling, with ``[1m]`` or not.
-        timestamp_ns: when, Unix nanoseconds; a list price can begin on a day (UTC).
-        speed: ``usage.speed`` of the answer; only "fast" matters.
-        inference_geo: ``usage.inference_geo`` of the answer; only "us" matters.
-        overrides: prices that come before the list's, by model name: the requested one, or the plain one in it
+        requested_model: the requested model (``requestedModel`` in a transcript), in any cloud's spelling, with or without
+            ``[1m]``.
+        timestamp_ns: the request's time, Unix nanoseconds. A list price can begin on a day (UTC).
+        speed: ``usage.speed`` of the answer. Only "fast" matters.
+        inference_geo: ``usage.inference_geo`` of the answer. Only "us" matters.
+        overrides: prices that precede the list's, by model name: the requested name, or the plain name in it
             ("claude-sonnet-4-5" in "us.anthropic.claude-sonnet-4-5-20250929-v1:0"). They are final, as an organisation's own
-            prices are in the client: neither speed nor geography nor the prompt's length changes them.
+            prices are in the client: speed, geography and the prompt's length do not change them.
 
     Returns:
-        Picodollars, exact; a fraction of one is rounded half to even, once, at the end. None where the model has no known price,
-        as ``<synthetic>`` has not, the client's name for messages it wrote itself.
+        Picodollars, exact. A fraction is rounded half to even, once, at the end. None if the model has no known price, such as
+        ``<synthetic>``, the client's name for messages that it wrote itself.
     """
     own = _override(requested_model, overrides) if overrides else None
     if own is not None:
@@ -146,14 +144,14 @@ def request_cost(
 
 
 def price_table_version() -> str:
-    """The price list and its version, such as "genai-prices 0.2.3"."""
+    """Return the price list and its version, such as "genai-prices 0.2.3"."""
     from importlib.metadata import version  # noqa: PLC0415 - three quarters of this module's import time otherwise
 
     return f"genai-prices {version('genai-prices')}"
 
 
 def _cost(usage: TokenUsage, prices: TokenPrices, factor: Decimal) -> int:
-    """Picodollars; the factor multiplies the tokens' price alone."""
+    """Return picodollars. The factor multiplies only the price of the tokens."""
     with localcontext(_EXACT):
         tokens = (
             usage.input * prices.input
@@ -173,28 +171,28 @@ def _override(requested_model: str, overrides: Mapping[str, PriceOverride]) -> P
     return overrides.get(name.group()) if name else None
 
 
-# Few models are in use at a time, but nothing bounds the names a gateway may make up.
+# Few models are in use at a time, but nothing bounds the names that a gateway makes up.
 @lru_cache(maxsize=256)
 def _listed(requested_model: str, unix_day: int, *, fast: bool) -> tuple[tuple[int, TokenPrices], ...]:
-    """The list's prices of a model on a day, longest prompt first, each for prompts of more tokens than the number before it.
+    """Return the list's prices of a model on a day as (tokens, prices): the prices of prompts with more than so many tokens.
 
-    Nothing where the list has not the model, or not all five of its prices.
+    The longest prompts come first. Empty if the list lacks the model or one of its five prices.
     """
     name = _claude_name(requested_model)
     if name is None or (info := _claude_models().get(model := _model_of(name))) is None:
         return ()
-    day = datetime.fromtimestamp(unix_day * _DAY_S, UTC)
+    day = datetime.fromtimestamp(unix_day * (DAY // SECOND), UTC)
     standard = info.get_prices(day)
     price = info.get_prices(day, {"speed": "fast"}) if fast else standard
     premium = _FAST_PREMIUM.get(model, 1) if fast and price == standard else 1
-    starts = _long_prompts(price) if model in _DEARER_WHEN_LONG else []
+    starts = _long_prompts(price) if model in _PRICED_BY_LENGTH else []
     with localcontext(_EXACT):
         steps = [(start, _token_prices(price, start + 1, premium)) for start in [*starts, -1]]
     return tuple((start, prices) for start, prices in steps if prices is not None)
 
 
 def _token_prices(price: ModelPrice, prompt_tokens: int, premium: int) -> TokenPrices | None:
-    """The list's prices for a prompt of that length; None where it has not all five."""
+    """Return the list's prices for a prompt of a length; None if it lacks one of the five."""
     write_5m = price.cache_write_mtok if price.cache_write_5m_mtok is None else price.cache_write_5m_mtok
     listed = (price.input_mtok, price.output_mtok, price.cache_read_mtok, write_5m, price.cache_write_1h_mtok)
     prices = [_at_length(each, prompt_tokens) * premium for each in listed if each is not None]
@@ -208,13 +206,13 @@ def _at_length(price: Decimal | TieredPrices, prompt_tokens: int) -> Decimal:
 
 
 def _long_prompts(price: ModelPrice) -> list[int]:
-    """The lengths, in tokens, beyond which a prompt has another price; the longest first."""
+    """Return the lengths, in tokens, beyond which a prompt has another price, the longest first."""
     listed = price.input_mtok
     return [] if listed is None or isinstance(listed, Decimal) else [tier.start for tier in reversed(listed.tiers)]
 
 
 def _claude_name(name: str) -> re.Match[str] | None:
-    """The plain name of a Claude model inside any spelling of it; dots between the numbers become dashes."""
+    """Find the plain name of a Claude model in any spelling of it. Dots between the numbers become dashes."""
     return _CLAUDE_NAME.search(name.lower().replace(".", "-"))
 
 
@@ -225,11 +223,10 @@ def _model_of(name: re.Match[str]) -> _Model:
 
 @cache
 def _claude_models() -> dict[_Model, ModelInfo]:
-    """The list's Claude models.
+    """Return the list's Claude models.
 
-    It is imported here, by the first request to be priced, because it costs a quarter of a second and some 20 MB (7 where pydantic
-    is loaded already), which a command that prices nothing need not pay. Importing it opens no connection: the package asks the
-    network only when told to update.
+    The first request that is priced imports the list, because that takes a quarter of a second and some 20 MB (7 if pydantic is
+    loaded already). The import opens no connection: the package uses the network only when told to update.
     """
     from genai_prices.data import providers  # noqa: PLC0415
 
@@ -237,7 +234,7 @@ def _claude_models() -> dict[_Model, ModelInfo]:
     models = {}
     for info in anthropic.models:
         name = _claude_name(info.id)
-        # The plain name and nothing more: a variant that the list tells apart must not pass for the model itself.
+        # Only the plain name: a variant with its own entry in the list must not replace the model itself.
         if name is not None and name.group() == info.id.removesuffix("-latest"):
             models[_model_of(name)] = info
     return {**{model: models[same] for model, same in _SOLD_AS.items() if same in models}, **models}

@@ -1,12 +1,14 @@
-"""Takes secrets out of texts that leave the machine, by the rules of detect-secrets.
+"""Removes secrets from texts that leave the machine, by the rules of detect-secrets.
 
-Why that library: it is Yelp's, many projects' pre-commit check, pure Python, and its rules are plain regular expressions that find
-*where* in a text a secret stands. Its fork bc-detect-secrets is released more often but dropped the rules for GitLab, OpenAI, PyPI
-and Telegram; gitleaks and betterleaks know more providers, but come as Go programs of 20–30 MB that have no wheel for every machine.
+Why that library: Yelp maintains it, many projects use it as a pre-commit check, it is pure Python, and its rules are regular
+expressions that find *where* in a text a secret stands. Its fork bc-detect-secrets has more releases but lacks the rules for GitLab,
+OpenAI, PyPI and Telegram. gitleaks and betterleaks know more providers, but they are Go programs of 20–30 MB without a wheel for
+every machine.
 
-Only its rules are used, not its scanner: that reads files line by line, skips what looks like no secret, and returns of some rules
-not the secret but a group of the expression (of a GitHub token ``ghp``). Left out are those that guess by randomness, which would
-hide paths, hashes and ids, and the one for IP addresses. What the rules lack and a user of Claude Code has at hand is in ``_OURS``.
+This module uses the rules without the scanner. The scanner reads files line by line, skips what does not look like a secret, and
+for some rules returns a group of the expression instead of the secret (for a GitHub token ``ghp``). Two kinds of rules are left
+out: those that guess by randomness, which would hide paths, hashes and ids, and the one for IP addresses. ``_OURS`` adds the
+secrets of a user of Claude Code that the library does not know.
 """
 
 from __future__ import annotations
@@ -16,22 +18,22 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any, Final
 
-# Characters read beyond those that are kept: a secret that begins inside is still seen whole. A key of 8192 bits in PEM is 6400.
+# Characters that are read after those that are kept, to find the end of a secret. A key of 8192 bits in PEM has 6400.
 MARGIN: Final = 8192
 TRUNCATED: Final = "…"
 
 _IP_ADDRESS: Final = "Public IP (ipv4)"
 _PRIVATE_KEY: Final = "Private Key"
 _KEYWORD: Final = "Secret Keyword"
-# Where the text of a private key ends; the library's rules only see where it begins.
+# The end of a private key. The library's rules find only its beginning.
 _END_OF_KEY: Final = re.compile(r"-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|Private-MAC: *[0-9a-f]*")
-# What a rule also matches to see where a token begins and ends.
+# Characters around a token that a rule also matches.
 _AROUND: Final = " \t\r\n=:\"'"
-# A rule may match a token's beginning alone; what goes on without a break belongs to it.
+# The rest of a token of which a rule matches only the beginning.
 _REST_OF_TOKEN: Final = re.compile(r"(?<=[\w\-+/=.])[\w\-+/=.]*")
-# JSON within JSON: the rules expect plain quotes and lines.
+# Escaped quotes and line feeds, as in JSON within JSON. The rules expect plain ones.
 _ESCAPED: Final = re.compile(r"""(?<!\\)(\\++)(["'n])""")
-# A keyword may go on as a longer name, in the library's rules for ever: 12 KB of nothing but keywords then took 23 s.
+# A keyword may be the start of a longer name. The library does not limit its length: 12 KB of keywords alone took 23 s.
 _NAME_GOES_ON: Final = (r"\w*", r"\w{0,40}")
 
 _OURS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
@@ -45,17 +47,17 @@ _OURS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     # RFC 7617, RFC 6750.
     ("Authorization Header", re.compile(r"(?i)\bauthorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]+\s+)?[^\s\"',;]{8,}")),
     ("Bearer Token", re.compile(r"(?i)\bbearer\s+[a-z0-9_\-.~+/]{16,}=*")),
-    # The library's keywords have no "token"; counts of tokens are shorter.
+    # The library has no keyword "token". Counts of tokens are shorter.
     ("Secret Token", re.compile(r"(?i)token[\"']?\s*[:=]\s*[\"']?[^\s\"',;{}()$<]{16,}")),
     (_PRIVATE_KEY, re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----")),
 )
 
 
 class SecretRedactor:
-    """Finds and replaces. Building one imports the library (about 0.2 s, 20 MB)."""
+    """Replaces the secrets in a text. Building a redactor imports the library (about 0.2 s, 20 MB)."""
 
     def __init__(self) -> None:
-        from detect_secrets.core.plugins.util import (  # noqa: PLC0415 — it costs as much as a small daemon
+        from detect_secrets.core.plugins.util import (  # noqa: PLC0415 — few need it, and it takes long
             get_mapping_from_secret_type_to_class,
         )
         from detect_secrets.plugins import keyword  # noqa: PLC0415
@@ -68,7 +70,7 @@ class SecretRedactor:
             for pattern in getattr(plugin, "denylist", ())
         ]
         self._rules += _OURS
-        # A text names no file type: the rules for code (values in quotes) and for configuration (without), as ``KEY=value``.
+        # A text has no file type. So both kinds of rules apply: for code (values in quotes) and for configuration (``KEY=value``).
         keyword_rules: dict[re.Pattern[str], int] = {
             **keyword.QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP,
             **keyword.GOLANG_DENYLIST_REGEX_TO_GROUP,
@@ -83,14 +85,17 @@ class SecretRedactor:
         self._keyword = re.compile(keyword.DENYLIST_REGEX, re.IGNORECASE)
 
     def __call__(self, text: str, max_characters: int) -> str:
-        """The text's first ``max_characters``, each secret that begins in them as ``[REDACTED:its-kind]``; a cut is marked by ``…``."""
+        """Return the text's first ``max_characters``, with ``[REDACTED:its-kind]`` for each secret that begins in them.
+
+        A text that is cut ends with ``…``.
+        """
         parts, done = [], 0
         for begin, end, name in self._spans(text[: max_characters + MARGIN]):
             if begin >= max_characters:
                 break
             if end <= done:
                 continue
-            if begin >= done:  # one that overlaps the last one only makes that longer
+            if begin >= done:  # else it overlaps the last one, and only makes that longer
                 parts += [text[done:begin], f"[REDACTED:{name.lower().replace(' ', '-')}]"]
             done = end
         parts.append(text[done:max_characters])
@@ -99,7 +104,7 @@ class SecretRedactor:
         return "".join(parts)
 
     def _spans(self, text: str) -> list[tuple[int, int, str]]:
-        """(begin, end, name of the rule) of every secret, in order of their beginnings, longer ones first."""
+        """Return (begin, end, name of the rule) of every secret, in order of their beginnings, longer ones first."""
         plain = _Plain(text)
         found = [
             (plain.begin(begin), plain.end(end), name)
@@ -121,7 +126,7 @@ class SecretRedactor:
                 yield begin, end, name
 
     def _assignments(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """Values that are called a secret; the library's rules are made for single lines."""
+        """Yield the values that a keyword names as secret. The library's rules are made for single lines."""
         begin = 0
         for line in text.splitlines(keepends=True):
             if self._keyword.search(line):
@@ -132,11 +137,11 @@ class SecretRedactor:
 
 
 class _Plain:
-    """A text with its escaped quotes and line ends as plain ones, and where each character of it stands in the original."""
+    """A text with plain instead of escaped quotes and line feeds, which knows where each character stands in the original."""
 
     def __init__(self, text: str) -> None:
         parts, done, removed = [], 0, 0
-        self._since, self._removed = [0], [0]  # from this character on, so many characters of the original are left out
+        self._since, self._removed = [0], [0]  # from this character on, so many characters of the original are missing
         for match in _ESCAPED.finditer(text):
             parts += [text[done : match.start()], "\n" if match[2] == "n" else match[2]]
             removed += len(match[1])
@@ -147,9 +152,9 @@ class _Plain:
         self.text = "".join(parts)
 
     def begin(self, position: int) -> int:
-        """Where the character stands in the original."""
+        """Return where a character stands in the original."""
         return position + self._removed[bisect_right(self._since, position) - 1]
 
     def end(self, position: int) -> int:
-        """Where the original goes on after the character before ``position``."""
+        """Return where the original continues after the character before ``position``."""
         return self.begin(position - 1) + 1

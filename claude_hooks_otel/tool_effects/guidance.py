@@ -1,4 +1,4 @@
-"""Which files hold guidance that agents use again: skills, commands, sub-agents, rules, memory."""
+"""Which files hold guidance that agents load again: skills, commands, sub-agents, rules, memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Where Claude Code looks for guidance (a skill's folder may stand in a plugin), and where teams commonly keep their patterns.
+# Where Claude Code looks for guidance (a plugin may contain a skill's folder), and where teams commonly keep their patterns.
 _GUIDANCE = re.compile(
     r"(?:^|[/\\])(?:"
     r"\.claude[/\\](?:commands|agents|rules|output-styles)[/\\].+\.md"
@@ -15,12 +15,12 @@ _GUIDANCE = re.compile(
     r"|patterns[/\\].+\.md"
     r")$"
 )
-# What the model is shown: all that a sub-agent's transcript keeps of the result.
+# The text that the model sees. A sub-agent's transcript has nothing else of the result.
 _CREATED = "File created successfully"
 
 
 def extracts_pattern(tool: str, tool_input: Mapping[str, Any], tool_response: Any) -> bool:
-    """Whether a finished call wrote down new guidance: a Write that made a file which agents load again."""
+    """Whether a finished call wrote new guidance: a Write that created a file which agents load again."""
     path = tool_input.get("file_path")
     if tool != "Write" or not isinstance(path, str) or not _GUIDANCE.search(path):
         return False

@@ -1,26 +1,30 @@
-r"""What git itself recorded in its reflogs: one line for each move of HEAD, of a branch and of a remote branch.
+r"""What git records about itself: each commit and each new branch stands in a reflog, with the second in which it was made.
 
-A line is ``<old> <new> <name> <e-mail> <seconds> <zone>\t<message>`` (gitrepository-layout, "logs"); the message says which
-command moved it.
+A line is ``<old> <new> <name> <e-mail> <seconds> <zone>\t<message>`` (gitrepository-layout(5), "logs"). The message names the
+command.
 """
 
 from __future__ import annotations
 
-import os.path
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import floor
 from pathlib import Path
 
-# The end of a reflog that is read: some hundred thousand entries.
+from claude_hooks_otel.tool_effects.git_operations import GitOperation, name_digest
+from claude_hooks_otel.tool_effects.git_repository import GitRepository
+
+# The part of a reflog that is read, from its end: some hundred thousand entries.
 MAX_LOG_BYTES = 64_000_000
 
 _ENTRY = re.compile(
     rb"(?P<old>[0-9a-f]{40,64}) (?P<new>[0-9a-f]{40,64}) .*> (?P<seconds>\d+) [+-]\d+(?:\t(?P<message>.*))?"
 )
-
-# The commands that make a commit, as they name themselves; a fast-forward makes none.
+# How the commands that make a commit describe themselves. A fast-forward makes none.
 _COMMITS = (
+    ("rebased", re.compile(r"(?:rebase|pull)\b.*\((?:pick|reword|edit|squash|fixup|continue|merge)\): ")),
     ("amended", re.compile(r"commit \(amend\)")),
     ("merged", re.compile(r"commit \(merge\)|(?:merge|pull)\b.*: (?!Fast-forward|fast-forward)")),
     ("cherry-picked", re.compile(r"commit \(cherry-pick\)|cherry-pick: (?!fast-forward)")),
@@ -28,75 +32,55 @@ _COMMITS = (
     ("committed", re.compile(r"commit(?: \(initial\))?: ")),
     ("applied", re.compile(r"am: ")),
 )
-_REBASE = re.compile(r"(?:rebase|pull)\b.*\((?:pick|reword|edit|squash|fixup|continue|merge)\): ")
+# A branch that is checked out from a remote is not new.
+_NEW_BRANCH = re.compile(r"branch: Created from (?!refs/remotes/)")
 
 
 @dataclass(frozen=True, slots=True)
-class ReflogEntry:
-    """One line of a reflog.
-
-    Attributes:
-        old: the hash before, all zeros for a new ref.
-        new: the hash after.
-        seconds: when, Unix time, whole seconds.
-        message: the command, and what it says.
-    """
+class _Entry:
+    """One line of a reflog: the hashes before (all zeros for a new ref) and after, the time in Unix seconds, and the message."""
 
     old: str
     new: str
     seconds: int
     message: str
 
-    @property
-    def commit_action(self) -> str | None:
-        """How the commit ``new`` was made: committed, amended, merged, … or rebased; None where no commit was made."""
-        if self.old == self.new:
-            return None
-        if _REBASE.match(self.message):
-            return "rebased"
-        return next((action for action, pattern in _COMMITS if pattern.match(self.message)), None)
 
-    @property
-    def creates_branch(self) -> bool:
-        """Whether this first entry of a branch tells of a new one; one checked out from a remote is not new."""
-        return (
-            self.old.strip("0") == "" and re.match(r"branch: Created from (?!refs/remotes/)", self.message) is not None
-        )
+def reflog_operations(repository: GitRepository, since: float, until: float) -> list[GitOperation]:
+    """Return every commit and every new branch that git recorded in one worktree between two moments. Never raises.
+
+    A reflog counts whole seconds. So everything in the second in which the window opens or closes belongs to it, whoever did it.
+    A commit whose date is set by hand (GIT_COMMITTER_DATE) stands under that date. Commits come from the HEAD of this worktree
+    alone, branches from all worktrees.
+
+    Args:
+        repository: the repository, as seen from the worktree.
+        since: start of the window, Unix seconds.
+        until: its end.
+    """
+    window = range(floor(since), floor(until) + 1)
+    actions: dict[str, str] = {}
+    for entry in _entries(repository.git_dir / "logs" / "HEAD"):
+        if entry.seconds in window and (action := _commit_action(entry)) is not None:
+            actions.setdefault(entry.new, action)
+    found = [GitOperation("commit", action, sha) for sha, action in actions.items()]
+    heads = repository.common_dir / "logs" / "refs" / "heads"
+    for log in _changed_files(heads, since):
+        first = next(_entries(log), None)
+        if first and first.seconds in window and not first.old.strip("0") and _NEW_BRANCH.match(first.message):
+            found.append(GitOperation("branch", "created", name_digest(log.relative_to(heads).as_posix())))
+    return found
 
 
-def find_git_dir(directory: Path) -> Path | None:
-    """The git directory that belongs to a working folder: the nearest ``.git`` above it, or the folder itself if it is bare."""
-    for folder in (directory, *directory.parents):
-        if (git_dir := resolve_git_dir(folder / ".git")) is not None:
-            return git_dir
-        if all((folder / part).exists() for part in ("HEAD", "objects", "refs")):
-            return folder
-    return None
-
-
-def resolve_git_dir(path: Path) -> Path | None:
-    """The folder that ``path`` is, or that it names if it is the ``.git`` file of a worktree or a submodule."""
-    try:
-        if path.is_dir():
-            return path
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    except (OSError, ValueError):
+def _commit_action(entry: _Entry) -> str | None:
+    """Return how a commit was made (see `GitOperation.action`); None if the entry makes none."""
+    if entry.old == entry.new:
         return None
-    named = text.removeprefix("gitdir:").strip()
-    return Path(os.path.normpath(path.parent / named)) if text.startswith("gitdir:") else None
+    return next((action for action, pattern in _COMMITS if pattern.match(entry.message)), None)
 
 
-def common_dir(git_dir: Path) -> Path:
-    """The folder that all worktrees of the repository share: branches and remotes live there."""
-    try:
-        named = (git_dir / "commondir").read_text(encoding="utf-8", errors="surrogateescape").strip()
-    except (OSError, ValueError):
-        return git_dir
-    return Path(os.path.normpath(git_dir / named))
-
-
-def entries(log: Path) -> Iterator[ReflogEntry]:
-    """The entries of a reflog, in the order in which git wrote them; lines that are none are passed over. Never raises."""
+def _entries(log: Path) -> Iterator[_Entry]:
+    """Yield the entries of a reflog, the oldest first. Invalid lines are left out."""
     try:
         with log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -107,14 +91,14 @@ def entries(log: Path) -> Iterator[ReflogEntry]:
     for line in data.split(b"\n"):
         if found := _ENTRY.fullmatch(line):
             message = (found["message"] or b"").decode("utf-8", "replace")
-            yield ReflogEntry(found["old"].decode(), found["new"].decode(), int(found["seconds"]), message)
+            yield _Entry(found["old"].decode(), found["new"].decode(), int(found["seconds"]), message)
 
 
-def changed_logs(folder: Path, since: float) -> Iterator[tuple[str, Path]]:
-    """The reflogs under ``folder`` written to at or after ``since``, each with the name of its ref below that folder."""
+def _changed_files(folder: Path, since: float) -> Iterator[Path]:
+    """Yield the files below a folder that were written at or after ``since`` (Unix seconds)."""
     try:
-        for log in sorted(folder.rglob("*")):
-            if log.is_file() and log.stat().st_mtime >= since - 1:
-                yield log.relative_to(folder).as_posix(), log
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and file.stat().st_mtime >= since - 1:
+                yield file
     except OSError:
         return

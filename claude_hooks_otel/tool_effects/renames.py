@@ -1,4 +1,4 @@
-"""Renamed files among a list of deleted and created ones, as git finds them (``diff.renames``, on by default)."""
+"""Renamed files among deleted and created ones, as git detects them (``diff.renames``, on by default)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# git's default similarity for a rename: half of the larger file's bytes come from the other.
+# Git's default similarity of a rename: half of the larger file's bytes also stand in the other file.
 MIN_SIMILARITY = 0.5
-# Pairs of files to compare, a fraction of a second: with more, only files that moved unchanged are paired, as git does it.
+# Pairs of files to compare, a fraction of a second. With more, only identical files are paired, as git does.
 MAX_PAIRS = 10_000
 
 
@@ -17,10 +17,10 @@ class PatchedFile:
     """A file in a patch.
 
     Attributes:
-        path: the file.
+        path: its path.
         hunks: the lines of each hunk, each with its sign.
-        created: the file was not there before.
-        deleted: the file is not there any more.
+        created: whether the file is new.
+        deleted: whether the file no longer exists.
     """
 
     path: str
@@ -29,7 +29,7 @@ class PatchedFile:
     deleted: bool = False
 
     def text(self) -> str:
-        """The whole content of a created or deleted file: it stands in its hunks."""
+        """Return the whole content of a created or deleted file, which stands in its hunks."""
         lines: list[str] = []
         for line in (line for hunk in self.hunks for line in hunk):
             if line.startswith("\\") and lines:  # "\ No newline at end of file"
@@ -41,7 +41,7 @@ class PatchedFile:
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """A file that moved to ``path`` while its text went from ``before`` to ``after``."""
+    """A file that moved to ``path`` while its text changed from ``before`` to ``after``."""
 
     path: str
     before: str
@@ -49,36 +49,40 @@ class Rename:
 
 
 def pair_renames(files: Sequence[PatchedFile]) -> tuple[list[Rename], list[PatchedFile]]:
-    """The renames among ``files``, the most similar pairs first, and the files that take part in none. Empty files are never moved."""
-    deleted = {file.path: (file, file.text()) for file in files if file.deleted and file.hunks}
-    created = {file.path: (file, file.text()) for file in files if file.created and file.hunks}
-    exact_only = len(deleted) * len(created) > MAX_PAIRS
-    candidates = sorted(
-        (
-            (similarity, old.path, new.path)
-            for old, before in deleted.values()
-            for new, after in created.values()
-            if (similarity := float(before == after) if exact_only else _similarity(before, after)) >= MIN_SIMILARITY
-        ),
-        key=lambda candidate: -candidate[0],
-    )
-    renames: list[Rename] = []
-    taken: set[tuple[str, str]] = set()
-    for _, old_path, new_path in candidates:
-        if ("old", old_path) not in taken and ("new", new_path) not in taken:
-            taken |= {("old", old_path), ("new", new_path)}
-            renames.append(Rename(new_path, deleted[old_path][1], created[new_path][1]))
+    """Return the renames, the most similar pairs first, and the files that take part in none. Empty files are never renamed."""
+    deleted = {file.path: file.text() for file in files if file.deleted and file.hunks}
+    created = {file.path: file.text() for file in files if file.created and file.hunks}
+    compare = _similarity if len(deleted) * len(created) <= MAX_PAIRS else _identity
+    candidates = [
+        (similarity, old, new)
+        for old, before in deleted.items()
+        for new, after in created.items()
+        if (similarity := compare(before, after)) >= MIN_SIMILARITY
+    ]
+    renames: dict[str, Rename] = {}
+    old_paths: set[str] = set()
+    for _, old, new in sorted(candidates, key=lambda candidate: -candidate[0]):
+        if new not in renames and old not in old_paths:
+            renames[new] = Rename(new, deleted[old], created[new])
+            old_paths.add(old)
     others = [
         file
         for file in files
-        if not (file.deleted and ("old", file.path) in taken) and not (file.created and ("new", file.path) in taken)
+        if not (file.deleted and file.path in old_paths) and not (file.created and file.path in renames)
     ]
-    return renames, others
+    return list(renames.values()), others
+
+
+def _identity(before: str, after: str) -> float:
+    return float(before == after)
 
 
 def _similarity(before: str, after: str) -> float:
-    """The share of the larger text's bytes that whole lines of the other make up."""
+    """Return the share of the larger text's bytes that whole lines of the other one make up."""
     old, new = (Counter(text.encode("utf-8", "surrogatepass").splitlines(keepends=True)) for text in (before, after))
-    copied = sum(len(line) * count for line, count in (old & new).items())
-    size = max(sum(len(line) * count for line, count in lines.items()) for lines in (old, new))
-    return copied / size if size else 0.0
+    copied = _size(old & new)
+    return copied / (max(_size(old), _size(new)) or 1)
+
+
+def _size(lines: Counter[bytes]) -> int:
+    return sum(len(line) * count for line, count in lines.items())

@@ -1,4 +1,4 @@
-"""Prompts, command lines, paths, inputs and outputs: by default their length and digest alone, and each as text by its own switch."""
+"""Prompts, commands, paths, inputs and outputs have a length and a digest by default, and a text where a switch turns it on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SWITCHES = {
     "paths": {"path"},
     "tool_output": {"input", "output"},
 }
-# Shorter texts ("ok", "x = 1") stand in a database by chance.
+# Shorter texts ("ok", "x = 1") may stand in a database by chance.
 SEARCHED_FROM = 16
 
 
@@ -75,7 +75,7 @@ def _attributes(replay: Replay) -> Attributes:
     return found
 
 
-# -- what the recordings say, read without the product ---------------------------------------------------------------------
+# -- the texts in the recordings, read without the product ---------------------------------------------------------------------
 
 
 def _form(value: Any) -> str:
@@ -95,33 +95,33 @@ def _of_input(tool: str, arguments: dict[str, Any]) -> dict[str, str]:
 
 
 def _hooks_say(scenario: Scenario) -> dict[str, dict[str, str]]:
-    told: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for hook in scenario.hooks:
         fields = hook.fields
         if hook.event == "UserPromptSubmit" and not fields["prompt"].startswith("<task-notification>"):
-            told.setdefault(fields["prompt_id"], {"prompt": fields["prompt"]})
+            found.setdefault(fields["prompt_id"], {"prompt": fields["prompt"]})
         elif hook.event in ("PostToolUse", "PostToolUseFailure", "PermissionDenied"):
-            texts = told.setdefault(fields["tool_use_id"], {})
+            texts = found.setdefault(fields["tool_use_id"], {})
             texts |= _of_input(fields["tool_name"], fields["tool_input"])
             if hook.event != "PermissionDenied":
                 texts["output"] = _form(fields["tool_response" if hook.event == "PostToolUse" else "error"])
-    return told
+    return found
 
 
 def _transcripts_say(scenario: Scenario) -> dict[str, dict[str, str]]:
-    told: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for name in sorted(scenario.transcript_names):
         for line in scenario.transcript(name):
             content = (line.get("message") or {}).get("content")
             for block in content if isinstance(content, list) else ():
                 if block["type"] == "tool_use":
                     for kind, text in _of_input(block["name"], block["input"]).items():
-                        told.setdefault(block["id"], {}).setdefault(kind, text)
+                        found.setdefault(block["id"], {}).setdefault(kind, text)
                 elif block["type"] == "tool_result":
                     structured = None if block.get("is_error") else line.get("toolUseResult")
                     result = block["content"] if structured is None else structured
-                    told.setdefault(block["tool_use_id"], {}).setdefault("output", _form(result))
-    return told
+                    found.setdefault(block["tool_use_id"], {}).setdefault("output", _form(result))
+    return found
 
 
 def _digests(texts: dict[str, str]) -> dict[str, Any]:
@@ -136,8 +136,8 @@ def _digests(texts: dict[str, str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_by_default_lengths_and_digests_of_everything_and_no_text(name: str, tmp_path: Path) -> None:
-    """Every prompt and call has the length and digest of what the hook saw, else of what the transcript has; no text is kept."""
+def test_by_default_each_text_has_only_a_length_and_a_digest(name: str, tmp_path: Path) -> None:
+    """Each prompt and call has the length and digest of the hook's text, else of the transcript's. No text is kept."""
     scenario = Scenario(name)
     replay = _play(scenario, tmp_path)
     attributes = _attributes(replay)
@@ -147,22 +147,18 @@ def test_by_default_lengths_and_digests_of_everything_and_no_text(name: str, tmp
         expected = _digests({**transcripts.get(owner, {}), **hooks.get(owner, {})})
         if "prompt" in hooks.get(owner, {}) or expected:
             assert found == expected, owner
-        else:  # a prompt that only its transcript has: of a session without hooks
+        else:  # a prompt of a session without hooks, which only its transcript has
             assert found.keys() == {"claude.prompt.length", "claude.prompt.sha256"}
     texts = {
-        text for told in (hooks, transcripts) for each in told.values() for text in each.values()
+        text for source in (hooks, transcripts) for each in source.values() for text in each.values()
         if len(text) >= SEARCHED_FROM
     }  # fmt: skip
     stored = b"".join(path.read_bytes() for path in replay.home.store.parent.glob(f"{replay.home.store.name}*"))
     assert [text for text in texts if text.encode() in stored or json.dumps(text).encode()[1:-1] in stored] == []
 
 
-def test_nothing_is_kept_where_content_is_not_wanted(tmp_path: Path) -> None:
-    replay = Replay(
-        Scenario("basic-edit"),
-        tmp_path,
-        config=Config(capture=CaptureConfig(prompts=True, commands=True)),
-    )
+def test_no_content_is_kept_if_nothing_uses_it(tmp_path: Path) -> None:
+    replay = Replay(Scenario("basic-edit"), tmp_path, config=Config(capture=CaptureConfig(prompts=True, commands=True)))
     replay.write_transcripts()
     replay.spool(replay.hooks)
     replay.finish()
@@ -170,11 +166,11 @@ def test_nothing_is_kept_where_content_is_not_wanted(tmp_path: Path) -> None:
     assert _attributes(replay) == {}
 
 
-# -- one witness, any order ----------------------------------------------------------------------------------------------------
+# -- one source alone, any order ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["basic-edit", "subagents", "resume", "permissions", "tui-more"])
-def test_order_copies_and_restarts_change_nothing(name: str, tmp_path: Path) -> None:
+def test_the_order_of_events_copies_and_restarts_change_nothing(name: str, tmp_path: Path) -> None:
     scenario, everything = Scenario(name), CaptureConfig(prompts=True, commands=True, paths=True, tool_output=True)
     once = _attributes(_play(scenario, tmp_path / "once", everything))
     for seed in (1, 2):
@@ -182,8 +178,8 @@ def test_order_copies_and_restarts_change_nothing(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["basic-edit", "subagents", "mcp", "files"])
-def test_each_witness_alone_tells_what_it_saw(name: str, tmp_path: Path) -> None:
-    """Hooks alone: their texts. Transcripts alone: theirs. Where both saw the same, one digest."""
+def test_each_source_alone_gives_the_texts_that_it_has(name: str, tmp_path: Path) -> None:
+    """If both sources have the same text, they give the same digest."""
     scenario = Scenario(name)
     leave_out = {NO_TRANSCRIPT, *NO_HOOKS}
     by_hooks = Replay(scenario, tmp_path / "hooks", leave_out=leave_out, keeps_content=True)
@@ -206,7 +202,7 @@ def test_each_witness_alone_tells_what_it_saw(name: str, tmp_path: Path) -> None
     assert [owner for owner in prompts if hooks[owner] != transcripts[owner]] == []
 
 
-def test_a_subagents_prompt_is_its_callers_input_and_nobodys_prompt(tmp_path: Path) -> None:
+def test_a_subagents_prompt_is_the_input_of_a_call_and_no_prompt(tmp_path: Path) -> None:
     scenario = Scenario("subagents")
     everything = CaptureConfig(prompts=True, commands=True, paths=True, tool_output=True, max_characters=10**6)
     attributes = _attributes(_play(scenario, tmp_path, everything))
@@ -234,11 +230,11 @@ def test_a_subagents_prompt_is_its_callers_input_and_nobodys_prompt(tmp_path: Pa
 def test_a_switch_shows_its_own_texts_and_no_others(switch: str, tmp_path: Path) -> None:
     scenario = Scenario("basic-edit")
     attributes = _attributes(_play(scenario, tmp_path, CaptureConfig(**{switch: True}, max_characters=10**6)))
-    told = {
+    expected = {
         owner: {**_transcripts_say(scenario).get(owner, {}), **texts} for owner, texts in _hooks_say(scenario).items()
     }
     shown = 0
-    for owner, texts in told.items():
+    for owner, texts in expected.items():
         for kind, text in texts.items():
             if kind in SWITCHES[switch]:
                 assert attributes[owner][NAMES[kind][1]] == text
@@ -259,8 +255,8 @@ def core(tmp_path: Path) -> Iterator[Core]:
     replay.core.store.close()
 
 
-def test_a_secret_is_taken_out_before_the_text_is_cut(core: Core) -> None:
-    """A cut through a secret leaves none of it, and the digest is that of the whole text."""
+def test_a_secret_is_removed_before_the_text_is_cut(core: Core) -> None:
+    """If the cut goes through a secret, nothing of it stays. The digest is that of the whole text."""
     secret = "ghp_" + "aB3" * 12
     text = f"use {secret} for it"
     store, facts = core.store, core.facts
@@ -282,7 +278,7 @@ def test_a_secret_is_taken_out_before_the_text_is_cut(core: Core) -> None:
         assert found["claude.prompt.sha256"] == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_a_secret_in_an_input_is_taken_out_and_never_enters_the_store(core: Core) -> None:
+def test_a_secret_in_an_input_never_enters_the_store(core: Core) -> None:
     keeper = ContentKeeper(core.facts, CaptureConfig(commands=True, tool_output=True, paths=True))
     command = 'export DB_PASSWORD="correct-horse-battery" && psql'
     with core.store.transaction():
@@ -297,22 +293,22 @@ def test_a_secret_in_an_input_is_taken_out_and_never_enters_the_store(core: Core
     assert b"correct-horse" not in core.store.path.read_bytes()
 
 
-def test_what_no_utf8_can_hold_is_kept_as_a_question_mark(core: Core) -> None:
+def test_a_character_that_utf8_cannot_encode_becomes_a_question_mark(core: Core) -> None:
     keeper = ContentKeeper(core.facts, CaptureConfig(prompts=True))
     with core.store.transaction():
         keeper.prompt(TRANSCRIPT, "prompt", 1, "a\ud800b")
     assert content_of(core.facts, ["prompt"])["prompt"] == {**_digests({"prompt": "a?b"}), "claude.prompt": "a?b"}
 
 
-def test_the_first_of_several_prompts_counts_and_the_hook_before_the_transcript(core: Core) -> None:
+def test_the_first_text_counts_and_the_hook_precedes_the_transcript(core: Core) -> None:
     keeper = ContentKeeper(core.facts, CaptureConfig(prompts=True))
     with core.store.transaction():
-        for witness, at, text in ((TRANSCRIPT, 1, "t"), (HOOK, 9, "second"), (HOOK, 5, "first"), (TRANSCRIPT, 0, "u")):
-            keeper.prompt(witness, "prompt", at, text)
+        for source, at, text in ((TRANSCRIPT, 1, "t"), (HOOK, 9, "second"), (HOOK, 5, "first"), (TRANSCRIPT, 0, "u")):
+            keeper.prompt(source, "prompt", at, text)
     assert content_of(core.facts, ["prompt", "unknown"])["prompt"]["claude.prompt"] == "first"
 
 
-def test_many_owners_are_asked_for_at_once(core: Core) -> None:
+def test_the_texts_of_many_owners_are_read_at_once(core: Core) -> None:
     keeper = ContentKeeper(core.facts, CaptureConfig())
     owners = [f"call-{number}" for number in range(1234)]
     with core.store.transaction():
@@ -331,8 +327,8 @@ def test_content_is_forgotten_with_the_facts(core: Core) -> None:
     assert content_of(core.facts, ["old", "new"]).keys() == {"new"}
 
 
-def test_content_is_forgotten_once_all_that_tells_it_is_written(core: Core) -> None:
-    """Long before the facts."""
+def test_content_is_forgotten_when_its_spans_and_log_events_are_written(core: Core) -> None:
+    """That is long before its facts are forgotten."""
     keeper = ContentKeeper(core.facts, CaptureConfig())
     core.store.now_ns = lambda: CONTENT_KEPT + 15
     with core.store.transaction():
@@ -342,7 +338,7 @@ def test_content_is_forgotten_once_all_that_tells_it_is_written(core: Core) -> N
     assert content_of(core.facts, ["old", "new"]).keys() == {"new"}
 
 
-def test_the_rules_are_imported_only_for_a_text_that_is_shown(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rules_are_imported_only_for_a_text_that_is_kept(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "detect_secrets", None)  # an import of it would fail
     for name in [name for name in sys.modules if name.startswith("detect_secrets.")]:
         monkeypatch.delitem(sys.modules, name)

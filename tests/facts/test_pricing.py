@@ -1,4 +1,4 @@
-"""Prices are those the client reports, to the last digit, and the arithmetic that makes them is exact."""
+"""Costs are those that the client reports, to the last digit, and their arithmetic is exact."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.support.places import DATA
 RECORDED = [json.loads(line) for line in (DATA / "pricing/requests.jsonl").read_text().splitlines()]
 NOON = int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()) * SECOND
 
-# The named differences from the client. Names that mean no model of the list: the client prices them as its default model.
+# The named differences from the client. Names of no model in the list: the client prices them as its default model.
 UNKNOWN = {"claude-foo-9", "my-gateway/model-x", "claude-opus-5-6", "claude-opus-4-10", "claude-haiku-6", "claude-2.1"}
-# Models of the list that the client no longer offers, and spellings that it does not know: its default model's price again.
+# Models of the list that the client no longer offers, and spellings that it does not know. It uses its default model's price.
 UNKNOWN_TO_THE_CLIENT = {
     "claude-3-opus-20240229": "15",
     "claude-3-haiku-20240307": "0.25",
@@ -35,7 +35,7 @@ UNKNOWN_TO_THE_CLIENT = {
     "claude-5-5-opus": "4",
 }
 CLIENT_DEFAULT = "claude-opus-5-5"
-# A stream was cut and the request tried again: the client counts both attempts, the transcript shows the second.
+# A stream was cut and the client repeated the request. It counts both attempts, the transcript shows the second.
 CUT_STREAM = ("api-errors", 0.00066)
 
 MODELS = sorted({r["requested_model"] for r in RECORDED} - UNKNOWN)
@@ -79,7 +79,7 @@ def is_named_difference(request):
     )
 
 
-# -- the client as witness ---------------------------------------------------------------------------------------------------
+# -- the recorded requests ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -87,12 +87,12 @@ def is_named_difference(request):
     [r for r in RECORDED if not is_named_difference(r)],
     ids=lambda r: f"{r['recording']}-{r['requested_model']}",
 )
-def test_every_recorded_request_costs_what_the_client_says(request_):
+def test_each_recorded_request_costs_what_the_client_reports(request_):
     assert recorded_cost(request_) / DOLLAR == pytest.approx(request_["cost_usd"], rel=1e-9, abs=0)
 
 
-def test_the_witness_is_large_and_differences_are_few():
-    """No difference is listed that does not exist, and nearly everything recorded is compared."""
+def test_the_recording_is_large_and_has_few_differences():
+    """Each named difference exists, and nearly all recorded requests are compared."""
     different = [r for r in RECORDED if is_named_difference(r)]
     assert {r["requested_model"] for r in different} >= UNKNOWN | UNKNOWN_TO_THE_CLIENT.keys()
     assert len(RECORDED) > 350
@@ -100,7 +100,7 @@ def test_the_witness_is_large_and_differences_are_few():
 
 
 @pytest.mark.parametrize("name", sorted(UNKNOWN | UNKNOWN_TO_THE_CLIENT.keys()))
-def test_what_the_client_does_not_know_it_prices_as_its_default_model(name):
+def test_the_client_prices_an_unknown_name_as_its_default_model(name):
     requests = [r for r in RECORDED if r["requested_model"] == name]
     for request in requests:
         expected = cost(TokenUsage(**request["usage"]), CLIENT_DEFAULT) / DOLLAR
@@ -108,11 +108,11 @@ def test_what_the_client_does_not_know_it_prices_as_its_default_model(name):
 
 
 @pytest.mark.parametrize(("name", "dollars"), UNKNOWN_TO_THE_CLIENT.items())
-def test_a_model_the_client_forgot_has_its_list_price(name, dollars):
+def test_a_model_that_the_client_no_longer_knows_has_its_list_price(name, dollars):
     assert per_million(name) == Fraction(dollars)
 
 
-def test_a_retry_after_a_cut_stream_costs_what_the_transcript_shows():
+def test_a_retry_after_a_cut_stream_costs_less_than_the_client_reports():
     (request,) = [r for r in RECORDED if (r["recording"], r["cost_usd"]) == CUT_STREAM]
     assert 0 < recorded_cost(request) / DOLLAR < request["cost_usd"]
 
@@ -146,12 +146,12 @@ def test_a_name_without_a_model_has_no_price(name):
         ("CLAUDE-OPUS-5-5", "claude-opus-5-5"),
     ],
 )
-def test_every_spelling_finds_the_model(name, plain):
+def test_every_spelling_of_a_name_finds_the_model(name, plain):
     assert cost(MIX, name) == cost(MIX, plain) is not None
 
 
-def test_models_that_differ_in_one_number_are_not_confused():
-    """A prefix is not a match: Opus 5 and 5.5, Sonnet 4 and 4.5 have prices of their own, and Opus 4.10 is not Opus 4.1."""
+def test_models_that_differ_in_one_number_have_their_own_prices():
+    """A prefix is not a match: Opus 5 and 5.5 have different prices, and Opus 4.10 is not Opus 4.1."""
     assert per_million("claude-opus-5") == 5
     assert per_million("claude-opus-5-5") == 4
     assert per_million("claude-opus-4-1-20250805") == 15
@@ -159,7 +159,7 @@ def test_models_that_differ_in_one_number_are_not_confused():
 
 
 def test_no_two_models_of_the_list_share_a_name():
-    """Every Claude model of the list is found under its own name, but for Claude 1 and 2, which had no cache prices."""
+    """Each Claude model of the list is found by its own name, except Claude 1 and 2, which had no cache prices."""
     listed = next(p for p in genai_prices.data_snapshot.get_snapshot().providers if p.id == "anthropic").models
     found = {id(info) for info in pricing._claude_models().values()}
     assert {info.id for info in listed if id(info) not in found} == {"claude-2", "claude-v1"}
@@ -172,8 +172,8 @@ def test_no_two_models_of_the_list_share_a_name():
 @pytest.mark.parametrize(
     "name", ["claude-opus-5-5", "claude-opus-4-8", "claude-sonnet-5", "claude-haiku-5-5", "claude-3-opus-latest"]
 )
-def test_agrees_with_the_lists_own_arithmetic(name, speed):
-    """genai-prices, asked as its documentation says, gives the same price for a short prompt."""
+def test_a_cost_agrees_with_the_lists_own_arithmetic(name, speed):
+    """For a short prompt, the documented function of genai-prices returns the same price."""
     usage = replace(MIX, web_searches=0 if "3-opus" in name else 3)
     theirs = genai_prices.calc_price(
         genai_prices.Usage(
@@ -208,12 +208,12 @@ def test_agrees_with_the_lists_own_arithmetic(name, speed):
         ("claude-fable-5", 1),
     ],
 )
-def test_fast_multiplies_every_token_where_the_model_is_sold_fast(name, factor):
+def test_fast_multiplies_the_price_of_every_token_if_the_model_is_sold_fast(name, factor):
     assert cost(MIX, name, speed="fast") == factor * cost(MIX, name)
     assert cost(MIX, name, speed="standard") == cost(MIX, name)
 
 
-def test_inference_in_the_us_costs_a_tenth_more_and_its_searches_do_not():
+def test_tokens_in_the_us_cost_a_tenth_more_and_searches_do_not():
     searched = replace(MIX, web_searches=3)
     for name in MODELS:
         plain = cost(MIX, name)
@@ -222,22 +222,22 @@ def test_inference_in_the_us_costs_a_tenth_more_and_its_searches_do_not():
         assert plain == cost(MIX, name, inference_geo="eu") == cost(MIX, name, inference_geo="not_available")
 
 
-def test_a_prompt_longer_than_100000_tokens_makes_haiku_5_5_dearer():
-    """The whole request is, output included; the output's own length and the exact limit are not a long prompt."""
+def test_a_prompt_of_more_than_100000_tokens_raises_the_price_of_haiku_5_5():
+    """The output costs more too. The output's own length, and exactly 100,000 tokens, are not a long prompt."""
     assert cost(TokenUsage(input=100_000, output=1000), "claude-haiku-5-5") == 10_500_000_000
     assert cost(TokenUsage(input=100_001, output=1000), "claude-haiku-5-5") == 52_500_500_000
     assert cost(TokenUsage(input=1, output=100_001), "claude-haiku-5-5") == 50_000_600_000
 
 
 @pytest.mark.parametrize("kind", ["input", "cache_read", "cache_write_5m", "cache_write_1h"])
-def test_every_kind_of_prompt_token_makes_a_prompt_long(kind):
+def test_every_kind_of_prompt_token_counts_for_the_length_of_a_prompt(kind):
     short, long = (cost(TokenUsage(**{kind: n}), "claude-haiku-5-5") for n in (100_000, 100_001))
     assert long / 100_001 == pytest.approx(5 * short / 100_000)
 
 
 @pytest.mark.parametrize("name", ["claude-sonnet-4-5", "claude-sonnet-4-5[1m]", "claude-opus-4-6", "claude-sonnet-4-6"])
-def test_no_other_model_charges_for_length_whatever_the_list_says(name):
-    """The list has, or had until 2026-03-13, a higher price beyond 200,000 tokens; the client has none."""
+def test_no_other_model_charges_for_length_even_if_the_list_does(name):
+    """The list has, or had until 2026-03-13, a higher price beyond 200,000 tokens. The client has none."""
     before = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp()) * SECOND
     one = request_cost(TokenUsage(input=1, output=1), name, timestamp_ns=before)
     assert request_cost(TokenUsage(input=900_000, output=900_000), name, timestamp_ns=before) == 900_000 * one
@@ -253,13 +253,13 @@ def test_the_owners_price_gives_an_unknown_model_a_price():
     assert cost(usage, "my-gateway/model-x", overrides={"my-gateway/model-x": OWN}) == 54_321_000_000 + DOLLAR // 100
 
 
-def test_the_owners_price_comes_before_the_lists():
+def test_the_owners_price_precedes_the_lists():
     listed = cost(MIX, "claude-sonnet-4-5")
     assert cost(MIX, "claude-sonnet-4-5", overrides={"claude-sonnet-4-5": OWN}) != listed
     assert cost(MIX, "claude-sonnet-4-5", overrides={"claude-sonnet-4-6": OWN}) == listed
 
 
-def test_an_override_of_the_plain_name_covers_every_spelling_and_the_exact_name_wins():
+def test_an_override_of_the_plain_name_covers_every_spelling_and_the_exact_name_precedes_it():
     bedrock = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
     free = PriceOverride(*[Decimal(0)] * 5)
     assert per_million(bedrock, "output", overrides={"claude-sonnet-4-5": OWN}) == 2
@@ -267,7 +267,7 @@ def test_an_override_of_the_plain_name_covers_every_spelling_and_the_exact_name_
 
 
 def test_the_owners_price_is_final():
-    """Neither speed nor geography nor a long prompt changes it."""
+    """Speed, geography and a long prompt do not change it."""
     own = {"claude-haiku-5-5": OWN, "claude-opus-5-5": OWN}
     assert per_million("claude-opus-5-5", speed="fast", inference_geo="us", overrides=own) == 1
     assert cost(TokenUsage(input=200_000), "claude-haiku-5-5", overrides=own) == 200_000 * 1_000_000
@@ -275,7 +275,7 @@ def test_the_owners_price_is_final():
 
 @pytest.mark.parametrize("price", ["-1", "NaN", "Infinity"])
 @pytest.mark.parametrize("position", range(5))
-def test_a_price_that_is_no_price_is_refused_by_name(price, position):
+def test_an_invalid_price_raises_an_error_that_names_it(price, position):
     given_prices = [Decimal(1)] * 5
     given_prices[position] = Decimal(price)
     with pytest.raises(
@@ -294,7 +294,7 @@ def test_nothing_used_costs_nothing(model, speed, geo):
 
 @given(usages, usages, models, speeds, geos)
 def test_costs_add_up_exactly(one, other, model, speed, geo):
-    """No list price has a fraction of a picodollar a token, so two requests cost what one with both their tokens does."""
+    """No list price has a fraction of a picodollar per token, so two requests cost as much as one with the tokens of both."""
     if model in LENGTH_MATTERS:
         one, other = (TokenUsage(*(n % 12_500 for n in astuple(u))) for u in (one, other))
     context = {"speed": speed, "inference_geo": geo}
@@ -302,7 +302,7 @@ def test_costs_add_up_exactly(one, other, model, speed, geo):
 
 
 @given(usages, usages, overrides)
-def test_costs_at_prices_with_many_digits_add_up_to_one_rounding(one, other, own):
+def test_costs_at_prices_with_many_digits_add_up_except_for_one_rounding(one, other, own):
     context = {"overrides": {"x": own}}
     assert abs(cost(one, "x", **context) + cost(other, "x", **context) - cost(plus(one, other), "x", **context)) <= 1
 
@@ -314,14 +314,14 @@ def test_more_usage_never_costs_less(one, more, model, speed, geo):
 
 
 @given(usages, overrides)
-def test_the_only_rounding_is_half_to_even_at_the_end(usage, own):
-    """Fractions, which cannot round, give the same number."""
+def test_a_cost_is_rounded_half_to_even_once_at_the_end(usage, own):
+    """The same sum in fractions, which are never rounded, gives the same number."""
     tokens = zip(astuple(usage)[:5], astuple(own), strict=True)
     exact = sum(count * Fraction(price) for count, price in tokens) * DOLLAR / 1_000_000
     assert cost(usage, "x", overrides={"x": own}) == round(exact) + usage.web_searches * DOLLAR // 100
 
 
-def test_the_surrounding_decimal_context_has_no_say():
+def test_the_surrounding_decimal_context_changes_nothing():
     expected = cost(MIX, "claude-opus-4-7", speed="fast", inference_geo="us")
     pricing._listed.cache_clear()
     with localcontext(prec=2):
@@ -335,7 +335,7 @@ def test_half_a_picodollar_is_rounded_to_even(tokens, picodollars):
     assert cost(TokenUsage(input=tokens), "x", overrides={"x": half}) == picodollars
 
 
-# -- a list to come ----------------------------------------------------------------------------------------------------------
+# -- future lists ------------------------------------------------------------------------------------------------------------
 
 
 def model_info(name, fast=None, **listed):
@@ -345,7 +345,7 @@ def model_info(name, fast=None, **listed):
 
 @pytest.fixture
 def list_of(monkeypatch):
-    """Puts other models in the place of the list's."""
+    """Replaces the models of the list."""
 
     def replace_with(*infos):
         anthropic = Provider(id="anthropic", name="Anthropic", api_pattern="", models=list(infos))
@@ -364,38 +364,38 @@ def five(dollars):
     }
 
 
-def test_the_lists_own_fast_price_comes_before_the_known_premium(list_of):
+def test_a_fast_price_of_the_list_precedes_the_known_premium(list_of):
     list_of(model_info("claude-opus-4-7", five(7), **five(5)), model_info("claude-opus-4-6", **five(5)))
     assert per_million("claude-opus-4-7", speed="fast") == 7
     assert per_million("claude-opus-4-6", speed="fast") == 30
 
 
-def test_the_lists_own_mythos_comes_before_the_known_equal(list_of):
+def test_a_mythos_of_the_list_precedes_the_known_equal(list_of):
     list_of(model_info("claude-mythos-5", **five(9)), model_info("claude-fable-5", **five(10)))
     assert per_million("claude-mythos-5") == 9
 
 
-def test_a_model_with_a_price_missing_has_none(list_of):
-    """A sum without one of its parts would look like a price."""
+def test_a_model_without_one_of_its_prices_has_no_cost(list_of):
+    """A sum without one of its parts would look like a valid price."""
     for missing in five(1):
         list_of(model_info("claude-opus-7", **{kind: price for kind, price in five(1).items() if kind != missing}))
         assert cost(MIX, "claude-opus-7") is None
 
 
-def test_a_variant_that_the_list_tells_apart_does_not_pass_for_the_model(list_of):
+def test_a_variant_with_its_own_entry_does_not_replace_the_model(list_of):
     list_of(model_info("claude-opus-7", **five(5)), model_info("claude-opus-7-mini", **five(1)))
     assert per_million("claude-opus-7") == 5
 
 
-def test_a_five_minute_price_of_its_own_comes_before_the_general_write_price(list_of):
+def test_a_price_for_five_minutes_precedes_the_general_write_price(list_of):
     list_of(model_info("claude-opus-7", cache_write_5m_mtok=Decimal(2), **five(1)))
     assert per_million("claude-opus-7", "cache_write_5m") == 2
 
 
-# -- what it costs to ask ----------------------------------------------------------------------------------------------------
+# -- time, memory and network ------------------------------------------------------------------------------------------------
 
 
-def test_a_model_is_looked_up_once_a_day_and_the_memory_of_names_is_bounded():
+def test_a_model_is_looked_up_once_a_day_and_the_cache_of_names_is_bounded():
     pricing._listed.cache_clear()
     for second in range(1000):
         request_cost(MIX, "claude-opus-5-5", timestamp_ns=NOON + second * SECOND)
@@ -411,7 +411,7 @@ def in_a_fresh_interpreter(code):
     return run.stdout
 
 
-def test_the_price_list_is_not_loaded_before_a_price_is_asked_for():
+def test_the_price_list_is_loaded_only_for_a_price():
     heavy = in_a_fresh_interpreter(
         "import sys\n"
         "from claude_hooks_otel.facts import pricing\n"
@@ -421,8 +421,8 @@ def test_the_price_list_is_not_loaded_before_a_price_is_asked_for():
     assert heavy.strip() == "set()"
 
 
-def test_pricing_touches_no_network():
-    """Python reports every socket to an audit hook; loading the list and pricing opens none."""
+def test_pricing_opens_no_socket():
+    """Python reports every socket to an audit hook. Loading the list and pricing open none."""
     sockets = in_a_fresh_interpreter(
         "import sys\n"
         "opened = []\n"
@@ -438,6 +438,6 @@ def test_pricing_touches_no_network():
     assert sockets.strip() == "[]"
 
 
-def test_the_list_says_its_name_and_version():
+def test_the_price_list_has_a_name_and_a_version():
     name, version = price_table_version().split()
     assert (name, version) == ("genai-prices", genai_prices.__version__)

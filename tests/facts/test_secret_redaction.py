@@ -1,4 +1,4 @@
-"""Secrets are taken out of texts, by the library's rules and where those stop short; what is none mostly stays."""
+"""Secrets are removed from texts, by the library's rules and by ours. Most other text stays."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from claude_hooks_otel.facts.secret_redaction import MARGIN, SecretRedactor
 
 ALL = 10**6
 PRINTABLE = st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="\\")
-# What stands around a token, and is no part of it.
+# Characters around a token that do not belong to it.
 AROUND = " =:\"'"
-# What the library's own expression does not match either: it wants quotes.
+# The library's own expression does not match this sample either: it expects quotes.
 UNFOUND = "my_password => bar"
 
 
@@ -32,7 +32,7 @@ def _redact(text: str, max_characters: int = ALL) -> str:
 
 
 def _rules() -> list[tuple[str, re.Pattern[str], int]]:
-    """(name, expression, the group of it that is the secret) of every rule in use."""
+    """(name, expression, the group that is the secret) of every rule in use."""
     rules = [(name, pattern, 0) for name, pattern in _redactor()._rules]
     return rules + [("Secret Keyword", pattern, group) for pattern, group in _redactor()._keyword_rules]
 
@@ -41,10 +41,10 @@ def _rules() -> list[tuple[str, re.Pattern[str], int]]:
 
 
 @pytest.mark.parametrize(("name", "pattern", "group"), _rules(), ids=lambda value: str(value)[:40])
-def test_whatever_a_rule_matches_is_taken_out_to_its_last_character(
+def test_everything_that_a_rule_matches_is_removed_to_its_last_character(
     name: str, pattern: re.Pattern[str], group: int
 ) -> None:
-    """Secrets made from each rule's own expression, on a line among others."""
+    """The secrets come from each rule's own expression and stand on a line among others."""
     line = st.from_regex(pattern, fullmatch=True, alphabet=PRINTABLE)
 
     @settings(max_examples=10, deadline=None, derandomize=True, database=None)
@@ -65,7 +65,7 @@ def test_whatever_a_rule_matches_is_taken_out_to_its_last_character(
 
 
 def _samples_of_the_library() -> list[str]:
-    """The examples that stand beside its expressions for assignments, ``# e.g. … or …``; the secret in all of them is ``bar``."""
+    """The examples in the comments of its expressions for assignments (``# e.g. … or …``). The secret is always ``bar``."""
     lines = re.findall(r"^ *# (?:e\.g\.|or) (.+)$", inspect.getsource(keyword), re.MULTILINE)
     samples = [sample for line in lines for sample in line.split(" or ") if re.search(r"\bbar\b", sample)]
     assert len(samples) > 20
@@ -73,13 +73,13 @@ def _samples_of_the_library() -> list[str]:
 
 
 @pytest.mark.parametrize("sample", _samples_of_the_library())
-def test_the_librarys_own_samples_of_assignments(sample: str) -> None:
+def test_the_secrets_in_the_librarys_own_samples_are_removed(sample: str) -> None:
     shown = _redact(sample)
     assert not re.search(r"\bbar\b", shown)
     assert "[REDACTED:secret-keyword]" in shown
 
 
-# -- where the rules are not enough ----------------------------------------------------------------------------------------
+# -- secrets of more than one line -----------------------------------------------------------------------------------------
 
 
 KEY = "\n".join(["MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDAoFUYprivate+"] * 20)
@@ -87,7 +87,7 @@ KEY = "\n".join(["MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDAoFUYprivat
 
 @pytest.mark.parametrize("kind", ["", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED ", "DSA "])
 @pytest.mark.parametrize("written", [str, json.dumps, lambda text: json.dumps(json.dumps(text))])
-def test_a_private_key_goes_with_all_its_lines(kind: str, written: object) -> None:
+def test_a_private_key_is_removed_with_all_its_lines(kind: str, written: object) -> None:
     assert callable(written)
     text = written(f"cat key\n-----BEGIN {kind}PRIVATE KEY-----\n{KEY}\n-----END {kind}PRIVATE KEY-----\nand on")
     shown = _redact(text)
@@ -97,7 +97,7 @@ def test_a_private_key_goes_with_all_its_lines(kind: str, written: object) -> No
     assert "and on" in shown
 
 
-def test_a_private_key_without_an_end_goes_to_the_end_of_the_text() -> None:
+def test_a_private_key_without_an_end_is_removed_to_the_end_of_the_text() -> None:
     assert _redact(f"-----BEGIN PRIVATE KEY-----\n{KEY}") == "[REDACTED:private-key]"
     assert _redact(f"PuTTY-User-Key-File-2: ssh-rsa\n{KEY}\nPrivate-MAC: 0aff\nrest") == "[REDACTED:private-key]\nrest"
 
@@ -118,13 +118,13 @@ def test_a_private_key_without_an_end_goes_to_the_end_of_the_text() -> None:
         ('password = "one" and password = "two"', 'password = "[REDACTED:secret-keyword]" and password = "[REDACTED:secret-keyword]"'),
     ],
 )  # fmt: skip
-def test_what_is_found(text: str, shown: str) -> None:
+def test_a_secret_in_a_command_or_a_file_is_replaced_by_its_kind(text: str, shown: str) -> None:
     assert _redact(text) == shown
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])
-def test_quotes_that_are_escaped_hide_nothing(times: int) -> None:
-    """JSON in JSON in JSON: and what is shown is JSON again."""
+def test_a_secret_in_escaped_quotes_is_removed(times: int) -> None:
+    """JSON in JSON in JSON stays valid JSON."""
     text = '{"password": "hunter2", "user": "me"}'
     for _ in range(times):
         text = json.dumps({"command": text})
@@ -151,19 +151,19 @@ def test_quotes_that_are_escaped_hide_nothing(times: int) -> None:
         'C:\\new\\names and \\n \\" escapes \\',
     ],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_a_text_without_a_secret_stays(text: str) -> None:
     assert _redact(text) == text
 
 
 # -- cutting -----------------------------------------------------------------------------------------------------------------
 
 
-def test_only_the_beginning_is_kept_and_a_cut_is_marked() -> None:
+def test_a_long_text_is_cut_and_ends_with_a_mark() -> None:
     assert _redact("a" * 10, 10) == "a" * 10
     assert _redact("a" * 11, 10) == "a" * 10 + "…"
 
 
-def test_a_secret_that_the_cut_goes_through_is_taken_out_whole() -> None:
+def test_a_secret_across_the_cut_is_removed_whole() -> None:
     token = "ghp_" + "x" * 36
     for limit in range(1, 60):
         shown = _redact(f"use {token} now and then", limit)
@@ -171,15 +171,15 @@ def test_a_secret_that_the_cut_goes_through_is_taken_out_whole() -> None:
         assert "x" not in shown
 
 
-def test_a_key_of_8192_bits_that_begins_before_the_cut_is_seen_to_its_end() -> None:
+def test_a_key_of_8192_bits_that_begins_before_the_cut_is_removed_to_its_end() -> None:
     body = ("A" * 64 + "\n") * 98
     assert len(body) < MARGIN
     text = f"x -----BEGIN PRIVATE KEY-----\n{body}-----END PRIVATE KEY-----{' tail' * 1000}"
     assert _redact(text, 10) == "x [REDACTED:private-key]…"
 
 
-def test_many_secrets_never_pull_a_cut_one_into_what_is_kept() -> None:
-    """What is kept is a part of the original's beginning, however short its secrets became."""
+def test_many_removed_secrets_leave_no_room_for_text_after_the_cut() -> None:
+    """The kept text is a part of the original's beginning, however short its secrets became."""
     token = "ghp_" + "x" * 36
     shown = _redact(f"{token} " * 1000, 410)
     assert shown == "[REDACTED:github-token] " * 10 + "…"
@@ -187,8 +187,8 @@ def test_many_secrets_never_pull_a_cut_one_into_what_is_kept() -> None:
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(st.text(alphabet="ab \\\"'n\n{}:=password", max_size=80), st.integers(1, 90))
-def test_any_text_is_kept_or_taken_out_in_order(text: str, limit: int) -> None:
-    """What is shown between the marks stands in the original, in this order."""
+def test_the_kept_parts_of_any_text_stay_in_order(text: str, limit: int) -> None:
+    """The texts between the marks stand in the original, in this order."""
     at = 0
     for part in re.split(r"\[REDACTED:[a-z-]+\]", _redact(text, limit).removesuffix("…")):
         found = text.find(part, at)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,6 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.series.scores import Scores, wilson_lower_bound
 from claude_hooks_otel.settings.config import Config, QualityWeights, ScoresConfig, XpWeights
 from claude_hooks_otel.timeline import SCORES_KEPT
-from claude_hooks_otel.tool_effects.guidance import extracts_pattern
-from claude_hooks_otel.tool_effects.reviews import told_reviews
 from claude_hooks_otel.units import DAY
 from tests.support.replay import Clock
 
@@ -221,58 +218,6 @@ def test_a_bug_counts_for_the_agent_that_its_task_blames(core: Core) -> None:
         if point.metric.name == "claude.bugs.introduced"
     }
     assert bugs == {"front-end": 1}
-
-
-@pytest.mark.parametrize(
-    ("path", "kept"),
-    [
-        ("/w/shop/.claude/skills/deploy/SKILL.md", True), ("/w/plug/skills/deploy/SKILL.md", True),
-        ("/w/shop/.claude/commands/team/ship.md", True), ("/w/shop/.claude/agents/tester.md", True),
-        ("/w/shop/.claude/rules/api.md", True), ("/w/shop/CLAUDE.md", True), ("/w/shop/sub/CLAUDE.local.md", True),
-        ("AGENTS.md", True), ("/w/shop/docs/patterns/retry.md", True), ("C:\\w\\.claude\\agents\\tester.md", True),
-        ("/w/shop/README.md", False), ("/w/shop/.claude/settings.json", False), ("/w/shop/NOTCLAUDE.md", False),
-        ("/w/shop/skills/deploy/notes.md", False),
-    ],
-)  # fmt: skip
-def test_new_guidance_is_an_extracted_pattern(path: str, kept: bool) -> None:
-    assert extracts_pattern("Write", {"file_path": path}, {"type": "create"}) is kept
-    assert extracts_pattern("Write", {"file_path": path}, f"File created successfully at: {path}") is kept
-    assert not extracts_pattern("Write", {"file_path": path}, {"type": "update"})
-    assert not extracts_pattern("Edit", {"file_path": path}, {"type": "create"})
-
-
-def test_a_host_tells_of_reviews_in_its_own_words() -> None:
-    """GitHub's command line, GitHub's and GitLab's APIs; open pull requests and other output tell nothing."""
-    merged = {
-        "url": "https://github.com/acme/shop/pull/7",
-        "createdAt": "2026-11-20T10:00:00Z",
-        "mergedAt": "2026-11-20T12:30:00Z",
-    }
-    unmerged = {**merged, "url": "https://github.com/acme/shop/pull/8", "mergedAt": None}
-    (told,) = told_reviews(json.dumps([merged, unmerged]))
-    assert told.merged_ns is not None
-    assert told.opened_ns is not None
-    assert told.merged_ns - told.opened_ns == 9000 * 10**9
-    rest = {
-        "url": "https://api.github.com/repos/acme/shop/pulls/7", "html_url": "https://github.com/acme/shop/pull/7",
-        "created_at": "2026-11-20T10:00:00Z", "merged_at": "2026-11-20T12:30:00Z",
-    }  # fmt: skip
-    assert told_reviews(json.dumps(rest)) == [told]
-    gitlab = {
-        "web_url": "https://gitlab.com/acme/shop/-/merge_requests/3",
-        "merged_at": "2026-11-20T13:30:00.500+01:00",
-    }
-    assert [(each.opened_ns, each.merged_ns) for each in told_reviews(json.dumps(gitlab))] == [
-        (None, told.merged_ns + 500_000_000)
-    ]
-    for output in (
-        "",
-        "mergedAt",
-        "{mergedAt",
-        '{"mergedAt": 7}',
-        '{"url": "https://x/y", "mergedAt": "2026-11-20T12:30:00Z"}',
-    ):
-        assert told_reviews(output) == []
 
 
 @pytest.mark.parametrize("opened_first", [True, False])

@@ -1,4 +1,4 @@
-"""Lines as ``git diff --numstat`` counts them: against recorded sessions, and against the real git."""
+"""Lines count as ``git diff --numstat`` counts them, in recorded sessions and in texts for the real git."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SESSIONS = json.loads((RECORDED / "sessions.json").read_text())
 CALLS = json.loads((RECORDED / "calls.json").read_text())
 BASH_EDIT_DIFF = json.loads((RECORDED / "bash_edit_diff.json").read_text())
 
-# Where git sees what no tool call tells, or the other way round: session -> rows of numstat that the calls add up to instead.
+# Where git sees what no tool call shows, or the reverse: session -> the rows that the calls add up to instead.
 NAMED_DIFFERENCES = {
     "bash-writes": {},  # a file that the shell wrote
     "edit-twice-back-and-forth": {"e10.txt": [2, 2]},  # two edits that cancel each other are two edits
     # the shell wrote byshell.txt and all of old.txt
     "basic-edit": {"calc.py": [1, 1], "new.py": [5, 0], "old.txt": [2, 8], "many.txt": [6, 3]},
 }
-# Recorded calls in which the client rewrote line endings or the file was not UTF-8: what it reports shows neither.
+# Recorded calls in which the client rewrote line endings or the file was not UTF-8. Its report shows neither.
 UNSEEN_BYTES = {"c2.txt": [1, 1], "c3.txt": [1, 0], "u16.txt": [1, 1]}
 
 
@@ -65,14 +65,14 @@ def test_the_calls_of_a_session_add_up_to_what_git_counts(session):
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call['tool_name']}-{name_of(call)}")
-def test_one_call_counts_what_git_counted_right_after_it(call):
-    """Among them rewrites whose count in the client's own patch is not git's."""
+def test_one_call_counts_what_git_counts_right_after_it(call):
+    """Some are rewrites whose count in the client's own patch is not git's."""
     expected = rows(call["numstat"])
     expected.update({name: counts for name, counts in UNSEEN_BYTES.items() if name in expected})
     assert {name_of(call): [change.added, change.deleted] for change in changes_of(call)} == expected
 
 
-def test_some_recorded_patches_are_not_gits_so_that_counting_their_signs_would_not_do():
+def test_some_patches_of_the_client_have_other_counts_than_git():
     def signs(call):
         lines = [line[:1] for hunk in call["tool_response"]["structuredPatch"] for line in hunk["lines"]]
         return [lines.count("+"), lines.count("-")]
@@ -81,21 +81,19 @@ def test_some_recorded_patches_are_not_gits_so_that_counting_their_signs_would_n
     assert sum(signs(call) != rows(call["numstat"])[name_of(call)] for call in rewrites) == 4
 
 
-def test_a_created_file_is_created_and_an_overwritten_one_is_not():
-    created = {
-        session["case"]: [c.created for call in session["calls"] for c in changes_of(call)] for session in SESSIONS
-    }
-    assert created["create-empty"] == [True]
-    assert created["edit-create-by-empty-old-string"] == [True]
-    assert created["overwrite-all-different"] == [False]
-    assert created["notebook-insert"] == [False]
-    assert created["overwrite-same"] == []
+def test_a_new_empty_file_is_a_change_and_a_file_written_as_it_was_is_none():
+    changes = {session["case"]: sum(len(changes_of(call)) for call in session["calls"]) for session in SESSIONS}
+    assert changes["create-empty"] == 1
+    assert changes["edit-create-by-empty-old-string"] == 1
+    assert changes["overwrite-all-different"] == 1
+    assert changes["notebook-insert"] == 1
+    assert changes["overwrite-same"] == 0
 
 
-def test_what_a_bash_call_is_reported_to_have_changed_counts():
+def test_the_changes_that_the_client_reports_of_a_bash_call_count():
     (call,) = BASH_EDIT_DIFF
-    found = {(c.file_type, c.added, c.deleted, c.created) for c in changes_of(call)}
-    assert found == {("py", 1, 0, False), ("py", 0, 2, False), ("txt", 1, 0, True)}
+    found = sorted((change.file_type, change.added, change.deleted) for change in changes_of(call))
+    assert found == [("py", 0, 2), ("py", 1, 0), ("txt", 1, 0)]
 
 
 def bash_call(*files, **more):
@@ -106,7 +104,7 @@ def bash_call(*files, **more):
     }
 
 
-def test_a_file_moved_by_bash_counts_only_the_lines_that_changed_as_git_counts_a_rename():
+def test_a_file_that_bash_moves_counts_only_its_changed_lines_as_a_rename_in_git():
     body = [f"line {n}" for n in range(10)]
     old = {"filePath": "/p/old.py", "deleted": True, "hunks": [{"lines": [f"-{line}" for line in body]}]}
     new = {"filePath": "/p/new.md", "created": True, "hunks": [{"lines": [f"+{line}" for line in [*body, "one more"]]}]}
@@ -115,32 +113,32 @@ def test_a_file_moved_by_bash_counts_only_the_lines_that_changed_as_git_counts_a
     assert found == {(path_digest("/p/new.md"), 1, 0), (path_digest("/p/other.md"), 1, 0)}
 
 
-def test_a_diff_shared_with_another_bash_call_counts_for_neither():
+def test_a_diff_shared_by_two_bash_calls_counts_for_neither():
     file = {"filePath": "/p/a.py", "hunks": [{"lines": ["+x"]}]}
     assert changes_of(bash_call(file)) != []
     assert changes_of(bash_call(file, shared=True)) == []
 
 
-def test_a_sub_agents_transcript_keeps_no_response_and_its_input_counts():
-    """The words are the client's; the edit is the one of ``subagent-edit``, the counts are git's."""
+def test_a_call_of_a_subagent_counts_by_its_input_because_its_transcript_has_no_response():
+    """The texts are the client's, the edit is that of ``subagent-edit``, the counts are git's."""
     edit = {"file_path": "/p/s1.txt", "old_string": "line 5", "new_string": "5\n5b"}
     (change,) = file_changes("Edit", edit, "The file /p/s1.txt has been updated successfully. (file state is current)")
-    assert (change.added, change.deleted, change.created) == (2, 1, False)
+    assert (change.added, change.deleted) == (2, 1)
     write = {"file_path": "/p/s2.txt", "content": "a\nb\n"}
     (change,) = file_changes("Write", write, "File created successfully at: /p/s2.txt")
-    assert (change.added, change.deleted, change.created) == (2, 0, True)
+    assert (change.added, change.deleted) == (2, 0)
     (change,) = file_changes("Write", write, "The file /p/s2.txt has been updated successfully.")
-    assert (change.added, change.deleted, change.created) == (0, 0, False)
+    assert (change.added, change.deleted) == (0, 0)
     assert file_changes("Edit", edit, "Error: String to replace not found in file.") == []
 
 
-def test_an_edit_without_the_files_text_counts_the_signs_of_its_patch():
+def test_an_edit_without_the_text_of_the_file_counts_the_signs_of_its_patch():
     response = {"filePath": "/p/a.py", "originalFile": None, "structuredPatch": [{"lines": [" a", "-b", "+c", "+d"]}]}
     (change,) = file_changes("Edit", {"file_path": "/p/a.py", "old_string": "b", "new_string": "c\nd"}, response)
     assert (change.added, change.deleted) == (2, 1)
 
 
-def test_a_call_that_the_user_changed_counts_what_was_written_not_what_was_asked():
+def test_an_edit_that_the_user_changed_counts_what_was_written():
     response = {
         "originalFile": "a\nb\n",
         "oldString": "b",
@@ -180,7 +178,7 @@ def test_a_file_type_is_a_short_bounded_word(path, expected):
     assert file_type(path) == expected
 
 
-def test_both_witnesses_digest_the_same_path():
+def test_the_absolute_and_the_relative_path_have_the_same_digest():
     whole = path_digest("/home/dev/project/calc.py")
     assert whole == path_digest("calc.py", "/home/dev/project") == path_digest("./x/../calc.py", "/home/dev/project")
     assert len(whole) == 16
@@ -188,7 +186,7 @@ def test_both_witnesses_digest_the_same_path():
     assert path_digest("~/calc.py") == path_digest(f"{Path.home()}/calc.py")
 
 
-def test_a_read_tells_its_file_and_a_failed_one_does_not():
+def test_a_read_has_the_digest_of_its_file_and_a_failed_read_has_none():
     digest = path_digest("/p/a.py")
     asked = {"file_path": "/p/a.py"}
     assert file_read("Read", asked, {"type": "text", "file": {"filePath": "/p/a.py"}}) == digest
@@ -227,14 +225,14 @@ TOOLS = st.sampled_from(["Edit", "MultiEdit", "Write", "NotebookEdit", "Bash", "
 
 
 @given(TOOLS, st.dictionaries(FIELDS, JSON), st.dictionaries(FIELDS, JSON) | JSON)
-def test_odd_fields_never_raise(tool, tool_input, tool_response):
+def test_fields_of_an_unexpected_type_never_raise(tool, tool_input, tool_response):
     for change in file_changes(tool, tool_input, tool_response):
         assert change.added >= 0 <= change.deleted
     file_read(tool, tool_input, tool_response)
 
 
 def git_numstat(folder: Path, before: str, after: str) -> tuple[int, int]:
-    """What the real git counts between two files of these bytes."""
+    """The counts of the real git for two files with these texts."""
     (folder / "before").write_bytes(before.encode())
     (folder / "after").write_bytes(after.encode())
     command = ["git", "diff", "--no-index", "--numstat", "--no-renames", "before", "after"]
@@ -255,7 +253,7 @@ TEXT = st.builds(lambda lines, end: "\n".join(lines) + end, st.lists(LINE, max_s
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
-def test_any_two_small_texts_count_as_git_counts_them(tmp_path, before, after):
+def test_any_two_small_texts_count_as_in_git(tmp_path, before, after):
     assert numstat(before, after) == git_numstat(tmp_path, before, after)
 
 
@@ -263,7 +261,7 @@ COMMON_LINES = ["", "", "", "    }", "        return value", "    try:"]
 
 
 def program(random, size: int) -> list[str]:
-    """Lines with the mix of rare and common ones that programs have."""
+    """Rare and common lines, mixed as in a program."""
     return [
         random.choice(COMMON_LINES) if random.random() < 0.3 else f"line {random.randrange(4 * size)}"
         for _ in range(size)
@@ -272,8 +270,8 @@ def program(random, size: int) -> list[str]:
 
 @given(st.randoms(use_true_random=False), st.sampled_from([30, 100, 300, 1500]))
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
-def test_rewritten_and_moved_parts_of_a_program_count_as_git_counts_them(tmp_path, random, size):
-    """The cases in which git's diff is not the shortest one."""
+def test_rewritten_and_moved_parts_of_a_program_count_as_in_git(tmp_path, random, size):
+    """In these cases git's diff is often not the shortest one."""
     before = program(random, size)
     after = list(before)
     for _ in range(random.choice([1, 1, 3, 30])):
@@ -293,7 +291,7 @@ def test_binary_content_has_no_lines_as_in_git(tmp_path):
         assert numstat("x\n", text) == git_numstat(tmp_path, "x\n", text)
 
 
-def test_texts_too_long_to_compare_are_given_up_and_then_the_clients_patch_counts(monkeypatch):
+def test_the_clients_patch_counts_for_texts_that_are_too_long_to_compare(monkeypatch):
     before = "".join(f"{n % 100}\n" for n in range(1000))
     after = "".join(f"{n * 7919 % 100}\n" for n in range(1000))
     response = {

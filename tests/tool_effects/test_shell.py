@@ -1,4 +1,4 @@
-"""Shell command lines are read as bash reads them."""
+"""The commands of a line are those that bash would run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from claude_hooks_otel.tool_effects.shell import MAX_COMMAND_BYTES, MAX_OPERATOR
 
 
 def argvs(command: str) -> list[str]:
-    """The commands, words joined by a bar."""
+    """The commands, each with its words joined by a bar."""
     return ["|".join(found.argv) for found in simple_commands(command)]
 
 
@@ -52,12 +52,12 @@ def test_every_command_of_a_line_is_found(command, expected):
         ("12", "12"),
     ],
 )
-def test_quotes_are_removed_as_the_shell_removes_them(word, value):
+def test_quotes_are_removed_as_in_bash(word, value):
     assert simple_commands(f"echo {word}")[0].argv == ("echo", value)
 
 
 @pytest.mark.parametrize("word", ["$X", "${X:-y}", '"$X y"', "a$X", "$((1 + 2))", "<(true)", '"$(true) x"'])
-def test_a_word_that_depends_on_an_expansion_is_its_source(word):
+def test_a_word_with_an_expansion_keeps_its_source(word):
     assert simple_commands(f"echo {word}")[-1].argv == ("echo", word)
 
 
@@ -99,7 +99,7 @@ def test_a_substitution_runs_before_the_command_that_uses_it(command, expected):
         ),
     ],
 )
-def test_what_another_program_runs_is_found(command, expected):
+def test_a_command_that_another_program_runs_is_found(command, expected):
     assert argvs(command) == expected
 
 
@@ -132,7 +132,7 @@ def test_a_heredoc_counts_only_where_a_shell_reads_it(command, expected):
         "a=(git commit)",
     ],
 )
-def test_what_only_looks_like_a_command_is_none(command):
+def test_a_text_that_only_looks_like_a_command_is_none(command):
     assert not [found for found in simple_commands(command) if found.program == "git"]
 
 
@@ -164,7 +164,7 @@ def test_a_program_is_named_without_its_folder():
     assert simple_commands("/usr/bin/git push")[0].program == "git"
 
 
-def test_a_line_that_is_too_long_or_broken_is_read_in_part_and_says_so():
+def test_a_line_that_is_too_long_or_invalid_is_read_in_part():
     long = "git a\n" + "# x" * MAX_COMMAND_BYTES + "\ngit b"
     assert argvs(long) == ["git|a"]
     assert not is_fully_read(long)
@@ -179,7 +179,7 @@ def test_a_line_that_is_too_long_or_broken_is_read_in_part_and_says_so():
 @pytest.mark.parametrize(
     "bit", ["(", "$(", "a;", "a&&", "eval '", "bash -c ", "cat <<E\n", "if a; then ", "`", "${", "\0", "\udcff"]
 )
-def test_a_line_made_to_break_readers_breaks_nothing(bit):
+def test_a_deeply_nested_or_invalid_line_raises_nothing(bit):
     assert isinstance(simple_commands(bit * 3000), list)
 
 

@@ -1,4 +1,4 @@
-"""Test runs are found in the command line, their counts in what the frameworks print."""
+"""Test runs are found in the command line, and their counts in the output of the frameworks."""
 
 from __future__ import annotations
 
@@ -104,22 +104,22 @@ def test_each_recorded_run_is_counted_as_the_framework_counts_it(name, command, 
 
 
 def test_every_recorded_output_is_in_the_table():
-    told_elsewhere = {"pytest-two-runs", "gradle-silent"}
-    assert {path.stem for path in OUTPUTS.glob("*.txt")} == {name for name, *_ in RECORDED} | told_elsewhere
+    used_below = {"pytest-two-runs", "gradle-silent"}
+    assert {path.stem for path in OUTPUTS.glob("*.txt")} == {name for name, *_ in RECORDED} | used_below
 
 
-def test_two_runs_in_one_call_are_two():
+def test_two_runs_in_one_call_count_as_two():
     found = suite_runs("pytest -q a; pytest -q b", recorded("pytest-two-runs"), 1)
     assert [(run.outcome, run.passed) for run in found] == [("passed", 2), ("failed", 2)]
 
 
-def test_runs_of_two_frameworks_are_told_in_the_order_of_their_summaries():
+def test_runs_of_two_frameworks_come_in_the_order_of_their_summaries():
     output = recorded("jest-mixed") + recorded("pytest-coverage")
     found = suite_runs("npx jest; pytest --cov", output, 0)
     assert [(run.framework, run.coverage_percent) for run in found] == [("jest", None), ("pytest", 75.0)]
 
 
-def test_a_program_that_is_not_known_runs_what_its_output_shows():
+def test_an_unknown_program_ran_the_framework_whose_summary_it_prints():
     for command in (
         "npm test",
         "make check",
@@ -144,7 +144,7 @@ def test_a_program_that_is_not_known_runs_what_its_output_shows():
         "",
     ],
 )
-def test_what_only_shows_an_old_output_is_no_run(command):
+def test_a_command_that_only_shows_an_old_output_is_no_run(command):
     assert suite_runs(command, recorded("pytest-mixed") + recorded("jest-mixed"), 0) == []
 
 
@@ -152,7 +152,7 @@ def test_what_only_shows_an_old_output_is_no_run(command):
     "command",
     ["pytest --version", "pytest --collect-only -q", "jest --listTests", "vitest list", "go test -c ./a", "cargo test --no-run", "mvn clean", "gradle assemble", "go build ./...", "dotnet build", "cargo build", "python -m pip install pytest"],
 )  # fmt: skip
-def test_a_runner_that_runs_no_tests_is_no_run(command):
+def test_a_runner_that_starts_no_tests_is_no_run(command):
     assert suite_runs(command, "", 0) == []
 
 
@@ -170,16 +170,16 @@ def test_a_runner_that_runs_no_tests_is_no_run(command):
         ("pytest > a && pytest > b", 0, None),
     ],
 )
-def test_a_run_whose_summary_is_not_seen_counts_only_where_the_exit_code_is_its_own(command, exit_code, outcome):
+def test_a_run_without_a_summary_counts_only_if_the_exit_code_is_its_own(command, exit_code, outcome):
     expected = [] if outcome is None else [SuiteRun("pytest", outcome, 0, 0, 0, 0, None)]
     assert suite_runs(command, "", exit_code) == expected
 
 
-def test_gradle_tells_nothing_of_tests_that_pass():
+def test_a_gradle_build_without_a_summary_is_no_run():
     assert suite_runs("./gradlew build", recorded("gradle-silent"), 0) == []
 
 
-def test_a_cut_output_still_counts_by_its_end():
+def test_the_end_of_a_cut_output_still_counts():
     output = recorded("pytest-mixed")
     assert suite_runs("pytest", output[len(output) // 2 :], 1)[0].failed == 1
 
@@ -198,12 +198,17 @@ def test_a_cut_output_still_counts_by_its_end():
         ("85.71% coverage, 6/7 lines covered", 85.71),
     ],
 )
-def test_the_coverage_that_tools_state_is_read(line, percent):
+def test_the_total_of_each_coverage_tool_is_read(line, percent):
     (run,) = suite_runs("pytest", f"{line}\n2 passed in 0.05s\n", 0)
     assert run.coverage_percent == percent
 
 
-def test_several_go_packages_have_no_total():
+def test_an_invalid_percentage_is_no_coverage():
+    (run,) = suite_runs("pytest", "TOTAL  4  1  7.5.1%\n2 passed in 0.05s\n", 0)
+    assert run.coverage_percent is None
+
+
+def test_several_go_packages_have_no_total_coverage():
     line = "ok  \texample.test/shop/{}\t0.003s\tcoverage: 50.0% of statements\n"
     (run,) = suite_runs("go test -cover ./...", line.format("a") + line.format("b"), 0)
     assert run.coverage_percent is None
@@ -228,6 +233,6 @@ def test_no_output_raises(command, words, exit_code):
 
 @pytest.mark.parametrize("bit", ["1 passed, ", "Test Suites: 1 failed\n", " Tests  1 passed\n", "a > b ", "--- FAIL: x\n", "Tests run: 1, ", '{"Action":"pass"', "= ", "Ran 1 test in 0.1s\n\n"])  # fmt: skip
 @pytest.mark.timeout(20)
-def test_an_output_made_to_be_slow_is_read_in_time(bit):
-    """Every reader reads the 30,000 characters that the client hands on in far less than this test's time limit."""
+def test_a_repetitive_output_is_read_in_time(bit):
+    """Every reader reads 30,000 characters, the most that the client hands on, within the time limit of this test."""
     assert isinstance(suite_runs("make", bit * (30_000 // len(bit)), 0), list)

@@ -1,0 +1,45 @@
+"""The git repository that a folder is in (gitrepository-layout(5)). Standard library only, because the SDK imports this module."""
+
+from __future__ import annotations
+
+import os.path
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class GitRepository:
+    """Where a repository keeps what.
+
+    Attributes:
+        top: the top folder of the working tree; None for a bare repository.
+        git_dir: the git directory of this worktree. It holds the reflog of HEAD.
+        common_dir: the git directory that all worktrees share. It holds the configuration and the branches.
+    """
+
+    top: Path | None
+    git_dir: Path
+    common_dir: Path
+
+
+def find_repository(directory: Path) -> GitRepository | None:
+    """Return the nearest repository around a folder, which need not exist. None if there is none, or its files cannot be read."""
+    try:
+        for folder in (directory, *directory.parents):
+            git_dir = folder / ".git"
+            if git_dir.exists():
+                if git_dir.is_file():  # a linked worktree or a submodule
+                    git_dir = _named_in(git_dir, "gitdir:")
+                common = git_dir / "commondir"
+                return GitRepository(folder, git_dir, _named_in(common) if common.is_file() else git_dir)
+            if all((folder / part).exists() for part in ("HEAD", "objects", "refs")):
+                return GitRepository(None, folder, folder)
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def _named_in(file: Path, prefix: str = "") -> Path:
+    """Return the folder that a file names, relative to its own folder."""
+    named = file.read_text(encoding="utf-8", errors="surrogateescape").removeprefix(prefix).strip()
+    return Path(os.path.normpath(file.parent / named))

@@ -1,0 +1,57 @@
+"""A project has the name of its repository, else that of its folder."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from claude_hooks_otel.facts.projects import project_name, repository_name
+
+
+def git(folder: Path, *words: str) -> None:
+    identity = ("-c", "user.name=Dev", "-c", "user.email=dev@example.test")
+    subprocess.run(["git", "-C", str(folder), *identity, *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A repository without a remote."""
+    folder = tmp_path / "Shop"
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "first")
+    return folder
+
+
+def test_a_repository_without_a_remote_has_the_name_of_its_top_folder(shop: Path) -> None:
+    assert repository_name(str(shop / "src")) == "Shop"
+    assert project_name(str(shop / "src")) == "shop"
+
+
+@pytest.mark.parametrize("url", ["git@git.example.org:team/Web-Shop.git", "https://example.org/team/Web-Shop/"])
+def test_a_repository_has_the_name_of_its_remote(shop: Path, url: str) -> None:
+    git(shop, "remote", "add", "origin", url)
+    assert repository_name(str(shop)) == "Web-Shop"
+
+
+def test_a_worktree_has_the_name_of_the_main_repository(shop: Path) -> None:
+    git(shop, "worktree", "add", "--quiet", "../other")
+    assert repository_name(str(shop.parent / "other")) == "Shop"
+
+
+def test_a_worktree_of_the_client_belongs_to_the_project_around_it(shop: Path) -> None:
+    assert project_name(f"{shop}/.claude/worktrees/agent-1/src") == "shop"
+
+
+def test_a_submodule_has_its_own_name(shop: Path) -> None:
+    git(shop, "-c", "protocol.file.allow=always", "submodule", "add", "--quiet", str(shop), "part")
+    git(shop / "part", "remote", "remove", "origin")
+    assert repository_name(str(shop / "part")) == "part"
+
+
+def test_a_folder_in_no_repository_has_its_own_name(tmp_path: Path) -> None:
+    assert repository_name(str(tmp_path / "Site")) is None
+    assert project_name(str(tmp_path / "Site")) == "site"
+    assert project_name("relative/Site") == "site"
