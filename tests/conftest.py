@@ -8,9 +8,20 @@ from typing import Any
 
 import pytest
 
+from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.known_differences import LEFT_OUT
+from tests.support.replay import Replay, play
 from tests.support.otlp_receiver import OtlpReceiver
 
 _databases = itertools.count()
+
+
+@pytest.fixture(scope="session", params=SCENARIOS)
+def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
+    """Each recorded scenario, played to its end. Tests only read it, so all of them share it."""
+    replay = play(Scenario(request.param), tmp_path_factory.mktemp(request.param), leave_out=LEFT_OUT)
+    yield replay
+    replay.core.store.close()
 
 
 @pytest.fixture

@@ -82,6 +82,12 @@ class Intake:
         """Whether any session is still followed: it has not ended, or ended moments ago."""
         return bool(self._followed)
 
+    def forget(self, before_ns: int) -> None:
+        """Forget what is older than a time, Unix nanoseconds, in the store and in memory."""
+        self._store.forget(before_ns)
+        self._hooks.rewind()
+        self._transcripts.rewind()
+
     # -- the spool -----------------------------------------------------------------------------------------------------
 
     def take_events(self, limit: int = EVENTS_PER_BATCH) -> int:

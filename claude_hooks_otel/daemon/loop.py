@@ -110,7 +110,7 @@ class Loop:
             self._daemon.core.spool.recover()
         if now - self._forgot_at > FORGET_EVERY:
             self._forgot_at = now
-            self._daemon.core.store.forget(self._now_ns() - self._config.daemon.retention_days * DAY)
+            self._daemon.core.intake.forget(self._now_ns() - self._config.daemon.retention_days * DAY)
 
     def _may_leave(self) -> bool:
         idle = time.monotonic() - self._active_at

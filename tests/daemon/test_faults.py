@@ -28,6 +28,8 @@ from tests.support.real_daemon import (
     wait_until,
 )
 
+pytestmark = pytest.mark.faults
+
 FEW = ("basic-edit", "subagents", "tasks")
 # Recorded with two copies of every hook, milliseconds apart: which of them counts is nobody's promise.
 # And one whose session goes on in another project: here whole transcripts are there from the start, and their later lines would be

@@ -20,6 +20,8 @@ from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.otlp_records import Records, accepted
 from tests.support.real_daemon import Installation, PlayedHook, RecordedSessions, wait_until
 
+pytestmark = pytest.mark.faults
+
 FEW = ("basic-edit", "subagents", "tasks")
 # Two copies of every hook, milliseconds apart, and a session that goes on in another project: see test_faults.py.
 ALL = tuple(name for name in SCENARIOS if name not in ("plugin", "resume"))

@@ -26,14 +26,6 @@ CUT_STREAMS = {"api-errors": "four dropped streams, two of them billed", "tui-mo
 UNPRICED = {"claude-foo-9", "model-x"}
 
 
-@pytest.fixture(scope="module", params=SCENARIOS)
-def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
-    """A scenario, played to its end."""
-    replay = play(Scenario(request.param), tmp_path_factory.mktemp(request.param), leave_out=LEFT_OUT)
-    yield replay
-    replay.core.store.close()
-
-
 def _kind(agent_type: str) -> str:
     return agent_type if agent_type in ("main", "auxiliary") else "subagent"
 

@@ -30,14 +30,6 @@ from tests.support.truth import told as _told
 from tests.support.truth import told_agent
 
 
-@pytest.fixture(scope="module", params=SCENARIOS)
-def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
-    """A scenario, played to its end."""
-    replay = play(Scenario(request.param), tmp_path_factory.mktemp(request.param), leave_out=LEFT_OUT)
-    yield replay
-    replay.core.store.close()
-
-
 def _named(replay: Replay, name: str) -> list[LogEvent]:
     return [event for event in all_events(replay) if event.name == name]
 

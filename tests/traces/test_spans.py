@@ -25,14 +25,6 @@ from tests.support.truth import told_agent
 BILLED_WITH_A_CUT_STREAM = {"req_c6c590ff9e2642c5ba44"}
 
 
-@pytest.fixture(scope="module", params=SCENARIOS)
-def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
-    """A scenario, played to its end."""
-    replay = play(Scenario(request.param), tmp_path_factory.mktemp(request.param), leave_out=LEFT_OUT)
-    yield replay
-    replay.core.store.close()
-
-
 def _by_attribute(spans: list[Span], operation: str, name: str) -> dict[Any, Span]:
     chosen = [span for span in spans if span.attributes.get("gen_ai.operation.name") == operation]
     assert max(Counter(span.attributes[name] for span in chosen if name in span.attributes).values(), default=1) == 1

@@ -1,0 +1,59 @@
+"""The checks of this project. ``nox -l`` lists them, ``nox -s lint tests`` runs some, ``.ci/run`` runs all.
+
+Run ``nox`` from the virtual environment in which you installed the project: only ``versions`` makes environments of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import nox
+
+nox.options.sessions = ["lint", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = False
+
+
+@nox.session(python=False)
+def lint(session: nox.Session) -> None:
+    """Check style, types and shell scripts."""
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    if shutil.which("shellcheck"):
+        session.run("shellcheck", "-s", "sh", "hooks/emit", external=True)
+        session.run("shellcheck", ".ci/run", external=True)
+    else:
+        session.log("shellcheck is not installed: the shell scripts are not checked")
+
+
+@nox.session(python=False)
+def tests(session: nox.Session) -> None:
+    """Run the tests that the README names, and print how much of the code they cover."""
+    session.run("pytest", "-q", "--cov", "--cov-report=term:skip-covered", *session.posargs)
+
+
+@nox.session(python=["3.13", "3.14"])
+def versions(session: nox.Session) -> None:
+    """Run the same tests on newer versions of Python. A version that is not installed is skipped."""
+    session.install("-q", "-c", "constraints.txt", "-e", ".[dev]")
+    session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session(python=False)
+def faults(session: nox.Session) -> None:
+    """Kill daemons and hooks, fill disks, take endpoints away."""
+    session.run("pytest", "-q", "-m", "(faults or slow) and not client and not stack", *session.posargs)
+
+
+@nox.session(python=False)
+def client(session: nox.Session) -> None:
+    """Drive the real Claude Code client, offline, against a scripted API."""
+    session.run("pytest", "-q", "-m", "client", "--timeout", "1200", *session.posargs)
+
+
+@nox.session(python=False)
+def stack(session: nox.Session) -> None:
+    """Drive a real Collector and a real Prometheus. The first run builds them with Go, which takes some minutes."""
+    session.run("python", "-m", "monitoring.rig.build")
+    session.run("pytest", "-q", "-n", "0", "-m", "stack", "--timeout", "1200", *session.posargs)
