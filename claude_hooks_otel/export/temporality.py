@@ -10,21 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from opentelemetry.sdk.metrics.export import AggregationTemporality
-
 from claude_hooks_otel.export.metrics import point_time
 from claude_hooks_otel.metrics.definition import Kind
 from claude_hooks_otel.series.points import SeriesPoint
-
-PREFERENCE = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
-
-# What each preference means for synchronous counters and histograms, which ours are (OpenTelemetry specification, OTLP metrics
-# exporter). "lowmemory" differs from "delta" for asynchronous counters alone.
-_PREFERENCES = {
-    "cumulative": AggregationTemporality.CUMULATIVE,
-    "delta": AggregationTemporality.DELTA,
-    "lowmemory": AggregationTemporality.DELTA,
-}
 
 SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
 """What identifies a series: its metric's name and its sorted labels."""
@@ -44,11 +32,6 @@ class Baseline(NamedTuple):
     time_ns: int
 
 
-def preferred_temporality(environment: Mapping[str, str]) -> AggregationTemporality:
-    """The temporality of counters and histograms; a preference that is not known is ignored (the stock exporter warns)."""
-    return _PREFERENCES.get(environment.get(PREFERENCE, "").strip().lower(), AggregationTemporality.CUMULATIVE)
-
-
 def series_key(point: SeriesPoint) -> SeriesKey:
     """The key of a point's series."""
     return point.metric.name, point.labels
@@ -58,7 +41,7 @@ def delta_points(points: Iterable[SeriesPoint], baseline: Mapping[SeriesKey, Bas
     """What each series gained since its last accepted interval; the new interval starts where that one ended.
 
     A series without a baseline starts with its own start time. Unchanged series are left out, gauges pass as they are. A counter
-    that went backwards (which the store rules out) is left out until it is past its baseline again, because a delta can not
+    that went backwards (which the store rules out) is left out until it is past its baseline again, because a delta cannot
     take anything back.
     """
     for point in points:

@@ -23,7 +23,7 @@ from claude_hooks_otel.export.custom.registry import OptionRedactor, build
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.sdk import names
 from claude_hooks_otel.sdk.monitor import AgentMonitor
-from claude_hooks_otel.settings.config import Config, ConfigError
+from claude_hooks_otel.settings import Config, ConfigError, OtelSettings
 
 NOW = 1_780_000_000_123_456_000
 HERE = __name__
@@ -63,7 +63,7 @@ class World:
 
     def __init__(self, home: Home, tables: dict[str, dict[str, Any]]) -> None:
         self.home = home
-        self.daemon = assemble_daemon(home, Config(exporters=tables), {}, lambda: NOW)
+        self.daemon = assemble_daemon(home, Config(exporters=tables), OtelSettings.from_variables({}), lambda: NOW)
         self.store = self.daemon.core.store
         # The first sample of the gauges was a moment ago.
         self.daemon.deliveries._sampled_at = time.monotonic()
@@ -173,7 +173,7 @@ def test_status_tells_what_is_wrong_without_secrets(world: Callable[..., World],
     state = here.state()
     assert state["fails"]["waiting"] == 2  # the measurement, and the event it came in
     assert "away" in state["fails"]["error"]
-    assert "can not be loaded" in state["absent"]["error"]
+    assert "cannot be loaded" in state["absent"]["error"]
     assert "sesame" not in json.dumps(state)
 
 
@@ -221,7 +221,7 @@ def test_the_gauges_of_the_facts_are_sampled(world: Callable[..., World], home: 
         ("nonsense", {}, "no exporter of this name is installed .installed: json_lines, postgresql, prometheus"),
         ("x", {"class": "json"}, "module:Class"),
         ("x", {"class": "json:JSONDecoder"}, "derived from"),
-        ("x", {"class": "no_such_module:X"}, "can not be loaded"),
+        ("x", {"class": "no_such_module:X"}, "cannot be loaded"),
         ("json_lines", {}, "path"),
         ("json_lines", {"path": "x", "colour": "red"}, "colour"),
         ("json_lines", {"path": "x", "max_bytes": 0}, "positive"),

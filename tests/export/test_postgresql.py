@@ -11,7 +11,7 @@ from claude_hooks_otel.export.custom.base import MetricRecord
 from claude_hooks_otel.export.custom.postgresql import PostgreSQL
 from claude_hooks_otel.export.custom.postgresql.migration import migrations
 from claude_hooks_otel.export.custom.registry import build
-from claude_hooks_otel.settings.config import ConfigError
+from claude_hooks_otel.settings import ConfigError
 from tests.support.postgresql_server import missing, server
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)

@@ -13,8 +13,8 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from claude_hooks_otel.export.custom.base import CustomExporter
-from claude_hooks_otel.export.redaction import MASK, Redactor
-from claude_hooks_otel.settings.config import ConfigError
+from claude_hooks_otel.settings import ConfigError, Redactor
+from claude_hooks_otel.settings.redaction import MASK
 
 GROUP = "claude_hooks_otel.exporters"
 
@@ -29,7 +29,7 @@ class OptionRedactor:
     """Masks in any text what an exporter's options hold of secrets."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._general = Redactor({})
+        self._general = Redactor()
         found: set[str] = set()
         for name, value in options.items():
             text = str(value)
@@ -62,7 +62,7 @@ def build(name: str, table: Mapping[str, Any]) -> CustomExporter:
     try:
         return found(**options)
     except Exception as error:
-        raise ConfigError(f"[exporters.{name}]: {found.__name__} can not be made: {hide(str(error))}") from None
+        raise ConfigError(f"[exporters.{name}]: {found.__name__} cannot be made: {hide(str(error))}") from None
 
 
 def _find(name: str, path: object) -> Any:
@@ -84,4 +84,4 @@ def _loaded(name: str, load: Any) -> Any:
     try:
         return load()
     except Exception as error:
-        raise ConfigError(f"[exporters.{name}]: can not be loaded: {type(error).__name__}: {error}") from None
+        raise ConfigError(f"[exporters.{name}]: cannot be loaded: {type(error).__name__}: {error}") from None
