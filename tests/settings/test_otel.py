@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from typing import Any
 
@@ -11,6 +12,7 @@ from claude_hooks_otel.home.paths import HOME_VARIABLE
 from claude_hooks_otel.settings import Config, OtelSettings, SamplerSettings, Signal, variables_in_effect
 from claude_hooks_otel.settings.otel import resource_attributes
 from claude_hooks_otel.settings.redaction import MASK, MAX_LENGTH, Redactor
+from tests.support.places import ROOT
 
 SECRET = "tok-3cr3t-value"
 FILE = Config(otel={"OTEL_A": "file", "OTEL_B": "file", "OTEL_C": "file"})
@@ -58,6 +60,22 @@ def test_the_environment_of_the_process_counts_only_if_it_is_handed_over(monkeyp
     assert OtelSettings.from_config(Config(), os.environ).service_name == "mine"
     assert OtelSettings.from_config(Config(), {}).service_name is None
     assert OtelSettings.from_variables({}).service_name is None
+
+
+def test_only_the_edges_read_the_environment_of_the_process() -> None:
+    package = ROOT / "claude_hooks_otel"
+    readers = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "putenv"} and is_os(node.value)
+    }
+    edges = {name for name in readers if name.startswith(("cli/", "sdk/"))}
+    assert readers - edges == {"daemon/__main__.py", "home/paths.py"}
+
+
+def is_os(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "os"
 
 
 # --- which exporters ---
