@@ -1,4 +1,4 @@
-"""Custom exporters: found, run apart from each other, at least once, under keys that stay."""
+"""Custom exporters: how they are found, that they run independently, and that each measurement arrives at least once under its key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HERE = __name__
 
 
 class Kept(CustomExporter):
-    """Keeps what it gets; fails or blocks as a test asks."""
+    """Keeps what it gets, and fails or blocks if a test asks for it."""
 
     made: dict[str, Kept] = {}  # noqa: RUF012 — the daemon makes it, the test looks here
 
@@ -131,7 +131,7 @@ def test_a_measurement_arrives_with_its_own_time_labels_kind_unit_and_key(
     assert record.timestamp.isoformat() == "2026-05-28T20:26:35.123456+00:00"
 
 
-def test_a_failing_and_a_stuck_exporter_hold_up_nobody(world: Callable[..., World], monitor: AgentMonitor) -> None:
+def test_a_failing_and_a_stuck_exporter_hold_up_no_other(world: Callable[..., World], monitor: AgentMonitor) -> None:
     here = world({**table("fails", failures=3), **table("stuck", gate=True), **table("fine")})
     for number in range(3):
         monitor.increment("x", number + 1)
@@ -148,7 +148,7 @@ def test_a_failing_and_a_stuck_exporter_hold_up_nobody(world: Callable[..., Worl
     kept("stuck").wait_for(lambda it: calls(it.records) == [1, 2, 3])
 
 
-def test_what_was_not_taken_comes_after_a_restart_and_what_was_taken_does_not(
+def test_after_a_restart_only_what_was_not_accepted_comes_again(
     world: Callable[..., World], home: Home, monitor: AgentMonitor
 ) -> None:
     first = World(home, table("again"))
@@ -165,7 +165,7 @@ def test_what_was_not_taken_comes_after_a_restart_and_what_was_taken_does_not(
     kept("again").wait_for(lambda it: calls(it.records) == [2])
 
 
-def test_status_tells_what_is_wrong_without_secrets(world: Callable[..., World], monitor: AgentMonitor) -> None:
+def test_status_says_what_is_wrong_without_secrets(world: Callable[..., World], monitor: AgentMonitor) -> None:
     here = world({**table("fails", failures=10**6), "absent": {"class": "no.such:Thing", "token": "sesame-open"}})
     monitor.increment("x")
     here.take()
@@ -177,7 +177,7 @@ def test_status_tells_what_is_wrong_without_secrets(world: Callable[..., World],
     assert "sesame" not in json.dumps(state)
 
 
-def test_the_log_is_trimmed_behind_the_slowest_and_bounded_with_what_is_lost_counted(
+def test_the_log_is_trimmed_behind_the_slowest_and_bounded_and_losses_are_counted(
     world: Callable[..., World], monitor: AgentMonitor
 ) -> None:
     here = world({**table("slow", gate=True), **table("quick")})
@@ -227,14 +227,12 @@ def test_the_gauges_of_the_facts_are_sampled(world: Callable[..., World], home: 
         ("json_lines", {"path": "x", "max_bytes": 0}, "positive"),
     ],
 )
-def test_a_configuration_that_does_not_fit_says_what_was_expected(
-    name: str, options: dict[str, Any], says: str
-) -> None:
+def test_an_error_in_the_table_says_what_was_expected(name: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         build(name, options)
 
 
-def test_secrets_are_masked_whatever_they_are_called() -> None:
+def test_secrets_are_masked_under_any_option() -> None:
     hide = OptionRedactor(
         {"api_token": "abcdef", "conninfo": "host=h password='p w d!'", "uri": "postgresql://me:secret1@h/db"}
     )
@@ -243,7 +241,7 @@ def test_secrets_are_masked_whatever_they_are_called() -> None:
     assert "host=h" in text
 
 
-# -- shipped ones --------------------------------------------------------------------------------------------------------
+# -- shipped exporters --------------------------------------------------------------------------------------------------------
 
 
 def test_the_prometheus_page_shows_the_series_as_they_stand(world: Callable[..., World], monitor: AgentMonitor) -> None:

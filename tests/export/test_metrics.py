@@ -1,4 +1,4 @@
-"""Series as MetricsData: names, units, kinds, exact values, times, resource; and the arithmetic of deltas."""
+"""Series as MetricsData: names, units, kinds, exact values, times and resource; and the arithmetic of deltas."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SAMPLE = [
 
 
 def encoded(points: list[SeriesPoint], now_ns: int = NOW, **options: object) -> list[Point]:
-    """The points as the stock encoder writes them."""
+    """Return the points as OpenTelemetry's encoder writes them."""
     return list(flattened(encode_metrics(metrics_data(points, RESOURCE, now_ns, **options))))
 
 
@@ -88,7 +88,7 @@ def test_large_integer_counters_keep_every_digit() -> None:
 
 
 def test_a_point_is_never_older_than_its_series() -> None:
-    """A clock that was set back would make an interval end before it begins."""
+    """If the clock is set back, an interval must not end before it begins."""
     [point] = encoded([SeriesPoint(CALLS, (), START, 1)], now_ns=START - 5)
     assert (point.start_ns, point.time_ns) == (START, START)
 
@@ -99,7 +99,7 @@ def test_the_scope_version_can_be_given() -> None:
 
 
 def test_requests_hold_every_point_once_and_fit_into_a_grpc_message() -> None:
-    """A receiver refuses a gRPC message over 4 MiB; this is the largest that labels and buckets can make one."""
+    """A receiver refuses a gRPC message over 4 MiB. This is the largest one that labels and buckets allow."""
     labels = tuple((f"a.long.label.name.{number}", "\U0001f600" * 64) for number in range(8))
     metric = Metric("claude.session.duration", "s", Kind.HISTOGRAM, "", buckets=tuple(map(float, range(16))))
     points = [
@@ -180,7 +180,7 @@ def test_the_declared_prometheus_name_is_the_translated_one(
 
 
 @pytest.mark.parametrize("unit", ["USD", "1", "token"])
-def test_a_unit_that_prometheus_would_put_into_the_name_is_refused(unit: str) -> None:
+def test_a_unit_that_prometheus_would_add_to_the_name_is_refused(unit: str) -> None:
     with pytest.raises(KeyError, match="no known Prometheus suffix"):
         _ = Metric("claude.x", unit, Kind.GAUGE, "").prometheus_name
 
@@ -212,8 +212,8 @@ def test_a_delta_is_the_gain_and_starts_where_the_accepted_one_ended() -> None:
     assert usage.kind == "gauge"
 
 
-def test_an_unchanged_series_goes_on_from_its_own_last_interval() -> None:
-    """It is left out of an export, and its next point still starts where its last one ended: no gap, no overlap."""
+def test_an_unchanged_series_continues_from_its_own_last_interval() -> None:
+    """An export leaves it out. Its next point still starts where its last one ended: no gap, no overlap."""
     point = SeriesPoint(CALLS, BACKEND, START, 5)
     baseline = accepted([point], {}, NOW)
     assert list(delta_points([point], baseline)) == []
@@ -228,19 +228,19 @@ def test_a_counter_that_went_backwards_exports_nothing_until_it_is_past_its_base
     assert delta.value == 2
 
 
-def test_a_histogram_of_which_one_bucket_went_backwards_exports_nothing() -> None:
+def test_a_histogram_with_a_bucket_that_went_backwards_exports_nothing() -> None:
     baseline = {series_key(SAMPLE[4]): Baseline(1, (2, 0, 0), NOW)}
     assert list(delta_points([SAMPLE[4]], baseline)) == []
 
 
-def test_a_series_of_a_new_store_starts_anew() -> None:
+def test_a_series_of_a_new_store_starts_again() -> None:
     baseline = {series_key(SAMPLE[0]): Baseline(41, (), NOW)}
     reborn = SeriesPoint(CALLS, BACKEND, NOW + 1, 3)
     assert list(delta_points([reborn], baseline)) == [reborn]
     assert accepted([reborn], baseline, NOW + 2) == {series_key(reborn): Baseline(3, (), NOW + 2)}
 
 
-def test_other_buckets_start_anew() -> None:
+def test_a_histogram_with_other_buckets_starts_again() -> None:
     baseline = {series_key(SAMPLE[4]): Baseline(1, (1, 0), NOW)}
     assert list(delta_points([SAMPLE[4]], baseline)) == [SAMPLE[4]]
 

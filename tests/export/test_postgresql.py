@@ -1,4 +1,4 @@
-"""Measurements in a real PostgreSQL: every row once, whatever happens in between."""
+"""Measurements in a real PostgreSQL: each row arrives once, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rows(database: str, query: str = "SELECT key, value FROM claude_metrics.meas
         return connection.execute(query).fetchall()
 
 
-def test_a_measurement_is_a_row_with_all_it_has(exporter: PostgreSQL, database: str) -> None:
+def test_a_measurement_is_a_complete_row(exporter: PostgreSQL, database: str) -> None:
     exporter.export_batch([record(1, value=0.87, model='o"d\\d\té')])
     found = rows(database, "SELECT key, at, name, kind, unit, value, labels FROM claude_metrics.measurement")
     labels = {"agent": "backend", "project": "shop", "model": 'o"d\\d\té'}
@@ -52,7 +52,7 @@ def test_a_batch_that_comes_again_changes_nothing_and_its_new_rows_arrive(export
     assert [key for key, _ in rows(database)] == ["store:1", "store:2", "store:3", "store:4"]
 
 
-def test_each_month_has_its_partition_made_ahead_or_when_needed(exporter: PostgreSQL, database: str) -> None:
+def test_each_month_has_a_partition_created_ahead_or_when_needed(exporter: PostgreSQL, database: str) -> None:
     exporter.export_batch(
         [record(1), record(2, at=NOON + timedelta(days=1)), record(3, at=datetime(2019, 12, 31, 23, 59, tzinfo=UTC))]
     )

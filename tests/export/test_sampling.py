@@ -1,4 +1,4 @@
-"""Which traces are sent: as every other SDK would decide, and a turn as a whole."""
+"""Which traces are sent: as every other SDK decides."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_every_sampler_of_the_settings_can_be_asked(name: str) -> None:
 
 @pytest.mark.parametrize("ratio", [0.0, 0.25, 1.0])
 def test_a_share_is_the_sdks_own(ratio: float) -> None:
-    """The same traces that any other service with that share would send."""
+    """Any other service with that share sends the same traces."""
     sampler = TurnSampler(SamplerSettings("traceidratio", ratio))
     other = TraceIdRatioBased(ratio)
     for trace in TRACES:

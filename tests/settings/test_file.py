@@ -102,7 +102,7 @@ def test_every_key_of_the_file_is_read(home: Home) -> None:
     }
 
 
-def test_a_price_override_holds_only_the_classes_that_are_given() -> None:
+def test_a_price_override_holds_only_the_given_classes() -> None:
     config = Config(prices={"m": PriceConfig(input=Decimal(1), output=Decimal(2))})
     assert config.price_overrides() == {"m": {"input": Decimal(1), "output": Decimal(2)}}
 
@@ -205,7 +205,7 @@ def test_the_deepest_listed_folder_decides_the_project(monkeypatch: pytest.Monke
     config = Config(projects={"/srv": "all", "/srv/shop/": "shop", "~/work": "mine"})
     assert config.project_for("/srv/shop/cart") == "shop"
     assert config.project_for("/srv/shop") == "shop"
-    assert config.project_for("/srv/shopping") == "all"  # a folder, not a prefix of letters
+    assert config.project_for("/srv/shopping") == "all"  # a folder counts, not a prefix of letters
     assert config.project_for(Path("/home/ann/work/x")) == "mine"
     assert config.project_for("/home/ann") is None
 
@@ -215,7 +215,7 @@ def test_dump_writes_only_what_was_set(home: Home) -> None:
     config = Config(identity=IdentityConfig(agent="backend"), daemon=DaemonConfig())
     assert dump(config) == '[identity]\nagent = "backend"\n'
     written(home, "[daemon]\nretention_days = 90\n")
-    assert dump(load(home.config, {})) == "[daemon]\nretention_days = 90\n"  # a default that its owner wrote stays
+    assert dump(load(home.config, {})) == "[daemon]\nretention_days = 90\n"  # a default that somebody wrote stays
 
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1).map(str.strip).filter(bool)
@@ -265,7 +265,7 @@ def test_a_save_that_fails_leaves_the_old_file(home: Home, monkeypatch: pytest.M
 
 
 def test_save_writes_through_a_link(home: Home, tmp_path: Path) -> None:
-    """A file that lives among somebody's dotfiles stays there."""
+    """A file among somebody's dotfiles stays there."""
     target = tmp_path / "dotfiles" / "otel.toml"
     target.parent.mkdir()
     target.write_text("")
