@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -110,7 +111,7 @@ class _Stock:
         return bool(self._exporter.export(batch).name == "SUCCESS")
 
 
-class Exporter:
+class Exporter(ABC):
     """An exporter of one signal.
 
     Args:
@@ -154,9 +155,9 @@ class Exporter:
             with caught_logs():
                 self._sender.close()
 
+    @abstractmethod
     def probe(self) -> Outcome:
         """Send a request without data."""
-        raise NotImplementedError
 
     def _build(self, otlp: OtlpSettings) -> _Sender:
         """Return what sends over the chosen protocol. The other one's packages are not even imported."""
@@ -190,8 +191,8 @@ class Exporter:
         if accepted and answer.error is None:
             return Outcome(Status.ACCEPTED, self._redact(answer.message) or None, answer.rejected, duration_s)
         reason = answer.error or failure or (logs[-1].getMessage() if logs else "the exporter gave no reason")
-        asked_nobody = answer.error is None and bool(failure or reason.startswith(_NOT_ENCODED))
-        status = Status.REFUSED if asked_nobody and not self._is_shut_down else _status(answer)
+        was_not_sent = answer.error is None and bool(failure or reason.startswith(_NOT_ENCODED))
+        status = Status.REFUSED if was_not_sent and not self._is_shut_down else _status(answer)
         return Outcome(status, self._redact(reason), 0, duration_s)
 
 

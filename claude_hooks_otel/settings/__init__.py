@@ -1,7 +1,7 @@
 """What the owner can set: one TOML file, a few variables over it, and OpenTelemetry's own variables.
 
-``load`` reads the file into a ``Config``, ``OtelSettings.from_config`` reads the variables. Whoever starts a process does both once,
-with the environment of that process, and hands the values on.
+``load`` reads the file into a ``Config``, ``OtelSettings.from_config`` reads the variables. Code that starts a
+process does both once, with the environment of that process, and hands the values on.
 """
 
 from claude_hooks_otel.settings.errors import ConfigError

@@ -24,7 +24,7 @@ HTTP_PORT = 4318  # the port registered for OTLP over HTTP; 4317 is gRPC's
 
 DEFAULT_TIMEOUT_MS = 10_000
 NO_LIMIT_MS = 2**31 - 1  # the specification's own stand-in for "no limit"
-# No request fits into less than this: whoever writes it probably means seconds.
+# No request fits into less than this. Such a value is probably meant in seconds.
 SHORT_TIMEOUT_MS = 100
 
 _COMPRESSIONS: Mapping[Protocol, tuple[str, ...]] = {
@@ -93,7 +93,7 @@ def read_otlp(variables: Mapping[str, str], signal: Signal) -> OtlpSettings:
 
     Args:
         variables: the ``OTEL_*`` variables in effect.
-        signal: whose exporter.
+        signal: what the exporter sends.
 
     Raises:
         ConfigError: the protocol is not supported, or the endpoint cannot be used with it.

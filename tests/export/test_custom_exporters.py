@@ -36,7 +36,7 @@ class Kept(CustomExporter):
 
     def __init__(self, name: str, failures: int = 0, gate: bool = False) -> None:
         self.made[name] = self
-        self.records: list[MetricRecord] = []
+        self.measurements: list[MetricRecord] = []
         self.failures, self.calls = failures, 0
         self.arrived, self.gate = threading.Condition(), threading.Event()
         if not gate:
@@ -48,7 +48,7 @@ class Kept(CustomExporter):
             self.arrived.notify_all()
         self.gate.wait(30)
         with self.arrived:
-            self.records += batch
+            self.measurements += batch
             self.arrived.notify_all()
         if self.calls <= self.failures:
             raise OSError("away, password=sesame-open")
@@ -113,8 +113,8 @@ def kept(name: str) -> Kept:
     return Kept.made[name]
 
 
-def calls(records: Sequence[MetricRecord], name: str = "claude_x_total") -> list[float]:
-    return [record.value for record in records if record.name == name]
+def calls(measurements: Sequence[MetricRecord], name: str = "claude_x_total") -> list[float]:
+    return [measurement.value for measurement in measurements if measurement.name == name]
 
 
 def test_a_measurement_arrives_with_its_own_time_labels_kind_unit_and_key(
@@ -123,12 +123,15 @@ def test_a_measurement_arrives_with_its_own_time_labels_kind_unit_and_key(
     here = world(table("one"))
     monitor.gauge("queue", 2.5, {"tool": "bash"}, unit="job")
     here.take()
-    kept("one").wait_for(lambda it: it.records)
-    record = next(record for record in kept("one").records if record.name == "claude_queue")
+    kept("one").wait_for(lambda it: it.measurements)
+    measurement = next(measurement for measurement in kept("one").measurements if measurement.name == "claude_queue")
     instance = here.store.meta("instance_id")
-    assert (record.value, dict(record.labels)) == (2.5, {"agent": "backend", "project": "shop", "tool": "bash"})
-    assert (record.kind, record.unit, record.key) == ("gauge", "{job}", f"{instance}:000000000000001")
-    assert record.timestamp.isoformat() == "2026-05-28T20:26:35.123456+00:00"
+    assert (measurement.value, dict(measurement.labels)) == (
+        2.5,
+        {"agent": "backend", "project": "shop", "tool": "bash"},
+    )
+    assert (measurement.kind, measurement.unit, measurement.key) == ("gauge", "{job}", f"{instance}:000000000000001")
+    assert measurement.timestamp.isoformat() == "2026-05-28T20:26:35.123456+00:00"
 
 
 def test_a_failing_and_a_stuck_exporter_hold_up_no_other(world: Callable[..., World], monitor: AgentMonitor) -> None:
@@ -136,16 +139,20 @@ def test_a_failing_and_a_stuck_exporter_hold_up_no_other(world: Callable[..., Wo
     for number in range(3):
         monitor.increment("x", number + 1)
         here.take()
-        kept("fine").wait_for(lambda it, n=number: len(calls(it.records)) == n + 1)
-    assert calls(kept("fine").records) == [1, 2, 3]
-    assert calls(kept("stuck").records) == []
+        kept("fine").wait_for(lambda it, n=number: len(calls(it.measurements)) == n + 1)
+    assert calls(kept("fine").measurements) == [1, 2, 3]
+    assert calls(kept("stuck").measurements) == []
     kept("fails").wait_for(
-        lambda it: it.calls > 3 and len({r.key for r in it.records if r.name == "claude_x_total"}) == 3
+        lambda it: it.calls > 3 and len({m.key for m in it.measurements if m.name == "claude_x_total"}) == 3
     )
-    by_key = {record.key: record.value for record in kept("fails").records if record.name == "claude_x_total"}
+    by_key = {
+        measurement.key: measurement.value
+        for measurement in kept("fails").measurements
+        if measurement.name == "claude_x_total"
+    }
     assert sorted(by_key.values()) == [1, 2, 3]  # more than once, but under the same keys
     kept("stuck").gate.set()
-    kept("stuck").wait_for(lambda it: calls(it.records) == [1, 2, 3])
+    kept("stuck").wait_for(lambda it: calls(it.measurements) == [1, 2, 3])
 
 
 def test_after_a_restart_only_what_was_not_accepted_comes_again(
@@ -154,7 +161,7 @@ def test_after_a_restart_only_what_was_not_accepted_comes_again(
     first = World(home, table("again"))
     monitor.increment("x", 1)
     first.take()
-    kept("again").wait_for(lambda it: calls(it.records) == [1])
+    kept("again").wait_for(lambda it: calls(it.measurements) == [1])
     first.close()
     down = World(home, table("again", failures=10**6))
     monitor.increment("x", 2)
@@ -162,7 +169,7 @@ def test_after_a_restart_only_what_was_not_accepted_comes_again(
     kept("again").wait_for(lambda it: it.calls)
     down.close()
     world(table("again")).take()
-    kept("again").wait_for(lambda it: calls(it.records) == [2])
+    kept("again").wait_for(lambda it: calls(it.measurements) == [2])
 
 
 def test_status_says_what_is_wrong_without_secrets(world: Callable[..., World], monitor: AgentMonitor) -> None:
@@ -184,7 +191,7 @@ def test_the_log_is_trimmed_behind_the_slowest_and_bounded_and_losses_are_counte
     for _ in range(6):
         monitor.increment("x")
     here.take()
-    kept("quick").wait_for(lambda it: len(calls(it.records)) == 6)
+    kept("quick").wait_for(lambda it: len(calls(it.measurements)) == 6)
     store, log = here.store, here.daemon.core.log
     rows = store.connection.execute("SELECT COUNT(*) FROM measurement_log").fetchone()[0]
     with store.transaction():
@@ -208,11 +215,11 @@ def test_the_gauges_of_the_facts_are_sampled(world: Callable[..., World], home: 
     here.daemon.deliveries._sampled_at = float("-inf")
     (home.spool / "new" / "waiting").touch()
     here.daemon.deliveries.work()
-    kept("gauges").wait_for(lambda it: it.records)
-    samples = [(r.name, r.value, r.kind) for r in kept("gauges").records]
+    kept("gauges").wait_for(lambda it: it.measurements)
+    samples = [(m.name, m.value, m.kind) for m in kept("gauges").measurements]
     assert ("claude_hooks_spool_depth", 1, "gauge") in samples
     here.daemon.deliveries.work()
-    assert [(r.name, r.value, r.kind) for r in kept("gauges").records] == samples  # once a minute
+    assert [(m.name, m.value, m.kind) for m in kept("gauges").measurements] == samples  # once a minute
 
 
 @pytest.mark.parametrize(
