@@ -46,7 +46,7 @@ class Loop:
         self._config = _config(home, environ)
         otel = OtelSettings.from_config(self._config, environ)
         for warning in otel.warnings:
-            _log.warning("%s", otel.redact(warning))
+            _log.warning("%s", warning)
         self._daemon = assemble_daemon(home, self._config, otel, now_ns)
         self._flush_requests = FlushRequests(home)
         self._spool_seen = -1

@@ -142,7 +142,7 @@ class Exporter(ABC):
         otlp = self._otlp
         self._sender: _Sender = _console(signal, console) if otlp is None else self._build(otlp)
         self._description = self._redact(otlp.describe() if otlp else "console, one JSON document a line")
-        self.warnings = tuple(map(self._redact, otlp.warnings if otlp else ()))
+        self.warnings = otlp.warnings if otlp else ()
 
     def describe(self) -> str:
         """Return what is used and what is ignored, in one line for people."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -18,20 +18,20 @@ class ConfigError(Exception):
     """The configuration cannot be used. The message says what was expected, where, and what to do."""
 
 
-def problems(error: ValidationError, model: Any, variables: Mapping[str, str | None] | None = None) -> Iterator[str]:
+def problems(error: ValidationError, model: Any, variables: Container[str] = ()) -> Iterator[str]:
     """Return one sentence for each thing that is wrong.
 
     Args:
         error: pydantic's.
         model: the model that refused the values.
-        variables: the variables that set keys, by their lower-case names.
+        variables: the names of the variables that set keys.
     """
     for problem in error.errors(include_input=False, include_url=False):
         location = [str(part) for part in problem["loc"] if part != "[key]"]
         name = ".".join(location)
-        variable = f"{KEY_PREFIX}{NESTING.join(location)}"
-        if variables and variable.lower() in variables:
-            name = f"{name} (from {variable.upper()})"
+        variable = f"{KEY_PREFIX}{NESTING.join(location).upper()}"
+        if variable in variables:
+            name = f"{name} (from {variable})"
         if problem["type"] == "extra_forbidden":
             yield f"unknown key {name}; known here: {', '.join(_known_keys(model, location[:-1]))}"
         elif location[:1] == ["otel"] and problem["type"] == "string_pattern_mismatch":

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import tomli_w
 from pydantic import ValidationError
-from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from claude_hooks_otel.settings.errors import KEY_PREFIX, NESTING, ConfigError, problems
 from claude_hooks_otel.settings.model import Config
@@ -31,13 +30,12 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: the file cannot be read, is not TOML, or holds an unknown key or an invalid value.
     """
-    variables = EnvSettingsSource(Config)
-    # pydantic-settings looks for lower case.
-    variables.env_vars = {name.lower(): value for name, value in environ.items() if sets_key(name) and value}
+    variables = {name: value for name, value in environ.items() if sets_key(name) and value}
     try:
-        values = TomlConfigSettingsSource(Config, toml_file=path)()
-        for section, keys in variables().items():
-            values[section] = values.get(section, {}) | keys
+        values = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for name, value in variables.items():
+            section, _, key = name.removeprefix(KEY_PREFIX).lower().partition(NESTING)
+            values[section] = values.get(section, {}) | {key: value}
         return Config(**values)
     except tomllib.TOMLDecodeError as error:
         found = [f"not TOML: {error}"]
@@ -46,7 +44,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     except OSError as error:
         found = [f"cannot be read: {error.strerror}"]
     except ValidationError as error:
-        found = list(problems(error, Config, variables.env_vars))
+        found = list(problems(error, Config, variables))
     except (TypeError, ValueError) as error:
         found = [f"not the shape of a configuration: {error}"]
     listing = "\n".join(f"  - {problem}" for problem in found)

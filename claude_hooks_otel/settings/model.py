@@ -6,12 +6,11 @@ import os
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from claude_hooks_otel.settings.errors import KEY_PREFIX, NESTING, ConfigError, problems
+from claude_hooks_otel.settings.errors import ConfigError, problems
 
 
 def _as_variable(value: object) -> object:
@@ -28,13 +27,13 @@ Price = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class _Section(BaseModel):
+class _Table(BaseModel):
     """A table of the file. Frozen: ``Config.with_changes`` returns another configuration."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class IdentityConfig(_Section):
+class IdentityConfig(_Table):
     """Labels for sessions that set none. A session's own variables win."""
 
     agent: Text | None = None
@@ -43,7 +42,7 @@ class IdentityConfig(_Section):
     sprint: Text | None = None
 
 
-class DaemonConfig(_Section):
+class DaemonConfig(_Table):
     """The daemon's times.
 
     Attributes:
@@ -57,7 +56,7 @@ class DaemonConfig(_Section):
     retention_days: Annotated[int, Field(ge=1)] = 90
 
 
-class SeriesConfig(_Section):
+class SeriesConfig(_Table):
     """Bounds of the series.
 
     Attributes:
@@ -67,7 +66,7 @@ class SeriesConfig(_Section):
     limit: Annotated[int, Field(ge=1)] = 2000
 
 
-class MetricsConfig(_Section):
+class MetricsConfig(_Table):
     """Metrics besides our own.
 
     Attributes:
@@ -77,7 +76,7 @@ class MetricsConfig(_Section):
     gen_ai: bool = False
 
 
-class TracesConfig(_Section):
+class TracesConfig(_Table):
     """How traces are made.
 
     Attributes:
@@ -87,7 +86,7 @@ class TracesConfig(_Section):
     follow_traceparent: bool = False
 
 
-class CaptureConfig(_Section):
+class CaptureConfig(_Table):
     """Texts that may leave the machine, with secrets redacted. Of the others, only length and SHA-256 leave it.
 
     Attributes:
@@ -105,7 +104,7 @@ class CaptureConfig(_Section):
     max_characters: Annotated[int, Field(ge=1)] = 4096
 
 
-class OutboxConfig(_Section):
+class OutboxConfig(_Table):
     """Bounds of what waits for an endpoint of traces or logs. Beyond them, the oldest is given up and counted.
 
     Attributes:
@@ -117,7 +116,7 @@ class OutboxConfig(_Section):
     max_age_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 168.0
 
 
-class XpWeights(_Section):
+class XpWeights(_Table):
     """Experience that each delivery earns. ``bug_introduced`` is subtracted."""
 
     story_point: Weight = 10.0
@@ -127,7 +126,7 @@ class XpWeights(_Section):
     bug_introduced: Weight = 15.0
 
 
-class QualityWeights(_Section):
+class QualityWeights(_Table):
     """How much each check on an agent's work counts."""
 
     test_suite: Weight = 1.0
@@ -135,7 +134,7 @@ class QualityWeights(_Section):
     bug_introduced: Weight = 1.0
 
 
-class CollaborationWeights(_Section):
+class CollaborationWeights(_Table):
     """How much each kind of hand-over counts."""
 
     subagent: Weight = 1.0
@@ -143,7 +142,7 @@ class CollaborationWeights(_Section):
     pull_request: Weight = 1.0
 
 
-class ScoresConfig(_Section):
+class ScoresConfig(_Table):
     """How the scores of an agent are computed (``series.scores``).
 
     Attributes:
@@ -161,7 +160,7 @@ class ScoresConfig(_Section):
     collaboration: CollaborationWeights = CollaborationWeights()
 
 
-class MonitoringConfig(_Section):
+class MonitoringConfig(_Table):
     """Where the data can be seen.
 
     Attributes:
@@ -171,7 +170,7 @@ class MonitoringConfig(_Section):
     prometheus_url: Text | None = None
 
 
-class PriceConfig(_Section):
+class PriceConfig(_Table):
     """The price of a model, in US dollars per million tokens. A missing cache class costs its usual share of the input price."""
 
     input: Price
@@ -181,8 +180,8 @@ class PriceConfig(_Section):
     cache_write_1h: Price | None = None
 
 
-class Config(BaseSettings):
-    """Everything a user can set. The constructor reads neither a file nor the environment: ``load`` does.
+class Config(_Table):
+    """Everything a user can set. ``load`` reads it.
 
     Attributes:
         identity: labels for sessions that set none.
@@ -200,10 +199,6 @@ class Config(BaseSettings):
         exporters: a custom exporter's name → its class and options (``export.custom.registry``).
     """
 
-    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix=KEY_PREFIX, env_nested_delimiter=NESTING
-    )
-
     identity: IdentityConfig = IdentityConfig()
     projects: dict[Text, Text] = {}
     otel: dict[VariableName, Variable] = Field(default={}, repr=False)  # headers hold secrets
@@ -217,18 +212,6 @@ class Config(BaseSettings):
     scores: ScoresConfig = ScoresConfig()
     prices: dict[Text, PriceConfig] = {}
     exporters: dict[Text, dict[str, Any]] = Field(default={}, repr=False)  # options hold secrets
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 -- pydantic-settings fixes the parameters
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take values from the constructor's arguments only."""
-        return (init_settings,)
 
     def project_for(self, directory: str | os.PathLike[str]) -> str | None:
         """Return the project that ``[projects]`` names for a directory: the deepest listed folder at or above it decides."""

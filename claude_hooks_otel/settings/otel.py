@@ -78,7 +78,7 @@ class OtelSettings:
         sampler: which traces are sent.
         service_name: the service's name; None if no variable sets it.
         resource_attributes: what ``OTEL_RESOURCE_ATTRIBUTES`` adds to the resource.
-        warnings: settings that are ignored, one sentence each, without those of one exporter.
+        warnings: settings that are ignored, one sentence each. Those of an exporter are with its signal.
         redact: takes the variables' secrets out of a text.
     """
 
@@ -104,14 +104,15 @@ class OtelSettings:
     def from_variables(cls, variables: Mapping[str, str]) -> Self:
         """Return what ``OTEL_*`` variables say. It never raises: an error is a value of its signal."""
         warnings: list[str] = []
+        redact = Redactor(secrets_in(variables))
         return cls(
             signals={signal: _signal(variables, signal) for signal in Signal},
             export_interval_s=_interval_ms(variables, warnings) / 1000,
             sampler=_sampler(variables, warnings),
             service_name=variables.get("OTEL_SERVICE_NAME", "").strip() or None,
             resource_attributes=_resource_attributes(variables, warnings),
-            warnings=tuple(warnings),  # after the lines that add to it
-            redact=Redactor(secrets_in(variables)),
+            warnings=tuple(map(redact, warnings)),  # after the lines that add to it
+            redact=redact,
         )
 
 

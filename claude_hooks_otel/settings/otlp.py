@@ -58,11 +58,11 @@ class OtlpSettings:
         credential_provider: an entry point of the group ``opentelemetry_otlp_credential_provider``, which makes the session or the
             channel's credentials.
         temporality: what exported counters and histograms count from.
-        warnings: settings that are ignored, one sentence each. They may hold secrets.
+        warnings: settings that are ignored, one sentence each, without secrets.
     """
 
     protocol: Protocol
-    endpoint: str
+    endpoint: str = field(repr=False)  # may hold credentials, as headers do
     secure: bool
     timeout_s: float
     compression: str
@@ -107,6 +107,7 @@ class _Reader:
     def __init__(self, variables: Mapping[str, str], signal: Signal) -> None:
         self._variables = variables
         self._signal = signal
+        self._redact = Redactor(secrets_in(variables))
         self._warnings: list[str] = []
 
     def read(self) -> OtlpSettings:
@@ -124,7 +125,7 @@ class _Reader:
             client_certificate=self._text("CLIENT_CERTIFICATE") or None,
             credential_provider=self._credential_provider(protocol),
             temporality=self._temporality() if self._signal is Signal.METRICS else "cumulative",
-            warnings=tuple(self._warnings),  # last: the lines above add to it
+            warnings=tuple(map(self._redact, self._warnings)),  # last: the lines above add to it
         )
 
     def _name(self, setting: str) -> str:
@@ -177,7 +178,7 @@ class _Reader:
         return url.netloc or endpoint, secure
 
     def _bad_endpoint(self, problem: str) -> ConfigError:
-        endpoint = Redactor(secrets_in(self._variables))(self._text("ENDPOINT"))
+        endpoint = self._redact(self._text("ENDPOINT"))
         return ConfigError(
             f"the OTLP endpoint {endpoint} {problem}: set {self._name('ENDPOINT')}, such as {DEFAULT_HTTP_ENDPOINT}"
         )

@@ -223,8 +223,12 @@ def test_attributes_that_cannot_be_decoded_are_left_out_as_a_whole_with_a_warnin
 
 
 def test_no_secret_is_in_the_representation() -> None:
-    headers = f"authorization=Bearer%20{SECRET}"
-    settings = read(OTEL_EXPORTER_OTLP_HEADERS=headers, **SOMEWHERE)
+    settings = read(
+        OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer%20{SECRET}",
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"https://ann:{SECRET}@host:4318",
+        OTEL_EXPORTER_OTLP_TIMEOUT=SECRET,
+        OTEL_METRIC_EXPORT_INTERVAL=SECRET,
+    )
     sent: Any = settings.signals[Signal.METRICS].otlp
     assert sent.headers == {"authorization": f"Bearer {SECRET}"}
     assert SECRET not in repr(settings)
