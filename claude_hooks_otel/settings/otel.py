@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from claude_hooks_otel.settings.errors import KEY_PREFIX, PREFIX, ConfigError
 from claude_hooks_otel.settings.file import sets_key
 from claude_hooks_otel.settings.model import Config
-from claude_hooks_otel.settings.otlp import OtlpSettings, read_otlp
+from claude_hooks_otel.settings.otlp import OtlpSettings, read_otlp, whole_number
 from claude_hooks_otel.settings.redaction import Redactor, secrets_in
 from claude_hooks_otel.settings.signals import Signal
 
@@ -185,12 +185,12 @@ def _interval_ms(variables: Mapping[str, str], warnings: list[str]) -> int:
     text = variables.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip()
     if not text:
         return DEFAULT_INTERVAL_MS
-    if not (text.isascii() and text.isdigit() and int(text)):
+    milliseconds = whole_number(text)
+    if not milliseconds:
         warnings.append(
             f"OTEL_METRIC_EXPORT_INTERVAL={text} is not a positive number of milliseconds: {DEFAULT_INTERVAL_MS} is used"
         )
-        return DEFAULT_INTERVAL_MS
-    return int(text)
+    return milliseconds or DEFAULT_INTERVAL_MS
 
 
 def _sampler(variables: Mapping[str, str], warnings: list[str]) -> SamplerSettings:

@@ -101,6 +101,11 @@ def read_otlp(variables: Mapping[str, str], signal: Signal) -> OtlpSettings:
     return _Reader(variables, signal).read()
 
 
+def whole_number(text: str) -> int | None:
+    """Return the number that a text of digits means; None for any other text and for an absurd number."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
+
+
 class _Reader:
     """Reads ``OTEL_EXPORTER_OTLP_*`` for one signal, and notes what it ignores."""
 
@@ -187,10 +192,10 @@ class _Reader:
         name, text = self._name("TIMEOUT"), self._text("TIMEOUT")
         if not text:
             return DEFAULT_TIMEOUT_MS
-        if not (text.isascii() and text.isdigit()):
+        milliseconds = whole_number(text)
+        if milliseconds is None:
             self._warnings.append(f"{name}={text} is not a number of milliseconds: {DEFAULT_TIMEOUT_MS} is used")
             return DEFAULT_TIMEOUT_MS
-        milliseconds = int(text)
         if 0 < milliseconds < SHORT_TIMEOUT_MS:
             self._warnings.append(f"{name}={text} is in milliseconds, too few for most exports")
         return min(milliseconds or NO_LIMIT_MS, NO_LIMIT_MS)

@@ -147,12 +147,19 @@ def test_an_error_of_one_signal_leaves_the_others_alone() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds", "warned"),
-    [("", 60.0, False), ("5000", 5.0, False), ("0", 60.0, True), ("-1", 60.0, True), ("²", 60.0, True)],
+    [
+        ("", 60.0, False),
+        ("5000", 5.0, False),
+        ("0", 60.0, True),
+        ("-1", 60.0, True),
+        ("²", 60.0, True),
+        ("9" * 5000, 60.0, True),
+    ],
 )
 def test_the_export_interval_is_a_positive_number_of_milliseconds(text: str, seconds: float, warned: bool) -> None:
     settings = read(OTEL_METRIC_EXPORT_INTERVAL=text)
     assert settings.export_interval_s == seconds
-    assert [warning.startswith(f"OTEL_METRIC_EXPORT_INTERVAL={text} is not") for warning in settings.warnings] == [
+    assert [warning.startswith(f"OTEL_METRIC_EXPORT_INTERVAL={text[:9]}") for warning in settings.warnings] == [
         True
     ] * warned
 
