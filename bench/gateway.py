@@ -15,6 +15,7 @@ from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExp
 
 from claude_hooks_otel.export.metrics import metrics_data
 from claude_hooks_otel.export.resource import service_resource
+from claude_hooks_otel.settings import OtelSettings
 from monitoring.rig.stack import Stack
 from tests.support.corpus import Scenario
 from tests.support.replay import play
@@ -56,7 +57,7 @@ def main() -> None:
                 before = {title: spent(process) for title, process in processes.items()}
                 for _ in range(ROUNDS):
                     for number in range(count):
-                        resource = service_resource({}, f"installation-{number}")
+                        resource = service_resource(OtelSettings.from_variables({}), f"installation-{number}")
                         exporter.export(metrics_data(unique, resource, time.time_ns()))
                     time.sleep(16)  # a scrape each
                 series = stack.ask("status/tsdb")["headStats"]["numSeries"]

@@ -22,7 +22,7 @@ from claude_hooks_otel.installation.purge import purge as purge_home
 from claude_hooks_otel.installation.record import Record
 from claude_hooks_otel.installation.settings_file import Scope, SettingsError, SettingsFile, path_of
 from claude_hooks_otel.metrics.labels import normalize
-from claude_hooks_otel.settings.config import ConfigError
+from claude_hooks_otel.settings import ConfigError
 
 
 def _filled(value: str | None) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from claude_hooks_otel.delivery.metrics import MetricWorker
 from claude_hooks_otel.delivery.outbox import Outbox
 from claude_hooks_otel.delivery.snapshots import Snapshots
 from claude_hooks_otel.export.resource import service_resource
-from claude_hooks_otel.export.sampling import turn_sampler
+from claude_hooks_otel.export.sampling import TurnSampler
 from claude_hooks_otel.facts import pricing
 from claude_hooks_otel.facts import tables as facts_tables
 from claude_hooks_otel.facts.content import ContentKeeper
@@ -42,7 +41,7 @@ from claude_hooks_otel.series.program_gauges import ProgramGauges
 from claude_hooks_otel.series.projection import apply_change
 from claude_hooks_otel.series.scores import Scores
 from claude_hooks_otel.series.totals import SeriesTotals
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config, OtelSettings
 from claude_hooks_otel.sources import tables as sources_tables
 from claude_hooks_otel.sources.captured import SpoolSource
 from claude_hooks_otel.sources.followed_sessions import FollowedSessions
@@ -59,11 +58,6 @@ from claude_hooks_otel.traces.span_exemplars import SpanExemplars
 from claude_hooks_otel.traces.turn_trace import Sampler
 from claude_hooks_otel.traces.writer import TraceWriter
 
-_log = logging.getLogger(__name__)
-
-# Milliseconds after which unchanged totals are exported again, because a Collector's Prometheus exporter forgets what it has not
-# heard of for five minutes.
-DEFAULT_INTERVAL_MS: Final = 60_000
 # Every room that keeps something in the store, in the order in which it forgets: facts before what refers to them.
 ROOMS: Final[Sequence[Room]] = (
     declared, facts_tables, sources_tables, series_tables, traces_tables, delivery_tables,
@@ -220,7 +214,7 @@ class Daemon:
 def assemble_daemon(
     home: Home,
     config: Config,
-    variables: Mapping[str, str],
+    otel: OtelSettings,
     now_ns: Callable[[], int] = time.time_ns,
     *,
     history_ns: int | None = None,
@@ -230,23 +224,23 @@ def assemble_daemon(
     Args:
         home: where spool and store are.
         config: what the owner has set.
-        variables: the ``OTEL_*`` variables in effect.
+        otel: what the ``OTEL_*`` variables say.
         now_ns: the clock, Unix nanoseconds.
         history_ns: as for ``assemble_core``.
     """
-    exporters = build_exporters(config, variables)
+    exporters = build_exporters(config, otel)
     core = assemble_core(
         home,
         config,
         now_ns,
         wanted={signal: [e.name for e in exporters.items if e.signal == signal] for signal in (TRACES, LOGS)},
-        sample=_sampler(variables),
+        sample=TurnSampler(otel.sampler),
         logs_measurements=bool(exporters.custom),
         history_ns=history_ns,
     )
     snapshots = Snapshots(core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth)
     path, instance = core.store.path, core.store.meta("instance_id")
-    resource = service_resource(variables, instance)
+    resource = service_resource(otel, instance)
     deliveries = Deliveries(
         core.store,
         core.totals,
@@ -261,20 +255,13 @@ def assemble_daemon(
         ],
         states=exporters.states,
         delay=config.daemon.export_delay_seconds,
-        interval=interval_seconds(variables),
+        interval=otel.export_interval_s,
         bounds=config.outbox,
     )
     for exporter in exporters.custom.values():
         if isinstance(exporter, ReadsSeries):
             exporter.attach(deliveries.series_now)
     return Daemon(core, deliveries)
-
-
-def _sampler(variables: Mapping[str, str]) -> Sampler:
-    sampler = turn_sampler(variables)
-    for warning in sampler.warnings:
-        _log.warning("%s", warning)
-    return sampler
 
 
 def _identity_resolver(config: Config) -> Callable[[Mapping[str, str], str | None], Identity]:
@@ -312,9 +299,3 @@ def _complete(price: Mapping[str, Decimal]) -> dict[str, Decimal]:
     base = price["input"]
     usual = {"cache_read": base / 10, "cache_write_5m": base * 5 / 4, "cache_write_1h": base * 2}
     return {**usual, **price}
-
-
-def interval_seconds(variables: Mapping[str, str]) -> float:
-    """Return ``OTEL_METRIC_EXPORT_INTERVAL`` in seconds; its default if it is not a positive number of milliseconds."""
-    text = variables.get("OTEL_METRIC_EXPORT_INTERVAL", "")
-    return (int(text) if text.isdigit() and int(text) > 0 else DEFAULT_INTERVAL_MS) / 1000

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from claude_hooks_otel.delivery.exporter_state import CONFIGURATION, MEASUREMENTS, ExporterState
 from claude_hooks_otel.export.custom.base import CustomExporter
 from claude_hooks_otel.export.custom.registry import build as build_custom
-from claude_hooks_otel.export.exporters import NamedExporter, build_metric_exporters
-from claude_hooks_otel.export.record_exporters import RecordExporter, build_record_exporters
-from claude_hooks_otel.export.signals import Signal
-from claude_hooks_otel.settings.config import Config, ConfigError
+from claude_hooks_otel.export.exporters import (
+    ItemExporter,
+    MetricExporter,
+    build_item_exporters,
+    build_metric_exporters,
+)
+from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, Signal
 
 _log = logging.getLogger(__name__)
 
@@ -28,28 +30,28 @@ class Exporters:
         states: all of them, those included that cannot be built.
     """
 
-    metrics: list[NamedExporter] = field(default_factory=list)
-    items: list[RecordExporter] = field(default_factory=list)
+    metrics: list[MetricExporter] = field(default_factory=list)
+    items: list[ItemExporter] = field(default_factory=list)
     custom: dict[str, CustomExporter] = field(default_factory=dict)
     states: list[ExporterState] = field(default_factory=list)
 
 
-def build_exporters(config: Config, variables: Mapping[str, str]) -> Exporters:
+def build_exporters(config: Config, otel: OtelSettings) -> Exporters:
     """Build every exporter. A mistake in one of them costs the others nothing.
 
     Args:
         config: what the owner has set.
-        variables: the ``OTEL_*`` variables in effect.
+        otel: what the ``OTEL_*`` variables say.
     """
     found = Exporters()
     for signal in Signal:
         try:
             if signal is Signal.METRICS:
-                metrics = build_metric_exporters(variables)
+                metrics = build_metric_exporters(otel)
                 found.metrics += metrics
                 found.states += [ExporterState(signal, exporter.name, exporter.describe()) for exporter in metrics]
             else:
-                items = build_record_exporters(variables, signal)
+                items = build_item_exporters(otel, signal)
                 found.items += items
                 found.states += [ExporterState(signal, exporter.name, exporter.describe()) for exporter in items]
         except ConfigError as error:

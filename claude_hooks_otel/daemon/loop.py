@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from claude_hooks_otel.daemon.assembly import assemble_daemon
 from claude_hooks_otel.home.flush_requests import FlushAnswer, FlushRequests
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.settings.config import Config, ConfigError, load, otel_environment
+from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, load
 from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH
 from claude_hooks_otel.timeline import (
     BUSY_FOR,
@@ -44,7 +44,10 @@ class Loop:
         self.stopping = threading.Event()
         self._now_ns = now_ns
         self._config = _config(home, environ)
-        self._daemon = assemble_daemon(home, self._config, otel_environment(self._config, environ), now_ns)
+        otel = OtelSettings.from_config(self._config, environ)
+        for warning in otel.warnings:
+            _log.warning("%s", warning)
+        self._daemon = assemble_daemon(home, self._config, otel, now_ns)
         self._flush_requests = FlushRequests(home)
         self._spool_seen = -1
         self._active_at = time.monotonic()
@@ -123,7 +126,7 @@ class Loop:
 
 def _config(home: Home, environ: Mapping[str, str]) -> Config:
     try:
-        return load(home, environ)
+        return load(home.config, environ)
     except ConfigError as error:
         _log.error("the configuration cannot be used, the defaults apply: %s", error)
         return Config()

@@ -21,7 +21,7 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.series.program_gauges import program_gauges
 from claude_hooks_otel.series.totals import SeriesTotals, read_points
-from claude_hooks_otel.settings.config import OutboxConfig
+from claude_hooks_otel.settings import OutboxConfig
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.store import Store
 from claude_hooks_otel.timeline import FLUSH_TIMEOUT, SAMPLE_EVERY, SHUTDOWN_TIMEOUT, TRIM_EVERY

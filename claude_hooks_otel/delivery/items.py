@@ -16,7 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from claude_hooks_otel.delivery import exporter_state, outbox
 from claude_hooks_otel.delivery.outbox import BATCH_SIZES, Row
 from claude_hooks_otel.delivery.worker import Worker
-from claude_hooks_otel.export.record_exporters import RecordExporter, RecordOutcome, Status
+from claude_hooks_otel.export.exporters import ItemExporter, Outcome, Status
 from claude_hooks_otel.store.connection import transaction
 from claude_hooks_otel.traces.codec import decode
 
@@ -35,14 +35,14 @@ class ItemWorker(Worker):
         path: the store's file.
     """
 
-    def __init__(self, exporter: RecordExporter, resource: Resource, path: Path) -> None:
+    def __init__(self, exporter: ItemExporter, resource: Resource, path: Path) -> None:
         super().__init__(exporter.signal, exporter.name, path)
         self._exporter = exporter
         self._resource = resource
         self._most = BATCH_SIZES[_FRESH]  # items in a batch, as the endpoint takes them
         self._accepts = False  # whether it has accepted something since it broke last
         # The batch that the endpoint accepted last, until it is removed: a locked store must not send it again.
-        self._accepted: tuple[list[Row], RecordOutcome] | None = None
+        self._accepted: tuple[list[Row], Outcome] | None = None
 
     def interrupt(self) -> None:
         """End an export under way."""

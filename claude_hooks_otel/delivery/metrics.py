@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality
 from opentelemetry.sdk.resources import Resource
 
 from claude_hooks_otel.delivery.worker import Worker
-from claude_hooks_otel.export.exporters import NamedExporter
+from claude_hooks_otel.export.exporters import MetricExporter
 from claude_hooks_otel.export.metrics import metrics_data, requests
 from claude_hooks_otel.export.temporality import Baseline, SeriesKey, accepted, delta_points
 from claude_hooks_otel.metrics.labels import decode_labels, encode_labels
@@ -51,7 +51,7 @@ class MetricWorker(Worker):
         accepted: the snapshot that the endpoint accepted last.
     """
 
-    def __init__(self, exporter: NamedExporter, resource: Resource, path: Path) -> None:
+    def __init__(self, exporter: MetricExporter, resource: Resource, path: Path) -> None:
         super().__init__("metrics", exporter.name, path)
         self._exporter = exporter
         self._resource = resource

@@ -14,7 +14,7 @@ from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.advice import plugin_enabled
 from claude_hooks_otel.installation.hook_entries import registered_commands
 from claude_hooks_otel.installation.settings_file import Scope, path_of
-from claude_hooks_otel.settings.config import Config, ConfigError, load
+from claude_hooks_otel.settings import Config, ConfigError, load
 
 # Where an organization's settings are (Claude Code's documentation, "Settings files"); they win over all others.
 MANAGED_SETTINGS = (
@@ -140,7 +140,7 @@ class Surroundings:
     def config(self) -> Config | ConfigError:
         """The configuration, or why it can not be used."""
         try:
-            return load(self.home, self.hook_environ)
+            return load(self.home.config, self.hook_environ)
         except ConfigError as error:
             return error
 

@@ -15,7 +15,7 @@ from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
 from claude_hooks_otel.export.resource import service_resource
 from claude_hooks_otel.metrics import catalog
-from claude_hooks_otel.settings.config import ConfigError, otel_environment
+from claude_hooks_otel.settings import ConfigError, OtelSettings
 from claude_hooks_otel.store.connection import connect, read_meta
 
 # Seconds an answer may take.
@@ -42,7 +42,7 @@ def prometheus(surroundings: Surroundings) -> Iterator[Finding]:
         yield Finding("prometheus", Level.INFO, "not asked: there is no store yet", "Hold a session first.")
         return
     stored_id, sessions_here = here
-    resource = service_resource(otel_environment(config, surroundings.hook_environ), stored_id)
+    resource = service_resource(OtelSettings.from_config(config, surroundings.hook_environ), stored_id)
     instance = str(resource.attributes[SERVICE_INSTANCE_ID])
     quoted = json.dumps(instance)  # a PromQL string is quoted as a JSON string is
     try:

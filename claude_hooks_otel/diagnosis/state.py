@@ -17,7 +17,7 @@ from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
 from claude_hooks_otel.home.lock import is_running
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.series.totals import read_points
-from claude_hooks_otel.settings.config import ConfigError
+from claude_hooks_otel.settings import ConfigError
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.schema import SCHEMA_VERSION

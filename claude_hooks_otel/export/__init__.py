@@ -1,5 +1,5 @@
-"""From series to OTLP: the SDK's data classes built by hand, and the stock exporters that send them.
+"""From series, spans and log events to OTLP: the OpenTelemetry SDK's data classes, and the exporters that send them.
 
-Hand-built, because a series outlives the process: the SDK's own instruments begin anew with each start, which a receiver takes
-for a counter reset.
+The data classes are built by hand, because a series outlives the process. The SDK's own instruments begin again with each start,
+which a receiver takes for a counter reset.
 """

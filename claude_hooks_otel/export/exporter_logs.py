@@ -1,4 +1,4 @@
-"""What OpenTelemetry's own code logs while it works for us: caught, because it may repeat a header, and said by us instead."""
+"""What OpenTelemetry's code logs while it works for us. It is caught, because it may repeat a header; our own messages do not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _handlers: list[_Handler] = []
 
 
 class _Handler(logging.Handler):
-    """Keeps the records of the thread that made it."""
+    """Keeps the log records of the thread that made it."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -28,7 +28,7 @@ class _Handler(logging.Handler):
 
 @contextmanager
 def caught_logs() -> Iterator[list[logging.LogRecord]]:
-    """Collects this thread's warnings and errors of OpenTelemetry's packages; none of them reaches another handler meanwhile."""
+    """Collect this thread's warnings and errors of OpenTelemetry's packages. Meanwhile none of them reaches another handler."""
     handler = _Handler()
     with _lock:
         _handlers.append(handler)

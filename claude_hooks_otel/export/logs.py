@@ -1,4 +1,4 @@
-"""Our log events as the OpenTelemetry SDK's log records, which its stock exporters and encoders take."""
+"""Our log events as the OpenTelemetry SDK's log records, which its exporters and encoders take."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from claude_hooks_otel.traces.model import LogEvent
 
-# The attribute by which a receiver tells a copy from a second event (semantic conventions, "General logs attributes").
+# By this attribute, a receiver recognizes a copy of an event (semantic conventions, "General logs attributes").
 UID = "log.record.uid"
 _SAMPLED, _NOT_SAMPLED = trace.TraceFlags(trace.TraceFlags.SAMPLED), trace.TraceFlags(trace.TraceFlags.DEFAULT)
 _NO_SPAN = Context()
@@ -23,11 +23,11 @@ _NO_SPAN = Context()
 def readable_log_records(
     events: Iterable[LogEvent], resource: Resource, scope: InstrumentationScope
 ) -> list[ReadableLogRecord]:
-    """The events with their own ids and times, as if a logger had emitted them; they are observed now.
+    """Return the events with their own ids and times, as if a logger emitted them. They are observed now.
 
     Args:
         events: what happened.
-        resource: what sends them.
+        resource: who sends them.
         scope: our name and version.
     """
     now_ns = time.time_ns()
@@ -48,7 +48,7 @@ def _log_record(event: LogEvent, now_ns: int) -> LogRecord:
 
 
 def _context(event: LogEvent) -> Context:
-    """The span that the event belongs to, as the SDK wants to be told it."""
+    """Return the span that the event belongs to, in the form that the SDK takes."""
     if event.trace_id is None or event.span_id is None:
         return _NO_SPAN
     flags = _SAMPLED if event.is_sampled else _NOT_SAMPLED

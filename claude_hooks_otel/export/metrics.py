@@ -27,9 +27,8 @@ from claude_hooks_otel.series.points import SeriesPoint
 
 SCOPE_NAME = "claude_hooks_otel"
 
-# A gRPC receiver refuses messages over 4 MiB unless it is told otherwise. A histogram point with eight labels of 64 four-byte
-# characters (the longest that identity.normalize lets through) is under 2.7 KiB, and an exemplar in each of its buckets is another
-# KiB, so this many always fit.
+# A gRPC receiver refuses messages over 4 MiB by default. A histogram point with eight labels of 64 four-byte characters (the longest
+# that labels.normalize lets through) is under 2.7 KiB, and an exemplar in each of its buckets is another KiB. So this many always fit.
 POINTS_PER_REQUEST = 1100
 
 
@@ -41,13 +40,13 @@ def metrics_data(
     temporality: AggregationTemporality = AggregationTemporality.CUMULATIVE,
     scope_version: str = __version__,
 ) -> MetricsData:
-    """One export's worth of points, grouped by metric in the order in which the metrics first appear.
+    """Return the points of one export, grouped by metric in the order in which the metrics first appear.
 
     Args:
         points: cumulative states, or what ``temporality.delta_points`` made of them.
         resource: who sends (``resource.service_resource``).
         now_ns: the time of the points, Unix nanoseconds.
-        temporality: what the values of counters and histograms mean; a gauge has none.
+        temporality: what the values of counters and histograms count from. A gauge has none.
         scope_version: the version of the instrumentation scope.
     """
     by_metric: dict[str, list[SeriesPoint]] = {}
@@ -60,19 +59,19 @@ def metrics_data(
 
 
 def requests(points: Iterable[SeriesPoint], size: int = POINTS_PER_REQUEST) -> Iterator[list[SeriesPoint]]:
-    """The points in portions that one request can hold."""
+    """Return the points in portions that fit into one request."""
     rest = iter(points)
     while portion := list(islice(rest, size)):
         yield portion
 
 
 def point_time(point: SeriesPoint, now_ns: int) -> int:
-    """The time under which a point is exported: never before its start, even where the clock was set back."""
+    """Return the time under which a point is exported: never before its start, even if the clock was set back."""
     return max(now_ns, point.start_time_ns)
 
 
 def _metric(points: list[SeriesPoint], now_ns: int, temporality: AggregationTemporality) -> Metric:
-    """One metric with all its points."""
+    """Return one metric with all its points."""
     declared = points[0].metric
     data: Sum | Gauge | Histogram
     match declared.kind:
@@ -86,10 +85,8 @@ def _metric(points: list[SeriesPoint], now_ns: int, temporality: AggregationTemp
 
 
 def _exported(value: int, scale: int) -> int | float:
-    """A stored value in exported units: an integer stays one, anything else is the float nearest to the exact quotient."""
-    return (
-        value if scale == 1 else value / scale
-    )  # Python rounds the quotient of two integers correctly, whatever their size
+    """Return a stored value in exported units: an integer stays one, anything else is the float nearest to the exact quotient."""
+    return value if scale == 1 else value / scale  # Python rounds the quotient of two integers of any size correctly
 
 
 def _number_point(point: SeriesPoint, now_ns: int) -> NumberDataPoint:

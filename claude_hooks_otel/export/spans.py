@@ -1,4 +1,4 @@
-"""Our spans as the OpenTelemetry SDK's, which its stock exporters and encoders take."""
+"""Our spans as the OpenTelemetry SDK's, which its exporters and encoders take."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _SAMPLED = trace.TraceFlags(trace.TraceFlags.SAMPLED)
 
 
 def readable_spans(spans: Iterable[Span], resource: Resource, scope: InstrumentationScope) -> list[ReadableSpan]:
-    """The spans with their own ids and times, as if a tracer had ended them.
+    """Return the spans with their own ids and times, as if a tracer ended them.
 
     Args:
-        spans: finished ones.
-        resource: what sends them.
+        spans: finished spans.
+        resource: who sends them.
         scope: our name and version.
     """
     return [_readable(span, resource, scope) for span in spans]
@@ -37,7 +37,7 @@ def _parent(span: Span) -> trace.SpanContext | None:
 
 
 def _readable(span: Span, resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
-    # A status' description is for people; the word that programs look for is error.type.
+    # The description of a status is for people. Programs look for error.type.
     status = trace.Status(trace.StatusCode.ERROR, span.error) if span.error else trace.Status()
     return ReadableSpan(
         name=span.name,

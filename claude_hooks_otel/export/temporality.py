@@ -1,7 +1,7 @@
 """Cumulative or delta: what the exported values of counters and histograms count from.
 
-Series are cumulative. Where a receiver wants deltas, the difference to what it last accepted is computed here, from a baseline
-that the caller keeps: written only after an export was accepted, it makes a failed export part of the next one.
+Series are cumulative. For a receiver that wants deltas, the difference to what it last accepted is computed here, from a baseline
+that the caller keeps. The baseline moves only after an export was accepted, so a failed export becomes part of the next one.
 """
 
 from __future__ import annotations
@@ -10,24 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from opentelemetry.sdk.metrics.export import AggregationTemporality
-
 from claude_hooks_otel.export.metrics import point_time
 from claude_hooks_otel.metrics.definition import Kind
 from claude_hooks_otel.series.points import SeriesPoint
 
-PREFERENCE = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
-
-# What each preference means for synchronous counters and histograms, which ours are (OpenTelemetry specification, OTLP metrics
-# exporter). "lowmemory" differs from "delta" for asynchronous counters alone.
-_PREFERENCES = {
-    "cumulative": AggregationTemporality.CUMULATIVE,
-    "delta": AggregationTemporality.DELTA,
-    "lowmemory": AggregationTemporality.DELTA,
-}
-
 SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
-"""What identifies a series: its metric's name and its sorted labels."""
+"""The identity of a series: its metric's name and its sorted labels."""
 
 
 class Baseline(NamedTuple):
@@ -44,21 +32,16 @@ class Baseline(NamedTuple):
     time_ns: int
 
 
-def preferred_temporality(environment: Mapping[str, str]) -> AggregationTemporality:
-    """The temporality of counters and histograms; a preference that is not known is ignored (the stock exporter warns)."""
-    return _PREFERENCES.get(environment.get(PREFERENCE, "").strip().lower(), AggregationTemporality.CUMULATIVE)
-
-
 def series_key(point: SeriesPoint) -> SeriesKey:
-    """The key of a point's series."""
+    """Return the key of a point's series."""
     return point.metric.name, point.labels
 
 
 def delta_points(points: Iterable[SeriesPoint], baseline: Mapping[SeriesKey, Baseline]) -> Iterator[SeriesPoint]:
-    """What each series gained since its last accepted interval; the new interval starts where that one ended.
+    """Return what each series gained since its last accepted interval. The new interval starts where that one ended.
 
-    A series without a baseline starts with its own start time. Unchanged series are left out, gauges pass as they are. A counter
-    that went backwards (which the store rules out) is left out until it is past its baseline again, because a delta can not
+    A series without a baseline starts at its own start time. Unchanged series are left out, gauges pass as they are. A counter
+    that went backwards (which the store rules out) is left out until it is past its baseline again, because a delta cannot
     take anything back.
     """
     for point in points:
@@ -76,7 +59,7 @@ def delta_points(points: Iterable[SeriesPoint], baseline: Mapping[SeriesKey, Bas
 def accepted(
     deltas: Iterable[SeriesPoint], baseline: Mapping[SeriesKey, Baseline], now_ns: int
 ) -> dict[SeriesKey, Baseline]:
-    """The baselines that change when a receiver has accepted these deltas under the time ``now_ns``: to be kept by the caller."""
+    """Return the baselines that change after a receiver accepted these deltas under the time ``now_ns``. The caller keeps them."""
     changed = {}
     for delta in deltas:
         if delta.metric.kind is Kind.GAUGE:
@@ -91,5 +74,5 @@ def accepted(
 
 
 def _continues(point: SeriesPoint, before: Baseline) -> bool:
-    """Whether a baseline belongs to this series and not to an older one of the same name (a new store, other buckets)."""
+    """Return whether a baseline belongs to this series, and not to an older one of the same name (a new store, other buckets)."""
     return before.time_ns >= point.start_time_ns and len(before.bucket_counts) == len(point.bucket_counts)

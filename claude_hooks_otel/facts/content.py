@@ -17,7 +17,7 @@ from typing import Any, Final
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.facts.secret_redaction import SecretRedactor
-from claude_hooks_otel.settings.config import CaptureConfig
+from claude_hooks_otel.settings import CaptureConfig
 from claude_hooks_otel.store.connection import portions
 
 # The sources, the preferred one first (they are sorted). A transcript has a call's input and its result on two lines.

@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from claude_hooks_otel.export.signals import Signal
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config, Signal
 
 PLUGIN_NAME = "hooks-otel"
 

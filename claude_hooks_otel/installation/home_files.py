@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import claude_hooks_otel
-from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.settings_file import replace_file
-from claude_hooks_otel.settings.config import Config, ConfigError, load, otel_environment, save
+from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, Signal, load, save
 
 # The variables that say where telemetry goes and whose it is. Claude Code's own switches (OTEL_LOG_USER_PROMPTS and others)
 # are none of ours.
@@ -91,7 +90,7 @@ class HomeFiles:
 
     def __init__(self, home: Home, options: Mapping[str, str], environ: Mapping[str, str], *, with_emit: bool) -> None:
         self.home = home
-        self._present = load(home, {})
+        self._present = load(home.config, {})
         found = otel_variables(environ)
         self.overruled = sorted(
             specific
@@ -127,7 +126,7 @@ class HomeFiles:
         changed = self.changed
         self.home.create()
         if self.config_changed:
-            save(self.home, self.config)
+            save(self.home.config, self.config)
         for path in changed:
             if path in self._files:
                 replace_file(path, self._files[path])
@@ -137,15 +136,14 @@ class HomeFiles:
 def _check(config: Config) -> None:
     """Makes sure that the exporters can be built from what will be in the file."""
     # OpenTelemetry, for this moment alone.
-    from claude_hooks_otel.export.exporters import build_metric_exporters  # noqa: PLC0415
-    from claude_hooks_otel.export.record_exporters import build_record_exporters  # noqa: PLC0415
+    from claude_hooks_otel.export.exporters import build_item_exporters, build_metric_exporters  # noqa: PLC0415
 
-    environment = otel_environment(config, {})
-    for exporter in build_metric_exporters(environment):
+    otel = OtelSettings.from_config(config, {})
+    for exporter in build_metric_exporters(otel):
         exporter.shutdown()
     for signal in (Signal.TRACES, Signal.LOGS):
-        for record_exporter in build_record_exporters(environment, signal):
-            record_exporter.shutdown()
+        for item_exporter in build_item_exporters(otel, signal):
+            item_exporter.shutdown()
 
 
 def _interpreter() -> str:

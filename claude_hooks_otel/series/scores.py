@@ -17,7 +17,7 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import COMMON_LABELS, OPTIONAL_LABELS, Metric
 from claude_hooks_otel.metrics.labels import Identity, Labels
 from claude_hooks_otel.series.points import SeriesPoint
-from claude_hooks_otel.settings.config import ScoresConfig
+from claude_hooks_otel.settings import ScoresConfig
 from claude_hooks_otel.timeline import SCORES_KEPT
 from claude_hooks_otel.units import DAY
 

@@ -1,1 +1,50 @@
-"""What the owner can set: one TOML file, a few variables over it, and OpenTelemetry's own variables."""
+"""What the owner can set: one TOML file, a few variables over it, and OpenTelemetry's own variables.
+
+``load`` reads the file into a ``Config``, ``OtelSettings.from_config`` reads the variables. Code that starts a
+process does both once, with the environment of that process, and hands the values on.
+"""
+
+from claude_hooks_otel.settings.errors import ConfigError
+from claude_hooks_otel.settings.file import dump, load, save
+from claude_hooks_otel.settings.model import (
+    CaptureConfig,
+    CollaborationWeights,
+    Config,
+    DaemonConfig,
+    IdentityConfig,
+    OutboxConfig,
+    PriceConfig,
+    QualityWeights,
+    ScoresConfig,
+    SeriesConfig,
+    XpWeights,
+)
+from claude_hooks_otel.settings.otel import OtelSettings, SamplerSettings, SignalSettings, variables_in_effect
+from claude_hooks_otel.settings.otlp import OtlpSettings
+from claude_hooks_otel.settings.redaction import Redactor
+from claude_hooks_otel.settings.signals import Signal
+
+__all__ = [
+    "CaptureConfig",
+    "CollaborationWeights",
+    "Config",
+    "ConfigError",
+    "DaemonConfig",
+    "IdentityConfig",
+    "OtelSettings",
+    "OtlpSettings",
+    "OutboxConfig",
+    "PriceConfig",
+    "QualityWeights",
+    "Redactor",
+    "SamplerSettings",
+    "ScoresConfig",
+    "SeriesConfig",
+    "Signal",
+    "SignalSettings",
+    "XpWeights",
+    "dump",
+    "load",
+    "save",
+    "variables_in_effect",
+]

@@ -23,7 +23,7 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Kind
 from claude_hooks_otel.series.gauges import gauges
 from claude_hooks_otel.series.points import SeriesPoint
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.units import SECOND
 from tests.support.corpus import RECORDED_PROJECTS, RecordedHook, Scenario

@@ -11,10 +11,9 @@ import pytest
 from claude_hooks_otel.daemon.assembly import assemble_daemon
 from claude_hooks_otel.delivery import outbox
 from claude_hooks_otel.diagnosis.status import read_status
-from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config, OtelSettings, Signal
 from claude_hooks_otel.traces.model import Span, SpanKind
 from tests.support.corpus import SCENARIOS, Scenario
 from tests.support.exported_replay import ExportedReplay, exported
@@ -98,7 +97,7 @@ def test_a_mistake_in_the_configuration_loses_nothing_that_waits(tmp_path: Path,
     span = Span(
         trace_id=1, span_id=2, parent_id=None, name="waiting", kind=SpanKind.INTERNAL, start_ns=1, end_ns=2, attributes={}
     )  # fmt: skip
-    broken = assemble_daemon(home, Config(), {"OTEL_TRACES_EXPORTER": "oltp"})
+    broken = assemble_daemon(home, Config(), OtelSettings.from_variables({"OTEL_TRACES_EXPORTER": "oltp"}))
     store = broken.core.store
     with store.transaction():
         put(store.connection, Signal.TRACES, "otlp", [span], time.time_ns())
@@ -113,7 +112,7 @@ def test_a_mistake_in_the_configuration_loses_nothing_that_waits(tmp_path: Path,
         "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.http_endpoint,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
     }
-    repaired = assemble_daemon(home, Config(), variables)
+    repaired = assemble_daemon(home, Config(), OtelSettings.from_variables(variables))
     assert repaired.deliveries.flush().ok
     repaired.close()
     assert "waiting" in {span.name for span in spans(otlp_receiver)}

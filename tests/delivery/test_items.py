@@ -17,16 +17,16 @@ from claude_hooks_otel.daemon.assembly import open_store
 from claude_hooks_otel.delivery import items, outbox
 from claude_hooks_otel.delivery.exporter_state import ExporterState, configure, note_accepted, note_error, read_state
 from claude_hooks_otel.delivery.items import ItemWorker
-from claude_hooks_otel.export.record_exporters import RecordExporter, RecordOutcome, Status
+from claude_hooks_otel.export.exporters import ItemExporter, Outcome, Status
 from claude_hooks_otel.store.store import Store
 from claude_hooks_otel.traces.model import LOGS, Item, LogEvent
 from tests.support.waiting import put
 
-Answer = Callable[[list[int]], RecordOutcome]
+Answer = Callable[[list[int]], Outcome]
 
 
-def outcome(status: Status, error: str | None = None, rejected: int = 0) -> RecordOutcome:
-    return RecordOutcome(status=status, error=error, rejected=rejected, duration_s=0.0)
+def outcome(status: Status, error: str | None = None, rejected: int = 0) -> Outcome:
+    return Outcome(status=status, error=error, rejected=rejected, duration_s=0.0)
 
 
 ACCEPTED, REFUSED, AWAY = (
@@ -52,7 +52,7 @@ class Endpoint:
     def describe(self) -> str:
         return "a test"
 
-    def export(self, batch: Sequence[Item], _: Resource) -> RecordOutcome:
+    def export(self, batch: Sequence[Item], _: Resource) -> Outcome:
         uids = [item.uid for item in batch if isinstance(item, LogEvent)]
         self.requests.append(len(uids))
         found = self.answer(uids)
@@ -106,7 +106,7 @@ def waiting(tmp_path: Path) -> Iterator[Callable[[Endpoint, int], Waiting]]:
             stack.callback(store.close)
             with store.transaction():
                 configure(store.connection, [ExporterState("metrics", "otlp"), ExporterState(LOGS, "otlp")])
-            found = Waiting(store, endpoint, ItemWorker(cast("RecordExporter", endpoint), Resource({}), store.path))
+            found = Waiting(store, endpoint, ItemWorker(cast("ItemExporter", endpoint), Resource({}), store.path))
             found.put(range(1, number + 1))
             found.worker.start()
             stack.callback(found.worker.join, 10)
@@ -131,7 +131,7 @@ def test_everything_is_sent_in_order_and_removed(waiting: Make) -> None:
 def test_news_is_sent_without_being_asked_for(waiting: Make) -> None:
     seen = threading.Event()
 
-    def answer(uids: list[int]) -> RecordOutcome:
+    def answer(uids: list[int]) -> Outcome:
         if 7 in uids:
             seen.set()
         return ACCEPTED
@@ -290,7 +290,7 @@ def test_an_endpoint_that_was_asked_for_is_tried_again(waiting: Make) -> None:
 def test_what_is_damaged_in_the_store_holds_nothing_up(waiting: Make, tmp_path: Path) -> None:
     release = threading.Event()
 
-    def answer(uids: list[int]) -> RecordOutcome:
+    def answer(uids: list[int]) -> Outcome:
         release.wait(10)
         return ACCEPTED
 

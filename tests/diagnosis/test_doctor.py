@@ -19,11 +19,10 @@ from claude_hooks_otel.daemon.assembly import Core, assemble_core
 from claude_hooks_otel.delivery.exporter_state import ExporterState, configure
 from claude_hooks_otel.diagnosis import capture, export, state
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, look_at_everything
-from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.home.lock import DaemonLock
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config, Signal
 from claude_hooks_otel.sources import registration
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.schema import SCHEMA_VERSION
@@ -43,7 +42,7 @@ LOOKS = [
     ("spool", state.spool),
     *((link, state.store) for link in ("store", "last event", "lost events", "prices", "client")),
     ("variables", export.variables),
-    *((link, export.endpoints) for link in ("export", "sampling")),
+    *((link, export.endpoints) for link in ("export", "otel variables")),
     *((f"export {signal}", export.endpoints) for signal in Signal),
     *((f"export otlp {signal}", export.endpoints) for signal in Signal),
 ]
@@ -477,7 +476,7 @@ def test_an_endpoint_need_not_take_what_nobody_asked_for(
 
 def test_a_sampler_that_is_not_known_is_a_warning(machine: Machine) -> None:
     machine.home.config.write_text('[otel]\nOTEL_TRACES_SAMPLER = "sometimes"\n')
-    found = machine.the("sampling")
+    found = machine.the("otel variables")
     assert (found.level, "sometimes" in found.observed) == (Level.WARN, True)
 
 

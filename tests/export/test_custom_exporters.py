@@ -1,4 +1,4 @@
-"""Custom exporters: found, run apart from each other, at least once, under keys that stay."""
+"""Custom exporters: how they are found, that they run independently, and that each measurement arrives at least once under its key."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from claude_hooks_otel.export.custom.registry import OptionRedactor, build
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.sdk import names
 from claude_hooks_otel.sdk.monitor import AgentMonitor
-from claude_hooks_otel.settings.config import Config, ConfigError
+from claude_hooks_otel.settings import Config, ConfigError, OtelSettings
 
 NOW = 1_780_000_000_123_456_000
 HERE = __name__
 
 
 class Kept(CustomExporter):
-    """Keeps what it gets; fails or blocks as a test asks."""
+    """Keeps what it gets, and fails or blocks if a test asks for it."""
 
     made: dict[str, Kept] = {}  # noqa: RUF012 — the daemon makes it, the test looks here
 
     def __init__(self, name: str, failures: int = 0, gate: bool = False) -> None:
         self.made[name] = self
-        self.records: list[MetricRecord] = []
+        self.measurements: list[MetricRecord] = []
         self.failures, self.calls = failures, 0
         self.arrived, self.gate = threading.Condition(), threading.Event()
         if not gate:
@@ -48,7 +48,7 @@ class Kept(CustomExporter):
             self.arrived.notify_all()
         self.gate.wait(30)
         with self.arrived:
-            self.records += batch
+            self.measurements += batch
             self.arrived.notify_all()
         if self.calls <= self.failures:
             raise OSError("away, password=sesame-open")
@@ -63,7 +63,7 @@ class World:
 
     def __init__(self, home: Home, tables: dict[str, dict[str, Any]]) -> None:
         self.home = home
-        self.daemon = assemble_daemon(home, Config(exporters=tables), {}, lambda: NOW)
+        self.daemon = assemble_daemon(home, Config(exporters=tables), OtelSettings.from_variables({}), lambda: NOW)
         self.store = self.daemon.core.store
         # The first sample of the gauges was a moment ago.
         self.daemon.deliveries._sampled_at = time.monotonic()
@@ -113,8 +113,8 @@ def kept(name: str) -> Kept:
     return Kept.made[name]
 
 
-def calls(records: Sequence[MetricRecord], name: str = "claude_x_total") -> list[float]:
-    return [record.value for record in records if record.name == name]
+def calls(measurements: Sequence[MetricRecord], name: str = "claude_x_total") -> list[float]:
+    return [measurement.value for measurement in measurements if measurement.name == name]
 
 
 def test_a_measurement_arrives_with_its_own_time_labels_kind_unit_and_key(
@@ -123,38 +123,45 @@ def test_a_measurement_arrives_with_its_own_time_labels_kind_unit_and_key(
     here = world(table("one"))
     monitor.gauge("queue", 2.5, {"tool": "bash"}, unit="job")
     here.take()
-    kept("one").wait_for(lambda it: it.records)
-    record = next(record for record in kept("one").records if record.name == "claude_queue")
+    kept("one").wait_for(lambda it: it.measurements)
+    measurement = next(measurement for measurement in kept("one").measurements if measurement.name == "claude_queue")
     instance = here.store.meta("instance_id")
-    assert (record.value, dict(record.labels)) == (2.5, {"agent": "backend", "project": "shop", "tool": "bash"})
-    assert (record.kind, record.unit, record.key) == ("gauge", "{job}", f"{instance}:000000000000001")
-    assert record.timestamp.isoformat() == "2026-05-28T20:26:35.123456+00:00"
+    assert (measurement.value, dict(measurement.labels)) == (
+        2.5,
+        {"agent": "backend", "project": "shop", "tool": "bash"},
+    )
+    assert (measurement.kind, measurement.unit, measurement.key) == ("gauge", "{job}", f"{instance}:000000000000001")
+    assert measurement.timestamp.isoformat() == "2026-05-28T20:26:35.123456+00:00"
 
 
-def test_a_failing_and_a_stuck_exporter_hold_up_nobody(world: Callable[..., World], monitor: AgentMonitor) -> None:
+def test_a_failing_and_a_stuck_exporter_hold_up_no_other(world: Callable[..., World], monitor: AgentMonitor) -> None:
     here = world({**table("fails", failures=3), **table("stuck", gate=True), **table("fine")})
     for number in range(3):
         monitor.increment("x", number + 1)
         here.take()
-        kept("fine").wait_for(lambda it, n=number: len(calls(it.records)) == n + 1)
-    assert calls(kept("fine").records) == [1, 2, 3]
-    assert calls(kept("stuck").records) == []
+        kept("fine").wait_for(lambda it, n=number: len(calls(it.measurements)) == n + 1)
+    assert calls(kept("fine").measurements) == [1, 2, 3]
+    assert calls(kept("stuck").measurements) == []
     kept("fails").wait_for(
-        lambda it: it.calls > 3 and len({r.key for r in it.records if r.name == "claude_x_total"}) == 3
+        lambda it: it.calls > 3 and len({m.key for m in it.measurements if m.name == "claude_x_total"}) == 3
     )
-    by_key = {record.key: record.value for record in kept("fails").records if record.name == "claude_x_total"}
+    by_key = {
+        measurement.key: measurement.value
+        for measurement in kept("fails").measurements
+        if measurement.name == "claude_x_total"
+    }
     assert sorted(by_key.values()) == [1, 2, 3]  # more than once, but under the same keys
     kept("stuck").gate.set()
-    kept("stuck").wait_for(lambda it: calls(it.records) == [1, 2, 3])
+    kept("stuck").wait_for(lambda it: calls(it.measurements) == [1, 2, 3])
 
 
-def test_what_was_not_taken_comes_after_a_restart_and_what_was_taken_does_not(
+def test_after_a_restart_only_what_was_not_accepted_comes_again(
     world: Callable[..., World], home: Home, monitor: AgentMonitor
 ) -> None:
     first = World(home, table("again"))
     monitor.increment("x", 1)
     first.take()
-    kept("again").wait_for(lambda it: calls(it.records) == [1])
+    kept("again").wait_for(lambda it: calls(it.measurements) == [1])
     first.close()
     down = World(home, table("again", failures=10**6))
     monitor.increment("x", 2)
@@ -162,10 +169,10 @@ def test_what_was_not_taken_comes_after_a_restart_and_what_was_taken_does_not(
     kept("again").wait_for(lambda it: it.calls)
     down.close()
     world(table("again")).take()
-    kept("again").wait_for(lambda it: calls(it.records) == [2])
+    kept("again").wait_for(lambda it: calls(it.measurements) == [2])
 
 
-def test_status_tells_what_is_wrong_without_secrets(world: Callable[..., World], monitor: AgentMonitor) -> None:
+def test_status_says_what_is_wrong_without_secrets(world: Callable[..., World], monitor: AgentMonitor) -> None:
     here = world({**table("fails", failures=10**6), "absent": {"class": "no.such:Thing", "token": "sesame-open"}})
     monitor.increment("x")
     here.take()
@@ -173,18 +180,18 @@ def test_status_tells_what_is_wrong_without_secrets(world: Callable[..., World],
     state = here.state()
     assert state["fails"]["waiting"] == 2  # the measurement, and the event it came in
     assert "away" in state["fails"]["error"]
-    assert "can not be loaded" in state["absent"]["error"]
+    assert "cannot be loaded" in state["absent"]["error"]
     assert "sesame" not in json.dumps(state)
 
 
-def test_the_log_is_trimmed_behind_the_slowest_and_bounded_with_what_is_lost_counted(
+def test_the_log_is_trimmed_behind_the_slowest_and_bounded_and_losses_are_counted(
     world: Callable[..., World], monitor: AgentMonitor
 ) -> None:
     here = world({**table("slow", gate=True), **table("quick")})
     for _ in range(6):
         monitor.increment("x")
     here.take()
-    kept("quick").wait_for(lambda it: len(calls(it.records)) == 6)
+    kept("quick").wait_for(lambda it: len(calls(it.measurements)) == 6)
     store, log = here.store, here.daemon.core.log
     rows = store.connection.execute("SELECT COUNT(*) FROM measurement_log").fetchone()[0]
     with store.transaction():
@@ -208,11 +215,11 @@ def test_the_gauges_of_the_facts_are_sampled(world: Callable[..., World], home: 
     here.daemon.deliveries._sampled_at = float("-inf")
     (home.spool / "new" / "waiting").touch()
     here.daemon.deliveries.work()
-    kept("gauges").wait_for(lambda it: it.records)
-    samples = [(r.name, r.value, r.kind) for r in kept("gauges").records]
+    kept("gauges").wait_for(lambda it: it.measurements)
+    samples = [(m.name, m.value, m.kind) for m in kept("gauges").measurements]
     assert ("claude_hooks_spool_depth", 1, "gauge") in samples
     here.daemon.deliveries.work()
-    assert [(r.name, r.value, r.kind) for r in kept("gauges").records] == samples  # once a minute
+    assert [(m.name, m.value, m.kind) for m in kept("gauges").measurements] == samples  # once a minute
 
 
 @pytest.mark.parametrize(
@@ -221,20 +228,18 @@ def test_the_gauges_of_the_facts_are_sampled(world: Callable[..., World], home: 
         ("nonsense", {}, "no exporter of this name is installed .installed: json_lines, postgresql, prometheus"),
         ("x", {"class": "json"}, "module:Class"),
         ("x", {"class": "json:JSONDecoder"}, "derived from"),
-        ("x", {"class": "no_such_module:X"}, "can not be loaded"),
+        ("x", {"class": "no_such_module:X"}, "cannot be loaded"),
         ("json_lines", {}, "path"),
         ("json_lines", {"path": "x", "colour": "red"}, "colour"),
         ("json_lines", {"path": "x", "max_bytes": 0}, "positive"),
     ],
 )
-def test_a_configuration_that_does_not_fit_says_what_was_expected(
-    name: str, options: dict[str, Any], says: str
-) -> None:
+def test_an_error_in_the_table_says_what_was_expected(name: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         build(name, options)
 
 
-def test_secrets_are_masked_whatever_they_are_called() -> None:
+def test_secrets_are_masked_under_any_option() -> None:
     hide = OptionRedactor(
         {"api_token": "abcdef", "conninfo": "host=h password='p w d!'", "uri": "postgresql://me:secret1@h/db"}
     )
@@ -243,7 +248,7 @@ def test_secrets_are_masked_whatever_they_are_called() -> None:
     assert "host=h" in text
 
 
-# -- shipped ones --------------------------------------------------------------------------------------------------------
+# -- shipped exporters --------------------------------------------------------------------------------------------------------
 
 
 def test_the_prometheus_page_shows_the_series_as_they_stand(world: Callable[..., World], monitor: AgentMonitor) -> None:

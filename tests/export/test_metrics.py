@@ -1,8 +1,7 @@
-"""Series as MetricsData: names, units, kinds, exact values, times, resource; and the arithmetic of deltas."""
+"""Series as MetricsData: names, units, kinds, exact values, times and resource; and the arithmetic of deltas."""
 
 from __future__ import annotations
 
-import logging
 from fractions import Fraction
 
 import pytest
@@ -14,10 +13,11 @@ from opentelemetry.sdk.resources import Resource
 
 from claude_hooks_otel import __version__
 from claude_hooks_otel.export.metrics import POINTS_PER_REQUEST, metrics_data, requests
-from claude_hooks_otel.export.resource import resource_attributes, service_resource
-from claude_hooks_otel.export.temporality import Baseline, accepted, delta_points, preferred_temporality, series_key
+from claude_hooks_otel.export.resource import service_resource
+from claude_hooks_otel.export.temporality import Baseline, accepted, delta_points, series_key
 from claude_hooks_otel.metrics.definition import Kind, Metric
 from claude_hooks_otel.series.points import SeriesPoint
+from claude_hooks_otel.settings import OtelSettings
 from claude_hooks_otel.units import DOLLAR, SECOND
 from tests.support.otlp_points import Point
 from tests.support.otlp_points import points as flattened
@@ -41,7 +41,7 @@ SAMPLE = [
 
 
 def encoded(points: list[SeriesPoint], now_ns: int = NOW, **options: object) -> list[Point]:
-    """The points as the stock encoder writes them."""
+    """Return the points as OpenTelemetry's encoder writes them."""
     return list(flattened(encode_metrics(metrics_data(points, RESOURCE, now_ns, **options))))
 
 
@@ -88,7 +88,7 @@ def test_large_integer_counters_keep_every_digit() -> None:
 
 
 def test_a_point_is_never_older_than_its_series() -> None:
-    """A clock that was set back would make an interval end before it begins."""
+    """If the clock is set back, an interval must not end before it begins."""
     [point] = encoded([SeriesPoint(CALLS, (), START, 1)], now_ns=START - 5)
     assert (point.start_ns, point.time_ns) == (START, START)
 
@@ -99,7 +99,7 @@ def test_the_scope_version_can_be_given() -> None:
 
 
 def test_requests_hold_every_point_once_and_fit_into_a_grpc_message() -> None:
-    """A receiver refuses a gRPC message over 4 MiB; this is the largest that labels and buckets can make one."""
+    """A receiver refuses a gRPC message over 4 MiB. This is the largest one that labels and buckets allow."""
     labels = tuple((f"a.long.label.name.{number}", "\U0001f600" * 64) for number in range(8))
     metric = Metric("claude.session.duration", "s", Kind.HISTOGRAM, "", buckets=tuple(map(float, range(16))))
     points = [
@@ -114,10 +114,14 @@ def test_requests_hold_every_point_once_and_fit_into_a_grpc_message() -> None:
 # --- the resource ---
 
 
+def attributes(**variables: str) -> dict[str, object]:
+    return dict(service_resource(OtelSettings.from_variables(variables), "instance-1").attributes)
+
+
 def test_the_default_resource_names_service_version_instance_and_sdk_and_no_host() -> None:
-    attributes = dict(service_resource({}, "instance-1").attributes)
-    sdk = {key: attributes.pop(key) for key in list(attributes) if key.startswith("telemetry.sdk.")}
-    assert attributes == {
+    found = attributes()
+    sdk = {key: found.pop(key) for key in list(found) if key.startswith("telemetry.sdk.")}
+    assert found == {
         "service.name": "claude-hooks-otel",
         "service.version": __version__,
         "service.instance.id": "instance-1",
@@ -128,48 +132,18 @@ def test_the_default_resource_names_service_version_instance_and_sdk_and_no_host
 
 
 def test_the_service_name_variable_wins_over_the_attributes_and_those_over_the_defaults() -> None:
-    environment = {"OTEL_RESOURCE_ATTRIBUTES": "service.name=from-attributes,service.instance.id=mine,team=red"}
-    attributes = service_resource(environment, "instance-1").attributes
-    assert attributes["service.name"] == "from-attributes"
-    assert attributes["service.instance.id"] == "mine"
-    assert attributes["team"] == "red"
-    named = service_resource(environment | {"OTEL_SERVICE_NAME": "from-variable"}, "instance-1")
-    assert named.attributes["service.name"] == "from-variable"
+    given = "service.name=from-attributes,service.instance.id=mine,team=red"
+    found = attributes(OTEL_RESOURCE_ATTRIBUTES=given)
+    assert found["service.name"] == "from-attributes"
+    assert found["service.instance.id"] == "mine"
+    assert found["team"] == "red"
+    named = attributes(OTEL_RESOURCE_ATTRIBUTES=given, OTEL_SERVICE_NAME="from-variable")
+    assert named["service.name"] == "from-variable"
 
 
 def test_an_empty_attribute_does_not_hide_a_default() -> None:
-    attributes = service_resource({"OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=,note="}, "instance-1").attributes
-    assert (attributes["service.instance.id"], attributes["note"]) == ("instance-1", "")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", {}),
-        ("a=1", {"a": "1"}),
-        (" a = 1 , b = 2 ,", {"a": "1", "b": "2"}),
-        ("a=x%2Cy%3Dz%20w", {"a": "x,y=z w"}),
-        ("a=%D0%B6", {"a": "ж"}),
-        ("a%2Cb=1", {"a,b": "1"}),
-        ("a=b=c", {"a": "b=c"}),
-        ("a=+", {"a": "+"}),
-        ("a=100%", {"a": "100%"}),
-        ("a=", {"a": ""}),
-    ],
-)
-def test_resource_attributes_are_decoded_as_the_specification_says(text: str, expected: dict[str, str]) -> None:
-    assert resource_attributes(text) == expected
-
-
-@pytest.mark.parametrize("text", ["a", "a=1,b", "=1", "a=%FF"])
-def test_attributes_that_can_not_be_decoded_are_left_out_as_a_whole_with_a_warning(
-    text: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        resource_attributes(text)
-    resource = service_resource({"OTEL_RESOURCE_ATTRIBUTES": f"team=red,{text}"}, "i")
-    assert "team" not in resource.attributes
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    found = attributes(OTEL_RESOURCE_ATTRIBUTES="service.instance.id=,note=")
+    assert (found["service.instance.id"], found["note"]) == ("instance-1", "")
 
 
 # --- the names in Prometheus ---
@@ -206,28 +180,12 @@ def test_the_declared_prometheus_name_is_the_translated_one(
 
 
 @pytest.mark.parametrize("unit", ["USD", "1", "token"])
-def test_a_unit_that_prometheus_would_put_into_the_name_is_refused(unit: str) -> None:
+def test_a_unit_that_prometheus_would_add_to_the_name_is_refused(unit: str) -> None:
     with pytest.raises(KeyError, match="no known Prometheus suffix"):
         _ = Metric("claude.x", unit, Kind.GAUGE, "").prometheus_name
 
 
 # --- deltas ---
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (None, AggregationTemporality.CUMULATIVE),
-        ("", AggregationTemporality.CUMULATIVE),
-        ("cumulative", AggregationTemporality.CUMULATIVE),
-        ("Delta", AggregationTemporality.DELTA),
-        ("LOWMEMORY", AggregationTemporality.DELTA),
-        ("sideways", AggregationTemporality.CUMULATIVE),
-    ],
-)
-def test_the_preference_decides_the_temporality(text: str | None, expected: AggregationTemporality) -> None:
-    environment = {} if text is None else {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": text}
-    assert preferred_temporality(environment) is expected
 
 
 def test_the_first_delta_of_a_series_is_all_of_it_from_its_own_start() -> None:
@@ -254,8 +212,8 @@ def test_a_delta_is_the_gain_and_starts_where_the_accepted_one_ended() -> None:
     assert usage.kind == "gauge"
 
 
-def test_an_unchanged_series_goes_on_from_its_own_last_interval() -> None:
-    """It is left out of an export, and its next point still starts where its last one ended: no gap, no overlap."""
+def test_an_unchanged_series_continues_from_its_own_last_interval() -> None:
+    """An export leaves it out. Its next point still starts where its last one ended: no gap, no overlap."""
     point = SeriesPoint(CALLS, BACKEND, START, 5)
     baseline = accepted([point], {}, NOW)
     assert list(delta_points([point], baseline)) == []
@@ -270,19 +228,19 @@ def test_a_counter_that_went_backwards_exports_nothing_until_it_is_past_its_base
     assert delta.value == 2
 
 
-def test_a_histogram_of_which_one_bucket_went_backwards_exports_nothing() -> None:
+def test_a_histogram_with_a_bucket_that_went_backwards_exports_nothing() -> None:
     baseline = {series_key(SAMPLE[4]): Baseline(1, (2, 0, 0), NOW)}
     assert list(delta_points([SAMPLE[4]], baseline)) == []
 
 
-def test_a_series_of_a_new_store_starts_anew() -> None:
+def test_a_series_of_a_new_store_starts_again() -> None:
     baseline = {series_key(SAMPLE[0]): Baseline(41, (), NOW)}
     reborn = SeriesPoint(CALLS, BACKEND, NOW + 1, 3)
     assert list(delta_points([reborn], baseline)) == [reborn]
     assert accepted([reborn], baseline, NOW + 2) == {series_key(reborn): Baseline(3, (), NOW + 2)}
 
 
-def test_other_buckets_start_anew() -> None:
+def test_a_histogram_with_other_buckets_starts_again() -> None:
     baseline = {series_key(SAMPLE[4]): Baseline(1, (1, 0), NOW)}
     assert list(delta_points([SAMPLE[4]], baseline)) == [SAMPLE[4]]
 

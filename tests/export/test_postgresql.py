@@ -1,4 +1,4 @@
-"""Measurements in a real PostgreSQL: every row once, whatever happens in between."""
+"""Measurements in a real PostgreSQL: each row arrives once, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from claude_hooks_otel.export.custom.base import MetricRecord
 from claude_hooks_otel.export.custom.postgresql import PostgreSQL
 from claude_hooks_otel.export.custom.postgresql.migration import migrations
 from claude_hooks_otel.export.custom.registry import build
-from claude_hooks_otel.settings.config import ConfigError
+from claude_hooks_otel.settings import ConfigError
 from tests.support.postgresql_server import missing, server
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 
 
-def record(
+def measurement(
     number: int, name: str = "claude_commits_total", value: float = 1.0, at: datetime = NOON, **labels: str
 ) -> MetricRecord:
     labels = {"agent": "backend", "project": "shop", **labels}
@@ -38,23 +38,27 @@ def rows(database: str, query: str = "SELECT key, value FROM claude_metrics.meas
         return connection.execute(query).fetchall()
 
 
-def test_a_measurement_is_a_row_with_all_it_has(exporter: PostgreSQL, database: str) -> None:
-    exporter.export_batch([record(1, value=0.87, model='o"d\\d\té')])
+def test_a_measurement_is_a_complete_row(exporter: PostgreSQL, database: str) -> None:
+    exporter.export_batch([measurement(1, value=0.87, model='o"d\\d\té')])
     found = rows(database, "SELECT key, at, name, kind, unit, value, labels FROM claude_metrics.measurement")
     labels = {"agent": "backend", "project": "shop", "model": 'o"d\\d\té'}
     assert found == [("store:1", NOON, "claude_commits_total", "counter", "{x}", 0.87, labels)]
 
 
 def test_a_batch_that_comes_again_changes_nothing_and_its_new_rows_arrive(exporter: PostgreSQL, database: str) -> None:
-    exporter.export_batch([record(1), record(2)])
-    exporter.export_batch([record(1), record(2), record(3)])
-    exporter.export_batch([record(3), record(3), record(4)])
+    exporter.export_batch([measurement(1), measurement(2)])
+    exporter.export_batch([measurement(1), measurement(2), measurement(3)])
+    exporter.export_batch([measurement(3), measurement(3), measurement(4)])
     assert [key for key, _ in rows(database)] == ["store:1", "store:2", "store:3", "store:4"]
 
 
-def test_each_month_has_its_partition_made_ahead_or_when_needed(exporter: PostgreSQL, database: str) -> None:
+def test_each_month_has_a_partition_created_ahead_or_when_needed(exporter: PostgreSQL, database: str) -> None:
     exporter.export_batch(
-        [record(1), record(2, at=NOON + timedelta(days=1)), record(3, at=datetime(2019, 12, 31, 23, 59, tzinfo=UTC))]
+        [
+            measurement(1),
+            measurement(2, at=NOON + timedelta(days=1)),
+            measurement(3, at=datetime(2019, 12, 31, 23, 59, tzinfo=UTC)),
+        ]
     )
     found = dict(rows(database, "SELECT tableoid::regclass::text, count(*) FROM claude_metrics.measurement GROUP BY 1"))
     assert found == {f"claude_metrics.measurement_{month}": 1 for month in ("2026_03", "2026_04", "2019_12")}
@@ -70,7 +74,7 @@ def test_each_month_has_its_partition_made_ahead_or_when_needed(exporter: Postgr
 
 
 def test_migrations_are_applied_once_and_in_order(exporter: PostgreSQL, database: str) -> None:
-    exporter.export_batch([record(1)])
+    exporter.export_batch([measurement(1)])
     again = PostgreSQL(database)
     again.start()
     again.shutdown()
@@ -82,12 +86,12 @@ def test_migrations_are_applied_once_and_in_order(exporter: PostgreSQL, database
 
 def test_the_views_answer_the_common_questions(exporter: PostgreSQL, database: str) -> None:
     exporter.export_batch([
-        record(1, "claude_api_cost_usd_total", 0.5), record(2, "claude_api_cost_usd_total", 0.25),
-        record(3, "claude_tokens_input_total", 100, model="m"), record(4, "claude_tokens_output_total", 7, model="m"),
-        record(5, "claude_tool_calls_total", 3, tool="bash", outcome="success"),
-        record(6, "claude_tool_calls_total", 1, tool="bash", outcome="error"),
-        record(7, "claude_tasks_completed_total", 2), record(8, "claude_tasks_failed_total", 1),
-        record(9, "claude_story_points_delivered_total", 8), record(10, "claude_task_duration_seconds", 60),
+        measurement(1, "claude_api_cost_usd_total", 0.5), measurement(2, "claude_api_cost_usd_total", 0.25),
+        measurement(3, "claude_tokens_input_total", 100, model="m"), measurement(4, "claude_tokens_output_total", 7, model="m"),
+        measurement(5, "claude_tool_calls_total", 3, tool="bash", outcome="success"),
+        measurement(6, "claude_tool_calls_total", 1, tool="bash", outcome="error"),
+        measurement(7, "claude_tasks_completed_total", 2), measurement(8, "claude_tasks_failed_total", 1),
+        measurement(9, "claude_story_points_delivered_total", 8), measurement(10, "claude_task_duration_seconds", 60),
     ])  # fmt: skip
     day = NOON.replace(hour=0)
     view = "SELECT * FROM claude_metrics."
@@ -119,12 +123,12 @@ def unused_port() -> int:
 def test_a_server_that_goes_away_and_comes_back_has_every_row_once() -> None:
     with server() as own:
         exporter = PostgreSQL(own.conninfo)
-        exporter.export_batch([record(1)])
+        exporter.export_batch([measurement(1)])
         own.stop()
         for _ in range(2):
             with pytest.raises(psycopg.OperationalError):
-                exporter.export_batch([record(2), record(3)])
+                exporter.export_batch([measurement(2), measurement(3)])
         own.start()
-        exporter.export_batch([record(1), record(2), record(3)])
+        exporter.export_batch([measurement(1), measurement(2), measurement(3)])
         exporter.shutdown()
         assert [key for key, _ in rows(own.conninfo)] == ["store:1", "store:2", "store:3"]

@@ -1,4 +1,4 @@
-"""Spans on the wire: the stock exporter sends them with our ids, and nothing private is in their bytes."""
+"""Spans on the wire: they arrive with our ids, and nothing private is in their bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.span_trees import all_spans
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_spans_arrive_as_they_are_and_hold_no_content(name: str, tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
-    """Ids, parents, times, statuses and links are ours; no prompt, path, command, output or e-mail address is in the bytes."""
+    """Ids, parents, times, statuses and links are ours. No prompt, path, command, output or e-mail address is in the bytes."""
     replay = play(Scenario(name), tmp_path)
     spans = all_spans(replay)
     replay.core.store.close()

@@ -14,7 +14,7 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Metric
 from claude_hooks_otel.series.totals import OVERFLOW
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config, OtelSettings
 from tests.support.corpus import SCENARIOS, Scenario
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.private_texts import KNOWN_NAMES, asked, leaked
@@ -77,10 +77,10 @@ def test_nothing_private_is_on_the_wire(name: str, tmp_path: Path, otlp_receiver
     variables = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_receiver.http_endpoint,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
     }
-    daemon = assemble_daemon(
-        replay.home, Config(), {**variables, "OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}, replay.clock
-    )
+    daemon = assemble_daemon(replay.home, Config(), OtelSettings.from_variables(variables), replay.clock)
     assert daemon.deliveries.flush().exporters == {"otlp metrics": None}
     daemon.close()
     wire = b"".join(otlp_receiver.raw_bodies)

@@ -15,7 +15,7 @@ import pytest
 from claude_hooks_otel.daemon.assembly import Core
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.content import HOOK, TRANSCRIPT, ContentKeeper
-from claude_hooks_otel.settings.config import CaptureConfig, Config
+from claude_hooks_otel.settings import CaptureConfig, Config
 from claude_hooks_otel.timeline import CONTENT_KEPT
 from claude_hooks_otel.traces.content import content_of
 from tests.support.corpus import SCENARIOS, Scenario

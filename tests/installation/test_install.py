@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from claude_hooks_otel.cli.app import app
-from claude_hooks_otel.export.signals import Signal
 from claude_hooks_otel.home.lock import DaemonLock, is_running
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.installation.home_files import emit_path
@@ -24,7 +23,7 @@ from claude_hooks_otel.installation.hook_entries import register, registered_com
 from claude_hooks_otel.installation.json_text import JsonText, JsonTextError
 from claude_hooks_otel.installation.purge import purge
 from claude_hooks_otel.installation.settings_file import Scope, path_of
-from claude_hooks_otel.settings.config import load
+from claude_hooks_otel.settings import Signal, load
 from claude_hooks_otel.sources import registration
 from claude_hooks_otel.sources.spool import Spool
 from tests.support.places import ROOT
@@ -121,7 +120,7 @@ def test_the_home_gets_what_a_hook_needs_readable_by_its_owner_alone(cli: Cli, h
 
 def test_endpoint_protocol_and_exporter_go_into_the_configuration(cli: Cli, home: Home) -> None:
     cli("install", "--endpoint", "http://collector:4318", "--protocol", "http/protobuf", "--exporter", "otlp")
-    assert load(home, {}).otel == {
+    assert load(home.config, {}).otel == {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_METRICS_EXPORTER": "otlp",
@@ -135,7 +134,7 @@ def test_variables_that_hooks_never_see_are_taken_over_and_named_without_values(
     monkeypatch.setenv("OTEL_SERVICE_NAME", "agents")
     monkeypatch.setenv("OTEL_LOG_USER_PROMPTS", "1")
     output = cli("install").output
-    assert load(home, {}).otel == {
+    assert load(home.config, {}).otel == {
         "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer-s3cret",
         "OTEL_SERVICE_NAME": "agents",
     }
@@ -157,7 +156,7 @@ def test_the_variables_of_every_signal_are_taken_over(cli: Cli, home: Home, monk
     for name, value in {**wanted, "OTEL_LOG_TOOL_DETAILS": "1"}.items():
         monkeypatch.setenv(name, value)
     output = cli("install").output
-    assert load(home, {}).otel == wanted
+    assert load(home.config, {}).otel == wanted
     assert ", ".join(sorted(wanted)) in output
     assert "No endpoint is configured" not in output
 
@@ -178,7 +177,7 @@ def test_an_option_wins_over_the_environment_and_its_signal_variable(
     for signal in Signal:
         monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "http://special:4317")
     output = cli("install", "--endpoint", "http://mine:4317").output
-    assert load(home, {}).otel == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://mine:4317"}
+    assert load(home.config, {}).otel == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://mine:4317"}
     for signal in Signal:
         assert f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT would overrule" in output
 
@@ -187,7 +186,7 @@ def test_what_a_configuration_says_besides_stays(cli: Cli, home: Home) -> None:
     home.create()
     home.config.write_text('[identity]\nteam = "core"\n[otel]\nOTEL_SERVICE_NAME = "mine"\n')
     cli("install", "--endpoint", "http://x:4317")
-    config = load(home, {})
+    config = load(home.config, {})
     assert (config.identity.team, config.otel["OTEL_SERVICE_NAME"]) == ("core", "mine")
 
 
@@ -233,7 +232,7 @@ def test_a_home_named_in_the_settings_is_found_without_the_variable(
     cli("install")
     monkeypatch.delenv("CLAUDE_HOOKS_OTEL_HOME")
     cli("install", "--endpoint", "http://x:4317")
-    assert load(Home(tmp_path / "other"), {}).otel == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x:4317"}
+    assert load(Home(tmp_path / "other").config, {}).otel == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x:4317"}
     assert not home.root.exists()
     cli("uninstall")
     assert not user_settings.exists()
@@ -264,7 +263,7 @@ def test_for_the_plugin_everything_but_the_hooks_is_set_up(cli: Cli, user_settin
     cli("install", "--plugin", "--agent", "backend", "--endpoint", "http://x:4317")
     assert json.loads(user_settings.read_text()) == {"env": {"CLAUDE_AGENT_ID": "backend"}}
     assert home.interpreter.is_file()
-    assert load(home, {}).otel == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x:4317"}
+    assert load(home.config, {}).otel == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x:4317"}
 
 
 def test_for_the_plugin_alone_no_settings_file_is_made(cli: Cli, user_settings: Path, home: Home) -> None:

@@ -18,7 +18,7 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.reference import page
 from claude_hooks_otel.sdk import names as sdk_names
-from claude_hooks_otel.settings.config import load
+from claude_hooks_otel.settings import load
 from claude_hooks_otel.traces import gen_ai_metrics
 from claude_hooks_otel.traces import semantic_conventions as names
 from claude_hooks_otel.traces.reference import page as events_page
@@ -71,7 +71,7 @@ def test_the_configuration_on_the_page_on_traces_loads(tmp_path: Path) -> None:
         home = Home(tmp_path / str(number))
         home.create()
         home.config.write_text(example, encoding="utf-8")
-        load(home, {})
+        load(home.config, {})
 
 
 def test_the_readme_names_only_metrics_that_exist() -> None:
@@ -91,7 +91,7 @@ def test_the_readmes_configuration_loads(tmp_path: Path) -> None:
     example = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
     assert example is not None
     (tmp_path / "config.toml").write_text(example[1], encoding="utf-8")
-    assert load(Home(tmp_path), {}).identity.agent == "backend"
+    assert load(Home(tmp_path).config, {}).identity.agent == "backend"
 
 
 def test_every_page_the_readme_links_is_there() -> None:

@@ -13,7 +13,7 @@ import pytest
 from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config
 
 NOW_NS = 1_795_000_000_000_000_000
 OWNER = {"agent": "a-backend-agent-of-a-large-team", "project": "book-cataloger-service"}

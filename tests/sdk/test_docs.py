@@ -12,7 +12,7 @@ import pytest
 from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.sdk import names
-from claude_hooks_otel.settings.config import Config, load
+from claude_hooks_otel.settings import Config, load
 from tests.support.places import ROOT
 
 PAGE = (ROOT / "docs" / "sdk.md").read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def test_the_pages_configuration_loads(tmp_path: Path) -> None:
     text = re.search(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     assert text is not None
     (tmp_path / "config.toml").write_text(text[1], encoding="utf-8")
-    assert sorted(load(Home(tmp_path), {}).exporters) == ["json_lines", "mine", "postgresql", "prometheus"]
+    assert sorted(load(Home(tmp_path).config, {}).exporters) == ["json_lines", "mine", "postgresql", "prometheus"]
 
 
 def test_the_release_job_runs_and_is_recorded(tmp_path: Path) -> None:

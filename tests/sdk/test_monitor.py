@@ -24,7 +24,7 @@ from claude_hooks_otel.facts import from_programs, model
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.sdk import names
 from claude_hooks_otel.series import program_gauges
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.sources.spool import Spool
 from claude_monitoring import (

@@ -16,7 +16,7 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.tasks import task_facts
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.series.scores import Scores, wilson_lower_bound
-from claude_hooks_otel.settings.config import Config, QualityWeights, ScoresConfig, XpWeights
+from claude_hooks_otel.settings import Config, QualityWeights, ScoresConfig, XpWeights
 from claude_hooks_otel.timeline import SCORES_KEPT
 from claude_hooks_otel.units import DAY
 from tests.support.replay import Clock

@@ -19,7 +19,7 @@ from claude_hooks_otel.facts.from_transcripts import UNNAMED_AGENT
 from claude_hooks_otel.facts.pricing import TokenUsage
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics.labels import Identity
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources import transcript_files, transcript_lines
 from claude_hooks_otel.sources.transcript_files import (
     TranscriptFile,

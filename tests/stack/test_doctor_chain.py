@@ -11,7 +11,7 @@ import pytest
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, look_at_everything
 from claude_hooks_otel.diagnosis.prometheus import LOOKS
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
-from claude_hooks_otel.settings.config import load
+from claude_hooks_otel.settings import load
 from monitoring.rig.local import HASTE, LOOPBACK, Ports
 from monitoring.rig.stack import Stack
 from tests.support.real_daemon import Installation
@@ -46,7 +46,7 @@ def test_a_file_is_no_prometheus(installation: Installation, tmp_path: Path) -> 
 
 def test_the_address_may_stand_in_the_configuration(installation: Installation, tmp_path: Path) -> None:
     installation.home.config.write_text('[monitoring]\nprometheus_url = "ftp://nowhere"\n')
-    assert load(installation.home, {}).monitoring.prometheus_url == "ftp://nowhere"
+    assert load(installation.home.config, {}).monitoring.prometheus_url == "ftp://nowhere"
     (finding,) = look(installation.home, tmp_path, None)
     assert "ftp://nowhere" in finding.observed
 

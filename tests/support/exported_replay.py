@@ -8,7 +8,7 @@ from pathlib import Path
 
 from claude_hooks_otel.daemon.assembly import Core, assemble_daemon
 from claude_hooks_otel.home.flush_requests import FlushAnswer
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config, OtelSettings
 from tests.support.corpus import Scenario
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.replay import Replay
@@ -24,7 +24,8 @@ class ExportedReplay(Replay):
         super().__init__(scenario, folder, config=config)
 
     def _open(self) -> Core:
-        self.daemon = assemble_daemon(self.home, self.config, self._variables, self.clock, history_ns=0)
+        otel = OtelSettings.from_variables(self._variables)
+        self.daemon = assemble_daemon(self.home, self.config, otel, self.clock, history_ns=0)
         return self.daemon.core
 
     def play(self) -> FlushAnswer:

@@ -14,7 +14,7 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics.definition import Kind
 from claude_hooks_otel.metrics.labels import Identity
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.sources.registration import REGISTERED
 from claude_hooks_otel.units import SECOND

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config
 from claude_hooks_otel.traces.gen_ai_metrics import CATALOG
 from tests.support.corpus import SCENARIOS
 from tests.support.exported_replay import exported

@@ -14,7 +14,7 @@ import pytest
 
 from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config
 from claude_hooks_otel.traces.codec import decode
 from claude_hooks_otel.traces.model import TRACES, Span
 from claude_monitoring import AgentMonitor

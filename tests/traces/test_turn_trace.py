@@ -10,7 +10,7 @@ import pytest
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.projects import repository_name
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources.envelope import Envelope, decode
 from claude_hooks_otel.traces.turn_trace import TraceParent, trace_of
 from tests.support.corpus import Scenario

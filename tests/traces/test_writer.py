@@ -16,7 +16,7 @@ import pytest
 from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config
 from claude_hooks_otel.store.store import Store
 from claude_hooks_otel.timeline import WRITTEN_AFTER
 from claude_hooks_otel.traces import writer

@@ -1,1 +1,1 @@
-"""Custom exporters: code of others (and some of ours) that gets every measurement, each behind a durable cursor of its own."""
+"""Custom exporters: users' code, and some of ours, that gets every measurement. Each has a durable cursor of its own."""

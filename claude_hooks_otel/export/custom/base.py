@@ -1,4 +1,4 @@
-"""What a custom exporter is, and what it is given. Standard library only: users import it through ``claude_monitoring.exporters``."""
+"""What a custom exporter is, and what it gets. Standard library only: users import it through ``claude_monitoring.exporters``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class MetricRecord:
 
     Attributes:
         name: the Prometheus name, such as ``claude_api_calls_total``.
-        value: how much was added or observed, or what the gauge stood at; in ``unit``.
+        value: how much was added or observed, or the value of the gauge, in ``unit``.
         timestamp: when, UTC.
         labels: label key to value.
         kind: ``counter``, ``gauge`` or ``histogram``.
         unit: the OTLP unit: ``s``, ``%``, ``By``, or a word in braces.
-        key: names this measurement for ever: one that comes a second time has the same.
+        key: identifies this measurement. If it comes a second time, it has the same key.
     """
 
     name: str
@@ -33,11 +33,11 @@ class MetricRecord:
 class CustomExporter:
     """Derive from this, and implement ``export_metric`` or ``export_batch``.
 
-    It runs in the daemon, in a thread of its own. Every measurement is given to it at least once: what it had not taken when
-    something failed comes again, under the same ``key``. An exception means "not taken": the batch is tried again later, at
-    growing intervals. What it takes long for holds up nobody else.
+    It runs in the daemon, in a thread of its own, so a slow exporter holds up no other. It gets every measurement at least once:
+    what it did not accept before a failure comes again, under the same ``key``. An exception means "not accepted": the batch is
+    tried again later, at growing intervals.
 
-    Options of its configuration table are passed to its constructor as keyword arguments.
+    The options of its configuration table are the keyword arguments of its constructor.
 
     >>> class Printer(CustomExporter):
     ...     def export_metric(self, metric):
@@ -48,20 +48,20 @@ class CustomExporter:
     """
 
     def start(self) -> None:
-        """Called once, in the exporter's thread, before the first batch; tried again later if it raises."""
+        """Start. Called in the exporter's thread before the first batch, and again later if it raises."""
 
     def export_metric(self, metric: MetricRecord) -> None:
-        """Takes one measurement.
+        """Accept one measurement.
 
         Raises:
-            NotImplementedError: neither this nor ``export_batch`` was implemented.
+            NotImplementedError: neither this method nor ``export_batch`` is implemented.
         """
         raise NotImplementedError(f"{type(self).__name__} implements neither export_metric nor export_batch")
 
     def export_batch(self, batch: Sequence[MetricRecord]) -> None:
-        """Takes several measurements, oldest first; by default one by one."""
+        """Accept several measurements, oldest first; by default one by one."""
         for metric in batch:
             self.export_metric(metric)
 
     def shutdown(self) -> None:
-        """Called once, in the exporter's thread, at the end."""
+        """Stop. Called once, in the exporter's thread, at the end."""

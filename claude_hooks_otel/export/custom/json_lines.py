@@ -1,4 +1,4 @@
-"""Measurements as JSON lines in a file: one object a line, appended, rotated by size."""
+"""Measurements as JSON lines in a file: one object per line, appended, rotated by size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from claude_hooks_otel.export.custom.base import CustomExporter, MetricRecord
 
-# Bytes after which a file is put aside, and how many of those are kept.
+# Bytes after which a file is rotated, and how many older files are kept.
 DEFAULT_BYTES, DEFAULT_KEPT = 64 * 1024 * 1024, 5
 
 
@@ -17,12 +17,12 @@ class JsonLines(CustomExporter):
     """Appends to a file: ``key``, ``name``, ``value``, ``timestamp`` (RFC 3339, UTC), ``labels``, ``kind``, ``unit``.
 
     Args:
-        path: the file; older ones are ``path.1`` (the newest of them), ``path.2``, …
-        max_bytes: size after which it is put aside.
-        keep: how many older files stay.
+        path: the file. Older ones are ``path.1`` (the newest of them), ``path.2``, …
+        max_bytes: size after which it is rotated.
+        keep: how many older files are kept.
 
     Raises:
-        ValueError: no size, or a negative number of files.
+        ValueError: the size is not positive, or the number of files is negative.
     """
 
     def __init__(self, path: str, max_bytes: int = DEFAULT_BYTES, keep: int = DEFAULT_KEPT) -> None:
@@ -31,7 +31,7 @@ class JsonLines(CustomExporter):
         self._path, self._max_bytes, self._keep = Path(path).expanduser(), max_bytes, keep
 
     def export_batch(self, batch: Sequence[MetricRecord]) -> None:
-        """Appends the batch whole, or not at all: what a failed write left is cut off.
+        """Append the batch whole or not at all: what a failed write left is cut off.
 
         Raises:
             OSError: the file cannot be written.
@@ -43,7 +43,7 @@ class JsonLines(CustomExporter):
         try:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                content = b"\n" + content  # a line that a killed process left torn stays alone
+                content = b"\n" + content  # the torn line of a killed process stays alone
             try:
                 rest = memoryview(content)
                 while rest:

@@ -1,4 +1,4 @@
-"""A Prometheus page (``/metrics``) of the series as they stand, for those without a Collector. Needs ``prometheus-client``."""
+"""A Prometheus page (``/metrics``) of the series as they stand, for users without a Collector. Needs ``prometheus-client``."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from claude_hooks_otel.export.custom.base import CustomExporter, MetricRecord
 from claude_hooks_otel.metrics.definition import Kind, Metric
 from claude_hooks_otel.series.points import SeriesPoint
 
-DEFAULT_PORT = 9464  # OpenTelemetry's for a Prometheus exporter
+DEFAULT_PORT = 9464  # OpenTelemetry's default for a Prometheus exporter
 
 
 class PrometheusPage(CustomExporter, Collector):
-    """Serves ``/metrics``. It shows totals, so a restart of anything counts nothing twice; gauges are at most a minute old.
+    """Serves ``/metrics``. It shows totals, so no restart counts anything twice. Gauges are at most a minute old.
 
     Args:
         port: TCP port; 0 takes a free one.
-        host: the address; loopback unless you mean others to read it.
+        host: the address, by default loopback: only this machine can read the page.
     """
 
     def __init__(self, port: int = DEFAULT_PORT, host: str = "127.0.0.1") -> None:
@@ -31,15 +31,15 @@ class PrometheusPage(CustomExporter, Collector):
 
     @property
     def port(self) -> int:
-        """Where it listens, once started."""
+        """The port it listens on, once started."""
         return int(self._server.server_address[1]) if self._server else self._port
 
     def attach(self, points: Callable[[], Sequence[SeriesPoint]]) -> None:
-        """Is told how to read the series."""
+        """Take the function that reads the series."""
         self._points = points
 
     def start(self) -> None:
-        """Begins to serve.
+        """Begin to serve.
 
         Raises:
             OSError: the port is taken.
@@ -49,16 +49,16 @@ class PrometheusPage(CustomExporter, Collector):
         self._server, _ = start_http_server(self._port, self._host, registry)
 
     def export_batch(self, batch: Sequence[MetricRecord]) -> None:
-        """Takes what comes: the page reads totals when it is asked."""
+        """Accept everything and keep nothing: the page reads totals when somebody asks for it."""
 
     def shutdown(self) -> None:
-        """Ends serving."""
+        """Stop serving."""
         if self._server:
             self._server.shutdown()
             self._server.server_close()
 
     def collect(self) -> Iterator[Any]:
-        """The series, for ``prometheus-client``."""
+        """Return the series, for ``prometheus-client``."""
         groups: dict[str, list[SeriesPoint]] = {}
         for point in self._points():
             groups.setdefault(point.metric.prometheus_name, []).append(point)
@@ -66,7 +66,7 @@ class PrometheusPage(CustomExporter, Collector):
             yield _family(name, points)
 
     def describe(self) -> Iterator[Any]:
-        """Nothing is known before it is asked for."""
+        """Return nothing: which metrics there are is known only when somebody asks for the page."""
         return iter(())
 
 
@@ -94,7 +94,7 @@ def _family(name: str, points: Sequence[SeriesPoint]) -> Any:
 
 
 def _buckets(metric: Metric, point: SeriesPoint) -> Iterator[tuple[str, int]]:
-    """Cumulative counts, as Prometheus has them."""
+    """Return cumulative counts, as Prometheus has them."""
     count = 0
     for bound, here in zip((*metric.buckets, float("inf")), point.bucket_counts, strict=True):
         count += here

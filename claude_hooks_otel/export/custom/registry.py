@@ -1,7 +1,7 @@
-"""Which custom exporters there are, and how one is made: ``[exporters.NAME]`` in the configuration.
+"""How a custom exporter is made from ``[exporters.NAME]`` in the configuration.
 
-``class = "package.module:Class"`` names it; without that, NAME is looked up among the entry points of the group
-``claude_hooks_otel.exporters``. An entry point alone starts nothing: its owner's table, even an empty one, turns it on.
+``class = "package.module:Class"`` names its class. Without it, NAME is an entry point of the group
+``claude_hooks_otel.exporters``. An entry point alone starts nothing: only a table in the configuration does, even an empty one.
 """
 
 from __future__ import annotations
@@ -13,44 +13,44 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from claude_hooks_otel.export.custom.base import CustomExporter
-from claude_hooks_otel.export.redaction import MASK, Redactor
-from claude_hooks_otel.settings.config import ConfigError
+from claude_hooks_otel.settings import ConfigError, Redactor
+from claude_hooks_otel.settings.redaction import MASK
 
 GROUP = "claude_hooks_otel.exporters"
 
-# An option of such a name is a secret, whatever its value looks like.
+# The value of an option with such a name is a secret.
 _SECRET_NAME = re.compile(r"pass|secret|token|key|credential|dsn|conninfo|url|auth", re.IGNORECASE)
 _PASSWORD_IN_TEXT = re.compile(r"(?i)(password\s*=\s*)('[^']*'|\S+)")
 _PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:([^@\s]+)@")
-_SHORTEST_SECRET = 4  # characters; masking less would make any message unreadable
 
 
 class OptionRedactor:
-    """Masks in any text what an exporter's options hold of secrets."""
+    """Masks the secrets of an exporter's options in any text."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._general = Redactor({})
         found: set[str] = set()
         for name, value in options.items():
             text = str(value)
-            if _SECRET_NAME.search(name) and len(text) >= _SHORTEST_SECRET:
+            if _SECRET_NAME.search(name):
                 found.add(text)
             found.update(match[2].strip("'") for match in _PASSWORD_IN_TEXT.finditer(text))
             found.update(match[1] for match in _PASSWORD_IN_URL.finditer(text))
-        self._secrets = sorted((secret for secret in found if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
+        self._redact = Redactor(found)
 
     def __call__(self, text: str) -> str:
-        """The text on one line, without secrets, cut to a readable length."""
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return self._general(_PASSWORD_IN_TEXT.sub(rf"\1{MASK}", text))
+        """Return the text on one line, without secrets, cut to a readable length."""
+        return self._redact(_PASSWORD_IN_TEXT.sub(rf"\1{MASK}", text))
 
 
 def build(name: str, table: Mapping[str, Any]) -> CustomExporter:
-    """Makes the exporter that a configuration table describes.
+    """Return the exporter that a configuration table describes.
+
+    Args:
+        name: of the table.
+        table: the class and the options.
 
     Raises:
-        ConfigError: it is not there, is no exporter, or does not take the options; no secret is in the message.
+        ConfigError: the class does not exist, is not an exporter, or does not take the options. The message holds no secret.
     """
     options = {key: value for key, value in table.items() if key != "class"}
     hide = OptionRedactor(options)
@@ -62,7 +62,7 @@ def build(name: str, table: Mapping[str, Any]) -> CustomExporter:
     try:
         return found(**options)
     except Exception as error:
-        raise ConfigError(f"[exporters.{name}]: {found.__name__} can not be made: {hide(str(error))}") from None
+        raise ConfigError(f"[exporters.{name}]: {found.__name__} cannot be made: {hide(str(error))}") from None
 
 
 def _find(name: str, path: object) -> Any:
@@ -84,4 +84,4 @@ def _loaded(name: str, load: Any) -> Any:
     try:
         return load()
     except Exception as error:
-        raise ConfigError(f"[exporters.{name}]: can not be loaded: {type(error).__name__}: {error}") from None
+        raise ConfigError(f"[exporters.{name}]: cannot be loaded: {type(error).__name__}: {error}") from None

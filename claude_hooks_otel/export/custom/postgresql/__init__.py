@@ -1,4 +1,4 @@
-"""Measurements into PostgreSQL, by COPY, each row once. Needs ``psycopg`` 3."""
+"""Writes measurements into PostgreSQL, each row once. Needs ``psycopg`` 3."""
 
 from claude_hooks_otel.export.custom.postgresql.exporter import PostgreSQL
 

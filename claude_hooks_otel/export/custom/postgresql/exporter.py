@@ -1,4 +1,4 @@
-"""The exporter: COPY straight into the table; where a row is there already, by way of a temporary table and its key."""
+"""The PostgreSQL exporter. It copies into the table, or through a temporary table if some rows are there already."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from claude_hooks_otel.export.custom.base import CustomExporter, MetricRecord
 from claude_hooks_otel.export.custom.postgresql.migration import following, make_partitions, migrate, month_of
 
 DEFAULT_SCHEMA = "claude_metrics"
-# Seconds that connecting may take, and milliseconds a statement may.
+# Seconds that connecting may take, and milliseconds that a statement may take.
 CONNECT_TIMEOUT, STATEMENT_TIMEOUT_MS = 10, 120_000
 
 _COLUMNS = "key, at, name, kind, unit, value, labels"
@@ -24,12 +24,12 @@ class PostgreSQL(CustomExporter):
     """Writes every measurement into ``SCHEMA.measurement``, once.
 
     Args:
-        conninfo: libpq's connection string or URL; empty takes the ``PG*`` variables, ``.pgpass`` and the service file, as psql does.
-        schema: the schema it makes and keeps for itself.
+        conninfo: libpq's connection string or URL. If empty, ``PG*`` variables, ``.pgpass`` and the service file count, as for psql.
+        schema: the schema, which it creates and keeps for itself.
         options: further libpq parameters (``host``, ``user``, ``password``, …).
 
     Raises:
-        ValueError: no schema name.
+        ValueError: the schema has no name.
     """
 
     def __init__(self, conninfo: str = "", schema: str = DEFAULT_SCHEMA, **options: Any) -> None:
@@ -50,10 +50,10 @@ class PostgreSQL(CustomExporter):
         )
 
     def start(self) -> None:
-        """Connects and brings the schema up to date.
+        """Connect and bring the schema up to date.
 
         Raises:
-            psycopg.Error: it cannot be reached, or the rights are missing.
+            psycopg.Error: the server cannot be reached, or the rights are missing.
         """
         self._connect()
 
@@ -80,10 +80,10 @@ class PostgreSQL(CustomExporter):
             self._months |= missing
 
     def export_batch(self, batch: Sequence[MetricRecord]) -> None:
-        """Writes a batch in one transaction: all of it, or nothing.
+        """Write a batch in one transaction: all of it, or nothing.
 
         Raises:
-            psycopg.Error: the server did not take it; the next try connects anew.
+            psycopg.Error: the server did not accept it. The next try connects again.
         """
         connection = self._connect()
         this_month = month_of(self._now())
@@ -94,7 +94,7 @@ class PostgreSQL(CustomExporter):
             try:
                 with connection.transaction():
                     self._send(connection, self._copy, batch)
-            except psycopg.errors.UniqueViolation:  # some of it came before: an answer was lost, or a daemon killed
+            except psycopg.errors.UniqueViolation:  # some rows came before: an answer was lost, or a daemon killed
                 with connection.transaction():
                     connection.execute(self._stage)
                     self._send(connection, self._copy_stage, batch)
@@ -111,20 +111,20 @@ class PostgreSQL(CustomExporter):
                 copy.write(text)
 
     def shutdown(self) -> None:
-        """Disconnects."""
+        """Disconnect."""
         if self._connection is not None:
             self._connection.close()
 
 
-# Rows handed over at a time: a block of some hundred kilobytes.
+# Rows in a block, which then has some hundred kilobytes.
 _ROWS_A_BLOCK = 2000
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def _texts(batch: Sequence[MetricRecord]) -> Iterator[str]:
-    """The batch in COPY's text format, each different name and label set written once: row by row takes twice as long."""
+    """Return the batch in COPY's text format. Each different name and label set is formatted once: row by row takes twice as long."""
     what: dict[tuple[str, str, str], str] = {}
-    # By the identity of the mapping, which the batch keeps alive: records of one series share theirs.
+    # By the identity of the mapping, which the batch keeps alive: the measurements of one series share theirs.
     labels: dict[int, str] = {}
     for first in range(0, len(batch), _ROWS_A_BLOCK):
         lines = []
@@ -141,7 +141,7 @@ def _texts(batch: Sequence[MetricRecord]) -> Iterator[str]:
 
 
 def _keys(block: Sequence[MetricRecord]) -> list[str]:
-    """The keys as COPY reads them; usual ones are looked at all at once."""
+    """Return the keys as COPY reads them. Usual ones are checked all at once."""
     keys = [metric.key for metric in block]
     together = "".join(keys)
     usual = together.isascii() and together.isprintable() and "\\" not in together
@@ -158,7 +158,7 @@ def _json(labels: Mapping[str, str]) -> str:
 
 
 def _storable(text: str) -> str:
-    """PostgreSQL's text holds no NUL, and no half of a surrogate pair."""
+    """Return the text without NUL and without halves of surrogate pairs, which PostgreSQL cannot store."""
     if "\0" in text:
         text = text.replace("\0", "")
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""The schema: numbered SQL files, each applied once, and the monthly partitions."""
+"""The schema in the database: numbered SQL files, each applied once, and monthly partitions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-# Any number that no other program locks with; so that two daemons do not migrate at once.
+# A number that no other program locks with. It keeps two daemons from migrating at once.
 _LOCK = 0x636C6F74
 
 
 def migrate(connection: Connection[Any], schema: str) -> bool:
-    """Brings the schema up to date, in one transaction; returns whether its table is a hypertable of TimescaleDB.
+    """Bring the schema up to date, in one transaction, and return whether its table is a hypertable of TimescaleDB.
 
-    The extension is used where the database has it (``CREATE EXTENSION timescaledb``) when the schema is made.
+    The extension is used if the database has it (``CREATE EXTENSION timescaledb``) when the schema is created.
 
     Raises:
-        psycopg.Error: the user may not create it; see the page in docs/ for the rights it takes.
+        psycopg.Error: the user may not create it. The page in docs/ names the rights that are needed.
     """
     name = sql.Identifier(schema)
     with connection.transaction():
@@ -50,7 +50,7 @@ def migrate(connection: Connection[Any], schema: str) -> bool:
 
 
 def migrations() -> list[tuple[int, str, Any]]:
-    """Every migration as (number, file, text), in order."""
+    """Return every migration as (number, file, text), in order."""
     folder = files(__package__) / "migrations"
     found = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return [(int(name.partition("_")[0]), name, (folder / name).read_text(encoding="utf-8")) for name in found]
@@ -70,13 +70,13 @@ def _is_partitioned(connection: Connection[Any], schema: str) -> bool | None:
 
 
 def month_of(moment: datetime) -> tuple[int, int]:
-    """The (year, month) of a time, UTC."""
+    """Return the (year, month) of a time, UTC."""
     moment = moment.astimezone(UTC)
     return moment.year, moment.month
 
 
 def following(month: tuple[int, int]) -> tuple[int, int]:
-    """The next month.
+    """Return the next month.
 
     >>> following((2026, 12))
     (2027, 1)
@@ -86,7 +86,7 @@ def following(month: tuple[int, int]) -> tuple[int, int]:
 
 
 def make_partitions(connection: Connection[Any], schema: str, months: Iterable[tuple[int, int]]) -> None:
-    """Makes the partitions of these months, UTC, as far as they are not there yet."""
+    """Create the partitions of these months, UTC, that do not exist yet."""
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         for month in sorted(set(months)):

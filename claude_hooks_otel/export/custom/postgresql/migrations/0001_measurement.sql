@@ -1,4 +1,4 @@
--- One row a measurement. `key` names it for ever; `at` is part of the primary key because rows are partitioned by it.
+-- One row per measurement. `key` identifies it. `at` is part of the primary key because rows are partitioned by it.
 CREATE TABLE {schema}.measurement (
     key text COLLATE "C" NOT NULL,
     at timestamptz NOT NULL,

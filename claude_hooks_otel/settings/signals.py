@@ -1,4 +1,4 @@
-"""OpenTelemetry's signals, by the names that its variables, paths and services have for them."""
+"""OpenTelemetry's signals, under the names that its variables, paths and services use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Signal(StrEnum):
-    """What is exported."""
+    """A kind of telemetry."""
 
     METRICS = "metrics"
     TRACES = "traces"

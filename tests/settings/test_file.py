@@ -1,7 +1,8 @@
-"""The configuration file, the variables over it, and the OpenTelemetry variables that take effect."""
+"""The configuration file and the variables that win over it."""
 
 from __future__ import annotations
 
+import os
 import stat
 import tomllib
 from decimal import Decimal
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.settings.config import (
+from claude_hooks_otel.settings import (
     Config,
     ConfigError,
     DaemonConfig,
@@ -21,7 +22,6 @@ from claude_hooks_otel.settings.config import (
     SeriesConfig,
     dump,
     load,
-    otel_environment,
     save,
 )
 
@@ -39,12 +39,12 @@ def written(home: Home, text: str | bytes) -> Home:
 
 def error_of(home: Home, environ: dict[str, str] | None = None) -> str:
     with pytest.raises(ConfigError) as caught:
-        load(home, environ or {})
+        load(home.config, environ or {})
     return str(caught.value)
 
 
 def test_without_a_file_the_defaults_hold(home: Home) -> None:
-    config = load(home, {})
+    config = load(home.config, {})
     assert config == Config()
     assert config.identity == IdentityConfig(agent=None, project=None, team=None, sprint=None)
     assert config.daemon == DaemonConfig(idle_timeout_seconds=900, export_delay_seconds=1.0, retention_days=90)
@@ -81,7 +81,7 @@ def test_every_key_of_the_file_is_read(home: Home) -> None:
         cache_write_1h = 0.2
         """,
     )
-    config = load(home, {})
+    config = load(home.config, {})
     assert config.identity == IdentityConfig(agent="backend", project="shop", team="red", sprint="2026-11")
     assert config.projects == {"/srv/shop": "shop"}
     assert config.otel == {
@@ -102,7 +102,7 @@ def test_every_key_of_the_file_is_read(home: Home) -> None:
     }
 
 
-def test_a_price_override_holds_only_the_classes_that_are_given() -> None:
+def test_a_price_override_holds_only_the_given_classes() -> None:
     config = Config(prices={"m": PriceConfig(input=Decimal(1), output=Decimal(2))})
     assert config.price_overrides() == {"m": {"input": Decimal(1), "output": Decimal(2)}}
 
@@ -160,20 +160,20 @@ def test_all_mistakes_are_named_at_once(home: Home) -> None:
     assert message.count("\n  - ") == 3
 
 
-def test_a_file_that_can_not_be_read_is_a_config_error(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_is_a_config_error(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     written(home, "")
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)  # file modes do not stop root
-    assert "can not be read: Permission denied" in error_of(home)
+    assert "cannot be read: Permission denied" in error_of(home)
 
 
 def test_variables_of_daemon_and_series_win_over_the_file(home: Home) -> None:
     written(home, "[daemon]\nidle_timeout_seconds = 60\nretention_days = 7")
     config = load(
-        home,
+        home.config,
         {
             "CLAUDE_HOOKS_OTEL_DAEMON__IDLE_TIMEOUT_SECONDS": "2.5",
             "CLAUDE_HOOKS_OTEL_SERIES__LIMIT": "10",
@@ -191,10 +191,12 @@ def test_a_bad_variable_is_named_as_the_variable(home: Home) -> None:
     assert "unknown key series.limits (from CLAUDE_HOOKS_OTEL_SERIES__LIMITS); known here: limit" in message
 
 
-def test_the_process_environment_is_read_only_where_none_is_given(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_of_the_process_counts_only_if_it_is_handed_over(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CLAUDE_HOOKS_OTEL_SERIES__LIMIT", "10")
-    assert load(home).series.limit == 10
-    assert load(home, {}).series.limit == 2000
+    assert load(home.config, os.environ).series.limit == 10
+    assert load(home.config, {}).series.limit == 2000
     assert Config().series.limit == 2000
 
 
@@ -203,7 +205,7 @@ def test_the_deepest_listed_folder_decides_the_project(monkeypatch: pytest.Monke
     config = Config(projects={"/srv": "all", "/srv/shop/": "shop", "~/work": "mine"})
     assert config.project_for("/srv/shop/cart") == "shop"
     assert config.project_for("/srv/shop") == "shop"
-    assert config.project_for("/srv/shopping") == "all"  # a folder, not a prefix of letters
+    assert config.project_for("/srv/shopping") == "all"  # a folder counts, not a prefix of letters
     assert config.project_for(Path("/home/ann/work/x")) == "mine"
     assert config.project_for("/home/ann") is None
 
@@ -213,7 +215,7 @@ def test_dump_writes_only_what_was_set(home: Home) -> None:
     config = Config(identity=IdentityConfig(agent="backend"), daemon=DaemonConfig())
     assert dump(config) == '[identity]\nagent = "backend"\n'
     written(home, "[daemon]\nretention_days = 90\n")
-    assert dump(load(home, {})) == "[daemon]\nretention_days = 90\n"  # a default that its owner wrote stays
+    assert dump(load(home.config, {})) == "[daemon]\nretention_days = 90\n"  # a default that somebody wrote stays
 
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1).map(str.strip).filter(bool)
@@ -239,37 +241,37 @@ def test_what_is_dumped_is_what_is_read_back(config: Config) -> None:
 
 def test_save_and_load_are_inverse_and_the_file_is_private(home: Home) -> None:
     config = Config(otel={"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20x"})
-    save(home, config)
-    assert load(home, {}) == config
+    save(home.config, config)
+    assert load(home.config, {}) == config
     assert stat.S_IMODE(home.config.stat().st_mode) == 0o600
     assert stat.S_IMODE(home.root.stat().st_mode) == 0o700
     home.config.chmod(0o644)
-    save(home, config)
+    save(home.config, config)
     assert stat.S_IMODE(home.config.stat().st_mode) == 0o600
     assert [path.name for path in home.root.iterdir()] == ["config.toml"]
 
 
 def test_a_save_that_fails_leaves_the_old_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    save(home, Config(series=SeriesConfig(limit=5)))
+    save(home.config, Config(series=SeriesConfig(limit=5)))
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        save(home, Config(series=SeriesConfig(limit=6)))
-    assert load(home, {}).series.limit == 5
+        save(home.config, Config(series=SeriesConfig(limit=6)))
+    assert load(home.config, {}).series.limit == 5
     assert [path.name for path in home.root.iterdir()] == ["config.toml"]
 
 
 def test_save_writes_through_a_link(home: Home, tmp_path: Path) -> None:
-    """A file that lives among somebody's dotfiles stays there."""
+    """A file among somebody's dotfiles stays there."""
     target = tmp_path / "dotfiles" / "otel.toml"
     target.parent.mkdir()
     target.write_text("")
     home.root.mkdir()
     home.config.symlink_to(target)
-    save(home, Config(series=SeriesConfig(limit=5)))
+    save(home.config, Config(series=SeriesConfig(limit=5)))
     assert home.config.is_symlink()
     assert "limit = 5" in target.read_text()
 
@@ -290,39 +292,3 @@ def test_with_changes_refuses_what_a_file_may_not_hold() -> None:
         Config().with_changes({"identity": {"agent": ""}})
     with pytest.raises(ConfigError, match=r"unknown key foo"):
         Config().with_changes({"foo": {"bar": 1}})
-
-
-FILE = Config(otel={"OTEL_A": "file", "OTEL_B": "file", "OTEL_C": "file"})
-
-
-def test_the_file_is_lowest_then_the_process_then_the_prefixed_variables() -> None:
-    environ = {"OTEL_B": "process", "OTEL_C": "process", "OTEL_D": "process", "CLAUDE_HOOKS_OTEL_C": "prefixed"}
-    assert otel_environment(FILE, environ) == {
-        "OTEL_A": "file",
-        "OTEL_B": "process",
-        "OTEL_C": "prefixed",
-        "OTEL_D": "process",
-    }
-
-
-def test_an_empty_value_is_no_value() -> None:
-    """OpenTelemetry: an empty value is the same as an unset variable; it does not hide a lower layer."""
-    environ = {"OTEL_A": "", "CLAUDE_HOOKS_OTEL_B": " ", "OTEL_E": ""}
-    assert otel_environment(FILE, environ) == {"OTEL_A": "file", "OTEL_B": "file", "OTEL_C": "file"}
-
-
-def test_our_own_and_foreign_variables_are_left_out() -> None:
-    environ = {
-        "CLAUDE_HOOKS_OTEL_HOME": "/x",
-        "CLAUDE_HOOKS_OTEL_DAEMON__RETENTION_DAYS": "3",
-        "CLAUDE_HOOKS_OTEL_SERIES__LIMIT": "3",
-        "CLAUDE_AGENT_ID": "a",
-        "PATH": "/bin",
-        "CLAUDE_HOOKS_OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
-    }
-    assert otel_environment(Config(), environ) == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
-
-
-def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLAUDE_HOOKS_OTEL_SERVICE_NAME", "mine")
-    assert otel_environment(Config())["OTEL_SERVICE_NAME"] == "mine"

@@ -1,4 +1,4 @@
-"""Exporters of spans and log events, over both protocols against a real receiver: what is sent, and how every answer is told."""
+"""Exporters of spans and log events, over both protocols against a real receiver: what is sent, and what each answer means."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import grpc
 import pytest
 from opentelemetry.sdk.resources import Resource
 
 from claude_hooks_otel import __version__
-from claude_hooks_otel.export.record_exporters import RecordExporter, Status, build_record_exporters
-from claude_hooks_otel.export.signals import Signal
-from claude_hooks_otel.settings.config import ConfigError
+from claude_hooks_otel.export.exporters import ItemExporter, Status, build_item_exporters
+from claude_hooks_otel.settings import ConfigError, OtelSettings, Signal
 from claude_hooks_otel.traces.model import Item
 from tests.support.items import EVENT, SPAN
 from tests.support.otlp_receiver import OtlpReceiver, Tls, self_signed_certificate
 from tests.support.otlp_records import attributes, log_records, spans
 
 SIGNALS = (Signal.TRACES, Signal.LOGS)
-RECORDS: dict[Signal, list[Item]] = {Signal.TRACES: [SPAN], Signal.LOGS: [EVENT]}
+ITEMS: dict[Signal, list[Item]] = {Signal.TRACES: [SPAN], Signal.LOGS: [EVENT]}
 RESOURCE = Resource({"service.name": "claude-hooks-otel"})
 # OTLP, SpanFlags: whether it is known that a parent is remote, and whether it is.
 HAS_IS_REMOTE, IS_REMOTE = 0x100, 0x200
-# Seconds: longer than one request, shorter than the stock exporter's first pause.
-AT_ONCE = 0.8
+
+
+def exporters(variables: dict[str, str], signal: Signal, console: TextIO | None = None) -> list[ItemExporter]:
+    return build_item_exporters(OtelSettings.from_variables(variables), signal, console)
 
 
 class Rig:
@@ -41,14 +42,14 @@ class Rig:
     def __init__(self, receiver: OtlpReceiver, protocol: str) -> None:
         self.receiver, self.protocol = receiver, protocol
         self.endpoint: Any = receiver.grpc if protocol == "grpc" else receiver.http
-        self.made: list[RecordExporter] = []
+        self.made: list[ItemExporter] = []
 
-    def exporter(self, signal: Signal, **variables: str) -> RecordExporter:
+    def exporter(self, signal: Signal, **variables: str) -> ItemExporter:
         environment = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.endpoint.url,
             "OTEL_EXPORTER_OTLP_PROTOCOL": self.protocol,
         } | variables
-        (exporter,) = build_record_exporters(environment, signal, RESOURCE)
+        (exporter,) = exporters(environment, signal)
         self.made.append(exporter)
         return exporter
 
@@ -64,8 +65,8 @@ def rig(request: pytest.FixtureRequest, otlp_receiver: OtlpReceiver) -> Any:
 # -- what is sent ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_span_arrives_with_all_that_is_in_it(rig: Rig) -> None:
-    outcome = rig.exporter(Signal.TRACES).export([SPAN])
+def test_a_span_arrives_complete(rig: Rig) -> None:
+    outcome = rig.exporter(Signal.TRACES).export([SPAN], RESOURCE)
     assert (outcome.status, outcome.error, outcome.rejected) == (Status.ACCEPTED, None, 0)
     (span,) = spans(rig.receiver)
     assert (span.trace_id, span.span_id, span.parent_span_id) == (b"\xff" * 16, b"\xff" * 8, bytes(7) + b"\x07")
@@ -81,15 +82,15 @@ def test_a_span_arrives_with_all_that_is_in_it(rig: Rig) -> None:
 
 
 def test_a_parent_in_another_process_is_marked_as_such(rig: Rig) -> None:
-    rig.exporter(Signal.TRACES).export([replace(SPAN, is_parent_remote=True), replace(SPAN, parent_id=None)])
+    rig.exporter(Signal.TRACES).export([replace(SPAN, is_parent_remote=True), replace(SPAN, parent_id=None)], RESOURCE)
     inbound, root = spans(rig.receiver)
     assert (inbound.flags, inbound.parent_span_id) == (HAS_IS_REMOTE | IS_REMOTE, bytes(7) + b"\x07")
     assert (root.flags, root.parent_span_id) == (HAS_IS_REMOTE, b"")
 
 
-def test_a_log_event_arrives_with_all_that_is_in_it(rig: Rig) -> None:
+def test_a_log_event_arrives_complete(rig: Rig) -> None:
     before = time.time_ns()
-    assert rig.exporter(Signal.LOGS).export([EVENT]).status is Status.ACCEPTED
+    assert rig.exporter(Signal.LOGS).export([EVENT], RESOURCE).status is Status.ACCEPTED
     (record,) = log_records(rig.receiver)
     assert (record.event_name, record.body.string_value, record.time_unix_nano) == ("claude.prompt", "prompt", 5)
     assert before <= record.observed_time_unix_nano <= time.time_ns()
@@ -98,16 +99,16 @@ def test_a_log_event_arrives_with_all_that_is_in_it(rig: Rig) -> None:
     assert attributes(record) == {"a": ("x",), "log.record.uid": "f" * 16}
 
 
-def test_an_event_of_a_trace_that_is_not_sent_says_so(rig: Rig) -> None:
-    """W3C's sampled flag: who follows the ids to a span must not look for one that was never sent."""
-    rig.exporter(Signal.LOGS).export([replace(EVENT, is_sampled=False)])
+def test_an_event_says_that_its_trace_is_not_sent(rig: Rig) -> None:
+    """W3C's sampled flag: otherwise a reader would follow its ids to a span that was never sent."""
+    rig.exporter(Signal.LOGS).export([replace(EVENT, is_sampled=False)], RESOURCE)
     (record,) = log_records(rig.receiver)
     assert (record.trace_id, record.span_id, record.flags) == (b"\xff" * 16, bytes(7) + b"\x03", 0)
 
 
-def test_both_come_from_the_same_resource_and_scope(rig: Rig) -> None:
+def test_spans_and_log_events_have_the_same_resource_and_scope(rig: Rig) -> None:
     for signal in SIGNALS:
-        rig.exporter(signal).export(RECORDS[signal])
+        rig.exporter(signal).export(ITEMS[signal], RESOURCE)
     found = [
         (attributes(resource.resource)["service.name"], scope.scope.name, scope.scope.version)
         for message in rig.receiver.traces
@@ -122,8 +123,8 @@ def test_both_come_from_the_same_resource_and_scope(rig: Rig) -> None:
     assert found == [("claude-hooks-otel", "claude_hooks_otel", __version__)] * 2
 
 
-def test_an_event_without_a_span_has_none(rig: Rig) -> None:
-    rig.exporter(Signal.LOGS).export([replace(EVENT, trace_id=None, span_id=None)])
+def test_an_event_without_a_span_arrives_without_one(rig: Rig) -> None:
+    rig.exporter(Signal.LOGS).export([replace(EVENT, trace_id=None, span_id=None)], RESOURCE)
     (record,) = log_records(rig.receiver)
     assert (record.trace_id, record.span_id) == (b"", b"")
 
@@ -136,7 +137,7 @@ def test_a_signals_own_variables_win(rig: Rig, signal: Signal) -> None:
         OTEL_EXPORTER_OTLP_HEADERS="x-general=1,x-both=general",
         **{f"OTEL_EXPORTER_OTLP_{name}_HEADERS": "x-both=own", f"OTEL_EXPORTER_OTLP_{name}_COMPRESSION": "gzip"},
     )
-    assert exporter.export(RECORDS[signal]).status is Status.ACCEPTED
+    assert exporter.export(ITEMS[signal], RESOURCE).status is Status.ACCEPTED
     (request,) = rig.receiver.requests
     assert request.headers["x-both"] == "own"
     assert "x-general" not in request.headers
@@ -145,13 +146,13 @@ def test_a_signals_own_variables_win(rig: Rig, signal: Signal) -> None:
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-def test_a_signals_own_endpoint_is_taken_as_it_is_over_http(otlp_receiver: OtlpReceiver, signal: Signal) -> None:
+def test_a_signals_own_http_endpoint_is_used_unchanged(otlp_receiver: OtlpReceiver, signal: Signal) -> None:
     environment = {
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT": f"{otlp_receiver.http_endpoint}/prefix/v1/{signal}",
     }
-    (exporter,) = build_record_exporters(environment, signal, RESOURCE)
-    assert exporter.export(RECORDS[signal]).status is Status.ACCEPTED
+    (exporter,) = exporters(environment, signal)
+    assert exporter.export(ITEMS[signal], RESOURCE).status is Status.ACCEPTED
     assert exporter.is_requested
     exporter.shutdown()
 
@@ -159,7 +160,7 @@ def test_a_signals_own_endpoint_is_taken_as_it_is_over_http(otlp_receiver: OtlpR
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 def test_a_signals_own_certificates_and_headers_open_its_endpoint(tmp_path: Path, protocol: str) -> None:
-    """Both sides show a certificate; the general variables name what the receiver would not take."""
+    """Both sides show a certificate. The general variables name what the receiver does not accept."""
     server, client = self_signed_certificate(tmp_path), self_signed_certificate(tmp_path, "client")
     tls = Tls(server.certificate, server.key, client_authority=client.certificate)
     with OtlpReceiver(tls=tls, bearer="right") as receiver:
@@ -174,12 +175,12 @@ def test_a_signals_own_certificates_and_headers_open_its_endpoint(tmp_path: Path
                 OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20wrong",
                 **variables,
             )
-            outcome = exporter.export(RECORDS[signal])
+            outcome = exporter.export(ITEMS[signal], RESOURCE)
             assert outcome.status is Status.ACCEPTED, outcome
             exporter.shutdown()
 
 
-# -- how it ended --------------------------------------------------------------------------------------------------------------
+# -- how an export ends --------------------------------------------------------------------------------------------------------------
 
 
 HTTP, GRPC = "http/protobuf", "grpc"
@@ -232,34 +233,30 @@ ANSWERS: list[tuple[str, Any, str, Status]] = [
 
 @pytest.mark.parametrize("signal", SIGNALS)
 @pytest.mark.parametrize(("rig", "answer", "message", "status"), ANSWERS, indirect=["rig"])
-def test_every_answer_is_told_apart_and_at_once(
+def test_each_answer_has_its_status_after_one_request(
     rig: Rig, signal: Signal, answer: Any, message: str, status: Status
 ) -> None:
-    """And without the stock exporter's own tries: too large stays too large."""
+    """Too large stays too large, so trying again is useless."""
     rig.endpoint.fail_with(answer, message)
-    outcome = rig.exporter(signal).export(RECORDS[signal])
+    outcome = rig.exporter(signal).export(ITEMS[signal], RESOURCE)
     assert outcome.status is status
     assert message in (outcome.error or "")
-    assert outcome.duration_s < AT_ONCE
     assert len(rig.receiver.requests) == 1
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-def test_what_is_over_the_limit_of_a_real_grpc_server_is_too_large_at_once(
-    otlp_receiver: OtlpReceiver, signal: Signal
-) -> None:
-    """4 MiB, gRPC's own default."""
+def test_a_batch_over_the_limit_of_a_real_grpc_server_is_too_large(otlp_receiver: OtlpReceiver, signal: Signal) -> None:
+    """The limit is gRPC's default, 4 MiB."""
     large: dict[Signal, Item] = {
         Signal.TRACES: replace(SPAN, attributes={"text": "x" * (5 << 20)}),
         Signal.LOGS: replace(EVENT, attributes={"text": "x" * (5 << 20)}),
     }
-    outcome = Rig(otlp_receiver, GRPC).exporter(signal).export([large[signal]])
+    outcome = Rig(otlp_receiver, GRPC).exporter(signal).export([large[signal]], RESOURCE)
     assert (outcome.status, otlp_receiver.requests) == (Status.TOO_LARGE, [])
-    assert outcome.duration_s < 2
 
 
-def test_a_proxy_that_finds_a_grpc_request_too_large_is_understood() -> None:
-    """It answers as HTTP has it, with a header frame alone (HTTP/2, RFC 9113 and 7541), and knows nothing of gRPC."""
+def test_a_proxys_answer_to_a_grpc_request_that_is_too_large_is_understood() -> None:
+    """A proxy that knows nothing of gRPC answers with a header frame only (HTTP/2, RFC 9113 and 7541)."""
     settings = bytes.fromhex("000000 04 00 00000000")
     headers = bytes.fromhex("000005 01 05 00000001") + b"\x08\x03413"  # END_HEADERS, END_STREAM; `:status: 413`
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
@@ -276,37 +273,37 @@ def test_a_proxy_that_finds_a_grpc_request_too_large_is_understood() -> None:
 
         answered = pool.submit(answer)
         environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{listener.getsockname()[1]}"}
-        (exporter,) = build_record_exporters(environment, Signal.TRACES, RESOURCE)
-        outcome = exporter.export([SPAN])
+        (exporter,) = exporters(environment, Signal.TRACES)
+        outcome = exporter.export([SPAN], RESOURCE)
         exporter.shutdown()
         answered.result(10)
     assert outcome.status is Status.TOO_LARGE, outcome
 
 
 @pytest.mark.parametrize(("signal", "module"), [(Signal.TRACES, "trace_exporter"), (Signal.LOGS, "_log_exporter")])
-def test_only_the_receiver_says_what_is_too_large_over_http(
+def test_only_the_receiver_decides_what_is_too_large_over_http(
     otlp_receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch, signal: Signal, module: str
 ) -> None:
-    """The stock exporter would drop what is over its own limit, and say it in a log only: no batch could ever get past it."""
+    """OpenTelemetry's exporter drops what is over a limit of its own, and only logs it: such a batch would never arrive."""
     monkeypatch.setattr(f"opentelemetry.exporter.otlp.proto.http.{module}._DEFAULT_MAX_REQUEST_SIZE", 10)
-    assert Rig(otlp_receiver, HTTP).exporter(signal).export(RECORDS[signal]).status is Status.ACCEPTED
+    assert Rig(otlp_receiver, HTTP).exporter(signal).export(ITEMS[signal], RESOURCE).status is Status.ACCEPTED
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
 def test_a_partial_success_is_read(rig: Rig, signal: Signal) -> None:
-    """The stock exporters take it for a whole one."""
+    """OpenTelemetry's exporters treat it as a complete success."""
     rig.endpoint.reject(2, "2 without a name")
-    outcome = rig.exporter(signal).export(RECORDS[signal] * 3)
+    outcome = rig.exporter(signal).export(ITEMS[signal] * 3, RESOURCE)
     assert (outcome.status, outcome.rejected, outcome.error) == (Status.ACCEPTED, 2, "2 without a name")
     rig.endpoint.answer_normally()
-    outcome = rig.exporter(signal).export(RECORDS[signal])
+    outcome = rig.exporter(signal).export(ITEMS[signal], RESOURCE)
     assert (outcome.status, outcome.rejected, outcome.error) == (Status.ACCEPTED, 0, None)
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
 def test_an_endpoint_that_is_not_there_is_unavailable(rig: Rig, signal: Signal) -> None:
     rig.endpoint.go_away()
-    outcome = rig.exporter(signal, OTEL_EXPORTER_OTLP_TIMEOUT="300").export(RECORDS[signal])
+    outcome = rig.exporter(signal, OTEL_EXPORTER_OTLP_TIMEOUT="300").export(ITEMS[signal], RESOURCE)
     assert outcome.status is Status.UNAVAILABLE
     assert outcome.error
 
@@ -316,7 +313,7 @@ def test_shutting_down_ends_an_export_under_way(rig: Rig, signal: Signal) -> Non
     rig.endpoint.fail_with(503 if rig.protocol != "grpc" else grpc.StatusCode.UNAVAILABLE, "away")
     exporter = rig.exporter(signal)
     outcomes: list[Status] = []
-    thread = threading.Thread(target=lambda: outcomes.append(exporter.export(RECORDS[signal]).status))
+    thread = threading.Thread(target=lambda: outcomes.append(exporter.export(ITEMS[signal], RESOURCE).status))
     thread.start()
     rig.receiver.wait_for(lambda it: it.requests)
     exporter.shutdown()
@@ -329,47 +326,47 @@ def test_shutting_down_ends_an_export_that_is_never_answered(rig: Rig, signal: S
     rig.endpoint.hang()
     exporter = rig.exporter(signal, OTEL_EXPORTER_OTLP_TIMEOUT="60000")
     with ThreadPoolExecutor(1) as pool:
-        exporting = pool.submit(exporter.export, RECORDS[signal])
+        exporting = pool.submit(exporter.export, ITEMS[signal], RESOURCE)
         rig.receiver.wait_for(lambda it: it.requests)
         exporter.shutdown()
-        assert exporting.result(AT_ONCE).status is Status.UNAVAILABLE
-    assert exporter.export(RECORDS[signal]).duration_s < AT_ONCE
+        assert exporting.result(30).status is Status.UNAVAILABLE
+    assert exporter.export(ITEMS[signal], RESOURCE).status is Status.UNAVAILABLE
     assert len(rig.receiver.requests) == 1
 
 
 @pytest.mark.parametrize("protocol", [GRPC, HTTP])
-def test_shutting_down_ends_an_export_whose_connection_does_not_come_about(protocol: str) -> None:
-    """A server that never says a word of its TLS handshake."""
+def test_shutting_down_ends_an_export_that_never_gets_a_connection(protocol: str) -> None:
+    """The server never answers the TLS handshake."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         environment = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://127.0.0.1:{listener.getsockname()[1]}",
             "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
             "OTEL_EXPORTER_OTLP_TIMEOUT": "60000",
         }
-        (exporter,) = build_record_exporters(environment, Signal.TRACES, RESOURCE)
-        exporting = pool.submit(exporter.export, [SPAN])
+        (exporter,) = exporters(environment, Signal.TRACES)
+        exporting = pool.submit(exporter.export, [SPAN], RESOURCE)
         connection, _ = listener.accept()
         with connection:
             exporter.shutdown()
-            assert exporting.result(AT_ONCE).status is Status.UNAVAILABLE
+            assert exporting.result(30).status is Status.UNAVAILABLE
 
 
-def test_what_can_not_be_encoded_is_refused(rig: Rig) -> None:
-    outcome = rig.exporter(Signal.TRACES).export([replace(SPAN, start_ns=-1)])
+def test_what_cannot_be_encoded_is_refused(rig: Rig) -> None:
+    outcome = rig.exporter(Signal.TRACES).export([replace(SPAN, start_ns=-1)], RESOURCE)
     assert outcome.status is Status.REFUSED
     assert rig.receiver.requests == []
 
 
-def test_no_secret_is_told(rig: Rig) -> None:
+def test_no_secret_is_in_a_message(rig: Rig) -> None:
     rig.endpoint.fail_with(
         500 if rig.protocol != "grpc" else grpc.StatusCode.INTERNAL, "you sent Bearer hunter2-hunter2"
     )
     exporter = rig.exporter(Signal.TRACES, OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20hunter2-hunter2")
-    outcome = exporter.export([SPAN])
+    outcome = exporter.export([SPAN], RESOURCE)
     assert "hunter2" not in f"{outcome.error} {exporter.describe()}"
 
 
-# -- which there are ---------------------------------------------------------------------------------------------------------
+# -- which exporters there are ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -387,7 +384,7 @@ def test_no_secret_is_told(rig: Rig) -> None:
     ],
 )
 def test_the_variables_name_the_exporters(variables: dict[str, str], names: list[str], requested: list[bool]) -> None:
-    found = build_record_exporters(variables, Signal.TRACES, RESOURCE, io.StringIO())
+    found = exporters(variables, Signal.TRACES, io.StringIO())
     assert [exporter.name for exporter in found] == names
     assert [exporter.is_requested for exporter in found] == requested
     for exporter in found:
@@ -398,13 +395,13 @@ def test_the_variables_name_the_exporters(variables: dict[str, str], names: list
     ("variables", "said"),
     [
         ({"OTEL_LOGS_EXPORTER": "zipkin"}, "OTEL_LOGS_EXPORTER=zipkin: zipkin is not known; use otlp, console, none"),
-        ({"OTEL_LOGS_EXPORTER": "none,otlp"}, "none stands alone"),
+        ({"OTEL_LOGS_EXPORTER": "none,otlp"}, "use none alone, or the others without it"),
         ({"OTEL_LOGS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "http/json"}, "http/json is not supported"),
     ],
 )
-def test_what_can_not_be_followed_is_an_error_that_says_what_to_do(variables: dict[str, str], said: str) -> None:
+def test_an_invalid_setting_is_an_error_that_says_what_to_do(variables: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError) as error:
-        build_record_exporters(variables, Signal.LOGS, RESOURCE)
+        exporters(variables, Signal.LOGS)
     assert said in str(error.value)
 
 
@@ -412,7 +409,7 @@ def test_what_can_not_be_followed_is_an_error_that_says_what_to_do(variables: di
 def test_the_console_gets_a_json_document_a_line(signal: Signal, key: str) -> None:
     stream = io.StringIO()
     variables = {f"OTEL_{signal.upper()}_EXPORTER": "console"}
-    (exporter,) = build_record_exporters(variables, signal, RESOURCE, stream)
-    assert exporter.export(RECORDS[signal] * 2).status is Status.ACCEPTED
+    (exporter,) = exporters(variables, signal, stream)
+    assert exporter.export(ITEMS[signal] * 2, RESOURCE).status is Status.ACCEPTED
     lines = stream.getvalue().splitlines()
-    assert [json.loads(line)[key] for line in lines] == [RECORDS[signal][0].name] * 2
+    assert [json.loads(line)[key] for line in lines] == [ITEMS[signal][0].name] * 2

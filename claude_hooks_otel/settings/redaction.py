@@ -1,4 +1,4 @@
-"""Keeps secrets out of messages: header values and the credentials inside URLs."""
+"""Keeps secrets out of messages: the values of headers, and the credentials inside URLs."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ MASK = "[redacted]"
 # Longer texts are cut: a proxy may answer with a whole page.
 MAX_LENGTH = 400
 
-# Shorter values (a tenant's number, "1") are no secrets, and masking them would make a message unreadable.
+# Shorter values (a tenant's number, "1") are not secrets, and masking them would make a message unreadable.
 _SHORTEST_SECRET = 4
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 _QUERY_IN_URL = re.compile(r"(?<=\?)[^\s)'\"]+")
 
 
 class Redactor:
-    """Masks in any text what the ``OTEL_*`` variables in effect hold of secrets."""
+    """Masks secrets in any text.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        secrets = {secret.strip() for secret in _secrets(environment)}
-        self._secrets = sorted((s for s in secrets if len(s) >= _SHORTEST_SECRET), key=len, reverse=True)
+    Args:
+        secrets: the texts to mask. User names, passwords and queries inside URLs are always masked.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = {secret.strip() for secret in secrets}
+        self._secrets = sorted((secret for secret in known if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
-        """The text on one line, without secrets, cut to MAX_LENGTH."""
+        """Return the text on one line, without secrets, cut to MAX_LENGTH."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
         text = _QUERY_IN_URL.sub(MASK, _USER_IN_URL.sub(MASK, text))
@@ -32,20 +36,21 @@ class Redactor:
         return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
 
 
-def _secrets(environment: Mapping[str, str]) -> Iterator[str]:
-    for name, value in environment.items():
+def secrets_in(variables: Mapping[str, str]) -> Iterator[str]:
+    """Return every secret in ``OTEL_*`` variables: values of headers, and credentials and queries of endpoints."""
+    for name, value in variables.items():
         if name.endswith("_HEADERS"):
             yield from _header_secrets(value.split(","))
         elif name.endswith("_ENDPOINT"):
             try:
                 url = urlsplit(value)
-            except ValueError:  # not a URL: the exporter will say so
+            except ValueError:  # not a URL, which is an error of its own
                 continue
             yield from filter(None, (url.username, url.password, unquote(url.password or ""), url.query))
 
 
 def _header_secrets(headers: Iterable[str]) -> Iterator[str]:
-    """Each value as it is written and as it is sent, whole and without its scheme; a malformed entry counts as a value."""
+    """Return each value as it is written and as it is sent, whole and without its scheme. A malformed entry counts as a value."""
     for header in headers:
         value = header.partition("=")[2] or header
         for form in (value, unquote(value)):

@@ -1,0 +1,81 @@
+"""The configuration file: TOML, with a few variables that win over it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import tomli_w
+from pydantic import ValidationError
+
+from claude_hooks_otel.settings.errors import KEY_PREFIX, NESTING, ConfigError, problems
+from claude_hooks_otel.settings.model import Config
+
+# Variables such as CLAUDE_HOOKS_OTEL_DAEMON__RETENTION_DAYS set one key of these sections.
+SECTIONS_WITH_VARIABLES = ("daemon", "series", "metrics", "traces", "capture", "outbox")
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Config:
+    """Return what the file says, with the variables of ``environ`` over it that set a key.
+
+    To change a file and ``save`` it, load it with an empty ``environ``: then no variable ends up in the file.
+
+    Args:
+        path: the file. A missing one means the defaults.
+        environ: the environment of the process.
+
+    Raises:
+        ConfigError: the file cannot be read, is not TOML, or holds an unknown key or an invalid value.
+    """
+    variables = {name: value for name, value in environ.items() if sets_key(name) and value}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for name, value in variables.items():
+            section, _, key = name.removeprefix(KEY_PREFIX).lower().partition(NESTING)
+            values[section] = values.get(section, {}) | {key: value}
+        return Config(**values)
+    except tomllib.TOMLDecodeError as error:
+        found = [f"not TOML: {error}"]
+    except UnicodeDecodeError as error:
+        found = [f"not UTF-8 text: {error.reason} at byte {error.start}"]
+    except OSError as error:
+        found = [f"cannot be read: {error.strerror}"]
+    except ValidationError as error:
+        found = list(problems(error, Config, variables))
+    except (TypeError, ValueError) as error:
+        found = [f"not the shape of a configuration: {error}"]
+    listing = "\n".join(f"  - {problem}" for problem in found)
+    raise ConfigError(f"{path}:\n{listing}\nCorrect it, or move it away to use the defaults.")
+
+
+def dump(config: Config) -> str:
+    """Return the configuration as TOML, without what was never set."""
+    return tomli_w.dumps(config.given())
+
+
+def save(path: Path, config: Config) -> None:
+    """Write the file in one step, readable by its owner only. Comments of an older file are not kept.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    path = Path(os.path.realpath(path))  # a link into a folder of dotfiles stays a link
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(dump(config))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def sets_key(name: str) -> bool:
+    """Return whether a variable sets a key of the configuration."""
+    return name.startswith(tuple(f"{KEY_PREFIX}{section.upper()}{NESTING}" for section in SECTIONS_WITH_VARIABLES))

@@ -1,0 +1,243 @@
+"""The tables of the configuration file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+
+from claude_hooks_otel.settings.errors import ConfigError, problems
+
+
+def _as_variable(value: object) -> object:
+    """Return a TOML boolean or number as the text that it would be in an environment."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+VariableName = Annotated[str, StringConstraints(pattern=r"^OTEL_[A-Z0-9_]+$")]
+Variable = Annotated[str, BeforeValidator(_as_variable)]
+Price = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Table(BaseModel):
+    """A table of the file. Frozen: ``Config.with_changes`` returns another configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IdentityConfig(_Table):
+    """Labels for sessions that set none. A session's own variables win."""
+
+    agent: Text | None = None
+    project: Text | None = None
+    team: Text | None = None
+    sprint: Text | None = None
+
+
+class DaemonConfig(_Table):
+    """The daemon's times.
+
+    Attributes:
+        idle_timeout_seconds: how long it stays with nothing to do.
+        export_delay_seconds: how long changes gather before they are exported together.
+        retention_days: how long facts are kept. Series stay.
+    """
+
+    idle_timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 900.0
+    export_delay_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    retention_days: Annotated[int, Field(ge=1)] = 90
+
+
+class SeriesConfig(_Table):
+    """Bounds of the series.
+
+    Attributes:
+        limit: the cardinality limit of each metric, by default the OpenTelemetry SDK's (specification, Metrics SDK).
+    """
+
+    limit: Annotated[int, Field(ge=1)] = 2000
+
+
+class MetricsConfig(_Table):
+    """Metrics besides our own.
+
+    Attributes:
+        gen_ai: whether the metrics of OpenTelemetry's GenAI conventions are exported, too.
+    """
+
+    gen_ai: bool = False
+
+
+class TracesConfig(_Table):
+    """How traces are made.
+
+    Attributes:
+        follow_traceparent: whether a turn continues the trace that ``TRACEPARENT`` names where its client was started.
+    """
+
+    follow_traceparent: bool = False
+
+
+class CaptureConfig(_Table):
+    """Texts that may leave the machine, with secrets redacted. Of the others, only length and SHA-256 leave it.
+
+    Attributes:
+        prompts: what people ask.
+        commands: command lines of shell tools.
+        paths: the files that tools are called on.
+        tool_output: tools' inputs and outputs.
+        max_characters: how much of each text is kept.
+    """
+
+    prompts: bool = False
+    commands: bool = False
+    paths: bool = False
+    tool_output: bool = False
+    max_characters: Annotated[int, Field(ge=1)] = 4096
+
+
+class OutboxConfig(_Table):
+    """Bounds of what waits for an endpoint of traces or logs. Beyond them, the oldest is given up and counted.
+
+    Attributes:
+        max_megabytes: the size of all waiting spans and log events together.
+        max_age_hours: how long one waits.
+    """
+
+    max_megabytes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 256.0
+    max_age_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 168.0
+
+
+class XpWeights(_Table):
+    """Experience that each delivery earns. ``bug_introduced`` is subtracted."""
+
+    story_point: Weight = 10.0
+    feature: Weight = 20.0
+    commit: Weight = 2.0
+    pull_request_merged: Weight = 15.0
+    bug_introduced: Weight = 15.0
+
+
+class QualityWeights(_Table):
+    """How much each check on an agent's work counts."""
+
+    test_suite: Weight = 1.0
+    pull_request: Weight = 1.0
+    bug_introduced: Weight = 1.0
+
+
+class CollaborationWeights(_Table):
+    """How much each kind of hand-over counts."""
+
+    subagent: Weight = 1.0
+    task: Weight = 1.0
+    pull_request: Weight = 1.0
+
+
+class ScoresConfig(_Table):
+    """How the scores of an agent are computed (``series.scores``).
+
+    Attributes:
+        window_days: the days that efficiency, quality and collaboration look back on.
+        xp_per_level: experience of the first level. Level n takes (n - 1) squared times it.
+        xp: weights of the experience.
+        quality: weights of the quality score.
+        collaboration: weights of the collaboration score.
+    """
+
+    window_days: Annotated[int, Field(ge=1)] = 30
+    xp_per_level: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 100.0
+    xp: XpWeights = XpWeights()
+    quality: QualityWeights = QualityWeights()
+    collaboration: CollaborationWeights = CollaborationWeights()
+
+
+class MonitoringConfig(_Table):
+    """Where the data can be seen.
+
+    Attributes:
+        prometheus_url: the Prometheus that ``doctor`` asks whether the data arrived.
+    """
+
+    prometheus_url: Text | None = None
+
+
+class PriceConfig(_Table):
+    """The price of a model, in US dollars per million tokens. A missing cache class costs its usual share of the input price."""
+
+    input: Price
+    output: Price
+    cache_read: Price | None = None
+    cache_write_5m: Price | None = None
+    cache_write_1h: Price | None = None
+
+
+class Config(_Table):
+    """Everything a user can set. ``load`` reads it.
+
+    Attributes:
+        identity: labels for sessions that set none.
+        projects: a folder → the name of the project in it and below it. The deepest folder decides.
+        otel: standard ``OTEL_*`` variables, verbatim.
+        daemon: the daemon's times.
+        series: bounds of the series.
+        metrics: metrics besides our own.
+        traces: how traces are made.
+        capture: texts that may leave the machine.
+        outbox: bounds of what waits for an endpoint of traces or logs.
+        monitoring: where the data can be seen.
+        scores: how the scores of an agent are computed.
+        prices: a model's name → its price.
+        exporters: a custom exporter's name → its class and options (``export.custom.registry``).
+    """
+
+    identity: IdentityConfig = IdentityConfig()
+    projects: dict[Text, Text] = {}
+    otel: dict[VariableName, Variable] = Field(default={}, repr=False)  # headers hold secrets
+    daemon: DaemonConfig = DaemonConfig()
+    series: SeriesConfig = SeriesConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    traces: TracesConfig = TracesConfig()
+    capture: CaptureConfig = CaptureConfig()
+    outbox: OutboxConfig = OutboxConfig()
+    monitoring: MonitoringConfig = MonitoringConfig()
+    scores: ScoresConfig = ScoresConfig()
+    prices: dict[Text, PriceConfig] = {}
+    exporters: dict[Text, dict[str, Any]] = Field(default={}, repr=False)  # options hold secrets
+
+    def project_for(self, directory: str | os.PathLike[str]) -> str | None:
+        """Return the project that ``[projects]`` names for a directory: the deepest listed folder at or above it decides."""
+        listed = {Path(prefix).expanduser(): name for prefix, name in self.projects.items()}
+        path = Path(directory)
+        return next((listed[folder] for folder in (path, *path.parents) if folder in listed), None)
+
+    def price_overrides(self) -> dict[str, dict[str, Decimal]]:
+        """Return a model's name → class of token → US dollars per million tokens, with only the classes that are given."""
+        return {model: price.model_dump(exclude_none=True) for model, price in self.prices.items()}
+
+    def given(self) -> dict[str, Any]:
+        """Return what was set, as plain values, without empty sections."""
+        return {section: keys for section, keys in self.model_dump(exclude_unset=True).items() if keys}
+
+    def with_changes(self, changes: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Return this configuration with some keys of some sections set, or removed where the value is None.
+
+        Raises:
+            ConfigError: a key is unknown or a value is invalid.
+        """
+        values = self.given()
+        for section, keys in changes.items():
+            table = values.get(section, {}) | keys
+            values[section] = {key: value for key, value in table.items() if value is not None}
+        try:
+            return type(self)(**values)
+        except ValidationError as error:
+            raise ConfigError("\n".join(problems(error, type(self)))) from None

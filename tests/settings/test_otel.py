@@ -1,0 +1,265 @@
+"""OpenTelemetry's variables: which take effect, and what they say."""
+
+from __future__ import annotations
+
+import ast
+import os
+from typing import Any
+
+import pytest
+
+from claude_hooks_otel.home.paths import HOME_VARIABLE
+from claude_hooks_otel.settings import Config, OtelSettings, SamplerSettings, Signal, variables_in_effect
+from claude_hooks_otel.settings.otel import resource_attributes
+from claude_hooks_otel.settings.redaction import MASK, MAX_LENGTH, Redactor
+from tests.support.places import ROOT
+
+SECRET = "tok-3cr3t-value"
+FILE = Config(otel={"OTEL_A": "file", "OTEL_B": "file", "OTEL_C": "file"})
+SOMEWHERE = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317"}
+
+
+def read(**variables: str) -> OtelSettings:
+    return OtelSettings.from_variables(variables)
+
+
+# --- which variables take effect ---
+
+
+def test_the_file_is_lowest_then_the_process_then_the_prefixed_variables() -> None:
+    environ = {"OTEL_B": "process", "OTEL_C": "process", "OTEL_D": "process", "CLAUDE_HOOKS_OTEL_C": "prefixed"}
+    assert variables_in_effect(FILE, environ) == {
+        "OTEL_A": "file",
+        "OTEL_B": "process",
+        "OTEL_C": "prefixed",
+        "OTEL_D": "process",
+    }
+
+
+def test_an_empty_value_counts_as_unset() -> None:
+    """OpenTelemetry's rule: it does not hide a lower layer."""
+    environ = {"OTEL_A": "", "CLAUDE_HOOKS_OTEL_B": " ", "OTEL_E": ""}
+    assert variables_in_effect(FILE, environ) == {"OTEL_A": "file", "OTEL_B": "file", "OTEL_C": "file"}
+
+
+def test_our_own_and_foreign_variables_are_left_out() -> None:
+    environ = {
+        HOME_VARIABLE: "/x",
+        "CLAUDE_HOOKS_OTEL_DAEMON__RETENTION_DAYS": "3",
+        "CLAUDE_HOOKS_OTEL_SERIES__LIMIT": "3",
+        "CLAUDE_AGENT_ID": "a",
+        "PATH": "/bin",
+        "CLAUDE_HOOKS_OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+    }
+    assert variables_in_effect(Config(), environ) == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+
+
+def test_the_environment_of_the_process_counts_only_if_it_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "process")
+    monkeypatch.setenv("CLAUDE_HOOKS_OTEL_SERVICE_NAME", "mine")
+    assert OtelSettings.from_config(Config(), os.environ).service_name == "mine"
+    assert OtelSettings.from_config(Config(), {}).service_name is None
+    assert OtelSettings.from_variables({}).service_name is None
+
+
+def test_only_the_edges_read_the_environment_of_the_process() -> None:
+    package = ROOT / "claude_hooks_otel"
+    readers = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "putenv"} and is_os(node.value)
+    }
+    edges = {name for name in readers if name.startswith(("cli/", "sdk/"))}
+    assert readers - edges == {"daemon/__main__.py", "home/paths.py"}
+
+
+def is_os(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "os"
+
+
+# --- which exporters ---
+
+
+@pytest.mark.parametrize("signal", Signal)
+@pytest.mark.parametrize(
+    ("variables", "names", "is_requested"),
+    [
+        ({}, (), False),
+        ({"OTEL_SERVICE_NAME": "x"}, (), False),
+        (SOMEWHERE, ("otlp",), False),
+        ({"OTEL_EXPORTER_OTLP_{SIGNAL}_ENDPOINT": "http://127.0.0.1:4317"}, ("otlp",), True),
+        ({"OTEL_EXPORTER_OTLP_OTHERS_ENDPOINT": "http://127.0.0.1:4317"}, (), False),
+        ({"OTEL_{SIGNAL}_EXPORTER": "otlp"}, ("otlp",), True),
+        ({"OTEL_{SIGNAL}_EXPORTER": "console"}, ("console",), True),
+        ({"OTEL_{SIGNAL}_EXPORTER": " OTLP , console, otlp"}, ("otlp", "console"), True),
+        ({"OTEL_{SIGNAL}_EXPORTER": ""} | SOMEWHERE, ("otlp",), False),
+        ({"OTEL_{SIGNAL}_EXPORTER": "none"} | SOMEWHERE, (), True),
+        ({"OTEL_SDK_DISABLED": "TRUE", "OTEL_{SIGNAL}_EXPORTER": "console"} | SOMEWHERE, (), True),
+        ({"OTEL_SDK_DISABLED": "yes"} | SOMEWHERE, ("otlp",), False),
+    ],
+)
+def test_the_variables_choose_the_exporters_of_each_signal(
+    variables: dict[str, str], names: tuple[str, ...], is_requested: bool, signal: Signal
+) -> None:
+    settings = read(**{name.format(SIGNAL=signal.upper()): value for name, value in variables.items()})
+    found = settings.signals[signal]
+    assert (found.exporters, found.is_requested, found.error) == (names, is_requested, None)
+    assert (found.otlp is not None) == ("otlp" in names)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"OTEL_METRICS_EXPORTER": "otlp,zipkin"}, "OTEL_METRICS_EXPORTER=otlp,zipkin: zipkin is not known; use otlp,"),
+        ({"OTEL_METRICS_EXPORTER": "none,otlp"}, "use none alone, or the others without it"),
+        (
+            {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"} | SOMEWHERE,
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/json is not supported: use grpc or http/protobuf",
+        ),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"}, "localhost:4318 has to begin with http:// or https://"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://host:port"}, "endpoint http://host:port is not a URL"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://[::1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+            "http://[::1 is not a URL: set OTEL_EXPORTER_OTLP_ENDPOINT",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": f"x://u:{SECRET}@h:4318"},
+            f"endpoint x://{MASK}@h:4318 has to begin with",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_an_error_with_a_remedy(variables: dict[str, str], message: str) -> None:
+    found = read(**variables).signals[Signal.METRICS]
+    assert message in (found.error or "")
+    assert SECRET not in (found.error or "")
+    assert (found.exporters, found.otlp) == ((), None)
+
+
+def test_an_error_of_one_signal_leaves_the_others_alone() -> None:
+    settings = read(OTEL_TRACES_EXPORTER="oltp", **SOMEWHERE)
+    assert [settings.signals[signal].exporters for signal in Signal] == [("otlp",), (), ("otlp",)]
+    assert [settings.signals[signal].error is None for signal in Signal] == [True, False, True]
+
+
+# --- the rest ---
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "warned"),
+    [
+        ("", 60.0, False),
+        ("5000", 5.0, False),
+        ("0", 60.0, True),
+        ("-1", 60.0, True),
+        ("²", 60.0, True),
+        ("9" * 5000, 60.0, True),
+    ],
+)
+def test_the_export_interval_is_a_positive_number_of_milliseconds(text: str, seconds: float, warned: bool) -> None:
+    settings = read(OTEL_METRIC_EXPORT_INTERVAL=text)
+    assert settings.export_interval_s == seconds
+    assert [warning.startswith(f"OTEL_METRIC_EXPORT_INTERVAL={text[:9]}") for warning in settings.warnings] == [
+        True
+    ] * warned
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "expected"),
+    [
+        ("", "", SamplerSettings("parentbased_always_on", 1.0)),
+        ("", "0.1", SamplerSettings("parentbased_always_on", 1.0)),
+        ("Always_Off", "0.1", SamplerSettings("always_off", 1.0)),
+        ("traceidratio", "", SamplerSettings("traceidratio", 1.0)),
+        ("traceidratio", "0.25", SamplerSettings("traceidratio", 0.25)),
+        ("parentbased_traceidratio", "0", SamplerSettings("parentbased_traceidratio", 0.0)),
+    ],
+)
+def test_the_sampler_is_read(name: str, argument: str, expected: SamplerSettings) -> None:
+    settings = read(OTEL_TRACES_SAMPLER=name, OTEL_TRACES_SAMPLER_ARG=argument)
+    assert (settings.sampler, settings.warnings) == (expected, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "named"),
+    [
+        ("sometimes", "", "sometimes"),
+        ("traceidratio", "a tenth", "a tenth"),
+        ("traceidratio", "1.5", "1.5"),
+        ("parentbased_traceidratio", "nan", "nan"),
+    ],
+)
+def test_an_unknown_sampler_or_share_is_named_and_everything_is_sent(name: str, argument: str, named: str) -> None:
+    settings = read(OTEL_TRACES_SAMPLER=name, OTEL_TRACES_SAMPLER_ARG=argument)
+    assert settings.sampler.ratio == 1.0
+    (warning,) = settings.warnings
+    assert named in warning
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("a=1", {"a": "1"}),
+        (" a = 1 , b = 2 ,", {"a": "1", "b": "2"}),
+        ("a=x%2Cy%3Dz%20w", {"a": "x,y=z w"}),
+        ("a=%D0%B6", {"a": "ж"}),
+        ("a%2Cb=1", {"a,b": "1"}),
+        ("a=b=c", {"a": "b=c"}),
+        ("a=+", {"a": "+"}),
+        ("a=100%", {"a": "100%"}),
+        ("a=", {"a": ""}),
+    ],
+)
+def test_resource_attributes_are_decoded_as_the_specification_says(text: str, expected: dict[str, str]) -> None:
+    assert resource_attributes(text) == expected
+    assert read(OTEL_RESOURCE_ATTRIBUTES=text).resource_attributes == expected
+
+
+@pytest.mark.parametrize("text", ["a", "a=1,b", "=1", "a=%FF"])
+def test_attributes_that_cannot_be_decoded_are_left_out_as_a_whole_with_a_warning(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        resource_attributes(text)
+    settings = read(OTEL_RESOURCE_ATTRIBUTES=f"team=red,{text}")
+    assert settings.resource_attributes == {}
+    (warning,) = settings.warnings
+    assert warning.startswith("OTEL_RESOURCE_ATTRIBUTES is left out: ")
+
+
+# --- secrets ---
+
+
+def test_no_secret_is_in_the_representation() -> None:
+    settings = read(
+        OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer%20{SECRET}",
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"https://ann:{SECRET}@host:4318",
+        OTEL_EXPORTER_OTLP_TIMEOUT=SECRET,
+        OTEL_METRIC_EXPORT_INTERVAL=SECRET,
+    )
+    sent: Any = settings.signals[Signal.METRICS].otlp
+    assert sent.headers == {"authorization": f"Bearer {SECRET}"}
+    assert SECRET not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nothing to hide", "nothing to hide"),
+        (f"got {SECRET}!", f"got {MASK}!"),
+        (f"got Bearer {SECRET}", f"got {MASK}"),
+        ("got Bearer%20" + SECRET, f"got {MASK}"),
+        ("at http://ann:pw@host/x", f"at http://{MASK}@host/x"),
+        ("url: /v1/metrics?key=1 (Caused by", f"url: /v1/metrics?{MASK} (Caused by"),
+        ("tenant 7 is full", "tenant 7 is full"),  # a value as short as that hides nothing
+        ("two\nlines  of\ttext", "two lines of text"),
+    ],
+)
+def test_secrets_are_taken_out_of_a_text(text: str, expected: str) -> None:
+    settings = read(OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer%20{SECRET},x-tenant=7")
+    assert settings.redact(text) == expected
+
+
+def test_a_long_text_is_cut() -> None:
+    text = Redactor()("x" * 10_000)
+    assert len(text) == MAX_LENGTH
+    assert text.endswith("…")
