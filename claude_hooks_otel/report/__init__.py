@@ -1,0 +1,1 @@
+"""Answers for people: what the sessions did, read from the embedded store."""
