@@ -17,10 +17,8 @@ from claude_hooks_otel.metrics.declared import (
     metric_of,
     short_name,
 )
-from claude_hooks_otel.metrics.definition import COMMON_LABELS, OPTIONAL_LABELS, Kind, Metric
-from claude_hooks_otel.metrics.labels import MAX_LABEL_LENGTH, normalize
-
-IDENTITY_LABELS = (*COMMON_LABELS, *OPTIONAL_LABELS)
+from claude_hooks_otel.metrics.definition import Kind, Metric
+from claude_hooks_otel.metrics.labels import IDENTITY_LABELS, MAX_LABEL_LENGTH, normalize
 
 # Units that Prometheus knows a word for; any other becomes an annotation.
 _UNITS = {"s": "s", "seconds": "s", "%": "%", "percent": "%", "By": "By", "bytes": "By"}
