@@ -82,25 +82,25 @@ class Identity:
         return identity_labels(self)
 
 
-def identity_columns(whose: Any) -> dict[str, Any]:
+def identity_columns(holder: Any) -> dict[str, Any]:
     """Return the four values of an identity by label key.
 
     Args:
-        whose: an object with the attributes of IDENTITY_LABELS, such as an Identity, a fact or an ``AgentMonitor``.
+        holder: an object with the attributes of IDENTITY_LABELS, such as an Identity, a fact or an ``AgentMonitor``.
     """
-    return {key: getattr(whose, key) for key in IDENTITY_LABELS}
+    return {key: getattr(holder, key) for key in IDENTITY_LABELS}
 
 
-def identity_labels(whose: Any) -> Labels:
+def identity_labels(holder: Any) -> Labels:
     """Return the labels of an identity, without those that are not set.
 
     Args:
-        whose: an object with the attributes of IDENTITY_LABELS, such as an Identity or a fact.
+        holder: an object with the attributes of IDENTITY_LABELS, such as an Identity or a fact.
 
     >>> identity_labels(Identity("backend", "shop", sprint="6b"))
     (('agent', 'backend'), ('project', 'shop'), ('sprint', '6b'))
     """
-    return tuple((key, value) for key in _SORTED_IDENTITY if (value := getattr(whose, key)) is not None)
+    return tuple((key, value) for key in _SORTED_IDENTITY if (value := getattr(holder, key)) is not None)
 
 
 def resolve_identity(*sources: Mapping[str, str | None], project_name: Callable[[], str]) -> Identity:

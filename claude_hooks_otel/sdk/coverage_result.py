@@ -16,7 +16,7 @@ _LINE_RATE = re.compile(r'<coverage\b[^>]*\bline-rate="([0-9.]+)"')
 
 
 def read(report: Path | None, since: float) -> float | None:
-    """Return the covered share of statements, 0 to 1; None if there is no result that can be read.
+    """Return the covered share of statements, 0 to 1; None if no result can be read.
 
     Args:
         report: a data file of coverage.py, or a JSON or XML report. None looks for the data file that coverage.py writes by default,

@@ -188,7 +188,7 @@ class AgentMonitor:
             task_type: ``feature``, ``bug``, …. A ``feature`` that succeeds counts as a feature delivered.
 
         Raises:
-            MisuseError: there is no name, or the complexity is not a whole number from 1 to 1000.
+            MisuseError: the name is empty, or the complexity is not a whole number from 1 to 1000.
         """
         if complexity is not None:
             whole_number(complexity, "complexity", 1, MOST_POINTS)
@@ -202,7 +202,7 @@ class AgentMonitor:
             name: the name of the span. It is the label ``span`` of ``claude_span_duration_seconds``.
 
         Raises:
-            MisuseError: there is no name, or it cannot be a label value.
+            MisuseError: the name is empty, or it cannot be a label value.
         """
         return Tracked(self._writer, SPAN, name, {"label": bounded(name, "span name")})
 

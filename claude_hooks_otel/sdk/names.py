@@ -66,7 +66,7 @@ class Vocabulary:
         self._registered |= {key}
 
     def metric(self, name: str, kind: Kind | None, unit: str | None = None) -> Metric:
-        """Return the metric that a name stands for.
+        """Return the metric that a name means.
 
         Args:
             name: the name, with or without ``claude_`` and ``_total``.
