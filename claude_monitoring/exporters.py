@@ -1,4 +1,4 @@
-"""Custom exporters: what to derive from, and what they are given."""
+"""The base class of custom exporters, and the measurement that they get."""
 
 from claude_hooks_otel.export.custom.base import CustomExporter, MetricRecord
 

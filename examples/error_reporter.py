@@ -1,12 +1,12 @@
-"""A custom exporter: it counts failures by agent and says so once a batch, wherever ``say`` leads.
+"""A custom exporter that counts failures by agent, and reports them once per batch.
 
-Make it importable for the daemon (``pip install`` it, or put it on PYTHONPATH), then in ``config.toml``::
+Make it importable for the daemon (``pip install`` it, or put it on PYTHONPATH). Then add it to ``config.toml``::
 
     [exporters.errors]
     class = "error_reporter:ErrorReporter"
     path = "~/claude-errors.txt"
 
-Run by itself it shows what it does with two measurements: ``python examples/error_reporter.py``.
+Run it without a daemon to see what it does with two measurements: ``python examples/error_reporter.py``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ FAILURES = ("claude_errors_total", "claude_tasks_failed_total")
 
 
 class ErrorReporter(CustomExporter):
-    """Appends a line for each agent that failed.
+    """Writes a line for each agent with failures.
 
     Args:
-        path: the file; standard output without one.
+        path: the file to append to. None writes to standard output.
     """
 
     def __init__(self, path: str | None = None) -> None:
@@ -34,7 +34,7 @@ class ErrorReporter(CustomExporter):
         self._seen: set[str] = set()
 
     def export_batch(self, batch: Sequence[MetricRecord]) -> None:
-        """Every measurement comes at least once: a key that was seen is not told again."""
+        """Report the failures of a batch. A measurement can come more than once, so known keys are skipped."""
         failures: Counter[str] = Counter()
         for metric in batch:
             if metric.name in FAILURES and metric.key not in self._seen:
@@ -44,7 +44,7 @@ class ErrorReporter(CustomExporter):
             self.say(f"{agent}: {count} failed")
 
     def say(self, line: str) -> None:
-        """Where a line goes: put a call to your chat's web hook here."""
+        """Write a line. Replace this with a call to the web hook of your chat."""
         if self._path is None:
             sys.stdout.write(f"{line}\n")
             return

@@ -1,6 +1,6 @@
-"""A CI job beside Claude Code: its steps are tasks and spans, its checks counters, under the same labels as the sessions.
+"""A CI job that records its steps as tasks and spans, with the same labels as the sessions of Claude Code.
 
-python examples/release_job.py
+Run: python examples/release_job.py
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ monitor = AgentMonitor(agent_id="release-bot", project_name="book-cataloger", sp
 
 @track_performance(monitor=monitor)
 def lint(files: list[str]) -> list[str]:
-    """The files that are in order."""
+    """Return the files that pass."""
     return [name for name in files if name.endswith(".py")]
 
 
 @track_task(monitor=monitor, task_type="feature", complexity=3)
 def release(version: str) -> str:
-    """Builds and publishes; each part is a span inside the task."""
+    """Build and publish. Each step is a span inside the task."""
     with monitor.span("build"):
         artifact = f"book-cataloger-{version}.whl"
     with monitor.span("publish"):
@@ -27,15 +27,15 @@ def release(version: str) -> str:
 
 
 def main() -> None:
-    """Runs the job."""
+    """Run the job."""
     good = lint(["catalog.py", "isbn.py", "notes.txt"])
     monitor.gauge("lint_clean_files", len(good))
     print(release("1.4.0"))
     try:
         with monitor.track_task("Announce"):
-            raise ConnectionError("the chat server is away")
+            raise ConnectionError("the chat server is unavailable")
     except ConnectionError:
-        print("announcing failed; it is recorded, and the job goes on")
+        print("The announcement failed. That is recorded, and the job continues.")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.corpus import SCENARIOS, Scenario
 from tests.support.known_differences import LEFT_OUT
-from tests.support.replay import Replay, play
 from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.replay import Replay, play
 
 _databases = itertools.count()
 

@@ -103,7 +103,7 @@ def stored_value(value: float, scale: int) -> int:
     return max(-LARGEST_INTEGER, min(LARGEST_INTEGER, stored))
 
 
-def facts_of(record: records.Record, identity: Identity) -> Iterator[model.Fact]:
+def facts_of(record: records.ProgramRecord, identity: Identity) -> Iterator[model.Fact]:
     """The facts that a record tells of."""
     labels = identity.columns()
     match record:
@@ -173,7 +173,7 @@ def _span(record: records.TaskRecord | records.SpanRecord, labels: Mapping[str, 
 
 
 def _derived(
-    record: records.Record, name: str, kind: Kind, value: int, own: Mapping[str, str | None], **labels: str
+    record: records.ProgramRecord, name: str, kind: Kind, value: int, own: Mapping[str, str | None], **labels: str
 ) -> model.Measurement:
     """A measurement that a record of another kind stands for, under its id."""
     return model.Measurement(

@@ -1,1 +1,1 @@
-"""What a metric is: its definition, the catalog, the labels, and metrics that programs declare."""
+"""The vocabulary of metrics: definition, catalog, labels, outcomes, and the metrics that programs declare."""

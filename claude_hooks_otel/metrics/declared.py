@@ -1,7 +1,4 @@
-"""Metrics that programs declare by using them (the SDK's), beside the catalog: how a user's name becomes a metric.
-
-Standard library only: the SDK imports this module.
-"""
+"""Metrics that programs declare by using them through the SDK, in addition to the catalog. Standard library only."""
 
 from __future__ import annotations
 
@@ -10,27 +7,29 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from claude_hooks_otel.metrics import catalog
-from claude_hooks_otel.metrics.definition import COMMON_LABELS, OPTIONAL_LABELS, Kind, Metric
+from claude_hooks_otel.metrics.definition import Kind, Metric
+from claude_hooks_otel.metrics.labels import IDENTITY_LABELS
 
 if TYPE_CHECKING:
     import sqlite3
 
-# Stored units per unit of a declared metric: fractions are exact to a millionth, totals up to 9 x 10^12 (SQLite's 64 bits).
+# Stored units per unit of a declared metric. Fractions are exact to a millionth, totals go up to 9 x 10^12 (SQLite's 64 bits).
 SCALE: Final = 1_000_000
-# A single value beyond this is an error of its writer's: a few thousand of them fit into a total.
+# A larger single value is an error of the caller. A few thousand values of this size fit into a total.
 LARGEST_VALUE: Final = 1_000_000_000_000
-# Different metrics that programs may declare in one store; a name built from data would go on for ever.
+# How many metrics programs can declare in one store. Without a limit, names built from data would fill it.
 MOST_METRICS: Final = 500
-# A declared metric's unit where none is given: an annotation, so that Prometheus appends nothing.
+# The unit of a declared metric if none is given. It is an annotation, so Prometheus appends nothing.
 NO_UNIT: Final = "{value}"
-# Upper bounds of a declared histogram's buckets: nobody said what is measured, so 1-2.5-5 from a hundredth to a day of seconds.
+# The upper bounds of a declared histogram's buckets. Its unit is unknown, so they grow by 1-2.5-5 from a hundredth to a day in seconds.
 BUCKETS: Final = (
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0,
     10_000.0, 25_000.0, 50_000.0, 100_000.0,
 )  # fmt: skip
 NAME_PREFIX: Final = "claude."
+SCHEMA: Final = "CREATE TABLE IF NOT EXISTS declared_metric (name TEXT PRIMARY KEY, kind TEXT, unit TEXT) WITHOUT ROWID"
 
-# Other words for what the catalog has.
+# Other names for metrics of the catalog.
 _ALIASES: Final = {
     "features_completed": "features_delivered",
     "story_points": "story_points_delivered",
@@ -39,18 +38,15 @@ _ALIASES: Final = {
     "test_coverage": "test_coverage_percent",
     "context_usage": "context_usage_percent",
 }
-# What stands in a label of a catalog metric that the caller did not give.
+# The values of catalog labels that a caller leaves out.
 _DEFAULTS: Final = {"agent_type": "sdk", "source": "sdk", "outcome": "success", "task_type": "task", "cache": "none"}
-# Label keys that the SDK's own measurements use beside the catalog's.
+# Label keys of the SDK's own measurements that are not in the catalog.
 _SDK_LABELS: Final = ("operation", "span")
-
-SCHEMA: Final = "CREATE TABLE IF NOT EXISTS declared_metric (name TEXT PRIMARY KEY, kind TEXT, unit TEXT) WITHOUT ROWID"
-
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,99}")
 
 
 def short_name(name: str) -> str:
-    """A metric's name without what Prometheus adds: ``claude_api_calls_total`` and ``api_calls`` are one.
+    """Return a metric's name without what Prometheus adds: ``claude_api_calls_total`` and ``api_calls`` are the same metric.
 
     >>> short_name("claude_Features_Delivered_total")
     'features_delivered'
@@ -60,24 +56,24 @@ def short_name(name: str) -> str:
 
 
 def is_metric_name(name: str) -> bool:
-    """Whether a short name can be a metric's: letters, digits and ``_``, no digit first, at most 100 characters."""
+    """Return whether a short name is valid: up to 100 letters, digits and ``_``, and no digit first."""
     return _NAME.fullmatch(name) is not None
 
 
 BY_SHORT_NAME: Final[dict[str, Metric]] = {short_name(metric.prometheus_name): metric for metric in catalog.METRICS}
 KNOWN_LABELS: Final[frozenset[str]] = frozenset(
-    (*COMMON_LABELS, *OPTIONAL_LABELS, *_SDK_LABELS, *(label for metric in catalog.METRICS for label in metric.labels if metric.common))
-)  # fmt: skip
+    (*IDENTITY_LABELS, *_SDK_LABELS, *(label for metric in catalog.METRICS for label in metric.labels if metric.common))
+)
 
 
 def default_label(key: str) -> str:
-    """The bounded value of a catalog label that the caller left out."""
+    """Return the value of a catalog label that the caller leaves out."""
     return _DEFAULTS.get(key, "unknown")
 
 
 @functools.lru_cache(maxsize=2 * MOST_METRICS)
 def declared_metric(name: str, kind: str, unit: str) -> Metric:
-    """The declared metric of an OTLP name: one object for each, as identity is a metric's equality.
+    """Return the declared metric of an OTLP name. Equal arguments return the same object, because metrics compare by identity.
 
     >>> declared_metric("claude.api_calls", "counter", "{value}").prometheus_name
     'claude_api_calls_total'
@@ -90,12 +86,12 @@ def declared_metric(name: str, kind: str, unit: str) -> Metric:
 
 
 def metric_of(name: str, kind: str, unit: str) -> Metric:
-    """The metric that an OTLP name stands for: the catalog's, else the declared one."""
+    """Return the catalog's metric of an OTLP name, or else the declared one."""
     return catalog.CATALOG.get(name) or declared_metric(name, kind, unit)
 
 
 def declare(connection: sqlite3.Connection, name: str, kind: str, unit: str) -> Metric:
-    """Declare a metric by its first use, and return it. The first declaration of a name stands. The caller holds the transaction."""
+    """Declare a metric by its first use, and return it. Later declarations change nothing. The caller holds the transaction."""
     connection.execute("INSERT OR IGNORE INTO declared_metric VALUES (?, ?, ?)", (name, kind, unit))
     row = connection.execute("SELECT kind, unit FROM declared_metric WHERE name = ?", (name,)).fetchone()
     return metric_of(name, *row)
@@ -106,7 +102,7 @@ def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> No
 
 
 def read_declared(connection: sqlite3.Connection) -> dict[str, Metric]:
-    """The metrics that a store's programs have declared, by OTLP name; none in a store of an earlier version."""
+    """Return the metrics that a store's programs have declared, by OTLP name. A store of an earlier version has none."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'declared_metric'").fetchone():
         return {}
     rows = connection.execute("SELECT name, kind, unit FROM declared_metric").fetchall()

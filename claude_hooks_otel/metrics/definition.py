@@ -1,10 +1,13 @@
-"""What a metric is: its OTLP name, unit, kind, labels and meaning, and the exact name under which Prometheus shows it."""
+"""The definition of a metric: its OTLP name, unit, kind, labels and meaning, and the exact name that Prometheus shows for it."""
 
 from __future__ import annotations
 
 import enum
 import re
 from dataclasses import dataclass, field
+from typing import Final
+
+from claude_hooks_otel.metrics.labels import COMMON_LABELS, OPTIONAL_LABELS
 
 
 class Kind(enum.StrEnum):
@@ -15,31 +18,25 @@ class Kind(enum.StrEnum):
     HISTOGRAM = "histogram"  # explicit buckets
 
 
-# The stored value of every series is an integer, so that the order of additions can never change a total. A metric's scale says
-# how many stored units make one exported unit.
-ONE = 1
-DOLLAR = 1_000_000_000_000  # per US dollar: the cheapest price, 0.01 USD per million tokens x 1.1, is 11,000 of them
-SCORES = 1_000_000_000_000  # per unit of a score: story points per token are millionths
-
-# Every series carries these two.
-COMMON_LABELS = ("agent", "project")
-# These two as well, where the owner of a session has set them.
-OPTIONAL_LABELS = ("team", "sprint")
+# Every stored value is an integer, so that the order of additions cannot change a total. The scale of a metric is the number of stored
+# units per exported unit.
+ONE: Final = 1
+SCORES: Final = 1_000_000_000_000  # story points per token are millionths
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # declared once: identity is equality, and a cheap hash
+@dataclass(frozen=True, slots=True, eq=False)  # declared once: identity is equality, and the hash is cheap
 class Metric:
-    """One declared metric.
+    """One metric.
 
     Attributes:
-        name: the OTLP name, dots between words.
-        unit: the OTLP unit (UCUM; annotations in braces).
+        name: the OTLP name, with dots between words.
+        unit: the OTLP unit, in UCUM; annotations stand in braces.
         kind: counter, gauge or histogram.
-        labels: label keys beside COMMON_LABELS and OPTIONAL_LABELS, in order.
-        meaning: what one unit of it stands for, in a sentence or two; the reference page prints it.
+        meaning: one or a few sentences that say what it counts. They are shown on the reference page and in Prometheus.
+        labels: the label keys besides COMMON_LABELS and OPTIONAL_LABELS, in order.
         scale: stored integer units per exported unit.
         buckets: the upper bounds of a histogram's buckets, in exported units.
-        common: False for the product's own health, which belongs to no agent.
+        common: False for metrics about the product's own health, which belong to no agent.
     """
 
     name: str
@@ -53,7 +50,7 @@ class Metric:
 
     @property
     def prometheus_name(self) -> str:
-        """The name after OTLP-to-Prometheus translation with suffixes (otlptranslator's UnderscoreEscapingWithSuffixes)."""
+        """The Prometheus name, as otlptranslator's UnderscoreEscapingWithSuffixes makes it."""
         name = re.sub(r"[^a-zA-Z0-9_]+", "_", self.name)
         suffix = _UNIT_SUFFIXES[self.unit]
         if suffix and not name.endswith(f"_{suffix}"):
@@ -62,12 +59,12 @@ class Metric:
 
     @property
     def all_labels(self) -> tuple[str, ...]:
-        """Every label key a series of this metric may carry."""
+        """Every label key that a series of this metric can carry."""
         return (*COMMON_LABELS, *self.labels, *OPTIONAL_LABELS) if self.common else self.labels
 
 
 class _UnitSuffixes(dict[str, str]):
-    """The words Prometheus appends for a unit; an annotation in braces appends nothing."""
+    """The word that Prometheus appends for each unit. For an annotation in braces, it appends nothing."""
 
     def __missing__(self, unit: str) -> str:
         if unit.startswith("{") and unit.endswith("}"):
@@ -75,4 +72,4 @@ class _UnitSuffixes(dict[str, str]):
         raise KeyError(f"unit {unit!r} has no known Prometheus suffix: add it, or write it as an annotation in braces")
 
 
-_UNIT_SUFFIXES = _UnitSuffixes({"s": "seconds", "%": "percent", "By": "bytes"})
+_UNIT_SUFFIXES: Final = _UnitSuffixes({"s": "seconds", "%": "percent", "By": "bytes"})

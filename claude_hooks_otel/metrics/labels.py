@@ -1,4 +1,4 @@
-"""Who acted, and for which project: the labels that every series carries, normalized in one place."""
+"""Labels: the identity that every series carries, and the one spelling that each value has. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,26 +6,38 @@ import functools
 import json
 import re
 import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-# Long enough for any name a team gives, short enough that a label can never hold a document.
-MAX_LABEL_LENGTH = 64
-# What a session without CLAUDE_AGENT_ID counts under.
-DEFAULT_AGENT = "default"
-UNKNOWN = "unknown"
+# Every series carries these two labels, except those about the product's own health.
+COMMON_LABELS: Final = ("agent", "project")
+# Every series carries these two as well, if the owner of a session sets them.
+OPTIONAL_LABELS: Final = ("team", "sprint")
+IDENTITY_LABELS: Final = (*COMMON_LABELS, *OPTIONAL_LABELS)
+
+# Long enough for any name that a team gives, too short for a document.
+MAX_LABEL_LENGTH: Final = 64
+# The agent of a session that sets no CLAUDE_AGENT_ID.
+DEFAULT_AGENT: Final = "default"
+UNKNOWN: Final = "unknown"
 
 # The labels of a series: (key, value) pairs, sorted by key.
 Labels = tuple[tuple[str, str], ...]
+# The labels of the series that counts for every label set beyond a metric's limit. Source: the cardinality limits of OpenTelemetry's
+# metrics SDK specification.
+OVERFLOW: Final[Labels] = (("otel.metric.overflow", "true"),)
 
-_SEPARATORS = re.compile(r"[^\w.:+@-]+")  # letters, digits and _ of any script stay, and the few signs that names use
+_SORTED_IDENTITY: Final = tuple(sorted(IDENTITY_LABELS))
+# Letters, digits and _ of any script stay, and so do the few signs that are usual in names.
+_SEPARATORS: Final = re.compile(r"[^\w.:+@-]+")
 
 
-@functools.lru_cache(maxsize=4096)  # the same few names, thousands of times a second
+@functools.lru_cache(maxsize=4096)  # the same few names come thousands of times a second
 def normalize(value: str | None, default: str = UNKNOWN) -> str:
-    """One spelling for each name: NFKC, lower case, words joined by ``-``, at most MAX_LABEL_LENGTH characters.
+    """Return a label value in its one spelling: NFKC, lower case, words joined by ``-``, at most MAX_LABEL_LENGTH characters.
 
-    A path is cut to its last part, so that a folder can never become a label. What is empty after that is ``default``.
+    Only the last part of a path is kept, so that a folder can never become a label. If nothing is left, return ``default``.
 
     >>> normalize("  Back End ")
     'back-end'
@@ -41,16 +53,16 @@ def normalize(value: str | None, default: str = UNKNOWN) -> str:
 
 
 def normalize_optional(value: str | None) -> str | None:
-    """Return a label that may be left out, normalized; None if it is not set."""
+    """Return the normalized value of an optional label, or None if it is not set."""
     return normalize(value) if value else None
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The normalized labels of one session at one time.
+    """The agent and project that something counts for. All values are normalized.
 
     Attributes:
-        agent: the agent id; DEFAULT_AGENT where none was set.
+        agent: the agent's name; DEFAULT_AGENT if none is set.
         project: the project's name.
         team: the team, or None.
         sprint: the sprint, or None.
@@ -62,20 +74,59 @@ class Identity:
     sprint: str | None = None
 
     def columns(self) -> dict[str, Any]:
-        """The labels as a fact holds them."""
-        return {"agent": self.agent, "project": self.project, "team": self.team, "sprint": self.sprint}
+        """Return the identity as the fields of a fact."""
+        return identity_columns(self)
 
-    def labels(self) -> tuple[tuple[str, str], ...]:
-        """The labels as sorted pairs; what is not set is left out."""
-        pairs = (("agent", self.agent), ("project", self.project), ("sprint", self.sprint), ("team", self.team))
-        return tuple((key, value) for key, value in pairs if value is not None)
+    def labels(self) -> Labels:
+        """Return the identity as labels."""
+        return identity_labels(self)
+
+
+def identity_columns(holder: Any) -> dict[str, Any]:
+    """Return the four values of an identity by label key.
+
+    Args:
+        holder: an object with the attributes of IDENTITY_LABELS, such as an Identity, a fact or an ``AgentMonitor``.
+    """
+    return {key: getattr(holder, key) for key in IDENTITY_LABELS}
+
+
+def identity_labels(holder: Any) -> Labels:
+    """Return the labels of an identity, without those that are not set.
+
+    Args:
+        holder: an object with the attributes of IDENTITY_LABELS, such as an Identity or a fact.
+
+    >>> identity_labels(Identity("backend", "shop", sprint="6b"))
+    (('agent', 'backend'), ('project', 'shop'), ('sprint', '6b'))
+    """
+    return tuple((key, value) for key in _SORTED_IDENTITY if (value := getattr(holder, key)) is not None)
+
+
+def resolve_identity(*sources: Mapping[str, str | None], project_name: Callable[[], str]) -> Identity:
+    """Return the identity that several sources describe. For each label, the first source that sets it decides.
+
+    Args:
+        sources: label key to value as its owner writes it. None and an empty text mean that it is not set.
+        project_name: returns the normalized name of the project. It is called only if no source sets one.
+
+    >>> resolve_identity({"agent": "Back End", "team": ""}, {"agent": "other", "team": "Core"}, project_name=lambda: "shop")
+    Identity(agent='back-end', project='shop', team='core', sprint=None)
+    """
+    found = {key: next((source[key] for source in sources if source.get(key)), None) for key in IDENTITY_LABELS}
+    return Identity(
+        agent=normalize(found["agent"], DEFAULT_AGENT),
+        project=normalize_optional(found["project"]) or project_name(),
+        team=normalize_optional(found["team"]),
+        sprint=normalize_optional(found["sprint"]),
+    )
 
 
 def encode_labels(labels: Labels) -> str:
-    """The text under which a series stands in the store."""
+    """Return labels as the text that the store keeps."""
     return json.dumps(labels, separators=(",", ":"), ensure_ascii=False)
 
 
 def decode_labels(text: str) -> Labels:
-    """The labels of a series as it stands in the store."""
+    """Return the labels of a text that ``encode_labels`` made."""
     return tuple((key, value) for key, value in json.loads(text))

@@ -1,4 +1,4 @@
-"""How things end: the values of the labels ``outcome``, ``decision`` and ``error``."""
+"""How things end: values of the labels ``outcome``, ``decision`` and ``error``. Standard library only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class ToolOutcome(StrEnum):
 
     SUCCESS = "success"
     ERROR = "error"  # it ran and failed
-    REJECTED = "rejected"  # a human said no
+    REJECTED = "rejected"  # a person said no
     DENIED = "denied"  # a rule, a hook or auto mode said no
     INTERRUPTED = "interrupted"  # it was stopped while it ran
     INVALID = "invalid"  # it never ran: unknown tool, bad input
@@ -42,13 +42,13 @@ class PermissionDecision(StrEnum):
     """How a permission request was answered."""
 
     ALLOWED = "allowed"
-    REJECTED = "rejected"  # by a human
-    DENIED = "denied"  # by a rule, or because nobody could be asked
+    REJECTED = "rejected"  # by a person
+    DENIED = "denied"  # by a rule, or because there was nobody to ask
 
 
 class TurnFailure(StrEnum):
-    """Why a turn has no answer, besides the client's names of API errors."""
+    """Why a turn has no answer. Besides these, the label ``error`` has the client's names of API errors."""
 
-    INTERRUPTED = "interrupted"  # a human stopped it
-    KILLED = "killed"  # the client was gone without a SessionEnd
-    ENDED = "ended"  # the client left before the answer
+    INTERRUPTED = "interrupted"  # a person stopped it
+    KILLED = "killed"  # the client disappeared without a SessionEnd event
+    ENDED = "ended"  # the client exited before the answer

@@ -5,26 +5,27 @@ from __future__ import annotations
 import sys
 
 from claude_hooks_otel.metrics import catalog
-from claude_hooks_otel.metrics.definition import COMMON_LABELS, OPTIONAL_LABELS, Metric
+from claude_hooks_otel.metrics.definition import Metric
+from claude_hooks_otel.metrics.labels import COMMON_LABELS, OPTIONAL_LABELS
 
 _HEAD = """# Metrics
 
-Every series carries {common}, and {optional} where the owner of a session has set them; the product's own metrics
-(`claude_hooks_…`) carry neither. Names are those that Prometheus shows after a Collector or its OTLP receiver, with default suffixes.
-A metric has at most `[series] limit` series (2000 by default); what would be more counts in one series with the label
-`otel.metric.overflow="true"`.
+Every series carries the labels {common}. It also carries {optional} if the owner of a session sets them.
+The product's own metrics (`claude_hooks_…`) carry none of these. The names are those that Prometheus shows after a Collector or its
+own OTLP receiver, with the default suffixes. A metric has at most `[series] limit` series (2000 by default). Beyond that limit, one
+series with the label `otel.metric.overflow="true"` counts for all others.
 """
 
 
 def page() -> str:
-    """The whole page, Markdown."""
+    """Return the whole page in Markdown."""
     head = _HEAD.format(common=_listed(COMMON_LABELS), optional=_listed(OPTIONAL_LABELS))
     return "\n".join([head, *(_section(metric) for metric in catalog.METRICS)])
 
 
 def _section(metric: Metric) -> str:
     labels = _listed(metric.labels) if metric.labels else "none of its own"
-    buckets = f"\nBuckets: {', '.join(f'{bound:g}' for bound in metric.buckets)}.\n" if metric.buckets else ""
+    buckets = f"\nBuckets: {', '.join(f'{bound:.10g}' for bound in metric.buckets)}.\n" if metric.buckets else ""
     return (
         f"## `{metric.prometheus_name}`\n\n{metric.meaning}\n{buckets}\n"
         f"{metric.kind.capitalize()}; labels: {labels}. OTLP: `{metric.name}`, unit `{metric.unit}`.\n"
@@ -32,7 +33,8 @@ def _section(metric: Metric) -> str:
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    *others, last = (f"`{name}`" for name in names)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 if __name__ == "__main__":

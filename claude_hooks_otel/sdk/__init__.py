@@ -1,1 +1,1 @@
-"""The Python SDK: what a program beside Claude Code records goes through the same spool; users import ``claude_monitoring``."""
+"""The Python SDK for programs that run alongside Claude Code. Users import it as ``claude_monitoring``."""

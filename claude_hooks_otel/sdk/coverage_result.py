@@ -1,4 +1,4 @@
-"""What share of the code the tests of this run covered, as coverage.py found it."""
+"""Reads the share of the code that tests cover from a result of coverage.py. Standard library only, until there is a result."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ import re
 import sys
 from pathlib import Path
 
-# Files whose time is this many seconds older than the call still belong to it: file systems round.
+# Seconds by which a file of this call can look older than the call, because file systems round times.
 _ROUNDING = 0.01
 _LINE_RATE = re.compile(r'<coverage\b[^>]*\bline-rate="([0-9.]+)"')
 
 
 def read(report: Path | None, since: float) -> float | None:
-    """The covered share of statements, 0 to 1; None where there is no result.
+    """Return the covered share of statements, 0 to 1; None if no result can be read.
 
     Args:
-        report: a data file, or a JSON or XML report; None looks for the data file that coverage.py writes by itself.
-        since: Unix seconds: an older data file is that of another run.
+        report: a data file of coverage.py, or a JSON or XML report. None looks for the data file that coverage.py writes by default,
+            and then for the coverage.py that measures this program.
+        since: Unix seconds. A default data file that is older belongs to another run.
     """
-    with contextlib.suppress(
-        Exception
-    ):  # a result that can not be read is none: measuring must not break what is measured
+    with contextlib.suppress(Exception):  # measuring must not break what is measured
         if report is not None:
             return _of_file(report)
         data = Path(os.environ.get("COVERAGE_FILE", ".coverage"))
@@ -47,7 +46,7 @@ def _of_file(path: Path) -> float | None:
 
 
 def _of_data(path: Path) -> float | None:
-    import coverage  # noqa: PLC0415 — only who measures quality needs it
+    import coverage  # noqa: PLC0415 — only track_quality needs it
 
     measured = coverage.Coverage(data_file=str(path))
     measured.load()

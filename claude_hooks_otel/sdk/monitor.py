@@ -1,18 +1,19 @@
-"""``AgentMonitor``: what a program beside Claude Code calls to be measured like a session. Standard library only."""
+"""``AgentMonitor``: metrics, tasks, spans and errors of a program, measured as those of a session are. Standard library only."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
+from claude_hooks_otel.metrics.declared import LARGEST_VALUE
 from claude_hooks_otel.metrics.definition import Kind, Metric
-from claude_hooks_otel.sdk.names import MisuseError, Vocabulary, bounded, number
-from claude_hooks_otel.sdk.spool_recorder import NullRecorder, SpoolRecorder
+from claude_hooks_otel.metrics.labels import identity_columns
+from claude_hooks_otel.sdk.names import MisuseError, Vocabulary, bounded, number, whole_number
+from claude_hooks_otel.sdk.records import MEASUREMENT, SPAN, TASK, NullRecorder, Recorder, RecordWriter
+from claude_hooks_otel.sdk.spool_recorder import SpoolRecorder
+from claude_hooks_otel.sdk.tracked import Tracked
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -20,74 +21,32 @@ if TYPE_CHECKING:
 
     from claude_hooks_otel.home.paths import Home
 
-MEASUREMENT, TASK, SPAN, ERROR = "sdk.measurement", "sdk.task", "sdk.span", "sdk.error"
-# Characters of a task's or span's name that are kept.
-NAME_LENGTH = 200
-# Story points beyond this are a typing error, as in a session's tasks.
+# More story points than this are a typing error, as in a session's tasks.
 MOST_POINTS = 1000
-# Set on an exception that was counted: on its way out through nested tasks and spans it is one error.
-_COUNTED = "__claude_monitoring_counted__"
-
-
-class _AnchoredClock:
-    """The time since a reading of the wall clock, by the monotonic clock: Unix nanoseconds.
-
-    All that is nested goes by the clock of the outermost one. With a reading of the wall clock for each, a pause between the
-    two clocks' readings, or a wall clock that is set meanwhile, would let something end after what holds it.
-    """
-
-    def __init__(self, now_ns: int) -> None:
-        self._offset_ns = now_ns - time.perf_counter_ns()
-
-    def now_ns(self) -> int:
-        return self._offset_ns + time.perf_counter_ns()
-
-
-class _Open(NamedTuple):
-    """A task or span that is open: its id, that of the outermost one around it, and the clock of them all."""
-
-    id: str
-    root: str
-    clock: _AnchoredClock
-
-
-# The innermost open task or span of this thread or asynchronous task.
-_current: ContextVar[_Open | None] = ContextVar("claude_monitoring_current", default=None)
-
-
-class Recorder(Protocol):
-    """Where records go."""
-
-    lost: int
-
-    def record(self, event: str, headers: Mapping[str, str], payload: Mapping[str, Any]) -> None:
-        """Takes one record; never raises."""
-
-    def open(self, name: str) -> Any:
-        """A context manager to hold open while a span lasts, or None."""
 
 
 class AgentMonitor:
     """Records metrics, tasks, spans and errors of one agent.
 
-    Records are files in the spool: they are safe once a call returns, whether or not a daemon runs, and whatever becomes of this
-    program. There is nothing to close; ``with AgentMonitor(...) as monitor`` works as well. Safe for threads, asyncio and fork.
+    Each call writes a file into the spool. What it records is safe once it returns, whether or not a daemon runs, and whatever
+    happens to the program afterwards. There is nothing to close, but ``with AgentMonitor(...) as monitor`` works too. A monitor is safe
+    in threads, asyncio and forked processes.
 
     Args:
-        agent_id: the agent; by default ``CLAUDE_AGENT_ID``, else the configuration's.
-        project_name: the project; by default ``CLAUDE_AGENT_PROJECT``, else that of the working directory.
-        agent_level: the agent's level in the owner's own scheme, recorded once as the gauge ``agent_declared_level``.
-        sprint: the sprint; by default ``CLAUDE_AGENT_SPRINT``.
-        team: the team; by default ``CLAUDE_AGENT_TEAM``.
+        agent_id: the agent. The default is ``CLAUDE_AGENT_ID``, or else the configuration's agent.
+        project_name: the project. The default is ``CLAUDE_AGENT_PROJECT``, or else the project of the working directory.
+        agent_level: the agent's level in a scheme of your own, from 0. It is recorded once, as the gauge ``agent_declared_level``.
+        sprint: the sprint. The default is ``CLAUDE_AGENT_SPRINT``.
+        team: the team. The default is ``CLAUDE_AGENT_TEAM``.
         export_to_grafana: False checks every call but records nothing.
-        labels: label keys that calls may use beside the catalog's.
-        meter_provider: record into this OpenTelemetry provider instead of the spool.
-        tracer_provider: open spans with this OpenTelemetry provider, likewise; the host's global one stands in for either.
-        home: whose spool, by default that of the environment.
+        labels: label keys that calls can use in addition to the catalog's.
+        meter_provider: an OpenTelemetry provider to record measurements with, instead of the spool.
+        tracer_provider: an OpenTelemetry provider to open spans with. If only one provider is given, the global one replaces the other.
+        home: the home with the spool. The default is the one that the environment names.
         now_ns: the clock, Unix nanoseconds.
 
     Raises:
-        MisuseError: a name that is unbounded (a path, an identifier), or a level that is no whole number.
+        MisuseError: a name is unbounded (a path, an identifier), or the level is not a whole number.
 
     >>> monitor = AgentMonitor(agent_id="Backend", project_name="book-cataloger", sprint="6B")
     >>> monitor.agent, monitor.project, monitor.sprint
@@ -96,7 +55,7 @@ class AgentMonitor:
     >>> monitor.record_metric("api_calls", -1)
     Traceback (most recent call last):
     ...
-    claude_hooks_otel.sdk.names.MisuseError: claude.api_calls is a counter: it only grows, -1 can not be added; use a gauge
+    claude_hooks_otel.sdk.names.MisuseError: claude.api_calls is a counter: it only grows, -1 cannot be added; use a gauge
     """
 
     def __init__(
@@ -114,25 +73,23 @@ class AgentMonitor:
         home: Home | None = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.now_ns = now_ns
         self._vocabulary = Vocabulary(labels)
-        self.agent = _identity("agent_id", agent_id, "CLAUDE_AGENT_ID")
-        self.project = _identity("project_name", project_name, "CLAUDE_AGENT_PROJECT")
-        self.team = _identity("team", team, "CLAUDE_AGENT_TEAM")
-        self.sprint = _identity("sprint", sprint, "CLAUDE_AGENT_SPRINT")
-        self._headers = {"agent": self.agent, "project": self.project, "team": self.team, "sprint": self.sprint}
+        self.agent = _own_label("agent_id", agent_id, "CLAUDE_AGENT_ID")
+        self.project = _own_label("project_name", project_name, "CLAUDE_AGENT_PROJECT")
+        self.team = _own_label("team", team, "CLAUDE_AGENT_TEAM")
+        self.sprint = _own_label("sprint", sprint, "CLAUDE_AGENT_SPRINT")
+        headers = identity_columns(self)
         if not self.project:
-            self._headers["project_directory"] = _working_directory()
-        self._recorder = _recorder(export_to_grafana, meter_provider, tracer_provider, home)
+            headers["project_directory"] = _working_directory()
+        recorder = _recorder(export_to_grafana, meter_provider, tracer_provider, home)
+        self._writer = RecordWriter(recorder, headers, now_ns)
         if agent_level is not None:
-            if isinstance(agent_level, bool) or not isinstance(agent_level, int) or agent_level < 0:
-                raise MisuseError(f"agent_level: a whole number from 0 is expected, not {agent_level!r}")
-            self.gauge("agent_declared_level", agent_level)
+            self.gauge("agent_declared_level", whole_number(agent_level, "agent_level", 0, LARGEST_VALUE))
 
     @property
     def lost(self) -> int:
-        """How many records could not be written (a full disk, no right to write)."""
-        return self._recorder.lost
+        """How many calls could not be recorded, for example because the disk was full."""
+        return self._writer.recorder.lost
 
     def __enter__(self) -> Self:
         return self
@@ -141,10 +98,10 @@ class AgentMonitor:
         return  # nothing waits in memory
 
     def register_label(self, key: str) -> None:
-        """Lets further calls use a label key of your own. Keep its values few: each combination is a series.
+        """Let further calls use a label key of your own. Keep its values few: each combination of labels is a series.
 
         Raises:
-            MisuseError: it is no label key.
+            MisuseError: the key is invalid.
 
         >>> monitor = AgentMonitor(agent_id="backend", project_name="shop")
         >>> monitor.record_metric("api_calls", 1, labels={"customer": "acme"})
@@ -156,200 +113,108 @@ class AgentMonitor:
         """
         self._vocabulary.register_label(key)
 
-    # -- measurements ------------------------------------------------------------------------------------------------------
+    # -- measurements --------------------------------------------------------------------------------------------------
 
     def record_metric(
         self, name: str, value: float = 1, labels: Mapping[str, str] | None = None, *, unit: str | None = None
     ) -> None:
-        """Records a value of a metric: one of the catalog as its kind says, any other name as a counter.
+        """Record a value of a metric. A name of the catalog keeps its kind; any other name is a counter unless used otherwise.
 
         Args:
-            name: ``api_calls`` becomes ``claude_api_calls_total`` in Prometheus; a catalog name may be given with or without
+            name: ``api_calls`` becomes ``claude_api_calls_total`` in Prometheus. A name of the catalog is valid with or without
                 ``claude_`` and ``_total``.
-            value: how much, in the metric's unit.
-            labels: further labels; ``agent``, ``project``, ``team`` and ``sprint`` replace the monitor's own.
+            value: the value in the metric's unit.
+            labels: further labels. ``agent``, ``project``, ``team`` and ``sprint`` replace the monitor's own.
             unit: ``s``, ``%``, ``By`` or a word.
 
         Raises:
-            MisuseError: no metric name, a value that the metric can not take, an unknown label or an unbounded label value.
+            MisuseError: the name, the value, a label or the unit is invalid for the metric.
         """
         self._measure(self._vocabulary.metric(name, None, unit), value, labels)
 
     def increment(
         self, name: str, value: float = 1, labels: Mapping[str, str] | None = None, *, unit: str | None = None
     ) -> None:
-        """Moves a counter up by ``value``. Raises: as ``record_metric``, and MisuseError for a metric that is no counter."""
+        """Add a value to a counter. Arguments and errors are those of ``record_metric``; another kind is an error too."""
         self._measure(self._vocabulary.metric(name, Kind.COUNTER, unit), value, labels)
 
     def gauge(
         self, name: str, value: float, labels: Mapping[str, str] | None = None, *, unit: str | None = None
     ) -> None:
-        """Sets a gauge; the newest value of its labels stands. Raises: as ``record_metric``."""
+        """Set a gauge. The newest value replaces the older ones. Arguments and errors are those of ``increment``."""
         self._measure(self._vocabulary.metric(name, Kind.GAUGE, unit), value, labels)
 
     def histogram(
         self, name: str, value: float, labels: Mapping[str, str] | None = None, *, unit: str | None = None
     ) -> None:
-        """Adds one observation to a histogram (durations in seconds). Raises: as ``record_metric``."""
+        """Add an observation to a histogram; durations are in seconds. Arguments and errors are those of ``increment``."""
         self._measure(self._vocabulary.metric(name, Kind.HISTOGRAM, unit), value, labels)
 
     def record_cost(self, dollars: float, *, model: str = "unknown", agent_type: str = "sdk") -> None:
-        """Adds to ``claude_api_cost_usd_total``, US dollars. Raises: as ``record_metric``."""
+        """Add US dollars to ``claude_api_cost_usd_total``. Errors are those of ``record_metric``."""
         self.increment("api_cost_usd", dollars, {"model": model, "agent_type": agent_type})
 
     def _measure(self, metric: Metric, value: float, labels: Mapping[str, str] | None) -> None:
         checked = number(value, metric)
         found = self._vocabulary.labels(metric, labels)
-        self.emit(
+        self._writer.write(
             MEASUREMENT,
-            {"metric": metric.name, "kind": str(metric.kind), "unit": metric.unit, "value": checked, "labels": found},
+            {"metric": metric.name, "kind": metric.kind, "unit": metric.unit, "value": checked, "labels": found},
         )
 
     def record_error(self, error: BaseException, *, labels: Mapping[str, str] | None = None) -> None:
-        """Counts an exception under its type (``claude_errors_total``); its message is not recorded, as it may hold anything.
+        """Count an exception by its type (``claude_errors_total``). Its message is not recorded, because it can hold anything.
 
-        An exception that was counted before, by a task or span it left or by this method, is not counted again.
+        An exception counts once, even if it leaves several tasks and spans and is recorded by this method as well.
 
         Raises:
-            MisuseError: not an exception, or labels that can not be used.
+            MisuseError: ``error`` is not an exception, or a label is invalid.
         """
         if not isinstance(error, BaseException):
             raise MisuseError(f"record_error: an exception is expected, not {type(error).__name__}")
         metric = self._vocabulary.metric("errors", Kind.COUNTER)
-        found = self._vocabulary.labels(metric, labels)
-        if getattr(error, _COUNTED, False):
-            return
-        with contextlib.suppress(AttributeError, TypeError):  # one with slots counts as often as it is told of
-            setattr(error, _COUNTED, True)
-        self.emit(ERROR, {"type": type(error).__name__, "labels": found})
+        self._writer.write_error(error, self._vocabulary.labels(metric, labels))
 
-    # -- tasks and spans ---------------------------------------------------------------------------------------------------
+    # -- tasks and spans -----------------------------------------------------------------------------------------------
 
     def track_task(self, name: str, *, complexity: int | None = None, task_type: str | None = None) -> Tracked:
-        """A context (``with`` or ``async with``) in which a task is done: its duration, outcome and points are recorded.
+        """Return a context (``with`` or ``async with``) that records the duration, outcome and points of a task.
 
-        Left by an exception, the task has failed: that is recorded, and the exception goes on.
+        If an exception leaves the context, the task has failed. That is recorded, and the exception propagates.
 
         Args:
-            name: what the task is called; kept in the store, never a label.
-            complexity: story points, 1 to 1000; they count when the task succeeds.
-            task_type: ``feature``, ``bug``, …; a succeeded ``feature`` counts as a feature delivered.
+            name: the name of the task. It is kept in the store and is never a label.
+            complexity: story points, 1 to 1000. They count if the task succeeds.
+            task_type: ``feature``, ``bug``, …. A ``feature`` that succeeds counts as a feature delivered.
 
         Raises:
-            MisuseError: no name, or a complexity that is no whole number from 1 to 1000.
+            MisuseError: the name is empty, or the complexity is not a whole number from 1 to 1000.
         """
-        if complexity is not None and (
-            isinstance(complexity, bool) or not isinstance(complexity, int) or not 1 <= complexity <= MOST_POINTS
-        ):
-            raise MisuseError(f"complexity: a whole number from 1 to {MOST_POINTS} is expected, not {complexity!r}")
-        kind = None if task_type is None else bounded(task_type, "task_type")
-        return Tracked(self, TASK, name, {"complexity": complexity, "task_type": kind or "task"})
+        if complexity is not None:
+            whole_number(complexity, "complexity", 1, MOST_POINTS)
+        kind = "task" if task_type is None else bounded(task_type, "task_type")
+        return Tracked(self._writer, TASK, name, {"complexity": complexity, "task_type": kind})
 
     def span(self, name: str) -> Tracked:
-        """A context (``with`` or ``async with``) whose duration and outcome are recorded; spans nest.
+        """Return a context (``with`` or ``async with``) that records a duration and an outcome. Spans nest.
+
+        Args:
+            name: the name of the span. It is the label ``span`` of ``claude_span_duration_seconds``.
 
         Raises:
-            MisuseError: no name, or one that could not be a label (``claude_span_duration_seconds`` has it as ``span``).
+            MisuseError: the name is empty, or it cannot be a label value.
         """
-        return Tracked(self, SPAN, name, {"label": bounded(name, "span name")})
-
-    def open(self, name: str) -> Any:
-        """What to hold open while a span lasts; for ``Tracked``."""
-        return self._recorder.open(name)
-
-    def emit(self, event: str, payload: dict[str, Any]) -> None:
-        """Hands a record to the recorder under an id and a time of its own; for the SDK's own parts."""
-        payload.setdefault("id", new_id())
-        payload.setdefault("at", self.now_ns())
-        self._recorder.record(event, self._headers, payload)
+        return Tracked(self._writer, SPAN, name, {"label": bounded(name, "span name")})
 
 
-class Tracked:
-    """A task or span while it lasts; made by ``AgentMonitor.track_task`` and ``AgentMonitor.span``, for one use.
-
-    Attributes:
-        id: what its records have in common.
-        outcome: ``success`` or ``failure`` once it is over.
-    """
-
-    def __init__(
-        self, monitor: AgentMonitor, event: str, name: str, details: Mapping[str, Any], *, nests: bool = True
-    ) -> None:
-        if not isinstance(name, str) or not name.strip():
-            raise MisuseError(f"a {event.removeprefix('sdk.')}'s name is expected, not {name!r}")
-        self.id = new_id()
-        self.outcome: str | None = None
-        self._monitor = monitor
-        self._event = event
-        self._payload: dict[str, Any] = {"name": name.strip()[:NAME_LENGTH], **details}
-        self._nests = nests
-        self._live: Any = None
-
-    def without_nesting(self) -> Self:
-        """Of a generator: what runs between its items is not inside it."""
-        self._nests = False
-        return self
-
-    def __enter__(self) -> Self:
-        if "started" in self._payload:
-            raise MisuseError("a task or span can be entered once: call track_task or span again for another")
-        self._outer = _current.get()
-        if self._outer is None:
-            parent, self._open = None, _Open(self.id, self.id, _AnchoredClock(self._monitor.now_ns()))
-        else:
-            parent, self._open = self._outer.id, self._outer._replace(id=self.id)
-        started = self._open.clock.now_ns()
-        self._payload |= {"id": self.id, "parent": parent, "root": self._open.root, "started": started}
-        if self._event == TASK:
-            self._monitor.emit(TASK, dict(self._payload))  # so that a task whose program is killed was begun at least
-        if self._nests:
-            self._live = self._monitor.open(self._payload["name"])
-            if self._live is not None:
-                self._live.__enter__()
-            _current.set(self._open)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._nests:
-            _current.set(self._outer)
-        if self._live is not None:
-            self._live.__exit__(kind, error, traceback)
-        failed = error is not None and not _is_regular_end(error)
-        self.outcome = "failure" if failed else "success"
-        ended = self._open.clock.now_ns()
-        self._monitor.emit(self._event, {**self._payload, "at": ended, "ended": ended, "outcome": self.outcome})
-        if failed and error is not None:
-            self._monitor.record_error(error)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, traceback)
-
-
-def new_id() -> str:
-    """128 random bits, from the operating system: equal in no two processes, forked ones included."""
-    return os.urandom(16).hex()
-
-
-def _is_regular_end(error: BaseException) -> bool:
-    """A generator that is no longer wanted, or a program that ends with success."""
-    return isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and error.code in (None, 0))
-
-
-def _identity(what: str, value: object, variable: str) -> str:
-    """A label of the monitor's own: checked where the caller gave it, as it is where the environment does (as in hooks)."""
+def _own_label(what: str, value: object, variable: str) -> str:
+    """Return a label of the monitor's own: the caller's value, checked, or the environment's, which the daemon normalizes."""
     return bounded(value, what) if value is not None else os.environ.get(variable, "")
 
 
 def _working_directory() -> str:
     try:
-        return os.getcwd()  # noqa: PTH109 — pathlib has no part in it
+        return os.getcwd()  # noqa: PTH109 — pathlib adds nothing here
     except OSError:
         return ""  # it was deleted
 

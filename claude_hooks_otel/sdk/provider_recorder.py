@@ -1,10 +1,11 @@
-"""Records straight into the host program's OpenTelemetry providers, for services that have their own.
+"""Records into the OpenTelemetry providers of the host program, for services that have their own.
 
-A record becomes the same facts as in the daemon, and these move the same series; here a series is an instrument of the host's.
+A program record becomes the same facts as in the daemon, and these move the same series. Here, each series is an instrument of the host.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -20,9 +21,9 @@ from claude_hooks_otel.facts.from_programs import facts_of, measurement_labels
 from claude_hooks_otel.facts.projects import project_name
 from claude_hooks_otel.metrics.declared import SCALE, metric_of
 from claude_hooks_otel.metrics.definition import Kind, Metric
-from claude_hooks_otel.metrics.labels import DEFAULT_AGENT, Identity, Labels, normalize
+from claude_hooks_otel.metrics.labels import Labels, resolve_identity
 from claude_hooks_otel.series.projection import apply_change
-from claude_hooks_otel.sources import program_records as sdk_records
+from claude_hooks_otel.sources import program_records
 
 SCOPE = "claude_monitoring"
 
@@ -33,8 +34,11 @@ class ProviderRecorder:
     """Moves instruments and opens spans.
 
     Args:
-        meter_provider: where measurements go; None takes the host's global one.
-        tracer_provider: where spans go, likewise.
+        meter_provider: the provider of the instruments. None takes the host's global one.
+        tracer_provider: the provider of the spans. None takes the host's global one.
+
+    Attributes:
+        lost: how many program records could not be recorded.
     """
 
     def __init__(
@@ -49,21 +53,23 @@ class ProviderRecorder:
         os.register_at_fork(after_in_child=self._renew)
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()  # it may have been held by a thread that the child does not have
+        self._lock = threading.Lock()  # a thread that the child does not have may have held the old one
 
     def record(self, event: str, headers: Mapping[str, str], payload: Mapping[str, Any]) -> None:
-        """Moves what a record moves; trouble is counted and logged once, never raised."""
+        """Move the instruments of one program record. A failure is counted, and logged the first time; it never raises."""
         try:
-            record = sdk_records.parse(event, json.dumps(payload).encode())
-            for fact in facts_of(record, _identity(headers)):
+            record = program_records.parse(event, json.dumps(payload).encode())
+            directory = headers.get("project_directory", "")
+            identity = resolve_identity(headers, project_name=lambda: project_name(directory))
+            for fact in facts_of(record, identity):
                 self._apply(fact)
         except Exception as error:
             self.lost += 1
             if self.lost == 1:
                 _log.warning("a measurement could not be recorded: %s", error)
 
-    def open(self, name: str) -> Any:
-        """A span of the host's tracer, as the current one."""
+    def open(self, name: str) -> contextlib.AbstractContextManager[trace.Span]:
+        """Return a context in which a span of the host's tracer is the current one."""
         return self._tracer.start_as_current_span(name)
 
     def _apply(self, fact: model.Fact) -> None:
@@ -79,35 +85,27 @@ class ProviderRecorder:
                     self._open_tasks[fact.task_id] = fact
         apply_change(self, old, old.merged(fact) if isinstance(fact, model.Task) and old else fact)
 
-    def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:  # noqa: ARG002 — of now
-        """Moves one instrument, by an amount in stored units; as ``SeriesBook.add``."""
+    def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:  # noqa: ARG002
+        """Move an instrument by an amount in stored units. The signature is that of ``SeriesTotals.add``."""
         value = amount if metric.scale == 1 else amount / metric.scale
         instrument = self._instrument(metric)
         (instrument.record if metric.kind is Kind.HISTOGRAM else instrument.add)(value, dict(labels))
 
     def _instrument(self, metric: Metric) -> Any:
         with self._lock:
-            found = self._instruments.get(metric.name)
-            if found is None:
-                arguments: dict[str, Any] = {"unit": metric.unit, "description": metric.meaning}
-                if metric.kind is Kind.COUNTER:
-                    found = self._meter.create_counter(metric.name, **arguments)
-                elif metric.kind is Kind.GAUGE:
-                    found = self._meter.create_gauge(metric.name, **arguments)
-                else:
-                    found = self._meter.create_histogram(
-                        metric.name, explicit_bucket_boundaries_advisory=list(metric.buckets), **arguments
-                    )
-                self._instruments[metric.name] = found
-            return found
+            if metric.name not in self._instruments:
+                self._instruments[metric.name] = self._create(metric)
+            return self._instruments[metric.name]
 
-
-def _identity(headers: Mapping[str, str]) -> Identity:
-    return Identity(
-        agent=normalize(headers.get("agent"), DEFAULT_AGENT),
-        project=normalize(headers["project"])
-        if headers.get("project")
-        else project_name(headers.get("project_directory", "")),
-        team=normalize(headers["team"]) if headers.get("team") else None,
-        sprint=normalize(headers["sprint"]) if headers.get("sprint") else None,
-    )
+    def _create(self, metric: Metric) -> Any:
+        arguments: dict[str, Any] = {"unit": metric.unit, "description": metric.meaning}
+        match metric.kind:
+            case Kind.COUNTER:
+                return self._meter.create_counter(metric.name, **arguments)
+            case Kind.GAUGE:
+                return self._meter.create_gauge(metric.name, **arguments)
+            case Kind.HISTOGRAM:
+                bounds = list(metric.buckets)
+                return self._meter.create_histogram(
+                    metric.name, explicit_bucket_boundaries_advisory=bounds, **arguments
+                )

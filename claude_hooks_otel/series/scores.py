@@ -14,8 +14,8 @@ from typing import Final
 
 from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics import catalog
-from claude_hooks_otel.metrics.definition import COMMON_LABELS, OPTIONAL_LABELS, Metric
-from claude_hooks_otel.metrics.labels import Identity, Labels
+from claude_hooks_otel.metrics.definition import Metric
+from claude_hooks_otel.metrics.labels import COMMON_LABELS, IDENTITY_LABELS, Identity, Labels
 from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.settings import ScoresConfig
 from claude_hooks_otel.timeline import SCORES_KEPT
@@ -115,7 +115,7 @@ class Scores:
             if point.metric not in worth or labels.keys().isdisjoint(COMMON_LABELS):
                 continue
             if point.metric is not catalog.PULL_REQUESTS or labels.get("action") == "merged":
-                whose = tuple((key, value) for key, value in point.labels if key in (*COMMON_LABELS, *OPTIONAL_LABELS))
+                whose = tuple((key, value) for key, value in point.labels if key in IDENTITY_LABELS)
                 earned[whose] += worth[point.metric] * point.value
         for whose, xp in earned.items():
             yield catalog.AGENT_XP, whose, max(0.0, xp)

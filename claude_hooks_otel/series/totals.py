@@ -10,15 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from claude_hooks_otel.metrics.declared import read_declared
 from claude_hooks_otel.metrics.definition import Kind, Metric
-from claude_hooks_otel.metrics.labels import Labels, decode_labels, encode_labels
+from claude_hooks_otel.metrics.labels import OVERFLOW, Labels, decode_labels, encode_labels
 from claude_hooks_otel.series.points import SeriesPoint
 
 # Metric, labels, amount in stored units, and when it happened (Unix nanoseconds; None if that is unknown).
 Addition = tuple[Metric, Labels, int, int | None]
 # Called with the additions of a transaction, inside it.
 AdditionObserver = Callable[[Sequence[Addition]], None]
-# The labels of the series that counts for those beyond the limit (OpenTelemetry metrics SDK, "Overflow attribute").
-OVERFLOW: Labels = (("otel.metric.overflow", "true"),)
 
 
 class SeriesTotals:

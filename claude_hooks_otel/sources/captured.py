@@ -10,7 +10,7 @@ from claude_hooks_otel.sources import hook_payloads, program_records
 from claude_hooks_otel.sources.batch import Batch
 from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.sources.hook_payloads import HookEvent, PayloadError
-from claude_hooks_otel.sources.program_records import Record as ProgramRecord
+from claude_hooks_otel.sources.program_records import ProgramRecord
 from claude_hooks_otel.sources.spool import Broken, Entry, Lost, Spool
 
 # Spool files in a batch: one flush to disk per this many events.

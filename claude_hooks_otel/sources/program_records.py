@@ -1,28 +1,34 @@
-"""The SDK's records as pydantic models, by the name of the spool event: ``sdk.measurement``, ``sdk.task``, ``sdk.span``, ``sdk.error``.
+"""Program records: what the SDK writes into the spool, one model per event name.
 
-The SDK checks what it writes; this reads it as anything that comes from a file, since another version may have written it.
+The SDK checks what it writes. The models check it again, because a file may come from another version or another writer.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from claude_hooks_otel.metrics.definition import Kind
+from claude_hooks_otel.metrics.outcomes import TaskOutcome
 from claude_hooks_otel.sources.hook_payloads import PayloadError
+from claude_hooks_otel.units import LARGEST_INTEGER
 
 PREFIX: Final = "sdk."
-# The largest integer of the store.
-_MOST: Final = 2**63 - 1
 
 RecordId = Annotated[str, Field(pattern=r"^[0-9A-Za-z_.:-]{1,64}$")]
-Nanoseconds = Annotated[int, Field(ge=0, le=_MOST)]
+Nanoseconds = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(max_length=256)]
 
 
-class Record(BaseModel):
-    """What every record has: its natural key and its time."""
+class ProgramRecord(BaseModel):
+    """What every program record has.
+
+    Attributes:
+        id: the natural key.
+        at: when it was written, Unix nanoseconds.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -30,18 +36,18 @@ class Record(BaseModel):
     at: Nanoseconds
 
 
-class MeasurementRecord(Record):
+class MeasurementRecord(ProgramRecord):
     """One value of one metric, in the metric's own unit."""
 
     metric: Annotated[str, Field(pattern=r"^claude\.[a-z_][a-z0-9_.]{0,110}$")]
-    kind: Literal["counter", "gauge", "histogram"]
+    kind: Kind
     unit: Annotated[str, Field(max_length=40)]
     value: Annotated[int | float, Field(allow_inf_nan=False)]
     labels: dict[Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")], Text] = {}
 
 
-class TaskRecord(Record):
-    """A task that began, or with ``ended`` one that is over."""
+class TaskRecord(ProgramRecord):
+    """A task that began. With ``ended``, it is over."""
 
     name: Name
     parent: RecordId | None = None
@@ -50,10 +56,10 @@ class TaskRecord(Record):
     complexity: Annotated[int, Field(ge=1, le=1000)] | None = None
     started: Nanoseconds
     ended: Nanoseconds | None = None
-    outcome: Literal["success", "failure"] | None = None
+    outcome: TaskOutcome | None = None
 
 
-class SpanRecord(Record):
+class SpanRecord(ProgramRecord):
     """A span that is over."""
 
     name: Name
@@ -62,17 +68,17 @@ class SpanRecord(Record):
     root: RecordId | None = None
     started: Nanoseconds
     ended: Nanoseconds
-    outcome: Literal["success", "failure"]
+    outcome: TaskOutcome
 
 
-class ErrorRecord(Record):
-    """An exception's type."""
+class ErrorRecord(ProgramRecord):
+    """The type of an exception."""
 
     type: Name
     labels: dict[Text, Text] = {}
 
 
-_MODELS: Final[dict[str, type[Record]]] = {
+_MODELS: Final[dict[str, type[ProgramRecord]]] = {
     "sdk.measurement": MeasurementRecord,
     "sdk.task": TaskRecord,
     "sdk.span": SpanRecord,
@@ -80,18 +86,22 @@ _MODELS: Final[dict[str, type[Record]]] = {
 }
 
 
-def parse(event: str, payload: bytes) -> Record:
-    """Reads one record.
+def parse(event: str, payload: bytes) -> ProgramRecord:
+    """Read one program record.
+
+    Args:
+        event: the event name of the spool file, such as ``sdk.measurement``.
+        payload: JSON.
 
     Raises:
-        PayloadError: it is none; the message never quotes its content.
+        PayloadError: the event name or the payload is invalid. The message never quotes the payload.
     """
     model = _MODELS.get(event)
     if model is None:
-        raise PayloadError(f"no record of the SDK: expected one of {', '.join(_MODELS)}")
+        raise PayloadError(f"unknown program record: expected one of {', '.join(_MODELS)}")
     try:
         return model.model_validate_json(payload)
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in problem["loc"]) or "the payload"
-        raise PayloadError(f"no {event} record: {where}: {problem['type']}") from None
+        raise PayloadError(f"invalid {event} record: {where}: {problem['type']}") from None

@@ -13,7 +13,7 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Metric
-from claude_hooks_otel.series.totals import OVERFLOW
+from claude_hooks_otel.metrics.labels import OVERFLOW
 from claude_hooks_otel.settings import Config, OtelSettings
 from tests.support.corpus import SCENARIOS, Scenario
 from tests.support.otlp_receiver import OtlpReceiver

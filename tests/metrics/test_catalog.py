@@ -1,4 +1,4 @@
-"""The catalog keeps its contract: users' dashboards and alerts hold these names and labels."""
+"""The catalog keeps its contract with the dashboards and alerts of users: these names and labels stay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Kind, Metric
 
-# Prometheus name → labels beside agent and project; the health metrics of the product carry neither.
+# Prometheus name → labels besides agent and project. The metrics about the product's own health have neither.
 CONTRACT = {
     "claude_sessions_total": ("source",), "claude_session_duration_seconds": (), "claude_sessions_active": (),
     "claude_prompts_total": (), "claude_turn_duration_seconds": (), "claude_turn_failures_total": ("error",),
@@ -48,7 +48,7 @@ def test_names_and_labels_are_the_contract() -> None:
 
 @pytest.mark.parametrize("metric", catalog.METRICS, ids=lambda metric: metric.name)
 def test_every_metric_is_defined(metric: Metric) -> None:
-    """In whole sentences, with a unit, bounded labels, and buckets where it is a histogram."""
+    """It has a meaning in whole sentences, a unit, bounded labels, and buckets if it is a histogram."""
     assert re.search(r"[.…]$", metric.meaning)
     assert len(metric.meaning) > 20
     assert metric.prometheus_name.startswith("claude_")

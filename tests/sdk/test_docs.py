@@ -1,4 +1,4 @@
-"""What docs/sdk.md and the examples say is so."""
+"""What docs/sdk.md and the examples say is true."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOW = 1_780_000_000_000_000_000
 
 
 def totals(home: Home) -> dict[str, float]:
-    """Prometheus name → total over all labels (of a histogram, its count)."""
+    """Return Prometheus name → total over all labels. For a histogram, that is its count."""
     found: dict[str, float] = {}
     core = assemble_core(home, Config(), lambda: NOW)
     core.intake.take_events()
@@ -31,7 +31,7 @@ def totals(home: Home) -> dict[str, float]:
     return found
 
 
-def test_the_pages_code_runs_and_records_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_on_the_page_runs_and_records_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(tmp_path))
     monkeypatch.setattr(names, "_in_use", {})
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -44,10 +44,10 @@ def test_the_pages_code_runs_and_records_what_it_says(tmp_path: Path, monkeypatc
         "claude_span_duration_seconds": 2, "claude_operation_items_out_total": 3, "claude_story_points_delivered_total": 10,
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
-    assert "claude_requests_served_total" not in found  # that went to the host's provider
+    assert "claude_requests_served_total" not in found  # it went to the host's provider
 
 
-def test_the_pages_configuration_loads(tmp_path: Path) -> None:
+def test_the_configuration_on_the_page_loads(tmp_path: Path) -> None:
     text = re.search(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     assert text is not None
     (tmp_path / "config.toml").write_text(text[1], encoding="utf-8")
@@ -66,7 +66,7 @@ def test_the_release_job_runs_and_is_recorded(tmp_path: Path) -> None:
     assert (found["claude_operation_items_in_total"], found["claude_operation_items_out_total"]) == (3, 2)
 
 
-def test_the_error_reporter_tells_each_failure_once() -> None:
+def test_the_error_reporter_reports_each_failure_once() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", str(ROOT / "examples" / "error_reporter.py")],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The SDK's promises, as written: through the spool and a real daemon to an OTLP receiver and a real PostgreSQL."""
+"""The SDK keeps its promises from the spool through a real daemon to an OTLP receiver and a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.real_daemon import Installation, wait_until
 
 IDENTITY = {"agent": "backend", "project": "book-cataloger"}
 
-# The issue's snippets, word for word but for what the functions do.
+# The snippets that the SDK was specified with. Only the bodies of the functions are made up.
 SNIPPETS = """
 from claude_monitoring import AgentMonitor, track_task, track_performance, track_quality
 
@@ -61,7 +61,7 @@ AgentMonitor(agent_id="Backend", project_name="book-cataloger", agent_level=2, s
 AgentMonitor(agent_id="backend", project_name="book-cataloger", export_to_grafana=False).record_metric("api_calls", 1)
 """
 
-# What the snippets come to: Prometheus name → (labels beside the identity, value; for a histogram its count).
+# What the snippets add up to: Prometheus name and labels besides the identity → value. OBSERVATIONS has counts of histograms.
 EXPECTED = {
     ("claude_tasks_created_total", "task_type=task"): 1,
     ("claude_tasks_created_total", "task_type=feature"): 1,
@@ -129,7 +129,7 @@ def run(installation: Installation, program: str, **popen: object) -> subprocess
 
 
 def received(receiver: OtlpReceiver) -> dict[tuple[str, str], object]:
-    """Prometheus name and labels beside the identity → the newest value (of a histogram, count and sum)."""
+    """Return Prometheus name and labels besides the identity → the newest value. For a histogram, that is count and sum."""
     from claude_hooks_otel.metrics.declared import metric_of
 
     kinds = {"sum": "counter"}
@@ -144,7 +144,7 @@ def received(receiver: OtlpReceiver) -> dict[tuple[str, str], object]:
 
 
 def stored(database: str) -> dict[tuple[str, str], list[float]]:
-    """The same names and labels → every value in PostgreSQL, in order."""
+    """Return the same names and labels → every value in PostgreSQL, in order."""
     found: dict[tuple[str, str], list[float]] = {}
     with psycopg.connect(database) as connection:
         for name, labels, value in connection.execute(
@@ -167,7 +167,7 @@ def test_every_snippet_arrives_at_otlp_and_in_postgresql(
     report = tmp_path / "coverage.json"
     report.write_text('{"totals": {"percent_covered": 93.5}}')
     installation.start()
-    wait_until(lambda: table_exists(database))  # the log begins with the first daemon that has an exporter
+    wait_until(lambda: table_exists(database))  # measurements are kept from the first daemon on that has an exporter
     run(installation, f"REPORT = {str(report)!r}\n{SNIPPETS}")
     wait_until(lambda: EXPECTED.items() <= received(otlp_receiver).items())
     at_otlp = received(otlp_receiver)
@@ -185,7 +185,9 @@ def test_every_snippet_arrives_at_otlp_and_in_postgresql(
     assert "secret content" not in b"".join(otlp_receiver.raw_bodies).decode(errors="replace")
 
 
-def test_level_sprint_and_the_switch_arrive(install: Install, otlp_receiver: OtlpReceiver) -> None:
+def test_level_and_sprint_arrive_and_export_to_grafana_false_records_nothing(
+    install: Install, otlp_receiver: OtlpReceiver
+) -> None:
     installation = install()
     run(installation, WITH_LEVEL)
     installation.start()
@@ -194,7 +196,7 @@ def test_level_sprint_and_the_switch_arrive(install: Install, otlp_receiver: Otl
     assert ("claude_api_calls_total", "") not in received(otlp_receiver)
 
 
-def test_n_calls_before_sigkill_are_n_at_the_receiver(install: Install, otlp_receiver: OtlpReceiver) -> None:
+def test_every_call_before_a_sigkill_arrives(install: Install, otlp_receiver: OtlpReceiver) -> None:
     installation = install()
     done = run(
         installation,
@@ -219,7 +221,7 @@ def test_n_calls_before_sigkill_are_n_at_the_receiver(install: Install, otlp_rec
     wait_until(lambda: received(otlp_receiver).get(("claude_api_calls_total", "")) == 238)
 
 
-def test_threads_and_forks_lose_and_repeat_nothing(install: Install, otlp_receiver: OtlpReceiver) -> None:
+def test_threads_and_forks_lose_nothing_and_repeat_nothing(install: Install, otlp_receiver: OtlpReceiver) -> None:
     installation = install()
     run(
         installation,
@@ -248,7 +250,7 @@ def test_threads_and_forks_lose_and_repeat_nothing(install: Install, otlp_receiv
     wait_until(lambda: received(otlp_receiver).get(("claude_api_calls_total", "")) == (8 + 4 + 1) * 25)
 
 
-def test_the_users_own_exporter_goes_on_behind_its_cursor_after_the_daemon_was_killed(
+def test_a_custom_exporter_continues_at_its_cursor_after_the_daemon_was_killed(
     install: Install, otlp_receiver: OtlpReceiver, database: str, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").mkdir()
@@ -297,7 +299,9 @@ def test_the_users_own_exporter_goes_on_behind_its_cursor_after_the_daemon_was_k
             return [value for (value,) in found]
 
     wait_until(lambda: values() == [2.5])
-    wait_until(lambda: taken("mine") and taken("json_lines"))  # else it may come again: at least once is the promise
+    wait_until(
+        lambda: taken("mine") and taken("json_lines")
+    )  # otherwise it can come again, because the promise is "at least once"
     installation.kill()
     run(installation, one.format(4))
     installation.start()
@@ -306,7 +310,7 @@ def test_the_users_own_exporter_goes_on_behind_its_cursor_after_the_daemon_was_k
 
 
 @pytest.mark.skipif(bool(missing()), reason=missing() or "there is one")
-def test_postgresql_away_for_a_while_has_every_row_once_when_it_is_back(install: Install, tmp_path: Path) -> None:
+def test_postgresql_has_every_row_once_after_it_was_unavailable(install: Install, tmp_path: Path) -> None:
     with server() as own:
         installation = install({"postgresql": {"conninfo": own.conninfo}})
         installation.start()
@@ -321,7 +325,7 @@ def test_postgresql_away_for_a_while_has_every_row_once_when_it_is_back(install:
         own.stop()
         run(installation, count.format(51, 101))
         wait_until(lambda: installation.waiting() == 0)
-        installation.kill()  # the cursor outlives the daemon, too
+        installation.kill()  # the cursor survives the daemon
         installation.start()
         run(installation, count.format(101, 151))
         wait_until(lambda: custom_error(installation))

@@ -1,4 +1,4 @@
-"""The SDK in the caller: what it records, what it refuses, and what it leaves alone."""
+"""The SDK in the program that calls it: what it records, what it refuses, and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def monitor(home: Home) -> AgentMonitor:
 
 
 def taken_in(home: Home) -> dict[tuple[str, str], float]:
-    """Prometheus name and labels beside the identity → total, count or gauge, after everything in the spool was taken in."""
+    """Take in the whole spool. Return Prometheus name and labels besides the identity → total, count or gauge."""
     core = assemble_core(home, Config(), lambda: NOW)
     try:
         while core.intake.take_events():
@@ -78,7 +78,7 @@ def recorded(home: Home) -> list[tuple[Envelope, dict]]:
     return [(entry, json.loads(entry.payload)) for entry in Spool(home.spool).take(1000) if isinstance(entry, Envelope)]
 
 
-def test_the_face_shows_these_names_and_no_others() -> None:
+def test_the_package_exports_these_names_and_no_others() -> None:
     assert sorted(claude_monitoring.__all__) == [
         "AgentMonitor", "MisuseError", "QualityError", "QualityWarning", "track_performance", "track_quality", "track_task",
     ]  # fmt: skip
@@ -86,7 +86,7 @@ def test_the_face_shows_these_names_and_no_others() -> None:
     assert (Path(claude_monitoring.__file__).parent / "py.typed").exists()
 
 
-def test_importing_it_and_recording_imports_nothing_that_is_slow(home: Home) -> None:
+def test_importing_the_sdk_and_recording_imports_nothing_slow(home: Home) -> None:
     program = (
         "import sys; from claude_monitoring import AgentMonitor; import claude_monitoring.exporters\n"
         "AgentMonitor('backend', 'shop').record_metric('api_calls')\n"
@@ -103,10 +103,10 @@ def test_importing_it_and_recording_imports_nothing_that_is_slow(home: Home) -> 
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda m: m.record_metric("api calls", 1), "no metric name"),
-        (lambda m: m.record_metric("9lives", 1), "no metric name"),
-        (lambda m: m.record_metric("", 1), "no metric name"),
-        (lambda m: m.record_metric(None, 1), "no metric name"),
+        (lambda m: m.record_metric("api calls", 1), "not a metric name"),
+        (lambda m: m.record_metric("9lives", 1), "not a metric name"),
+        (lambda m: m.record_metric("", 1), "not a metric name"),
+        (lambda m: m.record_metric(None, 1), "not a metric name"),
         (lambda m: m.record_metric("x" * 101, 1), "at most 100"),
         (lambda m: m.record_metric("hooks_events", 1), "product's own"),
         (lambda m: m.record_metric("api_calls", float("nan")), "finite"),
@@ -152,16 +152,16 @@ def test_misuse_raises_at_once_and_says_what_was_expected(monitor: AgentMonitor,
     assert recorded(home) == []
 
 
-def test_a_name_keeps_its_kind_and_unit_over_all_monitors_of_a_program(monitor: AgentMonitor) -> None:
+def test_a_name_keeps_its_kind_and_unit_for_all_monitors_of_a_program(monitor: AgentMonitor) -> None:
     monitor.gauge("queue_length", -3, unit="job")
     with pytest.raises(MisuseError, match="already used as a gauge"):
         AgentMonitor("other", "shop").increment("queue_length")
     with pytest.raises(MisuseError, match="unit"):
         monitor.gauge("queue_length", 3, unit="s")
-    monitor.record_metric("queue_length", 4)  # as the kind that it is
+    monitor.record_metric("queue_length", 4)  # takes the kind that the name has
 
 
-def test_a_kind_conflict_between_programs_is_counted_by_the_daemon(
+def test_the_daemon_counts_a_kind_conflict_between_programs(
     monitor: AgentMonitor, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monitor.increment("jobs", 2)
@@ -175,7 +175,7 @@ def test_a_kind_conflict_between_programs_is_counted_by_the_daemon(
     assert found["claude_hooks_events_dropped_total", "reason=kind_conflict"] == 1
 
 
-def test_one_spelling_of_each_label_and_the_identity_can_be_replaced(home: Home) -> None:
+def test_labels_are_normalized_and_can_replace_the_identity(home: Home) -> None:
     AgentMonitor(agent_id=" Backend ", project_name="Book Cataloger").increment("x")
     AgentMonitor(agent_id="backend", project_name="book-cataloger").increment("claude_X_total")
     AgentMonitor(agent_id="other", project_name="z").increment(
@@ -185,14 +185,14 @@ def test_one_spelling_of_each_label_and_the_identity_can_be_replaced(home: Home)
     assert (found["claude_x_total", ""], found["claude_x_total", "team=core"]) == (2, 1)
 
 
-def test_a_registered_label_is_taken(home: Home) -> None:
+def test_a_registered_label_is_accepted(home: Home) -> None:
     monitor = AgentMonitor("a", "b", labels=("customer",))
     monitor.increment("x", labels={"customer": "ACME"})
     monitor.record_cost(Decimal("0.1"))
     assert taken_in(home)["claude_x_total", "customer=acme"] == 1
 
 
-def test_who_acts_comes_from_the_environment_where_the_caller_says_nothing(
+def test_the_identity_comes_from_the_environment_if_the_caller_gives_none(
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CLAUDE_AGENT_ID", "Frontend")
@@ -202,7 +202,7 @@ def test_who_acts_comes_from_the_environment_where_the_caller_says_nothing(
     assert (envelope.headers["agent"], envelope.headers["project_directory"]) == ("Frontend", str(tmp_path))
 
 
-def test_fractions_add_up_exactly_and_the_newest_gauge_stands(home: Home) -> None:
+def test_fractions_add_up_exactly_and_the_newest_gauge_counts(home: Home) -> None:
     times = iter((30, 10, 20))
     monitor = AgentMonitor("a", "b", now_ns=lambda: NOW + next(times, 0))
     for value in (3.5, -1.25, 2):
@@ -216,7 +216,7 @@ def test_fractions_add_up_exactly_and_the_newest_gauge_stands(home: Home) -> Non
     assert found["claude_api_cost_usd_total", "agent_type=sdk,model=unknown"] == 8.7
 
 
-def test_a_record_that_is_there_twice_counts_once(monitor: AgentMonitor, home: Home) -> None:
+def test_two_copies_of_a_program_record_count_once(monitor: AgentMonitor, home: Home) -> None:
     monitor.increment("x")
     with monitor.track_task("t"):
         pass
@@ -226,7 +226,7 @@ def test_a_record_that_is_there_twice_counts_once(monitor: AgentMonitor, home: H
     assert (found["claude_x_total", ""], found["claude_tasks_completed_total", "task_type=task"]) == (1, 1)
 
 
-def test_a_record_of_nobodys_is_set_aside(home: Home) -> None:
+def test_an_invalid_program_record_is_set_aside(home: Home) -> None:
     home.create()
     spool = Spool(home.spool)
     spool.write("sdk.measurement", {}, b'{"id": "1"}')
@@ -238,7 +238,7 @@ def test_a_record_of_nobodys_is_set_aside(home: Home) -> None:
 # -- tasks, spans, errors ------------------------------------------------------------------------------------------------
 
 
-def test_a_task_that_fails_is_recorded_and_its_exception_goes_on(monitor: AgentMonitor, home: Home) -> None:
+def test_a_failed_task_is_recorded_and_its_exception_propagates(monitor: AgentMonitor, home: Home) -> None:
     with pytest.raises(ZeroDivisionError), monitor.track_task("outer"), monitor.track_task("inner", complexity=8):
         try:
             raise ZeroDivisionError  # noqa: TRY301
@@ -252,16 +252,14 @@ def test_a_task_that_fails_is_recorded_and_its_exception_goes_on(monitor: AgentM
     assert ("claude_story_points_delivered_total", "") not in found
 
 
-def test_a_task_whose_program_dies_has_begun_at_least(monitor: AgentMonitor, home: Home) -> None:
+def test_a_task_of_a_program_that_dies_counts_as_created(monitor: AgentMonitor, home: Home) -> None:
     contextvars.copy_context().run(monitor.track_task("t").__enter__)
     found = taken_in(home)
     assert found["claude_tasks_created_total", "task_type=task"] == 1
     assert ("claude_tasks_completed_total", "task_type=task") not in found
 
 
-def test_spans_and_tasks_know_what_they_are_inside_of_in_threads_of_asyncio_too(
-    monitor: AgentMonitor, home: Home
-) -> None:
+def test_tasks_and_spans_know_their_parents_in_asyncio_tasks_too(monitor: AgentMonitor, home: Home) -> None:
     async def child(name: str) -> None:
         async with monitor.span(name):
             await asyncio.sleep(0)
@@ -284,7 +282,7 @@ def test_spans_and_tasks_know_what_they_are_inside_of_in_threads_of_asyncio_too(
     assert parents == {"all": None, "a": "all", "b": "all", "a-inner": "a", "b-inner": "b"}
 
 
-def test_decorated_functions_of_every_kind_do_what_they_did(monitor: AgentMonitor, home: Home) -> None:
+def test_decorated_functions_of_every_kind_behave_as_before(monitor: AgentMonitor, home: Home) -> None:
     track = track_task(monitor=monitor)
 
     @track
@@ -340,7 +338,7 @@ def test_decorated_functions_of_every_kind_do_what_they_did(monitor: AgentMonito
     assert ("claude_tasks_failed_total", "task_type=task") not in found
 
 
-def test_between_a_generators_items_nothing_is_inside_it(monitor: AgentMonitor, home: Home) -> None:
+def test_what_happens_between_a_generators_items_is_not_part_of_it(monitor: AgentMonitor, home: Home) -> None:
     @track_task(monitor=monitor)
     def items() -> Iterator[int]:
         yield 1
@@ -372,8 +370,8 @@ def test_performance_counts_items_in_and_out(monitor: AgentMonitor, home: Home) 
     assert found["claude_operation_duration_seconds", "operation=failing,outcome=failure"] == 1
 
 
-def test_quality_reads_what_coverage_py_measured_in_this_run(home: Home, tmp_path: Path) -> None:
-    """A real coverage.py: the decorated function runs it on a program that is half covered."""
+def test_quality_reads_what_coverage_py_measured_during_the_call(home: Home, tmp_path: Path) -> None:
+    """The decorated function runs the real coverage.py on a program of which half is covered."""
     (tmp_path / "half.py").write_text("import sys\nif len(sys.argv) > 5:\n    a = 1\n    b = 2\n")
     program = """
 import subprocess, sys, os
@@ -397,7 +395,7 @@ except QualityError as error:
     assert found["claude_quality_checks_total", "outcome=failed"] == 1
 
 
-def test_quality_reads_the_coverage_py_that_runs_this_very_program(home: Home, tmp_path: Path) -> None:
+def test_quality_reads_the_coverage_py_that_measures_the_program(home: Home, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(
         "from claude_monitoring import AgentMonitor, track_quality\n"
         "monitor = AgentMonitor('a', 'b')\n"
@@ -414,7 +412,7 @@ def test_quality_reads_the_coverage_py_that_runs_this_very_program(home: Home, t
     assert taken_in(home)["claude_test_coverage_percent", ""] == 100
 
 
-def test_quality_without_a_result_warns_or_raises_by_choice(
+def test_quality_without_a_result_warns_or_raises_as_chosen(
     monitor: AgentMonitor, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -435,7 +433,7 @@ def test_quality_without_a_result_warns_or_raises_by_choice(
 # -- trouble -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_raises_nothing_is_said_once_and_seen_by_the_daemon(
+def test_a_full_disk_raises_nothing_is_logged_once_and_the_daemon_sees_it(
     monitor: AgentMonitor, home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monitor.increment("x")
@@ -450,7 +448,9 @@ def test_a_full_disk_raises_nothing_is_said_once_and_seen_by_the_daemon(
     assert found["claude_hooks_events_dropped_total", "reason=spool_full"] == 2
 
 
-def test_no_home_at_all_raises_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_home_folder_raises_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("CLAUDE_HOOKS_OTEL_HOME", "XDG_STATE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     monitor = AgentMonitor("a", "b")
@@ -459,7 +459,7 @@ def test_no_home_at_all_raises_nothing(monkeypatch: pytest.MonkeyPatch, caplog: 
     assert "no home folder" in caplog.text
 
 
-def test_an_exception_that_takes_no_mark_is_still_recorded(monitor: AgentMonitor, home: Home) -> None:
+def test_an_exception_that_cannot_be_marked_is_still_recorded(monitor: AgentMonitor, home: Home) -> None:
     class Slotted(Exception):  # noqa: N818
         def __setattr__(self, *_: object) -> None:
             raise AttributeError
@@ -474,7 +474,7 @@ def test_a_counted_exception_can_still_be_pickled(monitor: AgentMonitor) -> None
     assert pickle.loads(pickle.dumps(error)).args == ("x",)
 
 
-# -- a host's own providers ----------------------------------------------------------------------------------------------
+# -- providers of the host ----------------------------------------------------------------------------------------------
 
 
 def test_with_providers_everything_goes_to_the_host_and_nothing_to_the_spool(home: Home) -> None:
@@ -524,7 +524,7 @@ def test_with_providers_everything_goes_to_the_host_and_nothing_to_the_spool(hom
 
 
 def write(home: Home, **fields: object) -> None:
-    """A record as another writer than this SDK might make it."""
+    """Write a program record that does not come from this SDK."""
     home.create()
     record = {
         "id": os.urandom(8).hex(),
@@ -538,7 +538,7 @@ def write(home: Home, **fields: object) -> None:
     Spool(home.spool).write("sdk.measurement", {"agent": "a", "project": "b"}, json.dumps(record).encode())
 
 
-def test_names_made_from_data_end_at_a_bound(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_declared_names_is_limited(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(from_programs, "MOST_METRICS", 3)
     for number in range(5):
         write(home, metric=f"claude.order_{number}")
@@ -547,7 +547,7 @@ def test_names_made_from_data_end_at_a_bound(home: Home, monkeypatch: pytest.Mon
     assert found["claude_hooks_events_dropped_total", "reason=too_many_metrics"] == 2
 
 
-def test_label_sets_of_a_gauge_end_at_a_bound_and_those_that_are_there_go_on(
+def test_the_number_of_a_gauges_label_sets_is_limited_and_known_ones_still_change(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program_gauges, "MOST_GAUGES", 2)
@@ -560,7 +560,7 @@ def test_label_sets_of_a_gauge_end_at_a_bound_and_those_that_are_there_go_on(
     assert 7 in found.values()
 
 
-def test_no_program_writes_the_products_own_metrics(home: Home) -> None:
+def test_no_program_can_write_the_products_own_metrics(home: Home) -> None:
     write(home, metric="claude.hooks.spool.depth", kind="gauge")
     assert taken_in(home)["claude_hooks_events_dropped_total", "reason=reserved_name"] == 1
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,9 +10,9 @@ import pytest
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.units import DOLLAR
-from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.corpus import Scenario
 from tests.support.known_differences import LEFT_OUT, SIDE_REQUESTS
-from tests.support.replay import Replay, play
+from tests.support.replay import Replay
 
 # The client's token types and what they are here; a cache write is one class there and two here.
 TYPES = {"input": "none", "cacheRead": "read", "cacheCreation": "write"}

@@ -17,7 +17,7 @@ from claude_hooks_otel.daemon.assembly import Core, assemble_core
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.tables import TABLES
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.settings.config import Config
+from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.units import DAY, SECOND
 from tests.support.replay import Clock

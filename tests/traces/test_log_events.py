@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from claude_hooks_otel.traces.codec import encode
 from claude_hooks_otel.traces.log_events import events_of
 from claude_hooks_otel.traces.model import LogEvent, Severity
 from claude_hooks_otel.traces.session_facts import SessionFacts
-from tests.support.corpus import SCENARIOS, Scenario
-from tests.support.known_differences import LEFT_OUT, UNTIMED
+from tests.support.corpus import Scenario
+from tests.support.known_differences import UNTIMED
 from tests.support.log_events import all_events
 from tests.support.places import DATA
 from tests.support.private_texts import answered, asked, leaked, told_by_traces
