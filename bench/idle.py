@@ -27,7 +27,7 @@ CALM_AFTER = 15.0
 def main() -> int:
     """Measures twice and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60, help="how long to watch")
+    parser.add_argument("--seconds", type=float, default=60, help="how long to measure")
     parser.add_argument("--open", type=int, default=3, help="sessions left open in the second measurement")
     options = parser.parse_args()
     met = []

@@ -1,6 +1,6 @@
 """What an hour without an endpoint costs: so many spans are written while nothing listens, then the endpoint comes back.
 
-Prints the daemon's memory beside that of one whose endpoint was there all the time, how long the delivery took, and what arrived. The
+Prints the daemon's memory next to that of one whose endpoint was there all the time, how long the delivery took, and what arrived. The
 daemon's own loop runs in another process; the hour is its clock's, which is moved on, so that everything fits into minutes.
 
     python -m bench.outage [--spans 50000] [--protocol grpc]
@@ -28,7 +28,7 @@ HOUR = 3600.0  # seconds
 # Memory after the outage may exceed that without one by this factor.
 BAR_MEMORY = 1.15
 # Seconds until everything is to be there once the endpoint is back.
-PATIENCE = 600.0
+TIMEOUT_S = 600.0
 
 
 @dataclass
@@ -90,7 +90,7 @@ def _measure(wanted: int, protocol: str, *, is_away: bool) -> Measured:
             if is_away:
                 endpoint.come_back()
             began = time.monotonic()
-            while state["waiting"] and time.monotonic() - began < PATIENCE:
+            while state["waiting"] and time.monotonic() - began < TIMEOUT_S:
                 state = _tell(child, 0.0)
                 greatest = max(greatest, state["megabytes"])
             seconds = time.monotonic() - began

@@ -1,4 +1,4 @@
-"""What the SDK costs its caller: one recorded metric beside the bare file system work of one, and the import beside Python's own start.
+"""What the SDK costs its caller: one recorded metric compared with the bare file system work of one, and the import beside Python's own start.
 
 python -m bench.sdk [--calls 5000] [--imports 15]
 """

@@ -21,7 +21,7 @@ class Alert:
     Attributes:
         name: as Prometheus and the runbook call it.
         expr: fires where this has an element.
-        patience: how long it has to hold, as PromQL writes durations.
+        hold: how long it has to hold, as PromQL writes durations.
         severity: ``critical`` (now), ``warning`` (today) or ``info``.
         summary: one line, Prometheus's template.
         description: what it means; the runbook says what to do.
@@ -29,7 +29,7 @@ class Alert:
 
     name: str
     expr: str
-    patience: str
+    hold: str
     severity: str
     summary: str
     description: str

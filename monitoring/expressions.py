@@ -3,7 +3,7 @@
 Our counters only ever grow: they keep their start time for ever and are never reset, so what happened between two moments is the
 difference of the totals at these moments, exactly. ``increase()`` is neither exact (it extrapolates) nor complete (it loses a
 series' first sample, and everything before a gap longer than its range). What a total was at a moment is the last sample at or
-before it; the samples may be days old, because nobody sends while nobody works. Reading far back is dear, so a recording rule
+before it; the samples may be days old, because nobody sends while nobody works. Reading far back is slow, so a recording rule
 carries each total forward, sparsely: see ``total_at``. docs/monitoring.md explains the choice.
 """
 

@@ -55,7 +55,7 @@ def _alert(alert: Any) -> dict[str, Any]:
     return {
         "alert": alert.name,
         "expr": alert.expr,
-        "for": alert.patience,
+        "for": alert.hold,
         "labels": {"severity": alert.severity},
         "annotations": {
             "summary": alert.summary,

@@ -24,7 +24,7 @@ from monitoring.generate import SETUP
 
 FOLDER_UID, FOLDER_TITLE = "claude-code", "Claude Code"
 # Seconds an answer of Grafana may take.
-PATIENCE = 15.0
+TIMEOUT_S = 15.0
 
 
 def _found(ask: Any, *arguments: Any) -> Any:
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     try:
-        done = import_into(GrafanaApi.from_url(chosen.url, token, PATIENCE), chosen.prometheus, chosen.backup)
+        done = import_into(GrafanaApi.from_url(chosen.url, token, TIMEOUT_S), chosen.prometheus, chosen.backup)
     except (GrafanaException, LookupError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -11,7 +11,7 @@ from claude_hooks_otel.cli import daemon, demo, doctor, flush, install, report, 
 
 app = typer.Typer(
     name="claude-hooks-otel",
-    help="Telemetry for Claude Code agents: every session becomes OpenTelemetry metrics, and no session notices.",
+    help="Telemetry for Claude Code agents: every session becomes OpenTelemetry metrics, without slowing it down.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -41,83 +41,84 @@ SettingsOption = Annotated[
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
 
 
+AgentOption = Annotated[
+    str | None,
+    typer.Option(
+        callback=_filled, help="The agent label of these sessions (CLAUDE_AGENT_ID); it wins over the shell's."
+    ),
+]
+ProjectOption = Annotated[
+    str | None, typer.Option(callback=_filled, help="The project label; by default the repository's name.")
+]
+TeamOption = Annotated[str | None, typer.Option(callback=_filled, help="The team label.")]
+SprintOption = Annotated[str | None, typer.Option(callback=_filled, help="The sprint label.")]
+EndpointOption = Annotated[
+    str | None, typer.Option(callback=_filled, metavar="URL", help="The OTLP endpoint to export to.")
+]
+ProtocolOption = Annotated[
+    str | None, typer.Option(callback=_filled, help="grpc or http/protobuf; by default what the port stands for.")
+]
+ExporterOption = Annotated[
+    str | None, typer.Option(callback=_filled, help="OTEL_METRICS_EXPORTER: otlp, console, none.")
+]
+PluginOption = Annotated[bool, typer.Option("--plugin", help="The plugin registers the hooks: set up everything else.")]
+PurgeOption = Annotated[bool, typer.Option("--purge", help="Delete everything that was captured and configured, too.")]
+
+
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
+    app.command()(install)
+    app.command()(uninstall)
 
-    @app.command()
-    def install(
-        scope: ScopeOption = Scope.USER,
-        settings: SettingsOption = None,
-        agent: Annotated[
-            str | None,
-            typer.Option(
-                callback=_filled, help="The agent label of these sessions (CLAUDE_AGENT_ID); it wins over the shell's."
-            ),
-        ] = None,
-        project: Annotated[
-            str | None, typer.Option(callback=_filled, help="The project label; by default the repository's name.")
-        ] = None,
-        team: Annotated[str | None, typer.Option(callback=_filled, help="The team label.")] = None,
-        sprint: Annotated[str | None, typer.Option(callback=_filled, help="The sprint label.")] = None,
-        endpoint: Annotated[
-            str | None, typer.Option(callback=_filled, metavar="URL", help="The OTLP endpoint to export to.")
-        ] = None,
-        protocol: Annotated[
-            str | None,
-            typer.Option(callback=_filled, help="grpc or http/protobuf; by default what the port stands for."),
-        ] = None,
-        exporter: Annotated[
-            str | None, typer.Option(callback=_filled, help="OTEL_METRICS_EXPORTER: otlp, console, none.")
-        ] = None,
-        plugin: Annotated[
-            bool, typer.Option("--plugin", help="The plugin registers the hooks: set up everything else.")
-        ] = False,
-        dry_run: DryRunOption = False,
-    ) -> None:
-        """Register the hooks in Claude Code's settings, and set up the daemon that they start."""
-        labels = {
-            "CLAUDE_AGENT_ID": agent,
-            "CLAUDE_AGENT_PROJECT": project,
-            "CLAUDE_AGENT_TEAM": team,
-            "CLAUDE_AGENT_SPRINT": sprint,
-        }
-        options = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
-            "OTEL_METRICS_EXPORTER": exporter,
-        }
-        try:
-            _install(
-                settings or path_of(scope, os.environ, Path.cwd()),
-                _given(labels),
-                _given(options),
-                shared=settings is None and scope is Scope.PROJECT,
-                plugin=plugin,
-                dry_run=dry_run,
-            )
-        except (SettingsError, ConfigError, RuntimeError, FileNotFoundError) as error:
-            fail(escape(str(error)))
-        except OSError as error:
-            fail(
-                escape(
-                    f"{error.filename}: {error.strerror}. Make it writable, or name another folder in {HOME_VARIABLE}."
-                )
-            )
 
-    @app.command()
-    def uninstall(
-        scope: ScopeOption = Scope.USER,
-        settings: SettingsOption = None,
-        purge: Annotated[
-            bool, typer.Option("--purge", help="Delete everything that was captured and configured, too.")
-        ] = False,
-        dry_run: DryRunOption = False,
-    ) -> None:
-        """Take the hooks out of Claude Code's settings; what was captured stays, unless --purge is given."""
-        try:
-            _uninstall(settings or path_of(scope, os.environ, Path.cwd()), purge=purge, dry_run=dry_run)
-        except (SettingsError, PurgeError, RuntimeError) as error:
-            fail(escape(str(error)))
+def install(
+    scope: ScopeOption = Scope.USER,
+    settings: SettingsOption = None,
+    agent: AgentOption = None,
+    project: ProjectOption = None,
+    team: TeamOption = None,
+    sprint: SprintOption = None,
+    endpoint: EndpointOption = None,
+    protocol: ProtocolOption = None,
+    exporter: ExporterOption = None,
+    plugin: PluginOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Register the hooks in Claude Code's settings, and set up the daemon that they start."""
+    labels = {
+        "CLAUDE_AGENT_ID": agent,
+        "CLAUDE_AGENT_PROJECT": project,
+        "CLAUDE_AGENT_TEAM": team,
+        "CLAUDE_AGENT_SPRINT": sprint,
+    }
+    options = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        "OTEL_METRICS_EXPORTER": exporter,
+    }
+    shared = settings is None and scope is Scope.PROJECT
+    try:
+        path = settings or path_of(scope, os.environ, Path.cwd())
+        _install(path, _given(labels), _given(options), shared=shared, plugin=plugin, dry_run=dry_run)
+    except (SettingsError, ConfigError, RuntimeError, FileNotFoundError) as error:
+        fail(escape(str(error)))
+    except OSError as error:
+        fail(
+            escape(f"{error.filename}: {error.strerror}. Make it writable, or name another folder in {HOME_VARIABLE}.")
+        )
+
+
+def uninstall(
+    scope: ScopeOption = Scope.USER,
+    settings: SettingsOption = None,
+    purge: PurgeOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Take the hooks out of Claude Code's settings; what was captured stays, unless --purge is given."""
+    try:
+        _uninstall(settings or path_of(scope, os.environ, Path.cwd()), purge=purge, dry_run=dry_run)
+    except (SettingsError, PurgeError, RuntimeError) as error:
+        fail(escape(str(error)))
 
 
 def _given(values: Mapping[str, str | None]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -118,11 +119,8 @@ def assemble_core(
     log = MeasurementLog(connection, now_ns)
     outbox = Outbox(connection, now_ns, wanted)
     exemplars = Exemplars(connection, now_ns)
-    known = {**declared.read_declared(connection), **catalog.CATALOG}
-    if config.metrics.gen_ai:
-        known |= gen_ai_metrics.CATALOG
-    observers = [log.append] if logs_measurements else []
-    totals = SeriesTotals(connection, known, config.series.limit, now_ns, observers)
+    known = _known_metrics(connection, config)
+    totals = SeriesTotals(connection, known, config.series.limit, now_ns, [log.append] if logs_measurements else [])
 
     wants_items = outbox.wants(TRACES) or outbox.wants(LOGS)
     pending = PendingSessions(connection) if wants_items or config.metrics.gen_ai else None
@@ -142,6 +140,12 @@ def assemble_core(
     spool = Spool(home.spool)
     intake = _intake(config, facts, totals, known, spool, content, history, writer)
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer)
+
+
+def _known_metrics(connection: sqlite3.Connection, config: Config) -> dict[str, Metric]:
+    """Name → definition of every metric that has series."""
+    generative = gen_ai_metrics.CATALOG if config.metrics.gen_ai else {}
+    return {**declared.read_declared(connection), **catalog.CATALOG, **generative}
 
 
 def _writer(
@@ -258,9 +262,8 @@ def assemble_daemon(
         interval=otel.export_interval_s,
         bounds=config.outbox,
     )
-    for exporter in exporters.custom.values():
-        if isinstance(exporter, ReadsSeries):
-            exporter.attach(deliveries.series_now)
+    for reader in (exporter for exporter in exporters.custom.values() if isinstance(exporter, ReadsSeries)):
+        reader.attach(deliveries.series_now)
     return Daemon(core, deliveries)
 
 

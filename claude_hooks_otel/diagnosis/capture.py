@@ -160,7 +160,7 @@ def _trial(command: str, surroundings: Surroundings, plugin_root: Path | None) -
                 input=_TRIAL_PAYLOAD, env=environ, cwd="/", capture_output=True, check=False, timeout=_TRIAL_TIMEOUT,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
-            return Finding("capture", Level.FAIL, f"the registered command can not be run: {error}", INSTALL)
+            return Finding("capture", Level.FAIL, f"the registered command cannot be run: {error}", INSTALL)
         took = (time.monotonic() - begin) * 1000
         payloads = [entry.payload for entry in Spool(home.spool).take(2) if isinstance(entry, Envelope)]
     if done.returncode or done.stdout or done.stderr:

@@ -56,8 +56,8 @@ class Settings:
     Attributes:
         name: ``managed``, ``user``, ``project`` or ``local``.
         path: the file.
-        values: its content; empty where there is none, or where it can not be used.
-        problem: why it can not be used.
+        values: its content; empty where there is none, or where it cannot be used.
+        problem: why it cannot be used.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Settings:
         except FileNotFoundError:
             return cls(name, path)
         except OSError as error:
-            return cls(name, path, problem=error.strerror or "it can not be read")
+            return cls(name, path, problem=error.strerror or "it cannot be read")
         except ValueError as error:
             return cls(name, path, problem=f"not valid JSON ({error})")
         return cls(name, path, values) if isinstance(values, dict) else cls(name, path, problem="not a JSON object")
@@ -138,7 +138,7 @@ class Surroundings:
 
     @cached_property
     def config(self) -> Config | ConfigError:
-        """The configuration, or why it can not be used."""
+        """The configuration, or why it cannot be used."""
         try:
             return load(self.home.config, self.hook_environ)
         except ConfigError as error:

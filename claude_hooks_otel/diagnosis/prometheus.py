@@ -19,7 +19,7 @@ from claude_hooks_otel.settings import ConfigError, OtelSettings
 from claude_hooks_otel.store.connection import connect, read_meta
 
 # Seconds an answer may take.
-PATIENCE = 5.0
+TIMEOUT_S = 5.0
 # How far back a sample counts as arrived: sessions are not held every day.
 WITHIN = "7d"
 
@@ -39,7 +39,12 @@ def prometheus(surroundings: Surroundings) -> Iterator[Finding]:
         return
     here = _store(surroundings)
     if here is None:
-        yield Finding("prometheus", Level.INFO, "not asked: there is no store yet", "Hold a session first.")
+        yield Finding(
+            "prometheus",
+            Level.INFO,
+            "not asked: there is no store yet",
+            "Start a Claude Code session, then run doctor again.",
+        )
         return
     stored_id, sessions_here = here
     resource = service_resource(OtelSettings.from_config(config, surroundings.hook_environ), stored_id)
@@ -89,7 +94,7 @@ def _ask(url: str, expression: str) -> float:
     """The value of an expression with at most one element; 0 where it has none."""
     address = f"{url.rstrip('/')}/api/v1/query?{urlencode({'query': expression})}"
     try:
-        with urlopen(address, timeout=PATIENCE) as answer:  # noqa: S310 -- the scheme was looked at
+        with urlopen(address, timeout=TIMEOUT_S) as answer:  # noqa: S310 -- the scheme was looked at
             result = json.load(answer)["data"]["result"]
             return float(result[0]["value"][1]) if result else 0.0
     except HTTPError as error:

@@ -43,7 +43,7 @@ def home_folder(surroundings: Surroundings) -> Iterator[Finding]:
     mode = stat.S_IMODE(status.st_mode)
     free = shutil.disk_usage(root).free
     if not os.access(root, os.W_OK | os.X_OK):
-        yield Finding("home", Level.FAIL, f"{root} can not be written", f"Make it yours: `chown -R $(id -u) '{root}'`.")
+        yield Finding("home", Level.FAIL, f"{root} cannot be written", f"Make it yours: `chown -R $(id -u) '{root}'`.")
     elif mode & 0o077:
         yield Finding("home", Level.WARN, f"{root} is open to others (mode {mode:04o})", f"Run `chmod 700 '{root}'`.")
     elif free < LITTLE_SPACE:
@@ -93,7 +93,7 @@ def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = error.strerror if isinstance(error, OSError) else "it does not answer"
-        yield Finding("interpreter", Level.FAIL, f"{python} can not be run: {reason}", INSTALL)
+        yield Finding("interpreter", Level.FAIL, f"{python} cannot be run: {reason}", INSTALL)
         return
     version = done.stdout.strip()
     if done.returncode:
@@ -101,7 +101,7 @@ def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
         yield Finding(
             "interpreter",
             Level.FAIL,
-            f"{python} can not import the package: {last[0]}",
+            f"{python} cannot import the package: {last[0]}",
             "Run `claude-hooks-otel install` with a Python that has it.",
         )
     elif version != __version__:
@@ -168,7 +168,7 @@ def store(surroundings: Surroundings) -> Iterator[Finding]:
             yield from _store(connection)
     except sqlite3.Error as error:
         yield Finding(
-            "store", Level.FAIL, f"{path} can not be read: {error}", "Move it away: the daemon makes a new one."
+            "store", Level.FAIL, f"{path} cannot be read: {error}", "Move it away: the daemon makes a new one."
         )
 
 

@@ -1,4 +1,4 @@
-"""What a finished tool call did beside having run: both witnesses hold the same input and the same result of it."""
+"""What a finished tool call did: both sources hold the same input and the same result of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EXIT_CODE = re.compile(r"(?:Error: )?Exit code (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class FinishedCall:
-    """A call that ran to its end, as either witness tells it.
+    """A call that ran to its end, as either source reports it.
 
     Attributes:
         tool_use_id: which call.
@@ -38,7 +38,7 @@ class FinishedCall:
         succeeded: whether it did.
         ended_ns: when it ended.
         labels: the identity's labels.
-        began_ns: when it began to run, where the witness knows (hooks do): git's own records of that time are then asked too.
+        began_ns: when it began to run, where the source knows (hooks do): git's own records of that time are then asked too.
         directory: the directory it was left in.
         wishes: the owner's ``task_type`` and ``task_complexity``.
     """
@@ -129,7 +129,7 @@ def _reviews(call: FinishedCall) -> Iterator[model.Fact]:
 
 
 def _printed(call: FinishedCall, *streams: str) -> str | None:
-    """What a command printed; None where no witness kept it."""
+    """What a command printed; None where no source kept it."""
     if isinstance(call.result, Mapping):
         return "\n".join(text for name in streams if isinstance(text := call.result.get(name), str))
     return call.result if isinstance(call.result, str) else None

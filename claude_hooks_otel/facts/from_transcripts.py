@@ -43,7 +43,7 @@ class TranscriptReader:
         self._history_ns = history_ns
 
     def agent_type(self, file: TranscriptFile) -> str | None:
-        """Return the type of the agent whose transcript a file is, and add what the file beside it says; None for the main one."""
+        """Return the type of the agent whose transcript a file is, and add what the file next to it says; None for the main one."""
         if not file.agent_id:
             return None
         known = self._facts.get(model.Subagent, file.agent_id)

@@ -34,7 +34,7 @@ _OVERRULED_BY = {
 
 
 def emit_path() -> Path:
-    """The ``hooks/emit`` that belongs to this package: inside it where a wheel was installed, beside it in a checkout.
+    """The ``hooks/emit`` that belongs to this package: inside it where a wheel was installed, next to it in a checkout.
 
     Settings files do not name this one but its copy in the home (``Home.emit``). A path into a Python environment breaks when
     that is removed, upgraded to another Python version, or was a passing one (``uvx``); no session would fail, but none would be
@@ -84,7 +84,7 @@ class HomeFiles:
         overruled: the names of variables that an option puts out of effect.
 
     Raises:
-        ConfigError: the configuration, present or to be, can not be used.
+        ConfigError: the configuration, present or to be, cannot be used.
         FileNotFoundError: the package is not complete.
     """
 
@@ -121,7 +121,7 @@ class HomeFiles:
         """Makes the home and writes what differs; whether anything did.
 
         Raises:
-            OSError: the folder can not be written.
+            OSError: the folder cannot be written.
         """
         changed = self.changed
         self.home.create()

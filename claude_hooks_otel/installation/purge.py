@@ -36,7 +36,7 @@ def purge(home: Home) -> None:
     try:
         shutil.rmtree(home.root)
     except OSError as error:
-        raise PurgeError(f"{error.filename} can not be removed: {error.strerror}") from None
+        raise PurgeError(f"{error.filename} cannot be removed: {error.strerror}") from None
 
 
 def tell_to_leave(home: Home) -> bool:

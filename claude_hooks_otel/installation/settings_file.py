@@ -15,7 +15,7 @@ from claude_hooks_otel.installation.json_text import JsonText, JsonTextError
 
 
 class SettingsError(Exception):
-    """A settings file can not be used or changed; the message says why and what to do. The file is as it was."""
+    """A settings file cannot be used or changed; the message says why and what to do. The file is as it was."""
 
 
 class Scope(StrEnum):
@@ -49,7 +49,7 @@ class SettingsFile:
         document: its content, to be changed before ``write``; ``{}`` where there is no file, or an empty one.
 
     Raises:
-        SettingsError: it can not be read, or is not a JSON object.
+        SettingsError: it cannot be read, or is not a JSON object.
     """
 
     def __init__(self, path: Path) -> None:
@@ -97,7 +97,7 @@ class SettingsFile:
         A link stays a link, and mode and owner stay as they were.
 
         Raises:
-            SettingsError: the file was changed meanwhile, or its folder can not be written.
+            SettingsError: the file was changed meanwhile, or its folder cannot be written.
         """
         target = Path(os.path.realpath(self.path))
         try:
@@ -109,20 +109,20 @@ class SettingsFile:
             replace_file(target, content, like=target if self.exists else None)
         except (OSError, UnicodeEncodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "the new content is no valid text"
-            raise SettingsError(f"{self.path} can not be written: {reason}.") from None
+            raise SettingsError(f"{self.path} cannot be written: {reason}.") from None
         return backup
 
     def delete(self) -> Path | None:
         """Takes the file away; returns the backup of its content.
 
         Raises:
-            SettingsError: its folder can not be written.
+            SettingsError: its folder cannot be written.
         """
         try:
             backup = self._back_up()
             self.path.unlink()
         except OSError as error:
-            raise SettingsError(f"{self.path} can not be deleted: {error.strerror}.") from None
+            raise SettingsError(f"{self.path} cannot be deleted: {error.strerror}.") from None
         return backup
 
     def _read(self) -> bytes | None:
@@ -132,7 +132,7 @@ class SettingsFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise SettingsError(f"{self.path} can not be read: {error.strerror}.") from None
+            raise SettingsError(f"{self.path} cannot be read: {error.strerror}.") from None
         except UnicodeDecodeError as error:
             raise SettingsError(
                 f"{self.path} is not UTF-8 text (byte {error.start}). Correct it and try again."
@@ -140,7 +140,7 @@ class SettingsFile:
         return content
 
     def _back_up(self) -> Path | None:
-        """A copy beside the file, named after the time."""
+        """A copy next to the file, named after the time."""
         if self._before is None:
             return None
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -162,7 +162,7 @@ def replace_file(path: Path, content: bytes, *, like: Path | None = None) -> Non
         like: whose mode and, where possible, owner it gets; without one it is readable by its owner alone.
 
     Raises:
-        OSError: the folder can not be written.
+        OSError: the folder cannot be written.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
@@ -172,7 +172,7 @@ def replace_file(path: Path, content: bytes, *, like: Path | None = None) -> Non
             os.fsync(file.fileno())
         if like is not None:
             status = like.stat()
-            with contextlib.suppress(OSError):  # root keeps another user's file theirs; others can not
+            with contextlib.suppress(OSError):  # root keeps another user's file theirs; others cannot
                 os.chown(temporary, status.st_uid, status.st_gid)
             shutil.copymode(like, temporary)
         Path(temporary).replace(path)

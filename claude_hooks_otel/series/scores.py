@@ -1,6 +1,6 @@
 """What an agent's record is worth: experience, level, efficiency, quality, collaboration. Judgements, with their weights in the config.
 
-Each is defined in the catalog, in a sentence and an example. Experience is reckoned from the series, which are kept for ever; the
+Each is defined in the catalog, in a sentence and an example. Experience is computed from the series, which are kept for ever; the
 others from the facts of a window. None of them can be earned by doing nothing: without evidence there is no score, and with little
 evidence a low one.
 """
@@ -89,7 +89,7 @@ class Scores:
         Args:
             series: every cumulative series as it stands.
             now_ns: the time.
-            anew: reckon them now, however fresh the last ones are.
+            anew: compute them now, however fresh the last ones are.
         """
         if anew or not self._fresh_until_ns - SCORES_KEPT <= now_ns < self._fresh_until_ns:
             since_ns = now_ns - self._config.window_days * DAY

@@ -45,7 +45,7 @@ class AgentMeta:
 
 
 def find_main(session_id: str, hinted: Path) -> Path | None:
-    """The session's own transcript: where a hook said, else in any project folder beside it; None if there is none (yet)."""
+    """The session's own transcript: where a hook said, else in any project folder next to it; None if there is none (yet)."""
     if hinted.name != f"{session_id}.jsonl":
         return None
     try:

@@ -57,30 +57,27 @@ class SessionFacts:
 
     @classmethod
     def of(cls, facts: Facts, session_id: str, begin_ns: int = 0, end_ns: int = END_OF_TIME) -> SessionFacts | None:
-        """Reads them; None for a session that nobody knows.
+        """Read the facts of a session; None if the session is unknown.
 
         Args:
             facts: where they are.
-            session_id: whose.
-            begin_ns: requests, calls and waits from here on alone, Unix nanoseconds: they are many, and all else is not.
-            end_ns: and before this.
+            session_id: the session.
+            begin_ns: where the range of requests, calls and waits begins, Unix nanoseconds; other facts are read whole.
+            end_ns: where it ends.
         """
         session = facts.get(model.Session, session_id)
         if session is None:
             return None
 
         def all_of(kind: type[F], where: str = "") -> tuple[F, ...]:
-            """The session's facts of a kind."""
             return tuple(facts.select(kind, f"session_id = ? {where}", session_id))
 
         def between(kind: type[F], at: str, where: str) -> tuple[F, ...]:
-            """The session's facts of a kind in the stretch of time."""
             condition = f"session_id = ? AND {at} >= ? AND {at} < ? {where}"
             return tuple(facts.select(kind, condition, session_id, begin_ns, end_ns))
 
         turns = all_of(model.Turn, "AND started_ns IS NOT NULL ORDER BY started_ns, prompt_id")
         runs = all_of(model.SessionRun, "ORDER BY started_ns")
-        has_first = bool(turns) and begin_ns <= (turns[0].started_ns or 0)
         return cls(
             session=session,
             turns=turns,
@@ -97,7 +94,7 @@ class SessionFacts:
             waits=between(model.PermissionWait, "asked_ns", "AND waited_ns IS NOT NULL ORDER BY asked_ns, tool"),
             compactions=_own_marks(facts, session_id, turns),
             switches=all_of(model.ModelSwitch, "AND at_ns IS NOT NULL ORDER BY at_ns"),
-            origin=_origin(facts, session, turns, runs) if has_first else None,
+            origin=_origin(facts, session, turns, runs) if turns and begin_ns <= (turns[0].started_ns or 0) else None,
             callers=_callers(facts, session_id),
             commits=all_of(model.GitCommit),
             branches=all_of(model.GitBranch),
@@ -117,7 +114,7 @@ class SessionFacts:
     def turn_of_call(self, call: model.ToolCall) -> model.Turn | None:
         """The turn in which the model asked for a call.
 
-        The prompt that a witness names with it may be a later one: a killed session that is resumed closes its open calls then.
+        The prompt that a source names with it may be a later one: a killed session that is resumed closes its open calls then.
         """
         return self.turn_at(asked_ns(call))
 
@@ -198,7 +195,7 @@ def _own_marks(facts: Facts, session_id: str, turns: Sequence[model.Turn]) -> tu
 
 
 def asked_ns(call: model.ToolCall) -> int:
-    """When the model asked for a call; where no witness saw that, when the call began."""
+    """When the model asked for a call; where no source saw that, when the call began."""
     return call.started_ns if call.started_ns is not None else call_times(call)[0]
 
 

@@ -87,7 +87,7 @@ class Desk:
             path.rename(path.with_name(_renamed(path.name.encode(), play).decode()))
         for number, hook in enumerate(hooks):
             self._take(hook, f"{play}.{number}", hook.t + shift, projects, project, play)
-        self.settle(600)
+        self.wait(600)
 
     def _take(self, hook: RecordedHook, name: str, at: float, projects: Path, project: str, play: str) -> None:
         headers = {"agent": self.agent} | {HEADERS[key]: value for key, value in hook.env.items() if key in HEADERS}
@@ -108,7 +108,7 @@ class Desk:
         hook = RecordedHook(at, event, "told", {"CLAUDE_CODE_ENTRYPOINT": "cli"}, payload, "/home/dev/p")
         self._take(hook, f"{session}.{at}", at, self.folder, project, "")
 
-    def settle(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         """Lets the grace periods pass."""
         self.clock.advance(seconds)
         self.core.intake.follow_sessions(everything=True)
@@ -165,7 +165,7 @@ def _tests(desk: Desk, project: str, at: float, chance: random.Random) -> None:
         call = f"toolu_{chance.getrandbits(80):020x}"
         desk.tell("PostToolUse", fields | {"tool_use_id": call, "duration_ms": 5}, at + 3, project, session)
     desk.tell("SessionEnd", {"reason": "other"}, at + 5, project, session)
-    desk.settle(600)
+    desk.wait(600)
 
 
 def samples(folder: Path, end: float) -> Iterator[str]:
@@ -200,7 +200,7 @@ def samples(folder: Path, end: float) -> Iterator[str]:
             newest = desk.clock.now_ns / SECOND
             if newest > end:
                 break
-            desk.settle(0)
+            desk.wait(0)
             yield from desk.lines()
         # Up to this moment, with a session that is still open.
         desk.clock.now_ns = max(desk.clock.now_ns, round((end - 1200) * SECOND))

@@ -20,8 +20,8 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 
 
-class NotToBeHadError(Exception):
-    """The servers can not be built here; the message says why."""
+class UnavailableError(Exception):
+    """The servers cannot be built here; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def binary(name: str) -> Path:
     """The program, built now if it is not in the cache.
 
     Raises:
-        NotToBeHadError: there is no Go toolchain, or it is older than the modules ask for.
+        UnavailableError: there is no Go toolchain, or it is older than the modules ask for.
         subprocess.CalledProcessError: the build failed.
     """
     command = COMMANDS[name]
@@ -80,7 +80,7 @@ def binary(name: str) -> Path:
         return built
     go = shutil.which("go")
     if go is None:
-        raise NotToBeHadError("no Go toolchain: the real Collector and Prometheus are built from their Go modules")
+        raise UnavailableError("no Go toolchain: the real Collector and Prometheus are built from their Go modules")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once build once
@@ -101,7 +101,7 @@ def _build(go: str, command: Command, source: Path, target: Path) -> None:
     )
     if done.returncode:
         if "go.mod requires go >=" in done.stderr:
-            raise NotToBeHadError(f"the Go toolchain is too old: {done.stderr.strip().splitlines()[-1]}")
+            raise UnavailableError(f"the Go toolchain is too old: {done.stderr.strip().splitlines()[-1]}")
         sys.stderr.write(done.stderr)
         done.check_returncode()
     partial.replace(target)
@@ -113,7 +113,7 @@ def main() -> int:
         began = time.monotonic()
         try:
             path = binary(name)
-        except NotToBeHadError as error:
+        except UnavailableError as error:
             print(f"{name}: {error}")
             return 1
         print(f"{name}: {path} ({time.monotonic() - began:.0f} s)", flush=True)

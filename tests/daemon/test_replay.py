@@ -1,4 +1,4 @@
-"""The same sessions in any order, twice, over restarts, by one witness or both: the same totals."""
+"""The same sessions in any order, twice, over restarts, by one source or both: the same totals."""
 
 from __future__ import annotations
 

@@ -279,7 +279,7 @@ def test_a_configuration_open_to_others_is_a_warning(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("python", "observed"),
     [
-        ("/nowhere/python", "can not be run"),
+        ("/nowhere/python", "cannot be run"),
         ("#!/bin/sh\necho 9.9.9\n", "has version 9.9.9"),
         ("#!/bin/sh\necho broken >&2; exit 1\n", "broken"),
     ],

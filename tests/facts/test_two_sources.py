@@ -15,7 +15,7 @@ from tests.support.replay import Replay, adopt_transcripts, play
 
 Totals = dict[tuple[str, tuple[tuple[str, str], ...]], Any]
 
-# What both witnesses tell. Tokens, cost and requests stand in transcripts alone; durations, starts and ends come from hooks.
+# What both sources tell. Tokens, cost and requests stand in transcripts alone; durations, starts and ends come from hooks.
 TOLD_BY_BOTH = {
     "claude.branches", "claude.commits", "claude.compactions", "claude.features.delivered", "claude.files.modified",
     "claude.files.read", "claude.lines.added", "claude.lines.deleted", "claude.prompts", "claude.pull.requests",
@@ -58,7 +58,7 @@ def _without_subagent_outcomes(totals: Totals) -> Totals:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_each_witness_alone_and_both_tell_the_same(name: str, tmp_path: Path) -> None:
-    """Whichever witness is lost, what the other one knows as well is all there."""
+    """Whichever source is lost, what the other one knows as well is all there."""
     scenario = Scenario(name)
     leave_out = {NO_TRANSCRIPT, *NO_HOOKS}
     hooks = Replay(scenario, tmp_path / "hooks", leave_out=leave_out)

@@ -71,7 +71,7 @@ def test_another_process_keeps_it(home: Home) -> None:
 def test_a_killed_holder_gives_it_back(home: Home) -> None:
     with another_process_holds(home):
         pass
-    assert home.pid.exists(), "a killed daemon can not tidy up"
+    assert home.pid.exists(), "a killed daemon cannot tidy up"
     assert not is_running(home)
     lock = DaemonLock.acquire(home)
     assert home.pid.read_text() == f"{os.getpid()}\n"

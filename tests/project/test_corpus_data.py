@@ -52,7 +52,7 @@ PRICES = {
 
 # Sessions whose telemetry says more or less than their files can, each with the reason.
 UNSAVED = "the session ran with --no-session-persistence: no transcript, no cost state"
-UNWATCHED = "the client ran without telemetry: transcript and cost state have no witness"
+UNWATCHED = "the client ran without telemetry: nothing can be compared with transcript and cost state"
 SESSION_EXCEPTIONS = {
     "3067f072-dbf1-4cc6-992b-31b07dbda338": UNSAVED,
     "efc4f8aa-30c1-47c9-a6c5-1ebb509c9c38": UNWATCHED,
@@ -123,7 +123,7 @@ def seconds(timestamp: str) -> float:
 
 
 def dollars(model: str, usage: dict[str, Any]) -> float:
-    """What the client reckons one request costs."""
+    """What the client computes one request costs."""
     price = next(price for pattern, price in PRICES.items() if re.search(pattern, model))
     hour = (usage.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0
     tokens = (

@@ -75,23 +75,23 @@ def test_cost_is_the_clients(played: Replay) -> None:
     for (name, labels), value in totals.items():
         if name == "claude.api.cost.usd":
             ours[dict(labels)["model"], _kind(dict(labels)["agent_type"])] += value / DOLLAR
-    witnessed = Counter(
+    expected = Counter(
         {key: value for key, value in _witnessed(scenario, "cost.usage").items() if key[0] not in UNPRICED}
     )
-    assert _merged(ours, scenario) == pytest.approx(_merged(witnessed, scenario), rel=1e-9)
+    assert _merged(ours, scenario) == pytest.approx(_merged(expected, scenario), rel=1e-9)
 
 
 def test_sessions_are_the_clients(played: Replay) -> None:
     """Sessions begun (a new conversation by /clear or /branch is ours alone) are those of the client's session.count."""
     scenario, totals = played.scenario, played.totals()
     sources = {dict(labels)["source"]: value for (name, labels), value in totals.items() if name == "claude.sessions"}
-    witnessed = sum(
+    expected = sum(
         point["value"]
         for session, told in scenario.truth["sessions"].items()
         if session[:8] not in LEFT_OUT
         for point in told["metrics"].get("session.count", [])
     )
-    assert sum(sources.values()) - sources.get("clear", 0) == witnessed + DIFFERENT_STARTS.get(scenario.name, (0,))[0]
+    assert sum(sources.values()) - sources.get("clear", 0) == expected + DIFFERENT_STARTS.get(scenario.name, (0,))[0]
 
 
 # Starts that hooks see and session.count does not count.
@@ -104,15 +104,15 @@ DIFFERENT_STARTS = {
 def test_tool_results_are_the_clients(played: Replay) -> None:
     """Every call of the client's tool_result events is here, a success as one and a failure as one; nothing ran that is not there."""
     calls = {call.tool_use_id: call.outcome for call in played.core.facts.select(model.ToolCall)}
-    witnessed = {
+    expected = {
         result["tool_use_id"]: ("success",) if str(result["success"]).lower() == "true" else ("error", "interrupted")
         for session, told in played.scenario.truth["sessions"].items()
         if session[:8] not in LEFT_OUT
         for result in told["tool_result"]
     }
-    assert not {name: calls.get(name) for name, outcomes in witnessed.items() if calls.get(name) not in outcomes}
-    unwitnessed = {name for name, outcome in calls.items() if outcome in ("success", "error")} - witnessed.keys()
-    assert unwitnessed == UNWITNESSED_CALLS.get(played.scenario.name, (set(),))[0]
+    assert not {name: calls.get(name) for name, outcomes in expected.items() if calls.get(name) not in outcomes}
+    unreported = {name for name, outcome in calls.items() if outcome in ("success", "error")} - expected.keys()
+    assert unreported == UNWITNESSED_CALLS.get(played.scenario.name, (set(),))[0]
 
 
 # Calls that ran, and of which the client's telemetry says nothing.
@@ -124,14 +124,14 @@ UNWITNESSED_CALLS: dict[str, tuple[set[str], str]] = {
 def test_requests_are_the_clients(played: Replay) -> None:
     """Every request of the client's api_request events is here once, but for side requests, which no transcript names."""
     ours = {request.request_id for request in played.core.facts.select(model.ApiRequest)}
-    witnessed = {
+    expected = {
         request["request_id"]
         for session, told in played.scenario.truth["sessions"].items()
         if session[:8] not in LEFT_OUT
         for request in told["api_request"]
         if request["query_source"] not in SIDE_REQUESTS
     }
-    assert witnessed - ours == UNSEEN_REQUESTS.get(played.scenario.name, (set(),))[0]
+    assert expected - ours == UNSEEN_REQUESTS.get(played.scenario.name, (set(),))[0]
 
 
 UNSEEN_REQUESTS: dict[str, tuple[set[str], str]] = {}
@@ -140,7 +140,7 @@ UNSEEN_REQUESTS: dict[str, tuple[set[str], str]] = {}
 def test_failed_requests_are_the_clients(played: Replay) -> None:
     """Every request of the client's api_error events is here once, as an error."""
     failed = [request for request in played.core.facts.select(model.ApiRequest) if request.error]
-    witnessed = [
+    expected = [
         error.get("request_id")
         for session, told in played.scenario.truth["sessions"].items()
         if session[:8] not in LEFT_OUT
@@ -148,7 +148,7 @@ def test_failed_requests_are_the_clients(played: Replay) -> None:
     ]
     compacted = COMPACTED_ERRORS.get(played.scenario.name, (set(),))[0]
     assert sorted(str(request.request_id) for request in failed) == sorted(
-        str(name) for name in witnessed if name not in compacted
+        str(name) for name in expected if name not in compacted
     )
     counted = sum(
         value

@@ -1,4 +1,4 @@
-"""Scores: reckoned from what was delivered, with the configured weights; nothing comes of doing nothing."""
+"""Scores: computed from what was delivered, with the configured weights; nothing comes of doing nothing."""
 
 from __future__ import annotations
 

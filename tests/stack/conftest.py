@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitoring.rig.build import COMMANDS, NotToBeHadError, binary
+from monitoring.rig.build import COMMANDS, UnavailableError, binary
 
 
 @pytest.fixture(scope="session")
@@ -13,5 +13,5 @@ def servers() -> None:
     try:
         for name in COMMANDS:
             binary(name)
-    except NotToBeHadError as error:
+    except UnavailableError as error:
         pytest.skip(str(error))

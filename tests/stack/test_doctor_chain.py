@@ -15,7 +15,7 @@ from claude_hooks_otel.settings import load
 from monitoring.rig.local import HASTE, LOOPBACK, Ports
 from monitoring.rig.stack import Stack
 from tests.support.real_daemon import Installation
-from tests.support.stack.team import Machine, arrived, settled
+from tests.support.stack.team import Machine, arrived, final_totals
 
 
 def look(home: Home, folder: Path, url: str | None) -> list[Finding]:
@@ -63,7 +63,7 @@ def test_a_real_prometheus_is_asked_for_this_installations_totals(tmp_path: Path
             assert "no series of this installation" in nothing.observed
             machine.installation.start()
             machine.play("basic-edit")
-            arrived(stack, settled([machine]))
+            arrived(stack, final_totals([machine]))
             (found,) = look(machine.installation.home, tmp_path, stack.url)
             assert found.level is Level.OK
             assert "1 sessions there, 1 here" in found.observed

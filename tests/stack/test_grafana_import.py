@@ -1,4 +1,4 @@
-"""The import against a small fake of Grafana's HTTP API: Grafana itself is not to be had where these tests run.
+"""The import against a small fake of Grafana's HTTP API: Grafana itself cannot be installed where these tests run.
 
 The fake knows the five requests that the import makes, as Grafana's API reference describes them, and refuses every other.
 """

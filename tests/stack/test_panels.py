@@ -23,7 +23,7 @@ from monitoring.rig.stack import Stack
 from tests.support.corpus import SCENARIOS
 from tests.support.real_daemon import wait_until
 from tests.support.stack.panels import PanelQuery, panel_queries
-from tests.support.stack.team import Machine, arrived, settled
+from tests.support.stack.team import Machine, arrived, final_totals
 
 # Of the recorded sessions: all but those with two copies of every hook.
 PLAYED = tuple(name for name in SCENARIOS if name != "plugin")
@@ -77,14 +77,14 @@ class Recorded:
         self.scraped.installation.start()
         self.scraped.lose_an_event()
         self.scraped.test_and_write()
-        wait_until(lambda: any(name == "claude_hooks_export_failures_total" for name, _ in self.scraped.books()))
+        wait_until(lambda: any(name == "claude_hooks_export_failures_total" for name, _ in self.scraped.totals()))
         self.stack.collector.start()
         self.scraped.play(*PLAYED)
         self.pushed.installation.start()
         self.pushed.play("basic-edit", "subagents", "tasks", "git-work")
-        settled([self.scraped, self.pushed])
+        final_totals([self.scraped, self.pushed])
         wait_until(lambda: not _waiting(self.scraped), 2 * TRIM_EVERY)
-        arrived(self.stack, settled([self.scraped, self.pushed]), timeout=60)
+        arrived(self.stack, final_totals([self.scraped, self.pushed]), timeout=60)
 
     def close(self) -> None:
         self.scraped.installation.close()
@@ -170,6 +170,6 @@ def test_every_alert_is_evaluated_by_prometheus(recorded: Recorded, alert: Alert
     assert rule["evaluationTime"] > 0
     # Without its threshold it finds data: it is silent because all is well, not because it looks at nothing. It is waited
     # for, as the Collector forgets a series after three seconds here: a stalled machine shows none for a moment.
-    watched = re.split(r" (?:unless|and) ", alert.expr, maxsplit=1)[0]
-    watched = re.sub(r" (?:>|<|>=|==) (?:[\d.]+|on\(\).*)$", "", watched)
-    wait_until(lambda: bool(recorded.stack.instant(watched)))
+    selector = re.split(r" (?:unless|and) ", alert.expr, maxsplit=1)[0]
+    selector = re.sub(r" (?:>|<|>=|==) (?:[\d.]+|on\(\).*)$", "", selector)
+    wait_until(lambda: bool(recorded.stack.instant(selector)))

@@ -19,7 +19,7 @@ from monitoring.rig.build import binary
 from monitoring.rig.local import HASTE, LOOPBACK
 from monitoring.rig.stack import Server, Stack
 from tests.support.real_daemon import wait_until
-from tests.support.stack.team import Machine, arrived, settled
+from tests.support.stack.team import Machine, arrived, final_totals
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
 TOKEN = "a-token-of-the-tests"
@@ -107,9 +107,9 @@ def test_with_the_token_and_through_tls_the_totals_arrive(served: tuple[Stack, G
         for machine in machines:
             machine.installation.start()
             machine.play("basic-edit", "tasks")
-        books = settled(machines)
-        at = arrived(stack, books)
-        sessions = sum(value for (name, _), value in books.items() if name == "claude_sessions_total")
+        totals = final_totals(machines)
+        at = arrived(stack, totals)
+        sessions = sum(value for (name, _), value in totals.items() if name == "claude_sessions_total")
         assert stack.instant(Series(catalog.SESSIONS).grown("10m"), at) == {frozenset(): sessions}
     finally:
         for machine in machines:
@@ -151,7 +151,7 @@ def test_the_deltas_of_short_lived_runners_add_up(served: tuple[Stack, Gateway],
         try:
             runner.installation.start()
             runner.play("basic-edit")
-            for (name, _), value in settled([runner]).items():
+            for (name, _), value in final_totals([runner]).items():
                 total[name] += value
             runner.installation.kill(signal.SIGTERM)
         finally:

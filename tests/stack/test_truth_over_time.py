@@ -18,7 +18,7 @@ from monitoring.expressions import BAR, RANGE, Series
 from monitoring.rig.local import HASTE
 from monitoring.rig.stack import Labels, Stack
 from tests.support.stack.panels import fill, panel_queries
-from tests.support.stack.team import Books, Machine, arrived, scale, settled
+from tests.support.stack.team import Machine, Totals, arrived, final_totals, scale
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -27,17 +27,17 @@ NIGHT = 7.0
 
 
 class Day:
-    """Moments, and the books of both machines as they stood then."""
+    """Moments, and the totals of both machines as they stood then."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack = stack
         self.machines = [Machine(folder / name, stack.through_the_collector) for name in ("laptop", "tower")]
-        self.moments: list[tuple[float, Books]] = []
+        self.moments: list[tuple[float, Totals]] = []
 
     def note(self) -> None:
         """Waits until all is at Prometheus, and writes the moment down."""
-        books = settled(self.machines)
-        self.moments.append((arrived(self.stack, books), books))
+        totals = final_totals(self.machines)
+        self.moments.append((arrived(self.stack, totals), totals))
 
     def live(self) -> None:
         laptop, tower = self.machines
@@ -65,18 +65,18 @@ class Day:
 
         self.stack.collector.stop()  # an hour without the Collector
         tower.play("files")
-        settled(self.machines)
+        final_totals(self.machines)
         time.sleep(NIGHT)
         self.stack.collector.start()
         self.note()
 
         self.stack.prometheus.stop()
         tower.play("skills")
-        settled(self.machines)
+        final_totals(self.machines)
         self.stack.prometheus.start()
         self.note()
 
-    def ranges(self) -> Iterator[tuple[float, float, Books]]:
+    def ranges(self) -> Iterator[tuple[float, float, Totals]]:
         """Every pair of moments, and what happened between them."""
         for (start, before), (end, after) in itertools.combinations(self.moments, 2):
             yield start, end, Counter({key: value - before[key] for key, value in after.items()})
@@ -116,7 +116,7 @@ def growing_panels(span: str) -> Iterator[tuple[Metric, str, tuple[str, ...], st
                     yield metric, part, by, expression
 
 
-def wanted(happened: Books, name: str, by: tuple[str, ...]) -> dict[Labels, int]:
+def wanted(happened: Totals, name: str, by: tuple[str, ...]) -> dict[Labels, int]:
     sums: Counter[Labels] = Counter()
     for (series, labels), value in happened.items():
         if series == name:
@@ -135,7 +135,7 @@ def test_every_growing_panel_is_exact_between_any_two_moments_of_the_day(day: Da
     checked = compared = 0
     for metric, part, by, expression in growing_panels(RANGE):
         if "instance" in by:
-            continue  # the books know no instance
+            continue  # the totals know no instance
         name = metric.prometheus_name + part
         for start, end, happened in day.ranges():
             found = day.stack.instant(fill(expression, end - start), end)
@@ -148,7 +148,7 @@ def test_every_growing_panel_is_exact_between_any_two_moments_of_the_day(day: Da
 
 
 def test_the_bars_of_a_range_add_up_to_what_happened_in_it(day: Day) -> None:
-    (start, _), *_, (end, books) = day.moments
+    (start, _), *_, (end, totals) = day.moments
     bar = round((end - start) / 40, 3)
     first = end - 40 * bar
     for metric, part, by, expression in growing_panels(BAR):
@@ -157,21 +157,21 @@ def test_the_bars_of_a_range_add_up_to_what_happened_in_it(day: Day) -> None:
             labels: sum(value for _, value in values)
             for labels, values in day.stack.over_time(fill(expression, 0, bar), first + bar, end, bar).items()
         }
-        exact = wanted(books, name, by)
+        exact = wanted(totals, name, by)
         assert exactly(name, found, exact), (name, by, found, exact)
 
 
 def test_increase_would_have_been_wrong(day: Day) -> None:
     """Why none of this uses it: the same day, the same series."""
-    (start, _), *_, (end, books) = day.moments
+    (start, _), *_, (end, totals) = day.moments
     name = "claude_sessions_total"
     found = day.stack.instant(f"sum(increase({name}[{round((end - start) * 1000)}ms]))", end)
-    exact = sum(wanted(books, name, ()).values())
+    exact = sum(wanted(totals, name, ()).values())
     assert found[frozenset()] < 0.9 * exact  # measured: 57 of 74
 
 
 def test_the_same_sessions_cost_what_the_client_says(day: Day) -> None:
-    """The whole day against the client's own telemetry, not against our books."""
+    """The whole day against the client's own telemetry, not against our totals."""
     from tests.support.corpus import Scenario
     from tests.support.real_daemon import _complete_sessions
 

@@ -7,7 +7,7 @@ LEFT_OUT = {
     "3067f072": "--no-session-persistence: no transcript is written, so no token of it can be known",
     "8e901532": "--bare: no hook runs, so nobody names the session",
     "dc297d16": "the plugin is disabled: no hook runs, so nobody names the session",
-    "efc4f8aa": "the client ran with its telemetry off: here it is known, and the witness is silent",
+    "efc4f8aa": "the client ran with its telemetry off: here it is known, and its telemetry says nothing",
 }
 # The client's names of its side requests.
 SIDE_REQUESTS = {"compact", "generate_session_title", "web_search_tool", "rename_generate_name"}

@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 
 # Seconds that starting may take on a busy machine.
-PATIENCE = 60
+TIMEOUT_S = 60
 
 
 def binaries() -> Path | None:
@@ -62,7 +62,7 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=2 * PATIENCE,
+            timeout=2 * TIMEOUT_S,
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
             **self._as,
         )
@@ -82,7 +82,7 @@ class Server:
             str(self._folder / "log"),
             "-w",
             "-t",
-            str(PATIENCE),
+            str(TIMEOUT_S),
             "-o",
             options,
             "start",

@@ -34,7 +34,7 @@ class Session(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRun(Fact):
-    """One stretch of a session: from a start (or resume, fork, clear) to its end. Paired by ``facts.settle``.
+    """One stretch of a session: from a start (or resume, fork, clear) to its end. Paired by ``facts.pairing``.
 
     ``started_ns`` is the time of the SessionStart event; INFERRED for the one start that no hook saw.
     """
@@ -78,7 +78,7 @@ class Turn(Fact):
 class ApiRequest(Fact):
     """One answer of the Messages API, as the transcript's assistant lines tell it; or, with ``error``, its refusal to answer.
 
-    A failed request has no message: its request's id stands for it, or its line's. Its line names no model either: ``facts.settle``
+    A failed request has no message: its request's id stands for it, or its line's. Its line names no model either: ``facts.pairing``
     takes that of the session.
     """
 
@@ -146,7 +146,7 @@ class CostState(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compaction(Fact):
-    """Compactions of a session by trigger, counted by each witness; neither gives them a name the other knows."""
+    """Compactions of a session by trigger, counted by each source; neither gives them a name the other knows."""
 
     session_id: str = key()
     trigger: str = key()
@@ -181,7 +181,7 @@ class ModelSwitch(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermissionWait(Fact):
-    """A question to the human, and how it was answered. Paired with its call by ``facts.settle``: it names none."""
+    """A question to the human, and how it was answered. Paired with its call by ``facts.pairing``: it names none."""
 
     TIMES = ("asked_ns",)
 
@@ -195,9 +195,9 @@ class PermissionWait(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content(Fact):
-    """The texts that a witness saw at one time: a prompt, or of a tool call the input and what is in it, the output, or all of them.
+    """The texts that a source saw at one time: a prompt, or of a tool call the input and what is in it, the output, or all of them.
 
-    ``owner_id`` is the prompt's id or the call's ``tool_use_id``; the witnesses are named in ``facts.content``. ``at_ns`` is part of
+    ``owner_id`` is the prompt's id or the call's ``tool_use_id``; the sources are named in ``facts.content``. ``at_ns`` is part of
     the key because several prompts can share an id: the first one counts, whichever arrives first.
 
     ``texts`` is JSON: kind of text → ``length`` in characters and ``sha256`` of the UTF-8 in hexadecimal digits, both of the whole

@@ -12,7 +12,7 @@ class Measurement(Fact):
     """One value that a program recorded through the SDK, or that a record of it stands for.
 
     ``name`` is the metric's OTLP name, ``value`` in its stored units (a gauge's in those of ``series.declared``), ``label_text`` the
-    labels beside the identity as canonical JSON.
+    labels in addition to the identity as canonical JSON.
     """
 
     TIMES = ("at_ns",)

@@ -73,7 +73,7 @@ class SubagentWake(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubagentTurn(Fact):
-    """One finished turn of a sub-agent. Paired by ``facts.settle``.
+    """One finished turn of a sub-agent. Paired by ``facts.pairing``.
 
     ``ended_ns`` is the time of the event that ended it; INFERRED for the one turn that only the transcript shows.
     """
@@ -90,7 +90,7 @@ class SubagentTurn(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Fact):
-    """An entry of a session's task list; how long it took is told by ``facts.settle``, when all its changes are in."""
+    """An entry of a session's task list; how long it took is set by ``facts.pairing``, when all its changes are in."""
 
     TIMES = ("completed_ns", "created_ns", "started_ns")
 
@@ -153,7 +153,7 @@ class PullRequest(Fact):
 class PullRequestReview(Fact):
     """A pull request from its opening to its merge, across sessions; it belongs to whoever opened it.
 
-    ``duration_ns`` is told by ``facts.settle``, when both ends are in.
+    ``duration_ns`` is set by ``facts.pairing``, when both ends are in.
     """
 
     TIMES = ("merged_ns", "opened_ns")
@@ -166,7 +166,7 @@ class PullRequestReview(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Regression(Fact):
-    """What a session left worse than it found it, by test framework: told by ``facts.settle`` once the session is over.
+    """What a session left worse than it found it, by test framework: set by ``facts.pairing`` once the session is over.
 
     ``bugs``: tests that fail in its last run beyond those that failed in its first.
     """

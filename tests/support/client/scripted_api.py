@@ -1,7 +1,7 @@
 """A Messages API on loopback that answers by script: the text of a prompt names the script (``script:NAME``), turn by turn.
 
 The server keeps no conversation: the assistant messages after that prompt say which turn it is. A sub-agent's prompt names a
-script of its own. What was charged is kept, as the third witness beside the client's telemetry and ours.
+script of its own. What was charged is kept, as a third account, next to the client's telemetry and ours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two machines on which agents work, playing recorded sessions through hooks, spool, daemon and OTLP; and their books."""
+"""Two machines on which agents work, playing recorded sessions through hooks, spool, daemon and OTLP; and their totals."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from monitoring.rig.stack import Labels, Stack
 from tests.support.corpus import RecordedHook
 from tests.support.real_daemon import Installation, PlayedHook, RecordedSessions
 
-# Seconds in which nothing changes before the books count as settled: a session is closed five seconds after its end.
+# Seconds in which nothing changes before the totals count as final: a session is closed five seconds after its end.
 QUIET = 6.5
 
 # (Prometheus name of a growing series, labels) -> its total in stored units; `_count` of a histogram beside its `_sum`.
-Books = Counter[tuple[str, Labels]]
+Totals = Counter[tuple[str, Labels]]
 
 
 class Machine:
@@ -76,9 +76,9 @@ class Machine:
         name = f"PostToolUse.{uuid.uuid4()}.1"
         (self.installation.home.spool / "new" / name).touch(mode=0o600)
 
-    def books(self) -> Books:
+    def totals(self) -> Totals:
         """The totals in its store."""
-        found: Books = Counter()
+        found: Totals = Counter()
         with closing(connect(self.installation.home.store, readonly=True)) as connection:
             for point in read_points(connection, CATALOG):
                 name, labels = point.metric.prometheus_name, frozenset(point.labels)
@@ -105,28 +105,28 @@ def _tool(name: str, given: dict[str, Any], answer: dict[str, Any]) -> tuple[str
     return "PostToolUse", fields | {"tool_use_id": f"toolu_{uuid.uuid4().hex[:24]}"}
 
 
-def settled(machines: Iterable[Machine]) -> Books:
-    """All books together, once nothing has changed in them for a while."""
+def final_totals(machines: Iterable[Machine]) -> Totals:
+    """All totals together, once nothing has changed in them for a while."""
     machines = list(machines)
     deadline = time.monotonic() + 90
-    seen: Books = Counter()
+    seen: Totals = Counter()
     changed_at = time.monotonic()
     while time.monotonic() < deadline:
-        now: Books = Counter()
+        now: Totals = Counter()
         for machine in machines:
-            now.update(machine.books())
+            now.update(machine.totals())
         waiting = any(machine.installation.pid and machine.installation.waiting() for machine in machines)
         if _steady(now) != _steady(seen) or waiting:
             seen, changed_at = now, time.monotonic()
         elif time.monotonic() - changed_at > QUIET:
             return now
         time.sleep(0.2)
-    raise TimeoutError("the books never came to rest")
+    raise TimeoutError("the totals never came to rest")
 
 
-def _steady(books: Books) -> Books:
+def _steady(totals: Totals) -> Totals:
     """Without the count of failed exports, which goes on while an endpoint is away."""
-    return Counter({key: value for key, value in books.items() if key[0] != "claude_hooks_export_failures_total"})
+    return Counter({key: value for key, value in totals.items() if key[0] != "claude_hooks_export_failures_total"})
 
 
 def scale(name: str) -> int:
@@ -137,9 +137,9 @@ def scale(name: str) -> int:
     return 1
 
 
-def arrived(stack: Stack, books: Books, timeout: float = 30.0) -> float:
+def arrived(stack: Stack, totals: Totals, timeout: float = 30.0) -> float:
     """Waits until Prometheus knows these totals; returns a moment at which it did."""
-    wanted = {key: value / scale(key[0]) for key, value in _steady(books).items() if value}
+    wanted = {key: value / scale(key[0]) for key, value in _steady(totals).items() if value}
     deadline = time.monotonic() + timeout
     while True:
         at = time.time()
