@@ -87,8 +87,9 @@ def test_every_command_is_in_the_readme_and_has_help() -> None:
         assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
 
 
-def test_the_readmes_configuration_loads(tmp_path: Path) -> None:
-    example = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
+@pytest.mark.parametrize("page", ["README.md", "docs/configuration.md"])
+def test_the_example_of_the_configuration_loads(tmp_path: Path, page: str) -> None:
+    example = re.search(r"```toml\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
     assert example is not None
     (tmp_path / "config.toml").write_text(example[1], encoding="utf-8")
     assert load(Home(tmp_path).config, {}).identity.agent == "backend"
