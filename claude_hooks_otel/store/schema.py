@@ -92,7 +92,7 @@ def _migrate_from_version_1(connection: sqlite3.Connection) -> None:
         if old in present:
             connection.execute(f"ALTER TABLE {old} RENAME TO {new}")
     if "content" in present:
-        connection.execute("ALTER TABLE content RENAME COLUMN source TO source")
+        connection.execute("ALTER TABLE content RENAME COLUMN witness TO source")
     if "record_dropped" in present:
         connection.execute("ALTER TABLE dropped_item RENAME COLUMN records TO items")
     connection.execute("UPDATE meta SET name = 'forgotten_before_ns' WHERE name = 'pruned_ns'")

@@ -28,7 +28,6 @@ class Session(Fact):
     task_complexity: str | None = latest()
     forked_from: str | None = latest()
     context_tokens: int | None = latest()
-    context_window: int | None = latest()
     model: str | None = latest()
 
 
