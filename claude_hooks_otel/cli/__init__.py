@@ -1,10 +1,10 @@
-"""What a person types: ``claude-hooks-otel``. Each command is a module; they read the store or ask the daemon, never both ways."""
+"""The command line, ``claude-hooks-otel``. Each command is a module: it parses arguments, calls a room below, and prints."""
 
 from __future__ import annotations
 
 
 def main() -> None:
-    """The console script."""
+    """Run the console script."""
     from claude_hooks_otel.cli.app import app  # noqa: PLC0415 — `import claude_hooks_otel.cli` stays cheap
 
     app()

@@ -1,4 +1,4 @@
-"""The commands, put together."""
+"""The command line application with all its commands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None: ...
 

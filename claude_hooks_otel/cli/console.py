@@ -1,4 +1,4 @@
-"""What the commands share: where they print, and how they end on an error."""
+"""What the commands share: the consoles they print to, and how they end on an error."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ err = Console(stderr=True, highlight=False)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """Says what is wrong and what to do, and leaves."""
+    """Print what is wrong and what to do, and exit."""
     err.print(f"[bold red]error[/]: {message}")
     raise typer.Exit(code)

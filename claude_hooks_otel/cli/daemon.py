@@ -1,4 +1,4 @@
-"""``daemon``: runs the daemon in the foreground; the hooks start it by themselves."""
+"""``daemon``: runs the daemon in the foreground. Hooks start it on their own."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from claude_hooks_otel.home.paths import Home
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
 
     @app.command()
     def daemon(
         stop: Annotated[
-            bool, typer.Option("--stop", help="End the running daemon; what is captured waits in the spool.")
+            bool, typer.Option("--stop", help="Stop the running daemon. What hooks capture waits in the spool.")
         ] = False,
         detached: Annotated[
-            bool, typer.Option("--detached", hidden=True, help="Leave the terminal first: for the hooks.")
+            bool, typer.Option("--detached", hidden=True, help="Detach from the terminal first. Hooks use this.")
         ] = False,
     ) -> None:
-        """Run the daemon here until it is idle or interrupted (the hooks start it by themselves)."""
+        """Run the daemon in the foreground until it is idle or interrupted. Hooks start it on their own."""
         if detached:
             with contextlib.suppress(OSError):
                 os.setsid()
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
         except AlreadyRunningError:
             out.print("A daemon is already running.")
             return
-        from claude_hooks_otel.daemon.loop import serve  # noqa: PLC0415 — only the one that holds the lock pays for the imports
+        from claude_hooks_otel.daemon.loop import serve  # noqa: PLC0415 — only the process with the lock pays for the imports
 
         try:
             serve(home, dict(os.environ))

@@ -1,4 +1,4 @@
-"""``demo``: recorded sessions through the real entrypoints into a home of their own, and the report of them."""
+"""``demo``: plays recorded sessions through the real hooks into a temporary home, and reports what they did."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from claude_hooks_otel.installation.home_files import emit_path
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
 
     @app.command()
     def demo() -> None:

@@ -1,4 +1,4 @@
-"""``doctor``: every link between a session and the endpoint, what is wrong with it, and what to do."""
+"""``doctor``: checks every link between a session and the endpoint, and says what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from rich.table import Table
 
 from claude_hooks_otel.cli.console import fail, out
 from claude_hooks_otel.diagnosis import capture, custom_exporters, state
-from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, look_at_everything
+from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, run_checks
 
 _COLOURS = {Level.OK: "green", Level.INFO: "cyan", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
 
     @app.command()
     def doctor(
-        as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Print machine-readable JSON.")] = False,
         prometheus: Annotated[
             str | None,
             typer.Option("--prometheus", metavar="URL", help="Ask this Prometheus whether the data arrived."),
         ] = None,
     ) -> None:
-        """Look at every link between a session and the endpoint; exit code 1 if one is broken."""
+        """Check every link between a session and the endpoint. The exit code is 1 if one is broken."""
         try:
             findings = diagnose(Surroundings(os.environ, Path.cwd(), prometheus_url=prometheus))
         except RuntimeError as error:
@@ -45,17 +45,17 @@ def register(app: typer.Typer) -> None:
 
 
 def diagnose(surroundings: Surroundings) -> list[Finding]:
-    """Looks at everything, in the order in which an event travels.
+    """Check every link, in the order in which an event travels.
 
     Raises:
-        RuntimeError: no variable names a home.
+        RuntimeError: no environment variable names a home.
     """
-    # OpenTelemetry, which other commands do not need.
+    # These import OpenTelemetry, which other commands do not need.
     from claude_hooks_otel.diagnosis import export, prometheus  # noqa: PLC0415
 
     _ = surroundings.home
-    looks = (*capture.LOOKS, *state.LOOKS, *export.LOOKS, *custom_exporters.LOOKS, *prometheus.LOOKS)
-    return list(look_at_everything(looks, surroundings))
+    checks = (*capture.CHECKS, *state.CHECKS, *export.CHECKS, *custom_exporters.CHECKS, *prometheus.CHECKS)
+    return list(run_checks(checks, surroundings))
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -1,4 +1,4 @@
-"""Recorded sessions of the real client, played through the real hook entrypoint: for everybody without Claude Code."""
+"""Recorded sessions of the real client, played through the real hook entrypoint: for people without Claude Code."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def play(home: Home, folder: Path, emit: Path) -> int:
         else:
             path.write_text(json.dumps(content))
     home.create()
-    # No interpreter, no console script on this PATH: nothing is started, what is captured waits for the flush.
+    # This PATH has no interpreter and no console script, so hooks start nothing. What they capture waits for the flush.
     base = {"PATH": "/usr/bin:/bin", "CLAUDE_HOOKS_OTEL_HOME": str(home.root)}
     for hook in recording["hooks"]:
         payload = json.dumps(hook["payload"]).replace("{projects}", str(folder))
@@ -54,7 +54,7 @@ def play(home: Home, folder: Path, emit: Path) -> int:
         at = hook["t"] + shift
         for entry in os.scandir(
             home.spool / "new"
-        ):  # the receipt time is the file's: put it where the recording has it
+        ):  # the file's time is the time of receipt: set it to the recorded one
             if entry.stat().st_mtime > at + _AGO / 2:
                 os.utime(entry.path, (at, at))
     return len(recording["hooks"])

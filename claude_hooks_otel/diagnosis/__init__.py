@@ -1,1 +1,1 @@
-"""What ``doctor`` looks at: every link between a session and the endpoint, a small function each."""
+"""The state of an installation: ``doctor`` checks every link between a session and the endpoint, ``status`` sums it up."""

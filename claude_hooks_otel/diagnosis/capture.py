@@ -1,4 +1,4 @@
-"""From Claude Code to the spool: the shell, the registered hooks, and the hook itself, which is really run."""
+"""From Claude Code to the spool: the shell, the registered hooks, and a real run of the hook."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.sources.spool import Spool
 
 INSTALL = "Run `claude-hooks-otel install`."
-# The event for the trial: one that never starts a daemon.
+# The event of the trial. It never starts a daemon.
 _TRIAL_EVENT = "PostToolUse"
 _TRIAL_PAYLOAD = b'{"hook_event_name": "PostToolUse", "trial": "\xff"}\n'
-# Seconds. A hook takes milliseconds; Claude Code would stop it after registration.TIMEOUT.
+# Seconds. A hook takes milliseconds. Claude Code stops it after registration.TIMEOUT.
 _TRIAL_TIMEOUT = registration.TIMEOUT
 
 
 def shell(_: Surroundings) -> Iterator[Finding]:
-    """Claude Code runs hooks by ``sh``."""
+    """Check for ``sh``, with which Claude Code runs hooks."""
     if found := shutil.which("sh"):
         yield Finding("shell", Level.OK, str(found))
     else:
@@ -35,31 +35,31 @@ def shell(_: Surroundings) -> Iterator[Finding]:
 
 
 def hooks_registered(surroundings: Surroundings) -> Iterator[Finding]:
-    """Whether each event of the table is registered in one of the places where Claude Code looks."""
+    """Check that every event is registered somewhere that Claude Code reads."""
     for settings in surroundings.settings:
         if settings.problem:
             yield Finding(
                 "hooks",
                 Level.FAIL,
-                f"{settings.path}: {settings.problem}",
-                "Correct the file: nothing in it takes effect.",
+                f"{settings.path} {settings.problem}",
+                "Correct the file. Nothing in it takes effect until then.",
             )
     places = [f"{settings.name} settings" for settings in surroundings.settings if settings.commands]
     plugins = [settings for settings in surroundings.settings if settings.enables_plugin]
     places += ["plugin"] if plugins else []
     if not places:
-        yield Finding("hooks", Level.FAIL, "they are in no settings of this user and folder", INSTALL)
+        yield Finding("hooks", Level.FAIL, "none are registered in the settings of this user and folder", INSTALL)
         return
     registered = {event for settings in surroundings.settings for event in settings.commands}
     missing = [] if plugins else [event for event in registration.REGISTERED if event not in registered]
     if missing:
         yield Finding("hooks", Level.WARN, f"{', '.join(places)}: missing {', '.join(missing)}", INSTALL)
     elif surplus := sorted(registered - registration.REGISTERED.keys()):
-        yield Finding("hooks", Level.WARN, f"of an older version: {', '.join(surplus)}", INSTALL)
+        yield Finding("hooks", Level.WARN, f"an older version registered: {', '.join(surplus)}", INSTALL)
     elif other := [settings.path for settings in surroundings.settings if not _is_current(settings)]:
-        yield Finding("hooks", Level.WARN, f"written by another version: {', '.join(map(str, other))}", INSTALL)
+        yield Finding("hooks", Level.WARN, f"another version wrote: {', '.join(map(str, other))}", INSTALL)
     elif plugins and len(places) > 1:
-        note = "the plugin and settings: each event is counted once, but every hook runs twice"
+        note = "both the plugin and the settings register them: each event counts once, but every hook runs twice"
         yield Finding("hooks", Level.WARN, note, "Run `claude-hooks-otel install --plugin`, or disable the plugin.")
     else:
         yield Finding("hooks", Level.OK, f"{', '.join(places)}: all {len(registration.REGISTERED)} events")
@@ -74,7 +74,7 @@ def _is_current(settings: Settings) -> bool:
 
 
 def hooks_switched_on(surroundings: Surroundings) -> Iterator[Finding]:
-    """The switches of Claude Code that keep hooks from running."""
+    """Check the switches of Claude Code that keep hooks from running."""
     managed = [settings for settings in surroundings.settings if settings.name == "managed"]
     if surroundings.setting("disableAllHooks"):
         yield Finding("switches", Level.FAIL, "disableAllHooks is set", "Remove it from the settings.")
@@ -82,7 +82,10 @@ def hooks_switched_on(surroundings: Surroundings) -> Iterator[Finding]:
         ours = any(settings.commands or settings.enables_plugin for settings in managed)
         level = Level.OK if ours else Level.FAIL
         yield Finding(
-            "switches", level, "only managed hooks run here", "" if ours else "Ask your administrator to add the hooks."
+            "switches",
+            level,
+            "only the organization's managed hooks run here",
+            "" if ours else "Ask your administrator to add the hooks.",
         )
     elif off := [name for name in ("CLAUDE_CODE_SIMPLE", "CLAUDE_CODE_SAFE_MODE") if surroundings.environ.get(name)]:
         yield Finding(
@@ -93,44 +96,46 @@ def hooks_switched_on(surroundings: Surroundings) -> Iterator[Finding]:
 
 
 def same_home(surroundings: Surroundings) -> Iterator[Finding]:
-    """Whether this command looks where the hooks write."""
+    """Check that this command reads the home that the hooks write to."""
     here = Home.from_environment(surroundings.environ).root.absolute()
     if here != surroundings.home.root:
         yield Finding(
             "home",
             Level.WARN,
-            f"settings send events to {surroundings.home.root}, but commands in this shell look at {here}",
-            f"Set {HOME_VARIABLE}={surroundings.home.root} in your shell, or run `claude-hooks-otel install` with the one you mean.",
+            f"the settings send events to {surroundings.home.root}, but commands in this shell read {here}",
+            f"Set {HOME_VARIABLE}={surroundings.home.root} in your shell, or run `claude-hooks-otel install` with the folder that you want.",
         )
     if not surroundings.home.root.is_absolute():
         yield Finding(
             "home",
             Level.FAIL,
-            f"{surroundings.home.root} is another folder for every directory",
-            "Name an absolute path.",
+            f"{surroundings.home.root} is a relative path, so it means another folder in every directory",
+            f"Set {HOME_VARIABLE} to an absolute path.",
         )
 
 
 def hook_file(surroundings: Surroundings) -> Iterator[Finding]:
-    """Whether the ``emit`` that is registered is there, and of this version."""
+    """Check that the registered ``emit`` exists and belongs to this version."""
     if any(settings.commands for settings in surroundings.settings):
         emit = surroundings.home.emit
         if not emit.is_file() or not os.access(emit, os.R_OK):
-            yield Finding("hook file", Level.FAIL, f"{emit} is not there: nothing is captured", INSTALL)
+            yield Finding("hook file", Level.FAIL, f"{emit} is missing or unreadable: nothing is captured", INSTALL)
         elif emit.read_bytes() != emit_path().read_bytes():
-            yield Finding("hook file", Level.WARN, f"{emit} is of another version", INSTALL)
+            yield Finding("hook file", Level.WARN, f"{emit} belongs to another version", INSTALL)
         else:
             yield Finding("hook file", Level.OK, str(emit))
     if any(settings.enables_plugin for settings in surroundings.settings) and (root := _plugin_root(surroundings)):
         same = (root / "hooks" / "emit").read_bytes() == emit_path().read_bytes()
         level, remedy = (
-            (Level.OK, "") if same else (Level.WARN, "Update the plugin or the package, so that both have one version.")
+            (Level.OK, "")
+            if same
+            else (Level.WARN, "Update the plugin or the package, so that both have the same version.")
         )
         yield Finding("hook file", level, f"{root} (plugin), package {__version__}", remedy)
 
 
 def _plugin_root(surroundings: Surroundings) -> Path | None:
-    """The newest copy of the plugin in Claude Code's cache."""
+    """Return the newest copy of the plugin in Claude Code's cache."""
     user = next(settings.path for settings in surroundings.settings if settings.name == "user")
     found = user.parent.glob("plugins/cache/*/hooks-otel/*/hooks/emit")
     newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
@@ -138,7 +143,7 @@ def _plugin_root(surroundings: Surroundings) -> Path | None:
 
 
 def capture_works(surroundings: Surroundings) -> Iterator[Finding]:
-    """Runs the registered command as Claude Code does, in a home of its own that goes afterwards."""
+    """Run the registered command as Claude Code does, in a temporary home."""
     commands = [command for settings in surroundings.settings for command in settings.commands.get(_TRIAL_EVENT, ())]
     root = _plugin_root(surroundings)
     if not commands and root:
@@ -176,4 +181,4 @@ def _trial(command: str, surroundings: Surroundings, plugin_root: Path | None) -
     return Finding("capture", Level.OK, f"a trial event arrived in {took:.0f} ms")
 
 
-LOOKS = (shell, hooks_registered, hooks_switched_on, same_home, hook_file, capture_works)
+CHECKS = (shell, hooks_registered, hooks_switched_on, same_home, hook_file, capture_works)

@@ -35,4 +35,4 @@ def custom_exporters(surroundings: Surroundings) -> Iterator[Finding]:
             yield Finding(link, Level.OK, f"{count or 0} measurements wait")
 
 
-LOOKS = (custom_exporters,)
+CHECKS = (custom_exporters,)

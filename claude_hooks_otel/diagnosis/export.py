@@ -101,4 +101,4 @@ def _last_error(exporter: Exporter, surroundings: Surroundings) -> str:
         return ""  # the store is another link
 
 
-LOOKS = (variables, endpoints)
+CHECKS = (variables, endpoints)

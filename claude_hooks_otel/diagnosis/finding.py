@@ -1,8 +1,7 @@
-"""What a look at one link found, and what all looks share."""
+"""What a check of one link found, and what all checks share."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,10 +12,10 @@ from typing import Any
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.advice import plugin_enabled
 from claude_hooks_otel.installation.hook_entries import registered_commands
-from claude_hooks_otel.installation.settings_file import Scope, path_of
+from claude_hooks_otel.installation.settings_file import Scope, SettingsFile, UnreadableSettingsError, path_of
 from claude_hooks_otel.settings import Config, ConfigError, load
 
-# Where an organization's settings are (Claude Code's documentation, "Settings files"); they win over all others.
+# Where an organization's settings are (Claude Code's documentation, "Settings files"). They override all others.
 MANAGED_SETTINGS = (
     Path("/etc/claude-code/managed-settings.json"),
     Path("/Library/Application Support/ClaudeCode/managed-settings.json"),
@@ -24,7 +23,7 @@ MANAGED_SETTINGS = (
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """How serious a finding is."""
 
     OK = "ok"
     INFO = "info"
@@ -34,13 +33,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One row.
+    """One row of the doctor's answer.
 
     Attributes:
-        link: which link of the chain.
-        level: ``fail`` where events, or their way out, are cut off.
-        observed: what was seen.
-        remedy: what to do; empty where nothing is to be done.
+        link: the link of the chain.
+        level: ``fail`` if events or exports cannot get through.
+        observed: what the check saw.
+        remedy: what to do. Empty if there is nothing to do.
     """
 
     link: str
@@ -56,8 +55,8 @@ class Settings:
     Attributes:
         name: ``managed``, ``user``, ``project`` or ``local``.
         path: the file.
-        values: its content; empty where there is none, or where it cannot be used.
-        problem: why it cannot be used.
+        values: its content. Empty if there is no file, or if Claude Code cannot use it.
+        problem: why Claude Code cannot use it, such as ``is not valid JSON (...)``.
     """
 
     name: str
@@ -67,44 +66,38 @@ class Settings:
 
     @classmethod
     def read(cls, name: str, path: Path) -> Settings:
-        """The file as Claude Code would take it."""
+        """Return the file as Claude Code reads it."""
         try:
-            text = path.read_text(encoding="utf-8-sig")
-            values = json.loads(text) if text.strip() else {}
-        except FileNotFoundError:
-            return cls(name, path)
-        except OSError as error:
-            return cls(name, path, problem=error.strerror or "it cannot be read")
-        except ValueError as error:
-            return cls(name, path, problem=f"not valid JSON ({error})")
-        return cls(name, path, values) if isinstance(values, dict) else cls(name, path, problem="not a JSON object")
+            return cls(name, path, SettingsFile(path).document.value)
+        except UnreadableSettingsError as error:
+            return cls(name, path, problem=error.reason)
 
     @property
     def commands(self) -> dict[str, list[str]]:
-        """Our commands, by event."""
+        """Our hook commands, by event."""
         return registered_commands(self.values.get("hooks"))
 
     @property
     def enables_plugin(self) -> bool:
-        """Whether our plugin is enabled in this file."""
+        """Whether this file enables our plugin."""
         return plugin_enabled(self.values)
 
     @property
     def env(self) -> Mapping[str, Any]:
-        """The variables that it sets."""
+        """The environment variables that the file sets."""
         env = self.values.get("env")
         return env if isinstance(env, dict) else {}
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is looked at.
+    """What the checks look at.
 
     Args:
         environ: this process's environment.
-        directory: the folder whose project and local settings count.
-        managed: where the organization's settings may be.
-        prometheus_url: the Prometheus to ask, before the configuration's.
+        directory: the folder whose project and local settings apply.
+        managed: the paths where the organization's settings may be.
+        prometheus_url: the Prometheus to ask, instead of the configuration's.
     """
 
     environ: Mapping[str, str]
@@ -114,26 +107,26 @@ class Surroundings:
 
     @cached_property
     def settings(self) -> list[Settings]:
-        """The settings files; a later one wins over an earlier one."""
+        """The settings files. A later one overrides an earlier one."""
         paths = [(scope.value, path_of(scope, self.environ, self.directory)) for scope in Scope]
         own = {
             path.resolve(): Settings.read(name, path) for name, path in reversed(paths)
-        }  # at home, project and user are one
+        }  # in the home folder, the project's file and the user's are the same
         return [*reversed(own.values()), *(Settings.read("managed", path) for path in self.managed)]
 
     def setting(self, name: str) -> Any:
-        """The value that is in effect."""
+        """Return the value that is in effect."""
         return next((settings.values[name] for settings in reversed(self.settings) if name in settings.values), None)
 
     @cached_property
     def home(self) -> Home:
-        """The home that sessions use: as the settings name it, else as this process does."""
+        """The home that sessions use: the one that the settings name, else the one of this process."""
         named = [settings.env[HOME_VARIABLE] for settings in self.settings if settings.env.get(HOME_VARIABLE)]
         return Home(Path(named[-1])) if named and isinstance(named[-1], str) else Home.from_environment(self.environ)
 
     @cached_property
     def hook_environ(self) -> dict[str, str]:
-        """The environment as the daemon gets it: Claude Code removes the standard variables."""
+        """The environment that the daemon gets: Claude Code removes OpenTelemetry's variables."""
         return {name: value for name, value in self.environ.items() if not name.startswith("OTEL_")}
 
     @cached_property
@@ -145,16 +138,16 @@ class Surroundings:
             return error
 
 
-Look = Callable[[Surroundings], Iterator[Finding]]
+Check = Callable[[Surroundings], Iterator[Finding]]
 
 
-def look_at_everything(looks: Iterable[Look], surroundings: Surroundings) -> Iterator[Finding]:
-    """All findings, in the order of the chain. A look that fails itself is a finding, too."""
-    for look in looks:
+def run_checks(checks: Iterable[Check], surroundings: Surroundings) -> Iterator[Finding]:
+    """Return all findings, in the order of the chain. A check that raises is a finding, too."""
+    for check in checks:
         try:
-            yield from look(surroundings)
+            yield from check(surroundings)
         except Exception as error:
-            name = look.__name__.replace("_", " ")
+            name = check.__name__.replace("_", " ")
             yield Finding(
-                name, Level.FAIL, f"could not be looked at: {type(error).__name__}: {error}", "Please report this."
+                name, Level.FAIL, f"this check failed: {type(error).__name__}: {error}", "Please report this as a bug."
             )

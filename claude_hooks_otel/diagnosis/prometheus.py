@@ -1,4 +1,4 @@
-"""The far end of the chain: whether what this installation sent can be asked of a Prometheus."""
+"""The far end of the chain: whether Prometheus has what this installation sent."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.settings import ConfigError, OtelSettings
 from claude_hooks_otel.store.connection import connect, read_meta
 
-# Seconds an answer may take.
+# Seconds that Prometheus has to answer.
 TIMEOUT_S = 5.0
-# How far back a sample counts as arrived: sessions are not held every day.
+# How far back a sample counts as arrived. There are not sessions on every day.
 WITHIN = "7d"
 
 
 class _NoAnswerError(Exception):
-    """Prometheus did not answer a question; the message says why."""
+    """Prometheus did not answer a query. The message says why."""
 
 
 def prometheus(surroundings: Surroundings) -> Iterator[Finding]:
-    """Asks the Prometheus of ``--prometheus`` or ``[monitoring] prometheus_url``; without either there is nothing to look at."""
+    """Query the Prometheus of ``--prometheus`` or ``[monitoring] prometheus_url``. Without either, check nothing."""
     config = surroundings.config
     url = surroundings.prometheus_url or (None if isinstance(config, ConfigError) else config.monitoring.prometheus_url)
     if not url or isinstance(config, ConfigError):
         return
     if urlsplit(url).scheme not in {"http", "https"}:
-        yield Finding("prometheus", Level.FAIL, f"{url}: not an http:// or https:// address", "Correct the address.")
+        yield Finding("prometheus", Level.FAIL, f"{url} is not an http:// or https:// address", "Correct the address.")
         return
     here = _store(surroundings)
     if here is None:
@@ -55,12 +55,12 @@ def prometheus(surroundings: Surroundings) -> Iterator[Finding]:
         sessions = _ask(url, f"sum(last_over_time({catalog.SESSIONS.prometheus_name}{{instance={quoted}}}[{WITHIN}]))")
         carried = _ask(url, 'count({__name__=~"claude_.+:carried"})')
     except _NoAnswerError as error:
-        yield Finding("prometheus", Level.FAIL, f"{url}: {error}", "Is Prometheus running there?")
+        yield Finding("prometheus", Level.FAIL, f"{url}: {error}", "Check that Prometheus is running there.")
         return
     yield _arrival(url, instance, series, sessions, sessions_here)
     if series and not carried:
         yield Finding(
-            "prometheus rules", Level.WARN, "no total is carried forward: dashboards over silent times would count too much",
+            "prometheus rules", Level.WARN, "no total is carried forward: dashboards count too much over times without samples",
             "Load monitoring/setup/rules/claude-totals.yml into this Prometheus.",
         )  # fmt: skip
 
@@ -70,17 +70,17 @@ def _arrival(url: str, instance: str, series: float, sessions: float, sessions_h
         return Finding(
             "prometheus", Level.FAIL if sessions_here else Level.WARN,
             f"{url} has no series of this installation ({instance}) within {WITHIN}",
-            f"See {url}/targets: is the Collector scraped, and with honor_labels? Then `claude-hooks-otel flush`.",
+            f"Check at {url}/targets that Prometheus scrapes the Collector, with honor_labels. Then run `claude-hooks-otel flush`.",
         )  # fmt: skip
     told = f"{url}: {series:.0f} series of this installation, {sessions:.0f} sessions there, {sessions_here} here"
     if sessions < sessions_here:
-        remedy = "A minute's delay is usual; after that, `claude-hooks-otel flush` and look again."
+        remedy = "A minute's delay is usual. After that, run `claude-hooks-otel flush` and check again."
         return Finding("prometheus", Level.WARN, told, remedy)
     return Finding("prometheus", Level.OK, told)
 
 
 def _store(surroundings: Surroundings) -> tuple[str, int] | None:
-    """The installation's id and how many sessions it has counted."""
+    """Return the installation's id and how many sessions it has counted. None without a store."""
     try:
         with closing(connect(surroundings.home.store, readonly=True)) as connection:
             instance = read_meta(connection, "instance_id")
@@ -91,10 +91,10 @@ def _store(surroundings: Surroundings) -> tuple[str, int] | None:
 
 
 def _ask(url: str, expression: str) -> float:
-    """The value of an expression with at most one element; 0 where it has none."""
+    """Return the value of an expression with at most one element. 0 if it has none."""
     address = f"{url.rstrip('/')}/api/v1/query?{urlencode({'query': expression})}"
     try:
-        with urlopen(address, timeout=TIMEOUT_S) as answer:  # noqa: S310 -- the scheme was looked at
+        with urlopen(address, timeout=TIMEOUT_S) as answer:  # noqa: S310 -- the scheme was checked
             result = json.load(answer)["data"]["result"]
             return float(result[0]["value"][1]) if result else 0.0
     except HTTPError as error:
@@ -102,7 +102,7 @@ def _ask(url: str, expression: str) -> float:
     except URLError as error:
         raise _NoAnswerError(str(error.reason)) from None
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise _NoAnswerError(f"what answers is no Prometheus ({type(error).__name__})") from None
+        raise _NoAnswerError(f"the server that answers is not a Prometheus ({type(error).__name__})") from None
 
 
-LOOKS = (prometheus,)
+CHECKS = (prometheus,)

@@ -1,4 +1,4 @@
-"""From the spool to the store: the home, the configuration, the daemon, and what they have taken in."""
+"""From the spool to the store: the home, the configuration, the daemon, and what it has taken in."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from claude_hooks_otel.store.schema import SCHEMA_VERSION
 from claude_hooks_otel.units import SECOND
 
 INSTALL = "Run `claude-hooks-otel install`."
-# Bytes free below which events may soon be lost, and below which they are.
+# Free bytes below which events may soon be lost, and below which they are lost.
 LITTLE_SPACE, NO_SPACE = 200_000_000, 2_000_000
-# Events that wait, and seconds that the oldest has waited, beyond which a running daemon does not keep up.
+# With more waiting events, or an event waiting for more seconds, a running daemon does not keep up.
 LONG_QUEUE, LONG_WAIT = 5_000, 60.0
-# Seconds: what an import of everything takes at most, on a slow machine.
+# Seconds. Importing everything takes no longer, even on a slow machine.
 _IMPORT_TIMEOUT = 60
 
 
 def home_folder(surroundings: Surroundings) -> Iterator[Finding]:
-    """Whether the home is there, private and writable, on a disk with room."""
+    """Check that the home exists, is private and writable, and that its disk has room."""
     root = surroundings.home.root
     try:
         status = root.stat()
@@ -43,38 +43,43 @@ def home_folder(surroundings: Surroundings) -> Iterator[Finding]:
     mode = stat.S_IMODE(status.st_mode)
     free = shutil.disk_usage(root).free
     if not os.access(root, os.W_OK | os.X_OK):
-        yield Finding("home", Level.FAIL, f"{root} cannot be written", f"Make it yours: `chown -R $(id -u) '{root}'`.")
+        yield Finding("home", Level.FAIL, f"{root} is not writable", f"Make it yours: `chown -R $(id -u) '{root}'`.")
     elif mode & 0o077:
-        yield Finding("home", Level.WARN, f"{root} is open to others (mode {mode:04o})", f"Run `chmod 700 '{root}'`.")
+        yield Finding(
+            "home", Level.WARN, f"{root} is accessible to other users (mode {mode:04o})", f"Run `chmod 700 '{root}'`."
+        )
     elif free < LITTLE_SPACE:
         level = Level.FAIL if free < NO_SPACE else Level.WARN
         yield Finding(
-            "home", level, f"{root}: {free / 1e6:.0f} MB left on its disk", "Make room: a full disk loses events."
+            "home", level, f"{root}: {free / 1e6:.0f} MB left on its disk", "Free some space. A full disk loses events."
         )
     else:
         yield Finding("home", Level.OK, f"{root}, {free / 1e9:.1f} GB free")
 
 
 def configuration(surroundings: Surroundings) -> Iterator[Finding]:
-    """Whether the file can be used."""
+    """Check that the configuration file can be used."""
     path, config = surroundings.home.config, surroundings.config
     if isinstance(config, ConfigError):
         yield Finding(
             "configuration",
             Level.FAIL,
             str(config),
-            "Until then the daemon works with the defaults and exports nothing.",
+            "Correct the file. Until then the daemon works with the defaults and exports nothing.",
         )
     elif path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
         yield Finding(
-            "configuration", Level.WARN, f"{path} is open to others and may hold secrets", f"Run `chmod 600 '{path}'`."
+            "configuration",
+            Level.WARN,
+            f"{path} is accessible to other users and may hold secrets",
+            f"Run `chmod 600 '{path}'`.",
         )
     else:
-        yield Finding("configuration", Level.OK, str(path) if path.exists() else "no file: the defaults")
+        yield Finding("configuration", Level.OK, str(path) if path.exists() else "no file, so the defaults apply")
 
 
 def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
-    """Whether the Python that hooks start has the package, all its dependencies, and the same version of it."""
+    """Check that the Python that hooks start has the package in this version, with all its dependencies."""
     file = surroundings.home.interpreter
     try:
         python = file.read_text().strip()
@@ -82,7 +87,7 @@ def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
         on_path = shutil.which("claude-hooks-otel", path=surroundings.environ.get("PATH"))
         level = Level.WARN if on_path else Level.FAIL
         yield Finding(
-            "interpreter", level, f"{file} is not there" + (f"; hooks try {on_path}" if on_path else ""), INSTALL
+            "interpreter", level, f"{file} is missing" + (f"; hooks try {on_path}" if on_path else ""), INSTALL
         )
         return
     code = "import claude_hooks_otel, claude_hooks_otel.daemon.loop; print(claude_hooks_otel.__version__)"
@@ -102,7 +107,7 @@ def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
             "interpreter",
             Level.FAIL,
             f"{python} cannot import the package: {last[0]}",
-            "Run `claude-hooks-otel install` with a Python that has it.",
+            "Run `claude-hooks-otel install` from an environment that has it.",
         )
     elif version != __version__:
         yield Finding("interpreter", Level.WARN, f"{python} has version {version}, this is {__version__}", INSTALL)
@@ -111,7 +116,7 @@ def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
 
 
 def daemon(surroundings: Surroundings) -> Iterator[Finding]:
-    """Whether it runs, or why it ended."""
+    """Check whether the daemon runs, or why it ended."""
     home = surroundings.home
     if is_running(home):
         pid = home.pid.read_text().strip() if home.pid.exists() else "unknown"
@@ -129,7 +134,7 @@ def daemon(surroundings: Surroundings) -> Iterator[Finding]:
 
 
 def spool(surroundings: Surroundings) -> Iterator[Finding]:
-    """What waits, how long, and what nobody could read."""
+    """Check how many events wait, for how long, and how many were unreadable."""
     box = Spool(surroundings.home.spool)
     waiting = box.depth()
     oldest = min(
@@ -147,8 +152,8 @@ def spool(surroundings: Surroundings) -> Iterator[Finding]:
         yield Finding(
             "spool",
             Level.WARN,
-            f"{broken} set aside: nobody could read them",
-            f"Look at {box.broken}; delete what you know.",
+            f"{broken} unreadable events were set aside",
+            f"Look at {box.broken}, and delete what you do not need.",
         )
 
 
@@ -158,7 +163,7 @@ def _files(box: Spool) -> Iterator[Any]:
 
 
 def store(surroundings: Surroundings) -> Iterator[Finding]:
-    """Whether it can be read, and what is in it that somebody should know."""
+    """Check that the store can be read, and report what is noteworthy in it."""
     path = surroundings.home.store
     if not path.exists():
         yield Finding("store", Level.INFO, "nothing was taken in yet", "Run a session, then `claude-hooks-otel flush`.")
@@ -168,7 +173,7 @@ def store(surroundings: Surroundings) -> Iterator[Finding]:
             yield from _store(connection)
     except sqlite3.Error as error:
         yield Finding(
-            "store", Level.FAIL, f"{path} cannot be read: {error}", "Move it away: the daemon makes a new one."
+            "store", Level.FAIL, f"{path} cannot be read: {error}", "Move it away. The daemon makes a new one."
         )
 
 
@@ -182,7 +187,7 @@ def _store(connection: sqlite3.Connection) -> Iterator[Finding]:
         yield Finding(
             "store",
             Level.FAIL,
-            f"it was written by a newer version (schema {schema})",
+            f"a newer version wrote it (schema {schema})",
             "Install the newer version again.",
         )
         return
@@ -192,7 +197,7 @@ def _store(connection: sqlite3.Connection) -> Iterator[Finding]:
             "last event",
             Level.WARN,
             "none was taken in yet",
-            "Restart your sessions: they take up hooks when they begin.",
+            "Restart your sessions. They read their hooks when they start.",
         )
     else:
         yield Finding("last event", Level.OK, f"{_age((time.time_ns() - newest) / SECOND)} ago")
@@ -201,14 +206,14 @@ def _store(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 def _noteworthy(connection: sqlite3.Connection) -> Iterator[Finding]:
     dropped: list[str] = []
-    records: list[str] = []
+    items: list[str] = []
     unpriced: list[str] = []
     for point in read_points(connection, catalog.CATALOG):
         labels = dict(point.labels)
         if point.metric is catalog.HOOK_EVENTS_DROPPED:
             dropped.append(f"{point.value} {labels['reason']}")
         elif point.metric is catalog.RECORDS_DROPPED:
-            records.append(f"{point.value} {labels['signal']} {labels['reason']}")
+            items.append(f"{point.value} {labels['signal']} {labels['reason']}")
         elif point.metric is catalog.UNPRICED_TOKENS and point.value:
             unpriced.append(labels["model"])
     if dropped:
@@ -216,20 +221,20 @@ def _noteworthy(connection: sqlite3.Connection) -> Iterator[Finding]:
             "lost events",
             Level.WARN,
             ", ".join(dropped),
-            "spool_full: make room on the disk. unreadable, error: look at spool/broken.",
+            "spool_full: free some space on the disk. unreadable, error: look at spool/broken.",
         )
-    if records:
+    if items:
         yield Finding(
             "lost spans and log events",
             Level.WARN,
-            ", ".join(records),
-            "expired, outbox_full: raise [outbox] max_age_hours or max_megabytes. Others: see the endpoint's own log.",
+            ", ".join(items),
+            "expired, outbox_full: raise [outbox] max_age_hours or max_megabytes. Other reasons: see the endpoint's own log.",
         )
     if unpriced:
         models = sorted(set(unpriced))
         yield Finding(
-            "prices", Level.WARN, f"no price is known for {', '.join(models)}: its tokens are in no cost figure",
-            f'Add [prices."{models[0]}"] with input and output, dollars per million tokens, to the configuration.',
+            "prices", Level.WARN, f"there is no price for {', '.join(models)}: no cost figure includes these tokens",
+            f'Add [prices."{models[0]}"] with input and output (dollars per million tokens) to the configuration.',
         )  # fmt: skip
     drift = connection.execute("SELECT kind, name FROM drift ORDER BY seen DESC LIMIT 10").fetchall()
     if drift:
@@ -237,8 +242,8 @@ def _noteworthy(connection: sqlite3.Connection) -> Iterator[Finding]:
         yield Finding(
             "client",
             Level.INFO,
-            f"it sends what this version does not know: {seen}",
-            "Nothing is lost; a newer version may use it.",
+            f"Claude Code sends what this version does not know: {seen}",
+            "Nothing is lost. A newer version may use it.",
         )
 
 
@@ -249,4 +254,4 @@ def _age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-LOOKS = (home_folder, configuration, interpreter, daemon, spool, store)
+CHECKS = (home_folder, configuration, interpreter, daemon, spool, store)

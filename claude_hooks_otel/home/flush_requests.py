@@ -1,4 +1,4 @@
-"""How a person or a script asks a running daemon for a flush: by a file in a folder, answered by another."""
+"""Asking a running daemon for a flush: the request is a file in a folder, and so is the answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from claude_hooks_otel.home.paths import Home
 _REQUEST, _ANSWER = ".request", ".answer"
 # Seconds between looks for the answer.
 _POLL = 0.02
-# Seconds after which a request is forgotten that nobody came back for.
+# Seconds after which an answer that nobody picked up is deleted.
 _FORGOTTEN_AFTER = 3600.0
 
 
@@ -90,4 +90,4 @@ def request_flush(home: Home, timeout: float) -> FlushAnswer:
     finally:
         request.unlink(missing_ok=True)
         answer.unlink(missing_ok=True)
-    raise TimeoutError(f"the daemon did not answer within {timeout:g} s: look at {home.log}")
+    raise TimeoutError(f"The daemon did not answer within {timeout:g} s. Look at {home.log}.")

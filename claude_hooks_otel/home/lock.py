@@ -1,6 +1,6 @@
-"""One daemon per home: a lock that the operating system gives back when its holder dies, however it dies.
+"""One daemon per home: a lock that the operating system releases when its holder dies, even by ``kill -9``.
 
-Standard library only, and little of it: this runs first in every process that wants to be the daemon.
+This module imports little, and only from the standard library: it runs first in every process that wants to be the daemon.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class AlreadyRunningError(Exception):
 
 
 class DaemonLock:
-    """The lock, held from ``acquire`` to ``release`` or to the process's end."""
+    """The lock, held from ``acquire`` until ``release`` or the end of the process."""
 
     def __init__(self, descriptor: int, pid_file: Path) -> None:
         self._descriptor = descriptor
@@ -28,10 +28,10 @@ class DaemonLock:
 
     @classmethod
     def acquire(cls, home: Home) -> Self:
-        """Takes the lock and says so in the pid file, which the hooks read.
+        """Take the lock and write the pid file, which the hooks read.
 
         Raises:
-            AlreadyRunningError: somebody else holds it.
+            AlreadyRunningError: another process holds it.
         """
         home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -41,21 +41,19 @@ class DaemonLock:
         except BlockingIOError:
             os.close(descriptor)
             raise AlreadyRunningError from None
-        with contextlib.suppress(
-            OSError
-        ):  # a full disk: the lock is what counts, the file saves hooks a needless start
+        with contextlib.suppress(OSError):  # a full disk: the lock decides, the file only saves hooks a needless start
             home.pid.write_text(f"{os.getpid()}\n")
         return cls(descriptor, home.pid)
 
     def release(self) -> None:
-        """Gives the lock back; the pid file goes first, so that no hook takes a dead process for the daemon."""
+        """Release the lock. The pid file goes first, so that no hook takes a dead process for the daemon."""
         with contextlib.suppress(FileNotFoundError):
             self._pid_file.unlink()
         os.close(self._descriptor)
 
 
 def is_running(home: Home) -> bool:
-    """Whether a daemon holds the lock right now."""
+    """Return whether a daemon holds the lock right now."""
     try:
         descriptor = os.open(home.lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -73,9 +71,9 @@ def is_running(home: Home) -> bool:
 
 @contextlib.contextmanager
 def _turn(home: Home) -> Iterator[None]:
-    """One process at a time tries the lock, so that nobody takes a question for a daemon. Held for two system calls.
+    """Let one process at a time try the lock, so that a process that only asks is not taken for a daemon.
 
-    The home folder's own descriptor carries this lock: there is no further file.
+    This second lock is on the home folder itself and is held for two system calls.
     """
     descriptor = os.open(home.root, os.O_RDONLY | os.O_CLOEXEC)
     try:

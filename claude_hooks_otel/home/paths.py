@@ -1,7 +1,7 @@
-"""Where everything lives: one folder, named by ``CLAUDE_HOOKS_OTEL_HOME`` or by the XDG rule.
+"""Where all state is: one folder, named by ``CLAUDE_HOOKS_OTEL_HOME`` or by the XDG rule.
 
-``hooks/emit`` computes the same folder in POSIX sh; ``tests/home/test_paths.py`` holds the two against each other. Standard library
-only: the parts that must start fast import this module.
+``hooks/emit`` computes the same folder in POSIX sh. ``tests/home/test_paths.py`` compares the two. This module uses only the
+standard library, because the parts that must start fast import it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ HOME_VARIABLE = "CLAUDE_HOOKS_OTEL_HOME"
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder that holds all state of one user; every path of the product is derived from it."""
+    """The folder that holds all state of one user. Every other path derives from it."""
 
     root: Path
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Home:
-        """The home that a hook run with ``environ`` would use.
+        """Return the home that a hook uses when it runs with ``environ``.
 
         Raises:
             RuntimeError: neither CLAUDE_HOOKS_OTEL_HOME, XDG_STATE_HOME nor HOME is set.
@@ -34,16 +34,16 @@ class Home:
             return cls(Path(state) / "claude-hooks-otel")
         if home := environ.get("HOME"):
             return cls(Path(home) / ".local" / "state" / "claude-hooks-otel")
-        raise RuntimeError(f"no home folder: set {HOME_VARIABLE} (or HOME) to say where the state may live")
+        raise RuntimeError(f"There is no home folder. Set {HOME_VARIABLE} (or HOME) to the folder for all state.")
 
     @property
     def spool(self) -> Path:
-        """The maildir that hooks and the SDK write: ``tmp/`` and ``new/``; ``broken/`` keeps what no reader understood."""
+        """The maildir that hooks and the SDK write to: ``tmp/`` and ``new/``. ``broken/`` keeps what could not be read."""
         return self.root / "spool"
 
     @property
     def store(self) -> Path:
-        """The SQLite database: facts, series, and what still has to be exported."""
+        """The SQLite database: facts, series, and what waits for delivery."""
         return self.root / "store.db"
 
     @property
@@ -53,27 +53,27 @@ class Home:
 
     @property
     def interpreter(self) -> Path:
-        """A file whose one line is the Python that has the package: how a hook finds it without any path of its own."""
+        """A file with the path of the Python that has the package, so that hooks find it."""
         return self.root / "python"
 
     @property
     def emit(self) -> Path:
-        """The copy of ``hooks/emit`` that settings files register: it outlives the Python environment it came from."""
+        """The copy of ``hooks/emit`` that settings files register: it outlives the Python environment that it came from."""
         return self.root / "emit"
 
     @property
     def installations(self) -> Path:
-        """What ``install`` changed in which settings file, for ``uninstall`` to put back."""
+        """What ``install`` changed in each settings file, so that ``uninstall`` can restore it."""
         return self.root / "installations.json"
 
     @property
     def lock(self) -> Path:
-        """Locked by the daemon for as long as it lives."""
+        """The file that the daemon locks while it runs."""
         return self.root / "daemon.lock"
 
     @property
     def pid(self) -> Path:
-        """The daemon's process id, for the hook's cheap question whether it is alive."""
+        """The daemon's process id, from which a hook tells cheaply whether it is alive."""
         return self.root / "daemon.pid"
 
     @property
@@ -83,11 +83,11 @@ class Home:
 
     @property
     def flush_requests(self) -> Path:
-        """A folder in which a file named after a request asks the daemon for a flush; the daemon answers in the file."""
+        """The folder for requests: each file asks the daemon for a flush, and the daemon answers with another file."""
         return self.root / "flush"
 
     def create(self) -> None:
-        """Makes the folders, readable by their owner alone."""
+        """Create the folders. Only their owner can read them."""
         for folder in (
             self.root,
             self.spool,

@@ -1,4 +1,4 @@
-"""What a person should know after an installation: what may keep the hooks from running, and what to do next."""
+"""What ``install`` tells a person: what keeps the hooks from running, and what to do next."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLUGIN_NAME = "hooks-otel"
 
 
 def plugin_enabled(settings: Any) -> bool:
-    """Whether a settings object enables the plugin, from whatever marketplace."""
+    """Return whether a settings object enables the plugin, from any marketplace."""
     enabled = settings.get("enabledPlugins") if isinstance(settings, dict) else None
     return isinstance(enabled, dict) and any(
         key.partition("@")[0] == PLUGIN_NAME and value for key, value in enabled.items()
@@ -20,31 +20,31 @@ def plugin_enabled(settings: Any) -> bool:
 
 
 def warnings(settings: dict[str, Any], *, plugin: bool) -> Iterator[str]:
-    """What in a settings object works against the hooks, a sentence or two each."""
+    """Return what in a settings object works against the hooks, a sentence or two each."""
     if settings.get("disableAllHooks"):
-        yield "disableAllHooks is set in these settings: no hook runs until it is removed."
+        yield "disableAllHooks is set in these settings: no hook runs until you remove it."
     if settings.get("allowManagedHooksOnly"):
         yield "allowManagedHooksOnly is set: only hooks in the organization's managed settings run."
     if plugin_enabled(settings) and not plugin:
-        yield "the plugin is enabled here, too. That is harmless (each event is counted once) but runs every hook twice."
+        yield "the plugin is enabled here, too. Each event counts once, but every hook runs twice."
     env = settings.get("env")
     theirs = sorted(name for name in env if name.startswith("OTEL_EXPORTER_OTLP")) if isinstance(env, dict) else []
     if theirs:
         yield (
-            f"these settings set {', '.join(theirs)} for Claude Code's own telemetry, which hooks never see: "
-            "name the endpoint with --endpoint to export there, too."
+            f"these settings set {', '.join(theirs)} for Claude Code's own telemetry, which hooks never see. "
+            "Name the endpoint with --endpoint to export there, too."
         )
     if os.name == "nt":
-        yield "Claude Code runs hooks on Windows by Git Bash; the daemon needs WSL."
+        yield "on Windows, Claude Code runs hooks with Git Bash. The daemon needs WSL."
 
 
 def next_steps(config: Config, *, plugin: bool) -> Iterator[str]:
-    """What to do now."""
+    """Return what to do next."""
     if plugin:
-        yield "Hooks are left to the plugin: it has to be enabled in Claude Code (/plugin)."
-    yield "Restart the sessions that are running: they took up their hooks when they began."
+        yield "The plugin registers the hooks. Enable it in Claude Code (/plugin)."
+    yield "Restart the sessions that are running. They read their hooks when they started."
     endpoint = any(name.endswith("_ENDPOINT") for name in config.otel)
     exporters = {config.otel.get(f"OTEL_{signal.upper()}_EXPORTER", "") for signal in Signal}
     if not endpoint and exporters <= {"", "none"}:
-        yield "No endpoint is configured: the embedded store serves (`claude-hooks-otel report`)."
-    yield "`claude-hooks-otel doctor` looks at every link of the chain."
+        yield "No endpoint is configured. Everything is in the embedded store: see `claude-hooks-otel report`."
+    yield "Run `claude-hooks-otel doctor` to check every link of the chain."

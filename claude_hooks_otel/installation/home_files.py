@@ -1,4 +1,4 @@
-"""The home's own files: the copy of ``emit``, the interpreter, and the configuration with the variables that hooks never see."""
+"""The home's own files: the copy of ``emit``, the path of Python, and the configuration, with the variables that hooks never see."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from claude_hooks_otel.installation.settings_file import replace_file
 from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, Signal, load, save
 
 # The variables that say where telemetry goes and whose it is. Claude Code's own switches (OTEL_LOG_USER_PROMPTS and others)
-# are none of ours.
+# do not concern us.
 _TAKEN_OVER = (
     "OTEL_EXPORTER_",
     "OTEL_METRIC_EXPORT_",
@@ -26,7 +26,7 @@ _TAKEN_OVER = (
     "OTEL_SERVICE_NAME",
     "OTEL_SDK_DISABLED",
 )
-# The variables of one signal win over the general ones, so they have to go where an option sets the general one.
+# The variables of one signal override the general ones, so they are removed when an option sets the general one.
 _OVERRULED_BY = {
     f"OTEL_EXPORTER_OTLP_{name}": tuple(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}" for signal in Signal)
     for name in ("ENDPOINT", "PROTOCOL")
@@ -34,27 +34,27 @@ _OVERRULED_BY = {
 
 
 def emit_path() -> Path:
-    """The ``hooks/emit`` that belongs to this package: inside it where a wheel was installed, next to it in a checkout.
+    """Return the ``hooks/emit`` of this package: inside it in an installed wheel, next to it in a checkout.
 
-    Settings files do not name this one but its copy in the home (``Home.emit``). A path into a Python environment breaks when
-    that is removed, upgraded to another Python version, or was a passing one (``uvx``); no session would fail, but none would be
-    captured either. The copy captures on, and its events wait for the next installation.
+    Settings files name its copy in the home (``Home.emit``), not this file. A path into a Python environment breaks when the
+    environment is removed, upgraded to another Python version, or temporary (``uvx``). Sessions would not fail, but nothing would
+    capture them. The copy keeps capturing, and its events wait for the next installation.
 
     Raises:
-        FileNotFoundError: the package is not complete.
+        FileNotFoundError: the package is incomplete.
     """
     package = Path(claude_hooks_otel.__file__).parent
     for candidate in (package / "_hooks" / "emit", package.parent / "hooks" / "emit"):
         if candidate.is_file():
             return candidate
-    raise FileNotFoundError(f"hooks/emit is missing from the installation in {package}: install the package again")
+    raise FileNotFoundError(f"hooks/emit is missing from the installation in {package}. Install the package again.")
 
 
 def home_of(settings_env: Mapping[str, str], environ: Mapping[str, str]) -> Home:
-    """The home of the sessions that a settings file concerns: the variable of this process, else the file's, else the usual one.
+    """Return the home for a settings file: from this process's variable, else from the file's, else the default one.
 
     Raises:
-        RuntimeError: no variable names a folder.
+        RuntimeError: no environment variable names a folder.
     """
     if not environ.get(HOME_VARIABLE) and (named := settings_env.get(HOME_VARIABLE)):
         return Home(Path(named))
@@ -62,30 +62,32 @@ def home_of(settings_env: Mapping[str, str], environ: Mapping[str, str]) -> Home
 
 
 def is_usual(home: Home, environ: Mapping[str, str]) -> bool:
-    """Whether hooks find this home without being told: whatever starts a session, HOME is set there."""
+    """Return whether hooks find this home without a variable. HOME is set wherever a session starts."""
     return bool(environ.get("HOME")) and home == Home.from_environment({"HOME": environ["HOME"]})
 
 
 def otel_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """The standard variables of this process that hooks will not see and the daemon needs."""
+    """Return the OpenTelemetry variables that the daemon needs and hooks never see."""
     return {name: value for name, value in environ.items() if name.startswith(_TAKEN_OVER) and value.strip()}
 
 
 class HomeFiles:
-    """What has to be written into a home, compared with what is there.
+    """The files that belong into a home, compared with those that are there.
 
     Args:
-        home: where.
-        options: ``OTEL_*`` variables given as options; they win over the environment's.
+        home: the home.
+        options: ``OTEL_*`` variables given as options; they override the environment's.
         environ: the environment of ``install``.
+        with_emit: whether the home gets a copy of ``emit``. The plugin brings its own.
 
     Attributes:
         taken_over: the names of the variables that come from the environment.
-        overruled: the names of variables that an option puts out of effect.
+        config: the new configuration.
+        overruled: the names of variables that would override an option, and are removed.
 
     Raises:
-        ConfigError: the configuration, present or to be, cannot be used.
-        FileNotFoundError: the package is not complete.
+        ConfigError: the present or the new configuration cannot be used.
+        FileNotFoundError: the package is incomplete.
     """
 
     def __init__(self, home: Home, options: Mapping[str, str], environ: Mapping[str, str], *, with_emit: bool) -> None:
@@ -108,8 +110,8 @@ class HomeFiles:
 
     @property
     def config_changed(self) -> bool:
-        """Whether the configuration file will be another one."""
-        return self.config.model_dump(exclude_unset=True) != self._present.model_dump(exclude_unset=True)
+        """Whether the configuration file will change."""
+        return not self.home.config.exists() or _tables(self.config) != _tables(self._present)
 
     @property
     def changed(self) -> list[Path]:
@@ -118,7 +120,7 @@ class HomeFiles:
         return config + [path for path, content in self._files.items() if _content(path) != content]
 
     def write(self) -> bool:
-        """Makes the home and writes what differs; whether anything did.
+        """Create the home and write what differs. Return whether anything did.
 
         Raises:
             OSError: the folder cannot be written.
@@ -134,8 +136,8 @@ class HomeFiles:
 
 
 def _check(config: Config) -> None:
-    """Makes sure that the exporters can be built from what will be in the file."""
-    # OpenTelemetry, for this moment alone.
+    """Make sure that the exporters can be built from the new configuration."""
+    # Imports OpenTelemetry, which nothing else in this module needs.
     from claude_hooks_otel.export.exporters import build_item_exporters, build_metric_exporters  # noqa: PLC0415
 
     otel = OtelSettings.from_config(config, {})
@@ -146,11 +148,16 @@ def _check(config: Config) -> None:
             item_exporter.shutdown()
 
 
+def _tables(config: Config) -> dict[str, object]:
+    """Return what a configuration file holds. An empty table says nothing."""
+    return {name: table for name, table in config.model_dump(exclude_unset=True).items() if table != {}}
+
+
 def _interpreter() -> str:
-    """This Python as it was called: resolving the link of a virtual environment would leave the environment."""
+    """Return the path of this Python, unresolved: the link of a virtual environment points out of the environment."""
     if not sys.executable:
         raise ConfigError(
-            "this Python does not know its own path, so no hook could find it: run install with another one"
+            "This Python does not know its own path, so hooks cannot find it. Run install with another Python."
         )
     return sys.executable
 

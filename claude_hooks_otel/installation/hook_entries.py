@@ -1,4 +1,4 @@
-"""Our entries in the ``hooks`` of a settings file: put in, replaced, found and taken out, whatever else stands there."""
+"""Our entries in the ``hooks`` of a settings file: adds, replaces, finds and removes them, and leaves all others alone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from claude_hooks_otel.sources import registration
 
 
 def check_shape(document: JsonText) -> None:
-    """Makes sure that ``hooks`` and ``env`` are what Claude Code expects.
+    """Make sure that ``hooks`` and ``env`` have the shape that Claude Code expects.
 
     Raises:
-        SettingsError: they are not; the message says what and where.
+        SettingsError: they do not. The message says what is wrong and where.
     """
     env = document.get(["env"])
     if "env" in document.value and not isinstance(env, dict):
@@ -35,10 +35,10 @@ def check_shape(document: JsonText) -> None:
 
 
 def register(document: JsonText) -> list[list[str]]:
-    """Makes the entries those of ``registration.settings_hooks``; older ones of ours are replaced where they stand.
+    """Add the entries of ``registration.settings_hooks``. Replace older ones of ours in place.
 
     Returns:
-        the objects and lists that had to be made to hold them.
+        The objects and lists that were added to hold them.
     """
     made: list[list[str]] = []
     if document.get(["hooks"]) is None:
@@ -66,12 +66,12 @@ def register(document: JsonText) -> list[list[str]]:
 
 
 def unregister(document: JsonText) -> int:
-    """Takes our entries out; returns how many there were. Lists and objects stay, be they empty."""
+    """Remove our entries. Return how many there were. Lists and objects stay, even if they are empty."""
     return sum(_take_out(document, event) for event in list(document.get(["hooks"]) or {}))
 
 
 def registered_commands(hooks: Any) -> dict[str, list[str]]:
-    """Our commands in a ``hooks`` object of whatever shape, by event."""
+    """Return our commands in a ``hooks`` object of any shape, by event."""
     found: dict[str, list[str]] = {}
     for event, groups in hooks.items() if isinstance(hooks, dict) else ():
         for _, _, command in _ours(groups):
@@ -80,7 +80,7 @@ def registered_commands(hooks: Any) -> dict[str, list[str]]:
 
 
 def _ours(groups: Any) -> Iterator[tuple[int, int, str]]:
-    """Each of our handlers: its group's position, its own in the group, its command."""
+    """Return each of our handlers: the index of its group, its index in the group, and its command."""
     for group_index, group in enumerate(groups if isinstance(groups, list) else ()):
         handlers = group.get("hooks") if isinstance(group, dict) else None
         for index, handler in enumerate(handlers if isinstance(handlers, list) else ()):
@@ -94,7 +94,7 @@ def _is_wholly_ours(group: Any) -> bool:
 
 
 def _take_out(document: JsonText, event: str, but: int | None = None) -> int:
-    """Takes our handlers of one event out, and the groups that held nothing else; ``but`` is a group to leave alone."""
+    """Remove our handlers of one event, and the groups that held nothing else, except the group ``but``. Return how many."""
     groups = document.get(["hooks", event])
     ours = [(group, index) for group, index, _ in _ours(groups) if group != but]
     whole = {group for group, _ in ours if _is_wholly_ours(groups[group])}

@@ -1,6 +1,6 @@
-"""Changes to a JSON text that leave every byte alone which they do not concern: order, indentation, spelling, line ends.
+"""Changes to a JSON text that keep everything else byte for byte: order, indentation, spelling, line ends.
 
-Only ``json`` reads and writes values here; this module knows where in the text they stand.
+``json`` reads and writes the values. This module knows where they are in the text.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ Path = Sequence[str | int]
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _SCALAR = re.compile(r"[^ \t\r\n,\]}]+")
-# How far a level is indented in a text that does not show it.
+# The indentation of a level, if the text does not show any.
 DEFAULT_INDENT = "  "
 
 
 class JsonTextError(ValueError):
-    """The text is no JSON document that can be changed."""
+    """The text is not a JSON document that can be changed."""
 
 
 @dataclass(slots=True)
 class _Node:
-    """Where a value stands: ``text[begin:end]``, and for an object or array its members."""
+    """Where a value is: ``text[begin:end]``, and the members of an object or array."""
 
     begin: int
     end: int = 0
     members: list[_Member] = field(default_factory=list)
 
     def find(self, key: str | int) -> _Member | None:
-        """The member of that name (the last one counts, as for every JSON parser) or position."""
+        """Return the member of that name or index. Of several with one name the last counts, as in every JSON parser."""
         if isinstance(key, int):
             return self.members[key] if key < len(self.members) else None
         return next((member for member in reversed(self.members) if member.key == key), None)
@@ -46,13 +46,13 @@ class _Member:
 
 
 class JsonText:
-    """A JSON document as it stands in a file.
+    """A JSON document as it is in a file.
 
     Args:
         text: the document; a byte order mark before it stays.
 
     Raises:
-        JsonTextError: it is not JSON; the message says where.
+        JsonTextError: it is not JSON. The message says where.
     """
 
     def __init__(self, text: str) -> None:
@@ -71,7 +71,7 @@ class JsonText:
         return self._mark + self.text
 
     def get(self, path: Path) -> Any:
-        """The value at ``path``, or None."""
+        """Return the value at ``path``, or None."""
         value = self.value
         for key in path:
             try:
@@ -81,7 +81,7 @@ class JsonText:
         return value
 
     def set(self, path: Path, value: object) -> None:
-        """Puts ``value`` at ``path``, in place of what is there, or as a new last member of the object or array above it."""
+        """Replace the value at ``path``, or add it as the last member of the object or array above it."""
         *above, key = path
         parent = self._node(above)
         if (member := parent.find(key)) is not None:
@@ -98,7 +98,7 @@ class JsonText:
         self._splice(parent.begin + 1, parent.end - 1, f"{line}{name}{self._dump(value, len(path))}{close}")
 
     def remove(self, path: Path) -> None:
-        """Takes the member at ``path`` away, with its comma; nothing happens where there is none."""
+        """Remove the member at ``path`` with its comma, if there is one."""
         *above, key = path
         parent = self._node(above)
         member = parent.find(key)

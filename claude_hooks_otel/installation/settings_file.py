@@ -1,4 +1,4 @@
-"""A Claude Code settings file: which one a scope means, what stands in it, and how it is changed without risk."""
+"""A Claude Code settings file: which one a scope names, what it contains, and how to change it safely."""
 
 from __future__ import annotations
 
@@ -15,11 +15,23 @@ from claude_hooks_otel.installation.json_text import JsonText, JsonTextError
 
 
 class SettingsError(Exception):
-    """A settings file cannot be used or changed; the message says why and what to do. The file is as it was."""
+    """A settings file cannot be used or changed. The message says why and what to do. The file stays as it was."""
+
+
+class UnreadableSettingsError(SettingsError):
+    """A settings file cannot be read, or is not a JSON object.
+
+    Attributes:
+        reason: what is wrong with it, to be read after its path.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} {reason}. Correct it and try again.")
+        self.reason = reason
 
 
 class Scope(StrEnum):
-    """Whose sessions a settings file concerns."""
+    """Whose sessions a settings file applies to."""
 
     USER = "user"
     PROJECT = "project"
@@ -27,12 +39,12 @@ class Scope(StrEnum):
 
 
 def path_of(scope: Scope, environ: Mapping[str, str], directory: Path) -> Path:
-    """The settings file of a scope, as Claude Code looks for it.
+    """Return the settings file of a scope, where Claude Code looks for it.
 
     Args:
-        scope: ``user``: every session of this user; ``project``: everybody's sessions in ``directory`` (the file is meant to be
-            committed); ``local``: this user's sessions in ``directory``.
-        environ: ``CLAUDE_CONFIG_DIR`` moves the user's file.
+        scope: ``user``: every session of this user. ``project``: everybody's sessions in ``directory`` (people commit this
+            file). ``local``: this user's sessions in ``directory``.
+        environ: the environment. ``CLAUDE_CONFIG_DIR`` moves the user's file.
         directory: the project's folder.
     """
     if scope is Scope.USER:
@@ -42,14 +54,14 @@ def path_of(scope: Scope, environ: Mapping[str, str], directory: Path) -> Path:
 
 
 class SettingsFile:
-    """One settings file as it stood when this was made.
+    """One settings file, as it was when this object was made.
 
     Attributes:
         path: the file.
-        document: its content, to be changed before ``write``; ``{}`` where there is no file, or an empty one.
+        document: its content. Change it, then call ``write``. It is ``{}`` if the file is missing or empty.
 
     Raises:
-        SettingsError: it cannot be read, or is not a JSON object.
+        UnreadableSettingsError: the file cannot be read, or is not a JSON object.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,13 +71,13 @@ class SettingsFile:
         try:
             self.document = JsonText(text if text.strip("\ufeff \t\r\n") else "{}\n")
         except JsonTextError as error:
-            raise SettingsError(f"{path} is not valid JSON ({error}). Correct it and try again.") from None
+            raise UnreadableSettingsError(path, f"is not valid JSON ({error})") from None
         if not isinstance(self.document.value, dict):
-            raise SettingsError(f"{path} has to hold a JSON object, {{...}}. Correct it and try again.")
+            raise UnreadableSettingsError(path, "has to hold a JSON object, {...}")
 
     @property
     def before(self) -> str:
-        """The content before any change; empty where there was no file."""
+        """The content before any change. Empty if there was no file."""
         return (self._before or b"").decode()
 
     @property
@@ -92,12 +104,12 @@ class SettingsFile:
         )
 
     def write(self) -> Path | None:
-        """Puts the changed content in place in one step; returns the backup of the content before, if there was any.
+        """Replace the file with the changed content in one step. Return the backup of the old content, if there was any.
 
-        A link stays a link, and mode and owner stay as they were.
+        A symbolic link stays a link. Mode and owner stay as they were.
 
         Raises:
-            SettingsError: the file was changed meanwhile, or its folder cannot be written.
+            SettingsError: another program changed the file meanwhile, or its folder cannot be written.
         """
         target = Path(os.path.realpath(self.path))
         try:
@@ -108,12 +120,12 @@ class SettingsFile:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             replace_file(target, content, like=target if self.exists else None)
         except (OSError, UnicodeEncodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "the new content is no valid text"
+            reason = error.strerror if isinstance(error, OSError) else "the new content is not valid text"
             raise SettingsError(f"{self.path} cannot be written: {reason}.") from None
         return backup
 
     def delete(self) -> Path | None:
-        """Takes the file away; returns the backup of its content.
+        """Delete the file. Return the backup of its content.
 
         Raises:
             SettingsError: its folder cannot be written.
@@ -132,15 +144,13 @@ class SettingsFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise SettingsError(f"{self.path} cannot be read: {error.strerror}.") from None
+            raise UnreadableSettingsError(self.path, f"cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:
-            raise SettingsError(
-                f"{self.path} is not UTF-8 text (byte {error.start}). Correct it and try again."
-            ) from None
+            raise UnreadableSettingsError(self.path, f"is not UTF-8 text (byte {error.start})") from None
         return content
 
     def _back_up(self) -> Path | None:
-        """A copy next to the file, named after the time."""
+        """Copy the file to one next to it, named after the time."""
         if self._before is None:
             return None
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -154,12 +164,12 @@ class SettingsFile:
 
 
 def replace_file(path: Path, content: bytes, *, like: Path | None = None) -> None:
-    """Writes a file in one step: whoever reads it finds the old content or the new.
+    """Write a file in one step: every reader finds either the old content or the new.
 
     Args:
-        path: the file, no link.
-        content: all of it.
-        like: whose mode and, where possible, owner it gets; without one it is readable by its owner alone.
+        path: the file, not a symbolic link.
+        content: the whole content.
+        like: the file whose mode and, where possible, owner it gets. Without one, only the owner can read it.
 
     Raises:
         OSError: the folder cannot be written.
@@ -172,7 +182,7 @@ def replace_file(path: Path, content: bytes, *, like: Path | None = None) -> Non
             os.fsync(file.fileno())
         if like is not None:
             status = like.stat()
-            with contextlib.suppress(OSError):  # root keeps another user's file theirs; others cannot
+            with contextlib.suppress(OSError):  # only root can keep another user as the owner
                 os.chown(temporary, status.st_uid, status.st_gid)
             shutil.copymode(like, temporary)
         Path(temporary).replace(path)

@@ -18,7 +18,7 @@ from claude_hooks_otel.cli.doctor import diagnose
 from claude_hooks_otel.daemon.assembly import Core, assemble_core
 from claude_hooks_otel.delivery.exporter_state import ExporterState, configure
 from claude_hooks_otel.diagnosis import capture, export, state
-from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, look_at_everything
+from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, run_checks
 from claude_hooks_otel.home.lock import DaemonLock
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
@@ -29,8 +29,8 @@ from claude_hooks_otel.store.schema import SCHEMA_VERSION
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.places import EMIT
 
-# Which look reports which link.
-LOOKS = [
+# Which check reports which link.
+CHECKS = [
     ("hooks", capture.hooks_registered),
     ("switches", capture.hooks_switched_on),
     ("hook file", capture.hook_file),
@@ -74,8 +74,8 @@ class Machine:
         return diagnose(Surroundings(self.environ, self.project, (self.managed,)))
 
     def the(self, link: str) -> Finding:
-        looks = [look for name, look in LOOKS if name == link]
-        found = list(look_at_everything(looks, Surroundings(self.environ, self.project, (self.managed,))))
+        checks = [check for name, check in CHECKS if name == link]
+        found = list(run_checks(checks, Surroundings(self.environ, self.project, (self.managed,))))
         found = [finding for finding in found if finding.link == link]
         assert len(found) == 1, found
         return found[0]
@@ -155,7 +155,7 @@ def test_missing_and_surplus_events_are_named(machine: Machine) -> None:
     machine.install()
     old = {"hooks": [{"type": "command", "command": registration.command("Setup", registration.SETTINGS_EMIT)}]}
     machine.change_settings(hooks=json.loads(machine.settings.read_text())["hooks"] | {"Setup": [old]})
-    assert machine.the("hooks").observed == "of an older version: Setup"
+    assert machine.the("hooks").observed == "an older version registered: Setup"
 
 
 def test_commands_of_another_version_are_named(machine: Machine) -> None:
@@ -172,7 +172,7 @@ def test_a_settings_file_that_the_client_cannot_read_is_named(machine: Machine) 
     (machine.project / ".claude").mkdir()
     (machine.project / ".claude" / "settings.json").write_text("{")
     broken = [finding for finding in machine.findings if finding.link == "hooks" and finding.level is Level.FAIL]
-    assert "project/.claude/settings.json: not valid JSON" in broken[0].observed
+    assert "project/.claude/settings.json is not valid JSON" in broken[0].observed
 
 
 def test_the_plugin_counts_and_twice_is_told(bare: Machine) -> None:
@@ -494,14 +494,14 @@ def test_the_exit_code_tells_whether_a_link_is_broken(machine: Machine) -> None:
     assert "hook file" in [finding["link"] for finding in report["findings"] if finding["level"] == "fail"]
 
 
-def test_a_look_that_breaks_is_a_finding_and_the_others_go_on(bare: Machine) -> None:
-    def odd_look(_: Surroundings) -> Iterator[Finding]:
+def test_a_check_that_raises_is_a_finding_and_the_others_still_run(bare: Machine) -> None:
+    def odd_check(_: Surroundings) -> Iterator[Finding]:
         raise ZeroDivisionError("oops")
         yield
 
     def other(_: Surroundings) -> Iterator[Finding]:
         yield Finding("other", Level.OK, "fine")
 
-    findings = list(look_at_everything([odd_look, other], Surroundings(bare.environ, bare.project)))
-    assert [(finding.link, finding.level) for finding in findings] == [("odd look", Level.FAIL), ("other", Level.OK)]
+    findings = list(run_checks([odd_check, other], Surroundings(bare.environ, bare.project)))
+    assert [(finding.link, finding.level) for finding in findings] == [("odd check", Level.FAIL), ("other", Level.OK)]
     assert "oops" in findings[0].observed

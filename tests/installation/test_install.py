@@ -255,7 +255,7 @@ def test_shared_settings_never_name_a_path_of_this_machine(
     output = cli("install", "--scope", "project", "--agent", "a").output
     text = (tmp_path / "project" / ".claude" / "settings.json").read_text()
     assert str(tmp_path) not in text
-    assert "CLAUDE_HOOKS_OTEL_HOME has to be set" in output
+    assert "Set CLAUDE_HOOKS_OTEL_HOME wherever Claude Code is started" in output
 
 
 def test_for_the_plugin_everything_but_the_hooks_is_set_up(cli: Cli, user_settings: Path, home: Home) -> None:
@@ -274,6 +274,15 @@ def test_for_the_plugin_alone_no_settings_file_is_made(cli: Cli, user_settings: 
 
 
 # -- what stays --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_without_an_endpoint_changes_nothing(cli: Cli) -> None:
+    cli("install")
+    assert "in place already" in cli("install").output
+
+
+def test_uninstall_does_not_claim_to_delete_a_home_that_is_missing(cli: Cli) -> None:
+    assert "Deleted" not in cli("uninstall", "--purge").output
 
 
 def test_a_second_run_changes_nothing_and_makes_no_backup(cli: Cli, user_settings: Path, home: Home) -> None:
@@ -474,7 +483,7 @@ def test_purge_refuses_a_folder_that_is_not_ours(
     folder = tmp_path / "documents"
     folder.mkdir()
     monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(folder))
-    assert "no home of claude-hooks-otel" in " ".join(cli("uninstall", "--purge", code=1).stderr.split())
+    assert "not a home of claude-hooks-otel" in " ".join(cli("uninstall", "--purge", code=1).stderr.split())
     cli("install")
     (folder / "thesis.odt").write_text("years of work")
     assert "thesis.odt" in cli("uninstall", "--purge", code=1).stderr
@@ -518,7 +527,7 @@ def test_purge_ends_the_daemon_first(home: Home) -> None:
     ("content", "note"),
     [
         ({"disableAllHooks": True}, "disableAllHooks is set"),
-        ({"enabledPlugins": {"hooks-otel@market": True}}, "each event is counted once"),
+        ({"enabledPlugins": {"hooks-otel@market": True}}, "Each event counts once"),
         ({"env": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}}, "which hooks never see"),
     ],
 )
@@ -537,8 +546,8 @@ def test_a_name_that_counts_under_another_spelling_is_told(cli: Cli, user_settin
 def test_the_next_step_is_told(cli: Cli) -> None:
     output = cli("install").output
     assert "Restart the sessions that are running" in output
-    assert "the embedded store serves" in output
-    assert "the embedded store serves" not in cli("install", "--endpoint", "http://x:4317").output
+    assert "Everything is in the embedded store" in output
+    assert "Everything is in the embedded store" not in cli("install", "--endpoint", "http://x:4317").output
 
 
 def test_a_home_that_cannot_be_made_is_an_error_and_the_settings_stay(

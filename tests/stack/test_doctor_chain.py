@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, look_at_everything
-from claude_hooks_otel.diagnosis.prometheus import LOOKS
+from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, run_checks
+from claude_hooks_otel.diagnosis.prometheus import CHECKS
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.settings import load
 from monitoring.rig.local import HASTE, LOOPBACK, Ports
@@ -20,7 +20,7 @@ from tests.support.stack.team import Machine, arrived, final_totals
 
 def look(home: Home, folder: Path, url: str | None) -> list[Finding]:
     environ = {HOME_VARIABLE: str(home.root), "HOME": str(folder)}
-    return list(look_at_everything(LOOKS, Surroundings(environ, folder, (), url)))
+    return list(run_checks(CHECKS, Surroundings(environ, folder, (), url)))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What ``install`` changed in a settings file, so that ``uninstall`` puts back exactly what was there."""
+"""What ``install`` changed in each settings file, so that ``uninstall`` puts back exactly what was there."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class EnvValue(BaseModel):
 
     Attributes:
         set_to: our value.
-        before: what was there, any JSON value.
-        was_there: whether anything was there.
+        before: the value before, any JSON value.
+        was_there: whether the variable was set.
     """
 
     set_to: str
@@ -28,12 +28,12 @@ class EnvValue(BaseModel):
 
 
 class Changes(BaseModel):
-    """Everything that is ours in one settings file, besides the hook entries, which are known by their command.
+    """What we changed in one settings file, besides the hook entries, which their command identifies.
 
     Attributes:
         env: the variables that we set.
-        made: objects and lists that were not there before, as paths from the document's root.
-        made_file: whether the file itself was not there before.
+        made: objects and lists that we added, as paths from the document's root.
+        made_file: whether we created the file itself.
     """
 
     env: dict[str, EnvValue] = {}
@@ -41,7 +41,7 @@ class Changes(BaseModel):
     made_file: bool = False
 
     def set_env(self, document: JsonText, values: dict[str, str]) -> list[str]:
-        """Sets variables and remembers what they were; returns the names of those that changed."""
+        """Set variables and remember their values before. Return the names of those that changed."""
         changed: list[str] = []
         for name, value in values.items():
             present = document.get(["env"]) or {}
@@ -51,7 +51,7 @@ class Changes(BaseModel):
             ours = self.env.get(name)
             if ours is None or present.get(name) != ours.set_to:
                 if present.get(name) == value:
-                    self.env.pop(name, None)  # somebody else set it to the same: theirs
+                    self.env.pop(name, None)  # somebody else set the same value: it is theirs
                     continue
                 self.env[name] = EnvValue(set_to=value, before=present.get(name), was_there=name in present)
             ours = self.env[name]
@@ -62,7 +62,7 @@ class Changes(BaseModel):
         return changed
 
     def restore_env(self, document: JsonText) -> list[str]:
-        """Puts back what our variables were, except those that somebody has changed since; returns the names."""
+        """Restore our variables, except those that somebody has changed since. Return the names of the restored ones."""
         restored: list[str] = []
         present = document.get(["env"])
         for name, ours in self.env.items():
@@ -76,7 +76,7 @@ class Changes(BaseModel):
         return restored
 
     def remove_empty(self, document: JsonText) -> None:
-        """Takes away the objects and lists that we made, where they are empty by now."""
+        """Remove the objects and lists that we made, if they are empty now."""
         for path in sorted(self.made, key=len, reverse=True):
             if document.get(path) in ({}, []):
                 document.remove(path)
@@ -85,11 +85,11 @@ class Changes(BaseModel):
 _ALL = TypeAdapter(dict[str, Changes])
 
 
-class Record:
-    """The changes of every settings file, kept in one home.
+class InstalledChanges:
+    """The changes that ``install`` made in every settings file, kept in one home.
 
     Args:
-        home: whose.
+        home: the home that keeps them.
     """
 
     def __init__(self, home: Home) -> None:
@@ -101,11 +101,11 @@ class Record:
         self._before = self._dump()
 
     def of(self, settings: Path) -> Changes:
-        """The changes of one settings file; recorded by ``save`` once they are altered."""
+        """Return the changes of one settings file. Alter them, then call ``save``."""
         return self._all.setdefault(_key(settings), Changes())
 
     def forget(self, settings: Path) -> None:
-        """Drops the memory of one settings file."""
+        """Forget the changes of one settings file."""
         self._all.pop(_key(settings), None)
 
     @property
@@ -114,7 +114,7 @@ class Record:
         return [Path(key) for key in self._all]
 
     def save(self) -> None:
-        """Writes it down, if it changed."""
+        """Write the changes to the home, if they differ from what is there."""
         if self._dump() != self._before:
             replace_file(self._file, self._dump())
 
