@@ -93,6 +93,10 @@ def _migrate_from_version_1(connection: sqlite3.Connection) -> None:
             connection.execute(f"ALTER TABLE {old} RENAME TO {new}")
     if "content" in present:
         connection.execute("ALTER TABLE content RENAME COLUMN witness TO source")
+    if "session" in present and "context_window" in {
+        row[1] for row in connection.execute("PRAGMA table_info(session)")
+    }:
+        connection.execute("ALTER TABLE session DROP COLUMN context_window")  # nothing ever wrote it
     if "record_dropped" in present:
         connection.execute("ALTER TABLE dropped_item RENAME COLUMN records TO items")
     connection.execute("UPDATE meta SET name = 'forgotten_before_ns' WHERE name = 'pruned_ns'")
