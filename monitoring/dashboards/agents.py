@@ -14,12 +14,19 @@ _BY = ["agent"]
 def agents() -> models.Dashboard:
     """Per-agent metrics, efficiency, cost, time."""
     board = Board("claude-agents", "Each agent: what it did, what it cost, how well.", "24h")
-    cost = chosen(c.COST)
+    _activity(board)
+    _scores(board.row("Scores"))
+    _cost_and_time(board.row("Cost and time"))
+    _work(board.row("Work"))
+    return board.build()
+
+
+def _activity(board: Board) -> None:
     board.add(
         grid(
             "Agents", "What each agent did in the time range.", _BY,
             [
-                Column("Cost", cost.grown(by=_BY), "currencyUSD", 2),
+                Column("Cost", chosen(c.COST).grown(by=_BY), "currencyUSD", 2),
                 Column("Sessions", chosen(c.SESSIONS).grown(by=_BY)),
                 Column("Prompts", chosen(c.PROMPTS).grown(by=_BY)),
                 Column("Active time", chosen(c.ACTIVE_TIME).grown(by=_BY), "s"),
@@ -36,7 +43,8 @@ def agents() -> models.Dashboard:
         ), 24, 9,
     )  # fmt: skip
 
-    board.row("Scores")
+
+def _scores(board: Board) -> None:
     board.add(
         grid(
             "Level", "Experience and scores as they last stood in the time range.", _BY,
@@ -61,12 +69,13 @@ def agents() -> models.Dashboard:
     )
     board.add(lines("XP", c.AGENT_XP.meaning, [Query(chosen(c.AGENT_XP).latest(by=_BY, span=BAR), "{{agent}}")]), 7)
 
-    board.row("Cost and time")
+
+def _cost_and_time(board: Board) -> None:
+    cost, turns = chosen(c.COST), chosen(c.TURN_DURATION)
     board.add(bars("Cost", c.COST.meaning, [Query(cost.grown(BAR, _BY), "{{agent}}")], "currencyUSD"), 12)
     board.add(
         bars("Active time", c.ACTIVE_TIME.meaning, [Query(chosen(c.ACTIVE_TIME).grown(BAR, _BY), "{{agent}}")], "s"), 12
     )
-    turns = chosen(c.TURN_DURATION)
     board.add(
         ranking("Turn duration, median", c.TURN_DURATION.meaning, Query(turns.quantile(0.5, by=_BY), "{{agent}}"), "s"),
         8,
@@ -85,7 +94,8 @@ def agents() -> models.Dashboard:
         8,
     )
 
-    board.row("Work")
+
+def _work(board: Board) -> None:
     board.add(bars("Tool calls", c.TOOL_CALLS.meaning, [Query(chosen(c.TOOL_CALLS).grown(BAR, _BY), "{{agent}}")]), 12)
     board.add(
         lines(
@@ -105,4 +115,3 @@ def agents() -> models.Dashboard:
             Query(chosen(c.SUBAGENTS).grown(by=["agent", "agent_type"]), "{{agent}} {{agent_type}}"),
         ), 12,
     )  # fmt: skip
-    return board.build()

@@ -13,8 +13,16 @@ _LIST_PRICE = "At list prices, as the client computes it; on a subscription read
 
 def executive() -> models.Dashboard:
     """Cost by day, week and month; use of agents; delivery; quality."""
-    cost = chosen(c.COST)
     board = Board("claude-executive", "Cost, use of agents, delivery and quality.", "7d")
+    _headline(board)
+    _cost(board.row("Cost"))
+    _delivery(board.row("Delivery"))
+    _quality(board.row("Quality"))
+    return board.build()
+
+
+def _headline(board: Board) -> None:
+    cost = chosen(c.COST)
     for title, span in (("Cost, last 24 h", "1d"), ("Cost, last 7 days", "7d"), ("Cost, last 30 days", "30d")):
         board.add(number(title, _LIST_PRICE, Query(cost.grown(span)), "currencyUSD", decimals=2), 4, 4)
     board.add(
@@ -32,7 +40,9 @@ def executive() -> models.Dashboard:
         ), 4, 4,
     )  # fmt: skip
 
-    board.row("Cost")
+
+def _cost(board: Board) -> None:
+    cost = chosen(c.COST)
     board.add(
         bars("Cost by project", _LIST_PRICE, [Query(cost.grown(BAR, ["project"]), "{{project}}")], "currencyUSD"), 16
     )
@@ -45,7 +55,9 @@ def executive() -> models.Dashboard:
         ), 8,
     )  # fmt: skip
 
-    board.row("Delivery")
+
+def _delivery(board: Board) -> None:
+    cost = chosen(c.COST)
     by_project = ["project"]
     board.add(
         grid(
@@ -88,7 +100,8 @@ def executive() -> models.Dashboard:
         ), 12,
     )  # fmt: skip
 
-    board.row("Quality")
+
+def _quality(board: Board) -> None:
     runs = chosen(c.TEST_RUNS)
     board.add(
         number(
@@ -109,4 +122,3 @@ def executive() -> models.Dashboard:
         ),
         16, 6,
     )  # fmt: skip
-    return board.build()

@@ -14,6 +14,14 @@ _PASSED = ((None, "red"), (0.5, "orange"), (0.8, "green"))
 def quality() -> models.Dashboard:
     """Tests and coverage, bugs, pull requests, review times."""
     board = Board("claude-quality", "Tests and coverage, bugs, pull requests, review times.", "7d")
+    _headline(board)
+    _tests(board.row("Tests"))
+    _pull_requests(board.row("Pull requests"))
+    _code(board.row("Code"))
+    return board.build()
+
+
+def _headline(board: Board) -> None:
     runs, tests = chosen(c.TEST_RUNS), chosen(c.TESTS)
     board.add(number("Test runs", c.TEST_RUNS.meaning, Query(runs.grown())), 4, 4)
     board.add(
@@ -44,7 +52,9 @@ def quality() -> models.Dashboard:
         ), 4, 4,
     )  # fmt: skip
 
-    board.row("Tests")
+
+def _tests(board: Board) -> None:
+    runs, tests = chosen(c.TEST_RUNS), chosen(c.TESTS)
     board.add(bars("Test runs", c.TEST_RUNS.meaning, [Query(runs.grown(BAR, ["outcome"]), "{{outcome}}")]), 8)
     board.add(bars("Tests", c.TESTS.meaning, [Query(tests.grown(BAR, ["outcome"]), "{{outcome}}")]), 8)
     board.add(
@@ -77,7 +87,8 @@ def quality() -> models.Dashboard:
         12,
     )
 
-    board.row("Pull requests")
+
+def _pull_requests(board: Board) -> None:
     board.add(
         bars(
             "Pull requests",
@@ -99,7 +110,8 @@ def quality() -> models.Dashboard:
         ), 8,
     )  # fmt: skip
 
-    board.row("Code")
+
+def _code(board: Board) -> None:
     board.add(
         bars(
             "Lines", c.LINES_ADDED.meaning,
@@ -118,4 +130,3 @@ def quality() -> models.Dashboard:
             Query(chosen(c.PATTERNS_EXTRACTED).grown(by=["agent"]), "{{agent}}"),
         ), 8,
     )  # fmt: skip
-    return board.build()

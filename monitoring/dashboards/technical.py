@@ -14,9 +14,22 @@ _SHARE_OF_ERRORS = ((None, "green"), (0.05, "orange"), (0.2, "red"))
 def technical() -> models.Dashboard:
     """Tokens, API calls, context, tools, cache hit share, errors."""
     board = Board("claude-technical", "Tokens, API requests, context, tools, and the telemetry itself.", "6h")
+    _headline(board)
+    _model(board.row("Model"))
+    _tools(board.row("Tools"))
+    _agents_and_files(board)
+    _telemetry(board.row("Telemetry"))
+    _telemetry_gaps(board)
+    return board.build()
+
+
+def _failed_calls() -> Series:
+    return chosen(c.TOOL_CALLS, 'outcome=~"error|invalid"')
+
+
+def _headline(board: Board) -> None:
     tokens_in, tokens_out = chosen(c.TOKENS_INPUT), chosen(c.TOKENS_OUTPUT)
-    calls = chosen(c.TOOL_CALLS)
-    failed = chosen(c.TOOL_CALLS, 'outcome=~"error|invalid"')
+    calls, failed = chosen(c.TOOL_CALLS), _failed_calls()
     board.add(number("Tokens in", c.TOKENS_INPUT.meaning, Query(tokens_in.grown())), 4, 4)
     board.add(number("Tokens out", c.TOKENS_OUTPUT.meaning, Query(tokens_out.grown())), 4, 4)
     board.add(
@@ -36,7 +49,9 @@ def technical() -> models.Dashboard:
         ), 4, 4,
     )  # fmt: skip
 
-    board.row("Model")
+
+def _model(board: Board) -> None:
+    tokens_in, tokens_out = chosen(c.TOKENS_INPUT), chosen(c.TOKENS_OUTPUT)
     board.add(
         bars("Input tokens by cache", c.TOKENS_INPUT.meaning, [Query(tokens_in.grown(BAR, ["cache"]), "{{cache}}")]), 12
     )
@@ -64,7 +79,9 @@ def technical() -> models.Dashboard:
         ), 8,
     )  # fmt: skip
 
-    board.row("Tools")
+
+def _tools(board: Board) -> None:
+    calls, failed = chosen(c.TOOL_CALLS), _failed_calls()
     board.add(ranking("Calls by tool", c.TOOL_CALLS.meaning, Query(calls.grown(by=["tool"]), "{{tool}}")), 8)
     board.add(
         grid(
@@ -86,6 +103,9 @@ def technical() -> models.Dashboard:
             Query(chosen(c.PERMISSION_WAIT).quantile(0.5, by=["agent"]), "{{agent}}"), "s",
         ), 6,
     )  # fmt: skip
+
+
+def _agents_and_files(board: Board) -> None:
     board.add(
         bars(
             "Sub-agents", c.SUBAGENTS.meaning,
@@ -118,7 +138,8 @@ def technical() -> models.Dashboard:
                       "{{agent}} {{what}}")), 12,
     )  # fmt: skip
 
-    board.row("Telemetry")
+
+def _telemetry(board: Board) -> None:
     board.add(number("Events taken in", c.HOOK_EVENTS.meaning, Query(Series(c.HOOK_EVENTS).grown())), 4, 6)
     board.add(
         number(
@@ -143,6 +164,9 @@ def technical() -> models.Dashboard:
             [Column("Agents", chosen(c.CLIENT_INFO).latest("count", ["version", "entrypoint"]))], "Agents",
         ), 8, 6,
     )  # fmt: skip
+
+
+def _telemetry_gaps(board: Board) -> None:
     board.add(
         ranking("Tokens without a price", c.UNPRICED_TOKENS.meaning,
                 Query(chosen(c.UNPRICED_TOKENS).grown(by=["model"]), "{{model}}"), steps=((None, "orange"),)), 8, 6,
@@ -169,4 +193,3 @@ def technical() -> models.Dashboard:
             "Waiting",
         ), 12, 5,
     )  # fmt: skip
-    return board.build()
