@@ -29,6 +29,27 @@ RANGE: Final = "$__range"
 BAR: Final = "$__interval"
 
 
+def fill(expression: str, span: float, bar: float = 1.0) -> str:
+    """Fill in a dashboard's variables as Grafana does when every filter is set to "All".
+
+    Args:
+        expression: PromQL with Grafana's variables.
+        span: The length of the time range, in seconds.
+        bar: The width of one bar, in seconds.
+    """
+    values = {
+        f"{RANGE}_s": f"{span:.3f}",
+        RANGE: f"{round(span * 1000)}ms",
+        BAR: f"{round(bar * 1000)}ms",
+        "$project": ".*",
+        "$agent": ".*",
+        "$model": ".*",
+    }
+    for name, value in values.items():
+        expression = expression.replace(name, value)
+    return expression
+
+
 class UnknownLabelError(ValueError):
     """An expression names a label that its metric does not have."""
 

@@ -1,11 +1,11 @@
-"""Draws one dashboard as Grafana lays it out: the same grid, titles, units, thresholds and expressions."""
+"""Draw one dashboard as Grafana lays it out: the same grid, titles, units, thresholds and expressions."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+
+from monitoring.expressions import fill
 
 mpl.use("Agg")
 
@@ -28,14 +30,15 @@ PALETTE = ("#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#5794f2", "#b
 NAMED = {
     "green": "#73bf69", "orange": "#ff9830", "red": "#f2495c", "blue": "#8ab8ff", "purple": "#b877d9", "yellow": "#f2cc0c",
 }  # fmt: skip
-# Bars in a panel: about what Grafana draws at this width.
+# Bars in a panel: about as many as Grafana draws at this width.
 STEPS = 84
 
 Ask = Callable[..., Any]
+Points = list[tuple[float, float]]  # (Unix seconds, value)
 
 
 def written(value: float, unit: str, decimals: int | None = None) -> str:
-    """A value as Grafana writes it in a unit."""
+    """Return a value as Grafana writes it in a unit."""
     if math.isnan(value):
         return "–"
     match unit:
@@ -63,14 +66,14 @@ def _duration(seconds: float) -> str:
 
 
 class Picture:
-    """One dashboard.
+    """A picture of one dashboard.
 
     Args:
-        path: its JSON.
-        instant: asks Prometheus for an expression at the end of the range: labels -> value.
-        over_time: asks for an expression from ``start`` to ``end`` at each ``step``: labels -> (time, value) pairs.
-        start: where the range begins, Unix seconds.
-        end: where it ends.
+        path: The dashboard's JSON file.
+        instant: Evaluates an expression at a time. Returns the value of each label set.
+        over_time: Evaluates an expression at each step from a start to an end. Returns the points of each label set.
+        start: The start of the time range, in Unix seconds.
+        end: The end of the time range, in Unix seconds.
     """
 
     def __init__(self, path: Path, instant: Ask, over_time: Ask, start: float, end: float) -> None:
@@ -79,7 +82,7 @@ class Picture:
         self.start, self.end = start, end
 
     def save(self, path: Path) -> None:
-        """Asks everything and writes the PNG."""
+        """Evaluate every expression and write the PNG."""
         panels = self.board["panels"]
         self._rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels) + 1.6
         height_px = self._rows * PIXELS_PER_ROW
@@ -132,18 +135,7 @@ class Picture:
     # -- data ----------------------------------------------------------------------------------------------------------
 
     def _fill(self, expr: str, bar: float = 1) -> str:
-        span = self.end - self.start
-        values = {
-            "$__range_s": f"{span:.0f}",
-            "$__range": f"{span:.0f}s",
-            "$__interval": f"{bar:.0f}s",
-            "$project": ".*",
-            "$agent": ".*",
-            "$model": ".*",
-        }
-        for name, value in values.items():
-            expr = expr.replace(name, value)
-        return expr
+        return fill(expr, self.end - self.start, bar)
 
     def _now(self, target: Mapping[str, Any]) -> dict[tuple[tuple[str, str], ...], float]:
         found = self._instant(self._fill(target["expr"]), self.end)
@@ -258,68 +250,92 @@ class Picture:
 
     def _timeseries(self, panel: Mapping[str, Any], inside: tuple[float, ...]) -> None:
         x, y, width, height = inside
-        defaults = self._defaults(panel)
-        custom = defaults.get("custom", {})
         bar = max(60.0, (self.end - self.start) / STEPS)
-        found: list[tuple[str, list[tuple[float, float]]]] = []
-        for target in panel["targets"]:
-            answer = self._over_time(self._fill(target["expr"], bar), self.start + bar, self.end, bar)
-            found += [(self._legend(target, dict(labels)), values) for labels, values in answer.items()]
-        found = sorted((name, values) for name, values in found if any(value for _, value in values))
+        found = self._answers(panel, bar)
         if not found:
             self._nothing(panel, inside)
             return
-        unit = defaults.get("unit", "short")
+        defaults = self._defaults(panel)
+        colors = self._colors(panel, [name for name, _ in found])
         axes = self._axes(x + 50, y + 2, width - 56, height - 42)
-        colors = {name: PALETTE[position % len(PALETTE)] for position, (name, _) in enumerate(found)}
-        for override in panel["fieldConfig"].get("overrides", ()):
-            for name in colors:
-                if override["matcher"]["id"] == "byRegexp" and re.search(override["matcher"]["options"], name):
-                    colors[name] = NAMED[override["properties"][0]["value"]["fixedColor"]]
-        if custom.get("drawStyle") == "bars":
-            floor: dict[float, float] = {}
-            for name, values in found:
-                grown = [(at, value) for at, value in values if value > 0]
-                axes.bar(
-                    [datetime.fromtimestamp(at - bar / 2, UTC) for at, _ in grown], [value for _, value in grown],
-                    width=0.86 * bar / 86_400, bottom=[floor.get(at, 0.0) for at, _ in grown],
-                    color=colors[name], alpha=0.85, linewidth=0,
-                )  # fmt: skip
-                for at, value in grown:
-                    floor[at] = floor.get(at, 0.0) + value
+        if defaults.get("custom", {}).get("drawStyle") == "bars":
+            _stack_bars(axes, found, colors, bar)
         else:
-            for name, values in found:
-                # A gap of more than two steps is one: Grafana would not connect it either.
-                times: list[datetime] = []
-                points: list[float] = []
-                for before, (at, value) in zip([values[0], *values], values, strict=False):
-                    if at - before[0] > 2.5 * bar:
-                        times.append(datetime.fromtimestamp(before[0] + bar, UTC))
-                        points.append(float("nan"))
-                    times.append(datetime.fromtimestamp(at, UTC))
-                    points.append(value)
-                axes.plot(
-                    times, points, drawstyle="steps-post", color=colors[name], linewidth=1.6, marker="o", markersize=2
-                )
-                axes.fill_between(times, points, step="post", color=colors[name], alpha=0.10, linewidth=0)
-            for step in defaults.get("thresholds", {}).get("steps", ()):
-                if step.get("value") is not None and "thresholdsStyle" in custom:
-                    axes.axhline(step["value"], color=NAMED[step["color"]], linewidth=1, linestyle="--", alpha=0.7)
+            _draw_lines(axes, found, colors, bar)
+            self._draw_thresholds(axes, defaults)
         axes.set_xlim(datetime.fromtimestamp(self.start, UTC), datetime.fromtimestamp(self.end, UTC))
         axes.set_ylim(bottom=0, top=defaults.get("max"))
         locator = AutoDateLocator(maxticks=max(3, int(width / 110)))
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
         axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
+        unit = defaults.get("unit", "short")
         axes.yaxis.set_major_formatter(lambda value, _: written(value, unit))
         axes.grid(axis="y", color=EDGE, linewidth=0.7)
         axes.set_axisbelow(True)
+        self._legend_line(inside, colors)
+
+    def _answers(self, panel: Mapping[str, Any], bar: float) -> list[tuple[str, Points]]:
+        """Return the legend and the points of every series that is not zero throughout, sorted by legend."""
+        found: list[tuple[str, Points]] = []
+        for target in panel["targets"]:
+            answer = self._over_time(self._fill(target["expr"], bar), self.start + bar, self.end, bar)
+            found += [(self._legend(target, dict(labels)), values) for labels, values in answer.items()]
+        return sorted((name, values) for name, values in found if any(value for _, value in values))
+
+    @staticmethod
+    def _colors(panel: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
+        """Return the color of each legend: the palette's, unless the panel overrides it."""
+        colors = {name: PALETTE[position % len(PALETTE)] for position, name in enumerate(names)}
+        for override in panel["fieldConfig"].get("overrides", ()):
+            for name in colors:
+                if override["matcher"]["id"] == "byRegexp" and re.search(override["matcher"]["options"], name):
+                    colors[name] = NAMED[override["properties"][0]["value"]["fixedColor"]]
+        return colors
+
+    @staticmethod
+    def _draw_thresholds(axes: Axes, defaults: Mapping[str, Any]) -> None:
+        if "thresholdsStyle" not in defaults.get("custom", {}):
+            return
+        for step in defaults.get("thresholds", {}).get("steps", ()):
+            if step.get("value") is not None:
+                axes.axhline(step["value"], color=NAMED[step["color"]], linewidth=1, linestyle="--", alpha=0.7)
+
+    def _legend_line(self, inside: tuple[float, ...], colors: Mapping[str, str]) -> None:
+        x, y, width, height = inside
         cursor = x + 50
-        for name, _ in found:
+        for name, color in colors.items():
             size = 15 + 7.3 * len(name) + 16
             if cursor + size > x + width:
                 self._text(cursor, y + height - 4, "…", 8.5, FAINT)
                 break
-            self._text(cursor, y + height - 4, "▬", 8.5, colors[name])
+            self._text(cursor, y + height - 4, "▬", 8.5, color)
             self._text(cursor + 15, y + height - 4, name, 8.5, FAINT)
             cursor += size
+
+
+def _stack_bars(axes: Axes, found: Sequence[tuple[str, Points]], colors: Mapping[str, str], bar: float) -> None:
+    floor: dict[float, float] = {}
+    for name, values in found:
+        grown = [(at, value) for at, value in values if value > 0]
+        axes.bar(
+            [datetime.fromtimestamp(at - bar / 2, UTC) for at, _ in grown], [value for _, value in grown],
+            width=0.86 * bar / 86_400, bottom=[floor.get(at, 0.0) for at, _ in grown],
+            color=colors[name], alpha=0.85, linewidth=0,
+        )  # fmt: skip
+        for at, value in grown:
+            floor[at] = floor.get(at, 0.0) + value
+
+
+def _draw_lines(axes: Axes, found: Sequence[tuple[str, Points]], colors: Mapping[str, str], bar: float) -> None:
+    for name, values in found:
+        times: list[datetime] = []
+        points: list[float] = []
+        for before, (at, value) in zip([values[0], *values], values, strict=False):
+            if at - before[0] > 2.5 * bar:  # Grafana does not connect points over such a gap either.
+                times.append(datetime.fromtimestamp(before[0] + bar, UTC))
+                points.append(float("nan"))
+            times.append(datetime.fromtimestamp(at, UTC))
+            points.append(value)
+        axes.plot(times, points, drawstyle="steps-post", color=colors[name], linewidth=1.6, marker="o", markersize=2)
+        axes.fill_between(times, points, step="post", color=colors[name], alpha=0.10, linewidth=0)

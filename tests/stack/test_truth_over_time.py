@@ -14,10 +14,10 @@ import pytest
 from claude_hooks_otel.metrics.catalog import METRICS
 from claude_hooks_otel.metrics.definition import Kind, Metric
 from monitoring.dashboards.panels import chosen
-from monitoring.expressions import BAR, RANGE, Series
+from monitoring.expressions import BAR, RANGE, Series, fill
 from monitoring.rig.local import HASTE
 from monitoring.rig.stack import Labels, Stack
-from tests.support.stack.panels import fill, panel_queries
+from tests.support.stack.panels import panel_queries
 from tests.support.stack.team import Machine, Totals, arrived, final_totals, scale
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]

@@ -1,4 +1,4 @@
-"""The committed dashboards as data: every expression, with the dashboard's variables filled in as "All"."""
+"""Read the expressions of the committed dashboards."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from monitoring.expressions import fill
 from monitoring.generate import SETUP
 
 
@@ -22,23 +23,8 @@ class PanelQuery:
         return f"{self.board}: {self.panel}"
 
     def filled(self, span: float, bar: float = 1.0) -> str:
-        """The expression for a time range of so many seconds and bars of so many."""
+        """Return the expression with Grafana's variables filled in; ``span`` and ``bar`` are in seconds."""
         return fill(self.expr, span, bar)
-
-
-def fill(expr: str, span: float, bar: float = 1.0) -> str:
-    """Grafana's variables as Grafana fills them in."""
-    values = {
-        "$__range_s": f"{span:.3f}",
-        "$__range": f"{round(span * 1000)}ms",
-        "$__interval": f"{round(bar * 1000)}ms",
-        "$project": ".*",
-        "$agent": ".*",
-        "$model": ".*",
-    }
-    for name, value in values.items():
-        expr = expr.replace(name, value)
-    return expr
 
 
 def panel_queries() -> Iterator[PanelQuery]:
