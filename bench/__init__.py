@@ -1,1 +1,1 @@
-"""Benchmarks: commands that print both sides and their ratio."""
+"""Benchmarks: ``python -m bench.NAME`` runs one and prints both sides of the comparison and their ratio."""

@@ -1,13 +1,13 @@
-"""What one hook process costs, against a bare Python that does nothing: the wall time of a tool call's event, run in turns.
+"""Compare the wall time of one hook process with that of a bare Python that does nothing.
 
-Both are started as the client starts hooks: ``sh -c COMMAND`` with the payload on standard input, waited for.
+The benchmark runs both in turns, as the client runs hooks: it starts a process with the payload of a tool call on standard input,
+and waits for it to end.
 
     python -m bench.hook [--runs 300] [--python python3]
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import statistics
@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.support import compare, recorded_hooks, spread
+from bench.support import command_line, compare, recorded_hooks, spread
 from claude_hooks_otel.sources.registration import command
 from tests.support.places import EMIT
 
@@ -25,10 +25,12 @@ BAR = 0.6
 
 
 def main() -> int:
-    """Runs both in turns and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=300, help="of each")
-    parser.add_argument("--python", default=_plain_python(), help="the Python to compare with (no shim)")
+    """Run both in turns and print the comparison."""
+    parser = command_line(__doc__)
+    parser.add_argument("--runs", type=int, default=300, help="how often to run each")
+    parser.add_argument(
+        "--python", default=_plain_python(), help="the Python to compare with; not a version manager's shim"
+    )
     options = parser.parse_args()
     payload = sorted((hook.payload for hook in recorded_hooks() if hook.event == "PostToolUse"), key=len)
     middle = payload[len(payload) // 2]
@@ -52,7 +54,8 @@ def main() -> int:
     for name, seconds in times.items():
         print(f"{name}: {spread([second * 1000 for second in seconds], 'ms')}")
     print(f"{written} of {options.runs} events are in the spool")
-    met = compare(*(statistics.median(times[name]) for name in sides), BAR)
+    hook, bare = (statistics.median(times[name]) for name in sides)
+    met = compare(hook, bare, BAR)
     return 0 if met and written == options.runs else 1
 
 
@@ -65,7 +68,7 @@ def _run(arguments: list[str], environ: dict[str, str], payload: bytes) -> float
 
 
 def _plain_python() -> str:
-    """The interpreter itself: a version manager's shim would only make the comparison easier for us."""
+    """Return the path of an interpreter. A version manager's shim is slower and would flatter the hook."""
     return shutil.which("python3", path="/usr/bin:/usr/local/bin:/bin") or sys.executable
 
 

@@ -1,11 +1,10 @@
-"""What the daemon costs while nothing happens: its share of one core over a minute, with sessions open and with none.
+"""Measure the daemon's share of one core while nothing happens, with open sessions and without.
 
 python -m bench.idle [--seconds 60] [--open 3]
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -13,22 +12,20 @@ from pathlib import Path
 
 import psutil
 
-from bench.support import compare
-
-# isort: split
+from bench.support import command_line, compare
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.real_daemon import Installation, RecordedSessions, wait_until
 
 BAR_PERCENT = 0.2
-# Seconds after the last event: the daemon looks around more often for a while, closes sessions, exports.
+# Seconds to wait after the last event: until then, the daemon checks more often, closes sessions and exports.
 CALM_AFTER = 15.0
 
 
 def main() -> int:
-    """Measures twice and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60, help="how long to measure")
-    parser.add_argument("--open", type=int, default=3, help="sessions left open in the second measurement")
+    """Measure both cases and print them."""
+    parser = command_line(__doc__)
+    parser.add_argument("--seconds", type=float, default=60, help="how long to measure each case")
+    parser.add_argument("--open", type=int, default=3, help="how many sessions are open in the second case")
     options = parser.parse_args()
     met = []
     for count in (0, options.open):
@@ -61,10 +58,10 @@ def _measure(open_sessions: int, seconds: float) -> float:
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
-    """CPU time of all threads so far.
+    """Return the CPU time of all threads so far, in seconds.
 
-    Where Linux tells it, from the scheduler's own clock (first field of /proc/PID/task/TID/schedstat, nanoseconds): the usual
-    figures count whole ticks, and a process that wakes by a timer, which ticks drive, is charged for ticks it never used.
+    On Linux it comes from the scheduler's own clock: the first field of /proc/PID/task/TID/schedstat, in nanoseconds. The usual
+    figures count whole ticks. They charge a process that a timer wakes for ticks that it did not use.
     """
     threads = list(Path(f"/proc/{process.pid}/task").glob("*/schedstat"))
     if threads:

@@ -1,8 +1,7 @@
-"""How many events a second the daemon takes in on one core, and what it needs in memory after ten thousand and after many more.
+"""Measure how many events a second the daemon takes in on one core, and whether its memory grows.
 
-The daemon's own loop (``Service.work``) empties a spool that another process fills with recorded events under new identifiers.
-
-With ``--exported`` metrics, spans and log events go to an OTLP receiver meanwhile.
+This process fills a spool with recorded events under new identifiers. Another one empties it with the daemon's own loop
+(``Loop.work``). With ``--exported``, that loop also sends metrics, spans and log events to an OTLP receiver.
 
     python -m bench.intake [--events 300000] [--exported] [--profile FILE]
 """
@@ -19,33 +18,30 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.support import compare, events, fill, one_core, resident_megabytes
-
-# isort: split
+from bench.support import command_line, compare, events, fill, make_spool, one_core, resident_megabytes
 from tests.support.otlp_receiver import OtlpReceiver
 
 PORTION = 10_000
 BAR_EVENTS_PER_SECOND = 3000
 BAR_MEMORY_MB = 90
-# Memory after all events may exceed that after the first portion by this factor and still be called flat.
+# Memory after all events may exceed the memory after the first portion by this factor.
 BAR_GROWTH = 1.1
 
 
 def main() -> int:
-    """Fills, lets the other process empty, and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=300_000, help="how many in all")
-    parser.add_argument("--exported", action="store_true", help="with an endpoint of all signals")
+    """Run the benchmark and print the results."""
+    parser = command_line(__doc__)
+    parser.add_argument("--events", type=int, default=300_000, help="how many events in total")
+    parser.add_argument("--exported", action="store_true", help="export all signals to an OTLP receiver")
     parser.add_argument("--endpoint", help=argparse.SUPPRESS)
-    parser.add_argument("--profile", help="write a cProfile of the intake there")
+    parser.add_argument("--profile", help="write a cProfile of the intake to this file")
     parser.add_argument("--intake", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.intake:
         return _intake(Path(options.intake), options.endpoint, options.profile)
     with tempfile.TemporaryDirectory(prefix="bench-intake-") as folder, ExitStack() as stack:
         home = Path(folder, "home")
-        for part in ("tmp", "new"):
-            (home / "spool" / part).mkdir(parents=True)
+        make_spool(home)
         command = [sys.executable, "-m", "bench.intake", "--intake", str(home)]
         if options.exported:
             command += ["--endpoint", stack.enter_context(OtlpReceiver()).http_endpoint]
@@ -89,25 +85,26 @@ def _report(portions: list[dict[str, float]]) -> int:
 
 
 def _intake(home: Path, endpoint: str | None, profile: str | None) -> int:
-    """The other process: the daemon's loop, told when to run."""
-    from claude_hooks_otel.daemon.loop import Loop  # noqa: PLC0415 -- only this process is measured
+    """Run the daemon's loop in the other process, once for each line on standard input."""
+    from claude_hooks_otel.daemon.loop import Loop  # noqa: PLC0415 -- only the measured process imports it
     from claude_hooks_otel.home.paths import Home  # noqa: PLC0415
+    from claude_hooks_otel.sources.spool import Spool  # noqa: PLC0415
 
     one_core()
     variables = (
         {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"} if endpoint else {}
     )
-    service = Loop(Home(home), variables)
+    loop, spool = Loop(Home(home), variables), Spool(Home(home).spool)
     profiler = cProfile.Profile()
     for _ in sys.stdin:
         began = time.perf_counter()
         if profile:
             profiler.enable()
-        while service.core.spool.depth(1):
-            service.work()
+        while spool.depth(1):
+            loop.work()
         profiler.disable()
         print(json.dumps({"seconds": time.perf_counter() - began, "megabytes": resident_megabytes()}), flush=True)
-    service.close()
+    loop.close()
     if profile:
         profiler.dump_stats(profile)
     return 0

@@ -1,29 +1,28 @@
-"""How long after a turn's end its totals are at the receiver: the real client, the default configuration.
+"""Measure how long after the end of a turn its totals are at the receiver, with the real client and the default configuration.
 
-Needs the client's npm package (see ``tests/support/client/client.py``); it runs offline, in namespaces of its own.
+The benchmark needs the client's npm package (see ``tests/support/client/client.py``). The client runs offline, in its own namespaces.
 
     python -m bench.latency [--turns 10]
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
 
-from bench.support import compare, spread
-
-# isort: split
+from bench.support import command_line, compare, spread
 from tests.support.client.client import missing, play
 
 BAR_SECONDS = 3.0
 
 
 def main() -> int:
-    """Runs and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=10, help="how many turns; the first one starts the daemon")
+    """Run the benchmark and print the result."""
+    parser = command_line(__doc__)
+    parser.add_argument(
+        "--turns", type=int, default=10, help="how many turns to measure; the first one starts the daemon"
+    )
     options = parser.parse_args()
     if reason := missing():
         print(reason)

@@ -1,7 +1,8 @@
-"""What an hour without an endpoint costs: so many spans are written while nothing listens, then the endpoint comes back.
+"""Measure an hour without an endpoint: the daemon writes spans while nothing listens, then the endpoint comes back.
 
-Prints the daemon's memory next to that of one whose endpoint was there all the time, how long the delivery took, and what arrived. The
-daemon's own loop runs in another process; the hour is its clock's, which is moved on, so that everything fits into minutes.
+The benchmark prints how long the delivery takes, what arrives, and how much memory the daemon needs, next to a daemon whose endpoint
+is always there. The daemon's own loop runs in another process. The benchmark advances that process's clock, so the hour passes in
+minutes.
 
     python -m bench.outage [--spans 50000] [--protocol grpc]
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,37 +19,45 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.support import compare, events, fill, resident_megabytes
-
-# isort: split
+from bench.support import command_line, compare, events, fill, make_spool, resident_megabytes
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.otlp_records import spans
 
-PORTION = 5000  # events between two looks
+PORTION = 5000  # events between two measurements
 HOUR = 3600.0  # seconds
-# Memory after the outage may exceed that without one by this factor.
+# Memory with the outage may exceed memory without it by this factor.
 BAR_MEMORY = 1.15
-# Seconds until everything is to be there once the endpoint is back.
+# Seconds in which everything must arrive once the endpoint is back.
 TIMEOUT_S = 600.0
 
 
 @dataclass
 class Measured:
-    """One run: what was written, what arrived, the greatest resident memory, and how long delivery took after the end."""
+    """The results of one run.
+
+    Attributes:
+        written: Spans that the daemon wrote.
+        arrived: Spans that the receiver got.
+        different: Different span ids among them.
+        megabytes: The greatest resident memory.
+        waiting_megabytes: The greatest amount that waited for the endpoint.
+        seconds: How long the rest of the delivery took.
+    """
 
     written: int
     arrived: int
     different: int
     megabytes: float
-    megabytes_at_the_end: float
     waiting_megabytes: float
     seconds: float
 
 
 def main() -> int:
-    """Runs both sides and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spans", type=int, default=50_000, help="how many are written before the endpoint comes back")
+    """Run both cases and print them."""
+    parser = command_line(__doc__)
+    parser.add_argument(
+        "--spans", type=int, default=50_000, help="how many spans to write before the endpoint comes back"
+    )
     parser.add_argument("--protocol", choices=("grpc", "http/protobuf"), default="grpc")
     parser.add_argument("--daemon", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -57,10 +67,10 @@ def main() -> int:
     for name, run in (("endpoint there", present), ("endpoint away for an hour", away)):
         print(
             f"{name}: {run.written:,} spans written, {run.waiting_megabytes:.0f} MB waiting at most, {run.arrived:,} arrived, "
-            f"{run.different:,} different; all there after {run.seconds:.1f} s; memory at most {run.megabytes:.1f} MB"
+            f"{run.different:,} different; complete after {run.seconds:.1f} s; memory at most {run.megabytes:.1f} MB"
         )
     complete = all(run.written == run.arrived == run.different for run in (present, away))
-    print("all arrived, each once" if complete else "NOT ALL ARRIVED, OR NOT ONCE")
+    print("every span arrived once" if complete else "SPANS ARE MISSING OR ARRIVED TWICE")
     print(f"memory: {away.megabytes:.1f} MB with the outage, {present.megabytes:.1f} MB without")
     return 0 if compare(away.megabytes, present.megabytes, BAR_MEMORY) and complete else 1
 
@@ -69,8 +79,7 @@ def _measure(wanted: int, protocol: str, *, is_away: bool) -> Measured:
     with tempfile.TemporaryDirectory(prefix="bench-outage-") as folder, OtlpReceiver() as receiver:
         endpoint = receiver.grpc if protocol == "grpc" else receiver.http
         home = Path(folder, "home")
-        for part in ("tmp", "new"):
-            (home / "spool" / part).mkdir(parents=True)
+        make_spool(home)
         environ = {
             "PATH": "/usr/bin:/bin",
             "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint.url,
@@ -97,13 +106,11 @@ def _measure(wanted: int, protocol: str, *, is_away: bool) -> Measured:
             assert child.stdin is not None
             child.stdin.close()
         found = [span.span_id for span in spans(receiver)]
-        return Measured(
-            int(state["written"]), len(found), len(set(found)), greatest, state["megabytes"], waiting, seconds
-        )
+        return Measured(int(state["written"]), len(found), len(set(found)), greatest, waiting, seconds)
 
 
 def _tell(child: subprocess.Popen[str], seconds: float) -> dict[str, float]:
-    """Has the daemon take in what is there, and moves its clock on."""
+    """Let the daemon take in what is in the spool, then advance its clock. Return its state."""
     assert child.stdin is not None
     assert child.stdout is not None
     child.stdin.write(f"{seconds}\n")
@@ -113,25 +120,26 @@ def _tell(child: subprocess.Popen[str], seconds: float) -> dict[str, float]:
 
 
 def _daemon(home: Path) -> int:
-    """The other process: the daemon's loop, told when to run."""
-    import os  # noqa: PLC0415 -- only this process is measured
-
-    from claude_hooks_otel.daemon.loop import Loop  # noqa: PLC0415
+    """Run the daemon's loop in the other process, once for each line on standard input."""
+    from claude_hooks_otel.daemon.loop import Loop  # noqa: PLC0415 -- only the measured process imports it
     from claude_hooks_otel.home.paths import Home  # noqa: PLC0415
+    from claude_hooks_otel.sources.spool import Spool  # noqa: PLC0415
+    from claude_hooks_otel.store.connection import connect  # noqa: PLC0415
 
     moved_ns = 0
-    service = Loop(Home(home), os.environ, lambda: time.time_ns() + moved_ns)
-    connection = service.core.store.connection
+    loop, spool = Loop(Home(home), os.environ, lambda: time.time_ns() + moved_ns), Spool(Home(home).spool)
+    connection = connect(Home(home).store, readonly=True)
     for line in sys.stdin:
-        while service.core.spool.depth(1):
-            service.work()
+        while spool.depth(1):
+            loop.work()
         moved_ns += round(float(line) * 1e9)
-        service.work()
+        loop.work()
         (written,) = connection.execute("SELECT COUNT(*) FROM written_item WHERE signal = 'traces'").fetchone()
         (waiting,) = connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM outbox").fetchone()
         print(json.dumps({"written": written, "waiting": waiting, "megabytes": resident_megabytes()}), flush=True)
-        time.sleep(0.1)  # the threads' turn
-    service.close()
+        time.sleep(0.1)  # lets the delivery threads run
+    connection.close()
+    loop.close()
     return 0
 
 

@@ -1,13 +1,12 @@
-"""A million measurements into PostgreSQL through the exporter, beside a bare COPY of the same rows into a table without any key.
+"""Compare the PostgreSQL exporter with a bare COPY of the same rows into a table without a key.
 
-Starts a server of its own, on loopback. Both sides are fed by psycopg, row by row, from this one process.
+The benchmark starts its own server on loopback. psycopg feeds both sides row by row, from this process.
 
     python -m bench.postgresql [--rows 1000000]
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import statistics
@@ -16,7 +15,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from bench.support import compare, spread
+from bench.support import command_line, compare, spread
 from claude_hooks_otel.delivery.measurements import BATCH
 from claude_hooks_otel.export.custom.base import MetricRecord
 from claude_hooks_otel.export.custom.postgresql import PostgreSQL
@@ -27,7 +26,7 @@ TABLE = "key text, at timestamptz, name text, kind text, unit text, value double
 
 
 def records(count: int, store: str) -> Iterator[MetricRecord]:
-    """Measurements of twenty agents, thirty metrics, over two months."""
+    """Yield measurements of twenty agents and thirty metrics, one every five seconds."""
     begun = datetime(2026, 3, 15, tzinfo=UTC)
     labels = [
         {"agent": f"agent-{n % 20}", "project": f"project-{n % 3}", "tool": f"tool-{n % 7}", "outcome": "success"}
@@ -41,10 +40,10 @@ def records(count: int, store: str) -> Iterator[MetricRecord]:
 
 
 def main() -> int:
-    """Runs and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--runs", type=int, default=3, help="of each side, in turns")
+    """Run both sides in turns and print the comparison."""
+    parser = command_line(__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="how many measurements to write in each run")
+    parser.add_argument("--runs", type=int, default=3, help="how often to run each side")
     options = parser.parse_args()
     from tests.support.postgresql_server import missing, server  # noqa: PLC0415
 
@@ -78,7 +77,7 @@ def main() -> int:
                 (stored,) = connection.execute("SELECT count(*) FROM claude_metrics.measurement").fetchone()
                 connection.execute("CHECKPOINT")
             assert stored == (run + 1) * options.rows
-    print(f"exporter:  {spread(ours, 'rows/s', 0)}; every row is there once")
+    print(f"exporter:  {spread(ours, 'rows/s', 0)}; every row is stored once")
     print(f"bare COPY: {spread(bare, 'rows/s', 0)}")
     return 0 if compare(statistics.median(ours), statistics.median(bare), BAR, at_least=True) else 1
 

@@ -1,11 +1,10 @@
-"""What the SDK costs its caller: one recorded metric compared with the bare file system work of one, and the import beside Python's own start.
+"""Compare a recorded metric with the bare file system work for one file, and measure the import of the SDK.
 
 python -m bench.sdk [--calls 5000] [--imports 15]
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -15,17 +14,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.support import spread
+from bench.support import command_line, spread
 from tests.support.places import ROOT
 
 RECORD_BAR_US, IMPORT_BAR_MS = 100.0, 40.0
-# Bytes of a usual record.
+# The size of a usual program record, in bytes.
 USUAL = 280
 HEAVY = ("opentelemetry", "pydantic")
 
 
 def per_call(call: Callable[[], None], calls: int) -> list[float]:
-    """Microseconds of each call."""
+    """Return how long each call takes, in microseconds."""
     found = []
     for _ in range(calls):
         began = time.perf_counter()
@@ -35,7 +34,7 @@ def per_call(call: Callable[[], None], calls: int) -> list[float]:
 
 
 def bare(folder: Path) -> Callable[[], None]:
-    """Create, write, close, rename: what no writer of one file a record can do without."""
+    """Return a call that creates, writes, closes and renames one file: the least that a program record needs."""
     for part in ("tmp", "new"):
         (folder / part).mkdir()
     number = iter(range(10**9))
@@ -51,7 +50,7 @@ def bare(folder: Path) -> Callable[[], None]:
 
 
 def import_ms(statement: str, times: int) -> list[float]:
-    """Milliseconds that a statement takes in a new interpreter, by that interpreter's own clock."""
+    """Return how long a statement takes in a new interpreter, in milliseconds, by that interpreter's own clock."""
     program = f"import time; began = time.perf_counter(); {statement}; print((time.perf_counter() - began) * 1000)"
     return [
         float(
@@ -62,15 +61,15 @@ def import_ms(statement: str, times: int) -> list[float]:
 
 
 def main() -> int:
-    """Runs and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=5000, help="of each side")
-    parser.add_argument("--imports", type=int, default=15, help="new interpreters")
+    """Run the benchmark and print the results."""
+    parser = command_line(__doc__)
+    parser.add_argument("--calls", type=int, default=5000, help="how often to call each side")
+    parser.add_argument("--imports", type=int, default=15, help="how many interpreters to start")
     parser.add_argument(
         "--folder",
         type=Path,
         default=Path.home(),
-        help="where the spools are made; by default the home folder, as a user's is",
+        help="the folder for the spools; by default the home folder, where a user's spool is",
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-sdk-", dir=options.folder) as folder:
@@ -80,7 +79,7 @@ def main() -> int:
         monitor = AgentMonitor(agent_id="backend", project_name="book-cataloger")
         (Path(folder) / "bare").mkdir()
         other_call, ours, other = bare(Path(folder) / "bare"), [], []
-        for _ in range(10):  # in turns: a machine is not equally fast all the time
+        for _ in range(10):  # in turns, because the speed of a machine varies
             other += per_call(other_call, options.calls // 10)
             ours += per_call(lambda: monitor.record_metric("api_calls", 1), options.calls // 10)
     imported = import_ms("import claude_monitoring", options.imports)
@@ -91,10 +90,12 @@ def main() -> int:
     print(f"record_metric:          {spread(ours, 'us', 1)}")
     print(f"bare create and rename: {spread(other, 'us', 1)}")
     print(f"ratio: {statistics.median(ours) / statistics.median(other):.2f}")
-    print(f"import claude_monitoring: {spread(imported, 'ms', 1)}; of {', '.join(HEAVY)} it imports {heavy}")
+    print(f"import claude_monitoring: {spread(imported, 'ms', 1)}; heavy modules it imports: {heavy}")
     print(f"import json alone:        {spread(import_ms('import json', options.imports), 'ms', 1)}")
     met = statistics.median(ours) < RECORD_BAR_US and statistics.median(imported) < IMPORT_BAR_MS and heavy == "[]"
-    print(f"bars: under {RECORD_BAR_US:g} us, under {IMPORT_BAR_MS:g} ms, none of them: {'met' if met else 'MISSED'}")
+    print(
+        f"bars: under {RECORD_BAR_US:g} us, under {IMPORT_BAR_MS:g} ms, no heavy modules: {'met' if met else 'MISSED'}"
+    )
     return 0 if met else 1
 
 

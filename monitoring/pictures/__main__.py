@@ -5,14 +5,12 @@ Needs Go for Prometheus and promtool (monitoring/rig/build.py), and takes about 
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from monitoring.generate import SETUP
-from monitoring.rig.build import binary
 from monitoring.rig.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,8 +29,7 @@ def main() -> int:
         with text.open("w", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in week.samples(folder / "desks", end))
         stack = Stack(folder / "stack")
-        command = [binary("promtool"), "tsdb", "create-blocks-from", "openmetrics", text, folder / "stack" / "tsdb"]
-        subprocess.run(command, check=True, capture_output=True)
+        stack.backfill(text)
         stack.prometheus.start()
         try:
             for path in sorted((SETUP / "grafana-dashboards").glob("*.json")):

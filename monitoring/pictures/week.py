@@ -17,12 +17,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from claude_hooks_otel.daemon.assembly import assemble_core
-from claude_hooks_otel.facts.pricing import price_table_version
+from claude_hooks_otel.delivery.snapshots import Snapshots
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Kind
-from claude_hooks_otel.series.gauges import gauges
 from claude_hooks_otel.series.points import SeriesPoint
+from claude_hooks_otel.series.scores import Scores
 from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.units import SECOND
@@ -68,7 +67,12 @@ class Desk:
         self.folder, self.agent = folder, agent
         self.home = Home(folder / "home")
         self.clock = Clock(round(begin * SECOND))
-        self.core = assemble_core(self.home, Config(), self.clock, history_ns=0)
+        config = Config()
+        self.core = assemble_core(self.home, config, self.clock, history_ns=0)
+        scores = Scores(self.core.facts, config.scores)
+        self._snapshots = Snapshots(
+            self.core.facts, self.core.totals, self.core.exemplars, scores, self.core.spool.depth
+        )
         self._plays = 0
 
     def play(self, scenario: Scenario, project: str, at: float) -> None:
@@ -115,14 +119,8 @@ class Desk:
 
     def lines(self) -> Iterator[str]:
         """Every series as it stands, in OpenMetrics."""
-        now = self.clock.now_ns
-        series = list(self.core.totals.points())
-        own = [
-            SeriesPoint(catalog.SPOOL_DEPTH, (), now, self.core.spool.depth()),
-            SeriesPoint(catalog.PRICE_TABLE, (("version", price_table_version()),), now, 1),
-        ]
-        for point in (*series, *gauges(self.core.store, now), *self.core.scores.points(series, now), *own):
-            yield from _lines(point, f"{self.agent}-desk", now / SECOND)
+        for point in self._snapshots.take(anew=True).points:
+            yield from _lines(point, f"{self.agent}-desk", self.clock.now_ns / SECOND)
 
 
 def _lines(point: SeriesPoint, instance: str, at: float) -> Iterator[str]:

@@ -38,6 +38,11 @@ class Server:
         self._environ = {"PATH": "/usr/bin:/bin", **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The process's id while it runs."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Starts it and waits until it works."""
         with self._log.open("ab") as log:
@@ -88,6 +93,7 @@ class Stack:
         prometheus_config.write_text(
             local.prometheus(local.shipped("prometheus.yml"), self.ports, rules, pace), encoding="utf-8"
         )
+        self._folder = folder
         self.url = f"http://{local.LOOPBACK}:{self.ports.prometheus}"
         self.collector = Server(
             [str(binary("otelcol")), "--config", str(collector_config)],
@@ -130,6 +136,11 @@ class Stack:
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_METRIC_EXPORT_INTERVAL": "1000",
         }
+
+    def backfill(self, samples: Path) -> None:
+        """Write OpenMetrics text into Prometheus's storage as blocks, before Prometheus starts."""
+        command = [str(binary("promtool")), "tsdb", "create-blocks-from", "openmetrics", str(samples)]
+        subprocess.run([*command, str(self._folder / "tsdb")], check=True, capture_output=True)
 
     # -- questions -----------------------------------------------------------------------------------------------------
 
