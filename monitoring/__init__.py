@@ -1,1 +1,1 @@
-"""What a team deploys: the servers' configuration, dashboards and alerts, and the rig that proves them."""
+"""The servers' configuration, dashboards and alerts that a team deploys, and the rig that tests them."""

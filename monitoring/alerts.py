@@ -1,4 +1,4 @@
-"""The alerts: what is worth a person's attention, over the same idea of "how much in this time" as the dashboards."""
+"""The alerts. They measure growth in a time range with the same expressions as the dashboards."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Final
 from claude_hooks_otel.metrics import catalog as c
 from monitoring.expressions import Series, share
 
-RUNBOOK: Final = "monitoring/RUNBOOK.md"  # in the repository, or wherever a team keeps its copy
-# The rule in which a team writes what a project may cost in 30 days.
+RUNBOOK: Final = "monitoring/RUNBOOK.md"  # relative to the repository; a team may keep its own copy
+# The rule that holds a project's budget for 30 days.
 BUDGET: Final = "claude:budget_usd:30d"
 DEFAULT_BUDGET_USD: Final = 1000
 
@@ -19,12 +19,12 @@ class Alert:
     """One alert.
 
     Attributes:
-        name: as Prometheus and the runbook call it.
-        expr: fires where this has an element.
-        hold: how long it has to hold, as PromQL writes durations.
-        severity: ``critical`` (now), ``warning`` (today) or ``info``.
-        summary: one line, Prometheus's template.
-        description: what it means; the runbook says what to do.
+        name: The name in Prometheus and in the runbook.
+        expr: The PromQL expression; the alert fires for each element of its result.
+        hold: How long the expression must have a result before the alert fires, as a Prometheus duration.
+        severity: ``critical`` (act now), ``warning`` (act today) or ``info``.
+        summary: One line, as a Prometheus template.
+        description: What the alert means. The runbook says what to do.
     """
 
     name: str
@@ -42,14 +42,14 @@ _SPENT_1D = Series(c.COST).grown("1d", ["project"])
 ALERTS: Final = (
     Alert(
         "ClaudeHighCost", f"{Series(c.COST).grown('1h', ['project'])} > 10", "0m", "critical",
-        '{{ $labels.project }} cost {{ printf "%.2f" $value }} USD within an hour',
-        "More than 10 USD (list price) in the last hour.",
+        '{{ $labels.project }} cost {{ printf "%.2f" $value }} USD in the last hour',
+        "The project cost more than 10 USD at list prices in the last hour.",
     ),
     Alert(
         "ClaudeLowEfficiency",
         f"{Series(c.EFFICIENCY).now('max', _AGENT)} < 0.0001 and {Series(c.SESSIONS_ACTIVE).now('sum', _AGENT)} > 0",
-        "15m", "info", "{{ $labels.agent }} delivers little for its tokens",
-        "Fewer than one story point per 10,000 new tokens over the scores' window, while it works.",
+        "15m", "info", "{{ $labels.agent }} delivers few story points for its tokens",
+        "The agent is active and has delivered fewer than one story point per 10,000 new tokens in the scoring window.",
     ),
     Alert(
         "ClaudeToolsFailing",
@@ -58,40 +58,40 @@ ALERTS: Final = (
             Series(c.TOOL_CALLS).grown("15m", (*_AGENT, "tool")) + " >= 10",
         ) + " > 0.5",
         "0m", "warning", "{{ $labels.tool }} fails for {{ $labels.agent }} on {{ $labels.project }}",
-        "More than half of at least ten calls of one tool within 15 minutes failed.",
+        "At least ten calls of the tool ended in the last 15 minutes, and more than half of them failed.",
     ),
     Alert(
         "ClaudeContextNearlyFull", f"{Series(c.CONTEXT_USAGE).now('max', _AGENT)} > 90", "2m", "warning",
         "{{ $labels.agent }}'s context is {{ printf \"%.0f\" $value }} % full",
-        "A session is about to be compacted, and forgets details then.",
+        "The client will soon compact the session, which loses details.",
     ),
     Alert(
         "ClaudeAgentSilent",
-        # A daemon sends for at least 15 minutes after the last request; who fell silent earlier than that was cut off.
+        # A daemon keeps sending for at least 15 minutes after the last request. Silence before that means that it was cut off.
         f"{Series(c.API_REQUESTS).grown('14m', _AGENT)} > 0 unless {Series(c.SESSIONS_ACTIVE).now('sum', _AGENT)}",
-        "1m", "warning", "Nothing arrives any more from {{ $labels.agent }} on {{ $labels.project }}",
-        "It made requests within the last 14 minutes, and its data has stopped.",
+        "1m", "warning", "No more data arrives from {{ $labels.agent }} on {{ $labels.project }}",
+        "The agent made API requests in the last 14 minutes, but its data has stopped arriving.",
     ),
     Alert(
         "ClaudeExportFailing",
         f"{Series(c.EXPORT_FAILURES).grown('30m', ('instance', 'exporter'))} >= 3 or "
         f"{Series(c.EXPORT_AGE).now('max', ('instance', 'exporter'))} > 1800",
-        "0m", "warning", "Exporter {{ $labels.exporter }} of installation {{ $labels.instance }} fails",
-        "An endpoint refused at least three exports within half an hour, or has accepted none for that long.",
+        "0m", "warning", "Exporter {{ $labels.exporter }} of installation {{ $labels.instance }} is failing",
+        "At least three exports failed in the last 30 minutes, or the endpoint has accepted none for 30 minutes.",
     ),
     Alert(
         "ClaudeBudgetBurn", f"{_SPENT_1D} * 30 > on() group_left() (2 * {BUDGET})", "1h", "warning",
-        "{{ $labels.project }} spends at twice its budget",
-        "If every day were like the last 24 hours, the project would use two budgets in 30 days.",
+        "{{ $labels.project }} is spending at twice its budget",
+        "At the rate of the last 24 hours, the project would spend more than twice its budget in 30 days.",
     ),
     Alert(
         "ClaudeBudgetSpent", f"{_SPENT_30D} > on() group_left() {BUDGET}", "0m", "critical",
-        '{{ $labels.project }} has used its budget: {{ printf "%.2f" $value }} USD in 30 days',
-        "The last 30 days cost more than the budget.",
+        '{{ $labels.project }} has exceeded its budget: {{ printf "%.2f" $value }} USD in 30 days',
+        "The project cost more than its budget in the last 30 days.",
     ),
     Alert(
         "ClaudeCollectorDown", 'up{job="otel-collector"} == 0', "2m", "critical",
-        "The Collector does not answer Prometheus",
-        "Nothing arrives from anybody. Nothing is lost meanwhile: installations send their newest totals once it is back.",
+        "Prometheus cannot scrape the Collector",
+        "No data arrives from any installation. No totals are lost: installations send their latest totals when the Collector is back.",
     ),
 )  # fmt: skip

@@ -1,10 +1,10 @@
-"""PromQL over the catalog: one idea of "how much in this time", used by every panel, alert and rule.
+"""PromQL for the metrics of the catalog. Every panel, alert and rule measures growth in a time range in the same way.
 
-Our counters only ever grow: they keep their start time for ever and are never reset, so what happened between two moments is the
-difference of the totals at these moments, exactly. ``increase()`` is neither exact (it extrapolates) nor complete (it loses a
-series' first sample, and everything before a gap longer than its range). What a total was at a moment is the last sample at or
-before it; the samples may be days old, because nobody sends while nobody works. Reading far back is slow, so a recording rule
-carries each total forward, sparsely: see ``total_at``. docs/monitoring.md explains the choice.
+Our counters never reset: they keep their start time. So the growth between two moments is the difference of the totals at these
+moments, exactly. ``increase()`` is not exact, because it extrapolates. It is not complete either: it loses the first sample of a
+series, and everything before a gap that is longer than its range. The total at a moment is the last sample at or before it. That
+sample may be days old, because a daemon sends nothing while nobody works. Reading raw samples far back is slow, so a recording rule
+carries each total forward at long intervals: see ``total_at``. docs/monitoring.md explains the choice.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Final
 
 from claude_hooks_otel.metrics.definition import Kind, Metric
 
-# How far back a sample itself is looked for. Long enough for a weekend without Prometheus: then the carried value is not needed.
+# How far back a query looks for a raw sample. It covers a weekend without Prometheus.
 RECENT: Final = "3d"
-# How far back the carried total is looked for: the longest time that Prometheus may be away without a total being forgotten.
+# How far back a query looks for a carried total: the longest outage of Prometheus that loses no total.
 REMEMBERED: Final = "30d"
-# How often totals are carried forward. REMEMBERED / CARRY_EVERY samples of a series, 2,880, are read for each total; the samples
-# of RECENT are about twice as many (bench/range_query.py).
+# How often the rule carries totals forward. A query reads at most REMEMBERED / CARRY_EVERY = 2,880 carried samples of a series,
+# about half as many as raw samples within RECENT (python -m bench.range_query).
 CARRY_EVERY: Final = "15m"
-# Appended to a series' name: the same labels, the same value.
+# The suffix of a carried total's name. Its labels and values are those of the series.
 CARRIED: Final = ":carried"
 
-# Grafana's names for the time range of the dashboard and for the width of one bar.
+# Grafana's variables for the length of the dashboard's time range and for the width of one bar.
 RANGE: Final = "$__range"
 BAR: Final = "$__interval"
 
@@ -55,7 +55,7 @@ class UnknownLabelError(ValueError):
 
 
 def series_names(metric: Metric) -> tuple[str, ...]:
-    """The names of the growing series that Prometheus keeps for a metric; a gauge has none."""
+    """Return the names of the growing series that Prometheus keeps for a metric. A gauge has none."""
     name = metric.prometheus_name
     match metric.kind:
         case Kind.COUNTER:
@@ -67,12 +67,12 @@ def series_names(metric: Metric) -> tuple[str, ...]:
 
 
 def carry(name: str) -> str:
-    """The recording rule's expression for a series: the newest total, or the one that was carried so far."""
+    """Return the recording rule's expression for a series: its newest total, or else the total carried so far."""
     return f"last_over_time({name}[{RECENT}]) or last_over_time({name}{CARRIED}[{REMEMBERED}])"
 
 
 def total_at(name: str, matchers: str = "", offset: str = "") -> str:
-    """The total of each series ``offset`` ago; no element for a series that had not begun."""
+    """Return the expression for the total of each series ``offset`` ago. A series that began later has no element."""
     back = f" offset {offset}" if offset else ""
     selector = f"{{{matchers}}}" if matchers else ""
     return (
@@ -82,26 +82,26 @@ def total_at(name: str, matchers: str = "", offset: str = "") -> str:
 
 
 def change(name: str, span: str, matchers: str = "") -> str:
-    """How much each series grew in ``span``; one that began inside it grew from nothing."""
+    """Return the expression for the growth of each series in ``span``. A series that began inside it grew from zero."""
     now = total_at(name, matchers)
     return f"({now} - ({total_at(name, matchers, span)} or {now} * 0))"
 
 
 def grouped(function: str, labels: Iterable[str], expression: str) -> str:
-    """An aggregation."""
+    """Return an aggregation by some labels, or over everything."""
     keys = ", ".join(labels)
     return f"{function} by ({keys}) ({expression})" if keys else f"{function}({expression})"
 
 
 class Series:
-    """One metric of the catalog under some matchers.
+    """The series of one metric that match some labels.
 
     Args:
-        metric: which.
-        matchers: label matchers as PromQL writes them, such as ``outcome="error"``.
+        metric: A metric of the catalog.
+        matchers: Label matchers in PromQL, such as ``outcome="error"``.
 
     Raises:
-        UnknownLabelError: a matcher names a label that the metric does not have.
+        UnknownLabelError: A matcher names a label that the metric does not have.
     """
 
     def __init__(self, metric: Metric, *matchers: str) -> None:
@@ -117,33 +117,33 @@ class Series:
                 raise UnknownLabelError(f"{metric.prometheus_name} has no label {label!r}")
 
     def grown(self, span: str = RANGE, by: Sequence[str] = (), part: str = "") -> str:
-        """The growth in ``span``, summed; of a histogram ``part`` says ``_count``, ``_sum`` or ``_bucket``."""
+        """Return the expression for the growth in ``span``, summed. A histogram needs ``part``: ``_count``, ``_sum`` or ``_bucket``."""
         self._known(self.metric, *by)
         name = f"{self.metric.prometheus_name}{part}"
         if name not in series_names(self.metric):
-            raise ValueError(f"{name} is no growing series")
+            raise ValueError(f"{name} is not a growing series")
         return grouped("sum", by, change(name, span, self.matchers))
 
     def mean(self, span: str = RANGE, by: Sequence[str] = ()) -> str:
-        """The mean of what a histogram observed in ``span``."""
+        """Return the expression for the mean of a histogram's observations in ``span``."""
         return f"{self.grown(span, by, '_sum')} / ({self.grown(span, by, '_count')} > 0)"
 
     def quantile(self, quantile: float, span: str = RANGE, by: Sequence[str] = ()) -> str:
-        """A quantile of what a histogram observed in ``span``, as exact as its buckets."""
+        """Return the expression for a quantile of a histogram's observations in ``span``, as exact as its buckets."""
         return f"histogram_quantile({quantile:g}, {self.grown(span, ('le', *by), '_bucket')})"
 
     def now(self, function: str = "max", by: Sequence[str] = ()) -> str:
-        """A gauge as it stands; no data once nobody sends it."""
+        """Return the expression for a gauge's current value. It has no element when nothing sends the gauge."""
         self._known(self.metric, *by)
         return grouped(function, by, self._selector())
 
     def latest(self, function: str = "max", by: Sequence[str] = (), span: str = RANGE) -> str:
-        """A gauge's last value in ``span``."""
+        """Return the expression for a gauge's last value in ``span``."""
         self._known(self.metric, *by)
         return grouped(function, by, f"last_over_time({self._selector()}[{span}])")
 
     def peak(self, function: str = "max", by: Sequence[str] = (), span: str = BAR) -> str:
-        """A gauge's greatest value in ``span``: a step of a graph may be longer than a session."""
+        """Return the expression for a gauge's maximum in ``span``. A step of a graph may be longer than a session."""
         self._known(self.metric, *by)
         return grouped(function, by, f"max_over_time({self._selector()}[{span}])")
 
@@ -153,5 +153,5 @@ class Series:
 
 
 def share(part: str, whole: str) -> str:
-    """``part`` of ``whole`` between 0 and 1; no data where there is no whole."""
+    """Return the expression for ``part`` divided by ``whole``. It has no element where ``whole`` is 0."""
     return f"({part}) / ({whole} > 0)"

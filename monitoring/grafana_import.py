@@ -1,10 +1,9 @@
-"""Puts the dashboards into a Grafana that is already there, through its HTTP API.
+"""Import the dashboards into a Grafana that is already running, through its HTTP API.
 
 ``GRAFANA_TOKEN=... python -m monitoring.grafana_import --url https://grafana.example.com --prometheus http://prometheus:9090``
 
-Running it again updates what is there. The data source is made where none has the uid that the dashboards name; one that has it
-stays as it is. ``--backup FOLDER`` first writes down the
-dashboards that it replaces.
+A second run updates the dashboards. The import makes the data source only if none has the uid that the dashboards name; an existing
+one stays as it is. ``--backup FOLDER`` saves the dashboards before they are replaced.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from monitoring.dashboards.panels import DATASOURCE
 from monitoring.generate import SETUP
 
 FOLDER_UID, FOLDER_TITLE = "claude-code", "Claude Code"
-# Seconds an answer of Grafana may take.
+# How long a request may take, in seconds.
 TIMEOUT_S = 15.0
 
 
 def _found(ask: Any, *arguments: Any) -> Any:
-    """An answer, or None where Grafana says that there is no such thing."""
+    """Return Grafana's answer, or None for 404."""
     try:
         return ask(*arguments)
     except GrafanaClientError as error:
@@ -38,16 +37,16 @@ def _found(ask: Any, *arguments: Any) -> Any:
 
 
 def import_into(grafana: GrafanaApi, prometheus: str | None, backup: Path | None = None) -> list[str]:
-    """Brings data source, folder and dashboards; returns what it did, a line each.
+    """Make the data source and the folder if they are missing, and import the dashboards. Return a line for each step.
 
     Raises:
-        GrafanaException: Grafana refused.
-        LookupError: there is no data source, and no address for one was given.
+        GrafanaException: Grafana refuses a request.
+        LookupError: The data source is missing, and ``prometheus`` gives no address for one.
     """
     done = []
     if _found(grafana.datasource.get_datasource_by_uid, DATASOURCE.uid) is None:
         if prometheus is None:
-            raise LookupError(f"no data source has the uid {DATASOURCE.uid}: give --prometheus URL, and it is made")
+            raise LookupError(f"no data source has the uid {DATASOURCE.uid}: add --prometheus URL to make one")
         source = {
             "name": "Claude Code",
             "uid": DATASOURCE.uid,
@@ -56,10 +55,10 @@ def import_into(grafana: GrafanaApi, prometheus: str | None, backup: Path | None
             "url": prometheus,
         }
         grafana.datasource.create_datasource(source | {"jsonData": {"httpMethod": "POST", "timeInterval": "15s"}})
-        done.append(f"data source {DATASOURCE.uid} made")
+        done.append(f"made data source {DATASOURCE.uid}")
     if _found(grafana.folder.get_folder, FOLDER_UID) is None:
         grafana.folder.create_folder(FOLDER_TITLE, uid=FOLDER_UID)
-        done.append(f"folder {FOLDER_TITLE} made")
+        done.append(f"made folder {FOLDER_TITLE}")
     for path in sorted((SETUP / "grafana-dashboards").glob("*.json")):
         board = json.loads(path.read_text(encoding="utf-8"))
         if backup is not None and (old := _found(grafana.dashboard.get_dashboard, board["uid"])):
@@ -72,21 +71,24 @@ def import_into(grafana: GrafanaApi, prometheus: str | None, backup: Path | None
             "message": "claude-hooks-otel",
         }
         grafana.dashboard.update_dashboard(order)
-        done.append(f"dashboard {board['uid']} brought")
+        done.append(f"imported dashboard {board['uid']}")
     return done
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command."""
-    parser = argparse.ArgumentParser(description="Import the Claude Code dashboards into a Grafana.")
-    parser.add_argument("--url", default="http://localhost:3000", help="where Grafana is")
-    parser.add_argument("--prometheus", help="make a data source for this Prometheus, where there is none")
-    parser.add_argument("--backup", type=Path, help="write the dashboards that are replaced into this folder")
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m monitoring.grafana_import",
+        description="Import the Claude Code dashboards into Grafana. GRAFANA_TOKEN holds the token of a service account.",
+    )
+    parser.add_argument("--url", default="http://localhost:3000", help="the address of Grafana")
+    parser.add_argument("--prometheus", help="the address of Prometheus, to make the data source if it is missing")
+    parser.add_argument("--backup", type=Path, help="save the replaced dashboards in this folder")
     chosen = parser.parse_args(arguments)
     token = os.environ.get("GRAFANA_TOKEN")
     if not token:
         print(
-            "Set GRAFANA_TOKEN to a service account's token (role Editor; Admin to make the data source).",
+            "Set GRAFANA_TOKEN to the token of a service account (role Editor, or Admin to make the data source).",
             file=sys.stderr,
         )
         return 2

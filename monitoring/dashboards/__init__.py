@@ -1,1 +1,1 @@
-"""The four dashboards, generated: names and labels come from the catalog, so an unknown one is an error here."""
+"""The four dashboards. Names and labels come from the metric catalog, so an unknown one is an error."""

@@ -1,4 +1,4 @@
-"""Each agent: what it did, what it cost, how well."""
+"""The dashboard "Agent performance"."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _BY = ["agent"]
 
 
 def agents() -> models.Dashboard:
-    """Per-agent metrics, efficiency, cost, time."""
-    board = Board("claude-agents", "Each agent: what it did, what it cost, how well.", "24h")
+    """Return the dashboard that shows activity, scores, cost and time of each agent."""
+    board = Board("claude-agents", "What each agent did, what it cost, and how well it worked.", "24h")
     _activity(board)
     _scores(board.row("Scores"))
     _cost_and_time(board.row("Cost and time"))
@@ -24,7 +24,7 @@ def agents() -> models.Dashboard:
 def _activity(board: Board) -> None:
     board.add(
         grid(
-            "Agents", "What each agent did in the time range.", _BY,
+            "Agents", "The activity of each agent in the time range.", _BY,
             [
                 Column("Cost", chosen(c.COST).grown(by=_BY), "currencyUSD", 2),
                 Column("Sessions", chosen(c.SESSIONS).grown(by=_BY)),
@@ -47,7 +47,7 @@ def _activity(board: Board) -> None:
 def _scores(board: Board) -> None:
     board.add(
         grid(
-            "Level", "Experience and scores as they last stood in the time range.", _BY,
+            "Level", "The last experience and scores of each agent in the time range.", _BY,
             [
                 Column("Level", chosen(c.AGENT_LEVEL).latest(by=_BY)),
                 Column("XP", chosen(c.AGENT_XP).latest(by=_BY)),

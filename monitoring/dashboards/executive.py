@@ -1,4 +1,4 @@
-"""What it costs and what it brings: for whoever pays."""
+"""The dashboard "Executive"."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from claude_hooks_otel.metrics import catalog as c
 from monitoring.dashboards.panels import Board, Column, Query, bars, chosen, grid, lines, number, ranking
 from monitoring.expressions import BAR, share
 
-_LIST_PRICE = "At list prices, as the client computes it; on a subscription read it as API-equivalent."
+_LIST_PRICE = "At list prices, as the client computes it. On a subscription, read it as the equivalent API cost."
 
 
 def executive() -> models.Dashboard:
-    """Cost by day, week and month; use of agents; delivery; quality."""
+    """Return the dashboard that shows cost, use of agents, delivery and quality."""
     board = Board("claude-executive", "Cost, use of agents, delivery and quality.", "7d")
     _headline(board)
     _cost(board.row("Cost"))
@@ -27,7 +27,11 @@ def _headline(board: Board) -> None:
         board.add(number(title, _LIST_PRICE, Query(cost.grown(span)), "currencyUSD", decimals=2), 4, 4)
     board.add(
         number(
-            "Cost in range", f"In the time range on top. {_LIST_PRICE}", Query(cost.grown()), "currencyUSD", decimals=2
+            "Cost in range",
+            f"The cost in the dashboard's time range. {_LIST_PRICE}",
+            Query(cost.grown()),
+            "currencyUSD",
+            decimals=2,
         ),
         4,
         4,
@@ -35,7 +39,7 @@ def _headline(board: Board) -> None:
     board.add(number("Sessions in range", c.SESSIONS.meaning, Query(chosen(c.SESSIONS).grown())), 4, 4)
     board.add(
         number(
-            "Agents at work now", "Agents with a session that is active at this moment.",
+            "Agents at work now", "How many agents have an active session now.",
             Query(f"count({chosen(c.SESSIONS_ACTIVE).now('sum', ['agent'])} > 0)"),
         ), 4, 4,
     )  # fmt: skip
@@ -50,7 +54,7 @@ def _cost(board: Board) -> None:
     board.add(bars("Cost by agent", _LIST_PRICE, [Query(cost.grown(BAR, ["agent"]), "{{agent}}")], "currencyUSD"), 16)
     board.add(
         ranking(
-            "Agent utilization", "Share of the time range in which an agent was active: " + c.ACTIVE_TIME.meaning,
+            "Agent utilization", "The share of the time range in which the agent was active. Active time: " + c.ACTIVE_TIME.meaning,
             Query(f"{chosen(c.ACTIVE_TIME).grown(by=['agent'])} / $__range_s", "{{agent}}"), "percentunit",
         ), 8,
     )  # fmt: skip
@@ -61,7 +65,7 @@ def _delivery(board: Board) -> None:
     by_project = ["project"]
     board.add(
         grid(
-            "Projects", "What each project cost and what came of it, in the time range.", by_project,
+            "Projects", "What each project cost and delivered in the time range.", by_project,
             [
                 Column("Cost", cost.grown(by=by_project), "currencyUSD", 2),
                 Column("Sessions", chosen(c.SESSIONS).grown(by=by_project)),
@@ -78,7 +82,7 @@ def _delivery(board: Board) -> None:
     board.add(number("Features delivered", c.FEATURES.meaning, Query(chosen(c.FEATURES).grown())), 4, 9)
     board.add(
         number(
-            "Cost per story point", "Cost in range over story points delivered in range.",
+            "Cost per story point", "Cost in the time range, divided by the story points delivered in it.",
             Query(share(cost.grown(), chosen(c.STORY_POINTS).grown())), "currencyUSD", decimals=2,
         ), 4, 9,
     )  # fmt: skip
@@ -92,7 +96,7 @@ def _delivery(board: Board) -> None:
     )
     board.add(
         bars(
-            "Commits and pull requests", "Commits, and what sessions did to pull requests.",
+            "Commits and pull requests", "Commits of sessions, and what sessions did with pull requests.",
             [
                 Query(chosen(c.COMMITS).grown(BAR), "commits"),
                 Query(chosen(c.PULL_REQUESTS).grown(BAR, ["action"]), "pull requests {{action}}"),
@@ -105,7 +109,7 @@ def _quality(board: Board) -> None:
     runs = chosen(c.TEST_RUNS)
     board.add(
         number(
-            "Test runs passed", "Share of the test runs in range in which everything passed.",
+            "Test runs passed", "The share of the test runs in the time range in which every test passed.",
             Query(share(chosen(c.TEST_RUNS, 'outcome="passed"').grown(), runs.grown())), "percentunit",
             steps=((None, "red"), (0.5, "orange"), (0.8, "green")), decimals=0,
         ), 4, 6,

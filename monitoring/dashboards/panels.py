@@ -1,4 +1,4 @@
-"""What the dashboards share: the look of their panels, the variables on top, and how panels flow into rows."""
+"""Code that the dashboards share: the look of the panels, the variables, and the layout in rows."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from monitoring.expressions import Series
 
 DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid="claude-prometheus")
 WIDTH = 24  # columns of Grafana's grid
-# No bar narrower than this: a total moves at most once a minute while nothing happens, and each bar is a query step.
+# The narrowest bar. Each bar is one step of a query, and an idle daemon sends once a minute.
 NARROWEST_BAR = "1m"
-# No step of a graph shorter than this: an idle daemon sends once a minute, so that each step holds a sample.
+# The shortest step of a graph. An idle daemon sends once a minute, so each step holds a sample.
 NARROWEST_STEP = "2m"
-# What a word means has one colour everywhere.
+# A value has the same color in every panel.
 MEANINGS = {
     "passed": "green", "success": "green", "completed": "green", "added": "green", "merged": "purple", "created": "green",
     "failed": "red", "error": "orange", "deleted": "red", "interrupted": "purple", "invalid": "red", "denied": "yellow",
@@ -42,8 +42,8 @@ class Query:
     """One expression of a panel.
 
     Attributes:
-        expr: PromQL.
-        legend: Grafana's legend format, or a table column's title.
+        expr: The PromQL expression.
+        legend: Grafana's legend format.
     """
 
     expr: str
@@ -51,7 +51,7 @@ class Query:
 
 
 def chosen(metric: Metric, *matchers: str) -> Series:
-    """A metric as the variables on top of the dashboard choose it."""
+    """Return a metric's series, filtered by the dashboard's variables."""
     labels = [label for label in ("agent", "project", "model") if label in metric.all_labels]
     return Series(metric, *(f'{label}=~"${label}"' for label in labels), *matchers)
 
@@ -94,7 +94,7 @@ def number(
     steps: Thresholds = CALM,
     decimals: int | None = None,
 ) -> Any:
-    """One figure for the whole time range."""
+    """Return a panel with one figure for the whole time range."""
     panel = _framed(stat.Panel(), title, description, unit, decimals)
     _targets(panel, [query], instant=True)
     return (
@@ -108,8 +108,8 @@ def number(
 
 
 def bars(title: str, description: str, queries: Sequence[Query], unit: str = "short") -> Any:
-    """What happened in each stretch of time, stacked: the bars add up to the figure of the whole range."""
-    # Who did nothing in a stretch of time is not in its bar, nor in the legend.
+    """Return a panel with stacked bars. They add up to the figure for the whole time range."""
+    # A series without growth is neither in a bar nor in the legend.
     panel = _time_series(title, description, [Query(f"({query.expr}) > 0", query.legend) for query in queries], unit)
     return (
         panel.draw_style(common_models.GraphDrawStyle.BARS)
@@ -131,7 +131,7 @@ def lines(
     steps: Thresholds = (),
     top: float | None = None,
 ) -> Any:
-    """How something stood over time."""
+    """Return a panel with values over time."""
     panel = _time_series(title, description, queries, unit)
     panel = (
         panel.draw_style(common_models.GraphDrawStyle.LINE)
@@ -140,7 +140,7 @@ def lines(
         .fill_opacity(12)
         .interval(NARROWEST_STEP)
         .show_points(common_models.VisibilityMode.AUTO)
-        .span_nulls(300_000.0)  # milliseconds: one missed minute is no gap
+        .span_nulls(300_000.0)  # milliseconds: one missed minute does not make a gap
         .min(0)
     )
     if top is not None:
@@ -168,7 +168,7 @@ def _time_series(title: str, description: str, queries: Sequence[Query], unit: s
             .show_legend(True)
         )
         .tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
-        .no_value("nothing in this time")
+        .no_value("Nothing in this time range")
     )
 
 
@@ -181,7 +181,7 @@ def ranking(
     steps: Thresholds = CALM,
     top: float | None = None,
 ) -> Any:
-    """Horizontal bars, the longest first."""
+    """Return a panel with horizontal bars, the longest first."""
     panel = _framed(bargauge.Panel(), title, description, unit)
     ranked = Query(f"sort_desc(({query.expr}) > 0)", query.legend)
     _targets(panel, [ranked], instant=True)
@@ -192,14 +192,14 @@ def ranking(
         .thresholds(_thresholds(steps))
         .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
         .min(0)
-        .no_value("nothing in this time")
+        .no_value("Nothing in this time range")
     )
     return panel if top is None else panel.max(top)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table: an expression and how its values are written."""
+    """One column of a table: an expression and the format of its values."""
 
     title: str
     expr: str
@@ -208,7 +208,7 @@ class Column:
 
 
 def grid(title: str, description: str, keys: Sequence[str], columns: Sequence[Column], sort: str) -> Any:
-    """A table with one row for each combination of ``keys``, sorted by the column ``sort``, greatest first."""
+    """Return a table with a row for each combination of ``keys``, sorted by the column ``sort``, greatest first."""
     panel = _framed(table.Panel(), title, description, "short")
     _targets(panel, [Query(column.expr) for column in columns], instant=True, as_table=True)
     names = {f"Value #{chr(ord('A') + position)}": column.title for position, column in enumerate(columns)}
@@ -237,9 +237,9 @@ class Board:
     """A dashboard that fills its rows from left to right.
 
     Args:
-        uid: its address in Grafana.
-        description: what it answers.
-        span: the time range it opens with.
+        uid: The identifier in Grafana's URLs.
+        description: What the dashboard shows.
+        span: The default length of the time range, such as ``7d``.
     """
 
     def __init__(self, uid: str, description: str, span: str) -> None:
@@ -281,7 +281,7 @@ class Board:
                 )
 
     def row(self, title: str) -> Self:
-        """Begins a section."""
+        """Begin a section."""
         self._break()
         position = models.GridPos(h=1, w=WIDTH, x=0, y=self._y)
         self._built.with_row(dashboard.Row(title).id(self._identity()).grid_pos(position))
@@ -289,7 +289,7 @@ class Board:
         return self
 
     def add(self, panel: Any, width: int, height: int = 8) -> Self:
-        """Puts a panel to the right of the last one, or below where there is no room."""
+        """Put a panel to the right of the last one, or below if there is no room."""
         if self._x + width > WIDTH:
             self._break()
         position = models.GridPos(h=height, w=width, x=self._x, y=self._y)
@@ -307,5 +307,5 @@ class Board:
         self._x = self._height = 0
 
     def build(self) -> models.Dashboard:
-        """The finished dashboard."""
+        """Return the finished dashboard."""
         return self._built.build()

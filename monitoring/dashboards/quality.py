@@ -1,4 +1,4 @@
-"""Tests, bugs, pull requests and reviews."""
+"""The dashboard "Quality"."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _PASSED = ((None, "red"), (0.5, "orange"), (0.8, "green"))
 
 
 def quality() -> models.Dashboard:
-    """Tests and coverage, bugs, pull requests, review times."""
-    board = Board("claude-quality", "Tests and coverage, bugs, pull requests, review times.", "7d")
+    """Return the dashboard that shows tests, coverage, bugs, pull requests and reviews."""
+    board = Board("claude-quality", "Tests, coverage, bugs, pull requests and review times.", "7d")
     _headline(board)
     _tests(board.row("Tests"))
     _pull_requests(board.row("Pull requests"))
@@ -26,14 +26,14 @@ def _headline(board: Board) -> None:
     board.add(number("Test runs", c.TEST_RUNS.meaning, Query(runs.grown())), 4, 4)
     board.add(
         number(
-            "Runs passed", "Share of the test runs in which everything passed.",
+            "Runs passed", "The share of the test runs in which every test passed.",
             Query(share(chosen(c.TEST_RUNS, 'outcome="passed"').grown(), runs.grown())), "percentunit",
             steps=_PASSED, decimals=0,
         ), 4, 4,
     )  # fmt: skip
     board.add(
         number(
-            "Tests passed", "Share of the tests in those runs that passed; skipped ones are in the whole.",
+            "Tests passed", "The share of the tests that passed. Skipped tests count in the total.",
             Query(share(chosen(c.TESTS, 'outcome="passed"').grown(), tests.grown())), "percentunit",
             steps=_PASSED, decimals=0,
         ), 4, 4,
@@ -66,7 +66,7 @@ def _tests(board: Board) -> None:
     )  # fmt: skip
     board.add(
         grid(
-            "Frameworks", "Runs and tests by framework.", ["framework", "project"],
+            "Frameworks", "Test runs and tests by framework and project.", ["framework", "project"],
             [
                 Column("Runs", runs.grown(by=["framework", "project"])),
                 Column("Failed runs", chosen(c.TEST_RUNS, 'outcome!="passed"').grown(by=["framework", "project"])),

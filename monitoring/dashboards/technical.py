@@ -1,4 +1,4 @@
-"""Tokens, requests, context, tools, and whether telemetry itself is well: for whoever runs it."""
+"""The dashboard "Technical"."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ _SHARE_OF_ERRORS = ((None, "green"), (0.05, "orange"), (0.2, "red"))
 
 
 def technical() -> models.Dashboard:
-    """Tokens, API calls, context, tools, cache hit share, errors."""
-    board = Board("claude-technical", "Tokens, API requests, context, tools, and the telemetry itself.", "6h")
+    """Return the dashboard that shows tokens, API requests, context, tools, and the health of the telemetry itself."""
+    board = Board(
+        "claude-technical", "Tokens, API requests, context, tools, and the health of the telemetry itself.", "6h"
+    )
     _headline(board)
     _model(board.row("Model"))
     _tools(board.row("Tools"))
@@ -34,7 +36,7 @@ def _headline(board: Board) -> None:
     board.add(number("Tokens out", c.TOKENS_OUTPUT.meaning, Query(tokens_out.grown())), 4, 4)
     board.add(
         number(
-            "Cache hits", "Share of the input that was read from the prompt cache.",
+            "Cache hits", "The share of the input tokens that came from the prompt cache.",
             Query(share(chosen(c.TOKENS_INPUT, 'cache="read"').grown(), tokens_in.grown())), "percentunit",
             steps=((None, "orange"), (0.5, "green")), decimals=0,
         ), 4, 4,
@@ -43,7 +45,7 @@ def _headline(board: Board) -> None:
     board.add(number("Tool calls", c.TOOL_CALLS.meaning, Query(calls.grown())), 4, 4)
     board.add(
         number(
-            "Tool errors", "Share of the tool calls that ran and failed, or never ran (`error`, `invalid`).",
+            "Tool errors", "The share of the tool calls that failed (`error`) or never ran (`invalid`).",
             Query(share(f"{failed.grown()} or {calls.grown()} * 0", calls.grown())), "percentunit",
             steps=_SHARE_OF_ERRORS, decimals=1,
         ), 4, 4,
@@ -85,7 +87,7 @@ def _tools(board: Board) -> None:
     board.add(ranking("Calls by tool", c.TOOL_CALLS.meaning, Query(calls.grown(by=["tool"]), "{{tool}}")), 8)
     board.add(
         grid(
-            "Tools", "Calls, how they ended, and how long they ran.", ["tool"],
+            "Tools", "Calls, errors, durations and permission requests of each tool.", ["tool"],
             [
                 Column("Calls", calls.grown(by=["tool"])),
                 Column("Errors", failed.grown(by=["tool"])),
@@ -132,7 +134,7 @@ def _agents_and_files(board: Board) -> None:
                 Query(chosen(c.PATTERN_LOADS).grown(by=["pattern"]), "{{pattern}}")), 12,
     )  # fmt: skip
     board.add(
-        ranking("Files", "Different files that sessions read and modified.",
+        ranking("Files", "How many different files sessions read and modified.",
                 Query(f'label_replace({chosen(c.FILES_READ).grown(by=["agent"])}, "what", "read", "", "") '
                       f'or label_replace({chosen(c.FILES_MODIFIED).grown(by=["agent"])}, "what", "modified", "", "")',
                       "{{agent}} {{what}}")), 12,
@@ -149,7 +151,7 @@ def _telemetry(board: Board) -> None:
     )  # fmt: skip
     board.add(
         grid(
-            "Export", "Seconds since each endpoint last accepted an export, and how often one did not, in the time range.",
+            "Export", "The time since each endpoint last accepted an export, and the failed exports in the time range.",
             ["instance", "exporter"],
             [
                 Column("Age", Series(c.EXPORT_AGE).latest(by=["instance", "exporter"]), "s"),
@@ -185,10 +187,10 @@ def _telemetry_gaps(board: Board) -> None:
     )  # fmt: skip
     board.add(
         grid(
-            "Spans and log events", "How many wait for an endpoint, and how many were given up in the time range.", ["signal"],
+            "Spans and log events", "How many wait for an endpoint, and how many were dropped in the time range.", ["signal"],
             [
                 Column("Waiting", Series(c.RECORDS_WAITING).latest("sum", ["signal"])),
-                Column("Given up", Series(c.RECORDS_DROPPED).grown(by=["signal"])),
+                Column("Dropped", Series(c.RECORDS_DROPPED).grown(by=["signal"])),
             ],
             "Waiting",
         ), 12, 5,

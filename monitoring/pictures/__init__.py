@@ -1,1 +1,1 @@
-"""Pictures of the dashboards, drawn from their JSON and a Prometheus's live answers: Grafana itself is not needed."""
+"""Pictures of the dashboards, drawn from their JSON and the answers of a real Prometheus, without Grafana."""

@@ -1,27 +1,29 @@
-"""``python -m monitoring.pictures [FOLDER]``: draws the four dashboards over a played week into docs/images.
+"""Draw the four dashboards over a simulated week: ``python -m monitoring.pictures [FOLDER]``.
 
-Needs Go for Prometheus and promtool (monitoring/rig/build.py), and takes about two minutes.
+It needs Prometheus and promtool, which ``python -m monitoring.rig.build`` builds with Go. It takes about two minutes.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from monitoring.generate import SETUP
+from monitoring.pictures import week
+from monitoring.pictures.draw import Picture
 from monitoring.rig.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
-    """Plays, fills a Prometheus, asks it and draws."""
-    from monitoring.pictures import week
-    from monitoring.pictures.draw import Picture
-
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+    """Play the week, fill a Prometheus with it, and draw the dashboards."""
+    parser = argparse.ArgumentParser(prog="python -m monitoring.pictures", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs" / "images", help="default: docs/images")
+    target = parser.parse_args().folder
     end = float(int(time.time()) // 300 * 300)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

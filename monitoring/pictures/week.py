@@ -1,7 +1,7 @@
-"""A week of a small team, for pictures: recorded sessions of the real client, played at other times into the real core.
+"""Simulate a week of a small team, for pictures: play recorded sessions of the real client at other times.
 
-Every figure is what the core made of recordings, sampled as a scrape would have; only when and by whom is made up. The
-samples go into a real Prometheus as blocks.
+Every figure is what the product computes from the recordings, sampled as a scrape would sample it. Only the times and the agents are
+invented. The samples go into a real Prometheus as blocks.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from tests.support.real_daemon import _complete_sessions, _shifted
 from tests.support.replay import HEADERS, Clock
 
 DAYS = 7
-# Seconds between samples; the pictures' bars are far wider.
+# Seconds between samples. A bar in a picture is much wider.
 EVERY = 300
-# Agent, project, scenarios it draws from, sessions on a working day.
+# Agent, project, the scenarios that it plays, sessions on a working day.
 TEAM = (
     ("backend", "storefront", ("basic-edit", "git-work", "tasks", "files", "lines", "subagents"), 7),
     ("frontend", "storefront", ("basic-edit", "lines", "skills", "permissions"), 5),
@@ -46,7 +46,7 @@ _AGENT = re.compile(rb"\ba[0-9a-f]{16}\b")
 
 
 def _renamed(content: bytes, play: str) -> bytes:
-    """The content of another play: every identifier is another, the same one everywhere in it."""
+    """Return the content with every identifier replaced: the same one by the same one, and differently for each play."""
 
     def number(match: re.Match[bytes]) -> bytes:
         return str(uuid.uuid5(uuid.NAMESPACE_OID, play + match[0].decode())).encode()
@@ -76,7 +76,7 @@ class Desk:
         self._plays = 0
 
     def play(self, scenario: Scenario, project: str, at: float) -> None:
-        """One recorded scenario that begins at ``at``."""
+        """Play one recorded scenario that begins at ``at``."""
         self._plays += 1
         play = f"{self.agent}-{self._plays}"
         hooks = _complete_sessions(scenario)
@@ -106,19 +106,19 @@ class Desk:
         self.core.intake.follow_sessions(everything=True)
 
     def tell(self, event: str, fields: dict[str, object], at: float, project: str, session: str) -> None:
-        """An event that no recording has."""
+        """Take in an event that is not in the recordings."""
         common = {"session_id": session, "transcript_path": str(self.folder / f"{session}.jsonl"), "cwd": "/home/dev/p"}
         payload = json.dumps(common | {"hook_event_name": event} | fields).encode()
         hook = RecordedHook(at, event, "told", {"CLAUDE_CODE_ENTRYPOINT": "cli"}, payload, "/home/dev/p")
         self._take(hook, f"{session}.{at}", at, self.folder, project, "")
 
     def wait(self, seconds: float) -> None:
-        """Lets the grace periods pass."""
+        """Advance the clock, so that sessions end."""
         self.clock.advance(seconds)
         self.core.intake.follow_sessions(everything=True)
 
     def lines(self) -> Iterator[str]:
-        """Every series as it stands, in OpenMetrics."""
+        """Yield every series as it stands, in OpenMetrics text."""
         for point in self._snapshots.take(anew=True).points:
             yield from _lines(point, f"{self.agent}-desk", self.clock.now_ns / SECOND)
 
@@ -139,7 +139,7 @@ def _lines(point: SeriesPoint, instance: str, at: float) -> Iterator[str]:
 
 
 def _tests(desk: Desk, project: str, at: float, chance: random.Random) -> None:
-    """A session that runs its project's tests a few times."""
+    """Play a session that runs its project's tests a few times."""
     session = str(uuid.UUID(int=chance.getrandbits(128)))
     desk.tell("SessionStart", {"source": "startup"}, at, project, session)
     failing = chance.choice((0, 0, 0, 1, 3))
@@ -167,7 +167,7 @@ def _tests(desk: Desk, project: str, at: float, chance: random.Random) -> None:
 
 
 def samples(folder: Path, end: float) -> Iterator[str]:
-    """The whole week, as OpenMetrics text, line by line."""
+    """Yield the whole week as lines of OpenMetrics text. It ends at ``end``, in Unix seconds."""
     chance = random.Random(20261125)
     begin = datetime.fromtimestamp(end, UTC) - timedelta(days=DAYS)
     scenarios = {name: Scenario(name) for _, _, names, _ in TEAM for name in names}
@@ -175,7 +175,7 @@ def samples(folder: Path, end: float) -> Iterator[str]:
         desk = Desk(folder / agent, agent, begin.timestamp())
         plans: list[tuple[float, str]] = []
         for day in range(DAYS + 1):
-            # A working day of eight hours, that ends when the picture is taken; a quieter weekend.
+            # A working day has eight hours and ends at the time of the picture. The weekend is quieter.
             base = end - (DAYS - day) * 86_400 - 8 * 3600
             busy = sessions if day % 7 not in (3, 4) else max(1, sessions // 4)
             moments = sorted(base + chance.uniform(0, 7.6 * 3600) for _ in range(busy + 1))
@@ -185,8 +185,8 @@ def samples(folder: Path, end: float) -> Iterator[str]:
         plans = [(at, what) for at, what in plans if at > begin.timestamp() + 600]
         newest = 0.0
         for planned, what in plans:
-            at = max(planned, desk.clock.now_ns / SECOND + 60)  # one thing after the other
-            # While nothing happens the daemon sends for another while, then leaves.
+            at = max(planned, desk.clock.now_ns / SECOND + 60)  # sessions do not overlap
+            # After a session, the daemon sends a few times more and then stops.
             for quiet in range(1, 4):
                 if (moment := newest + quiet * EVERY) < at and newest:
                     desk.clock.now_ns = round(moment * SECOND)
@@ -200,7 +200,7 @@ def samples(folder: Path, end: float) -> Iterator[str]:
                 break
             desk.wait(0)
             yield from desk.lines()
-        # Up to this moment, with a session that is still open.
+        # At the end, one session is still open.
         desk.clock.now_ns = max(desk.clock.now_ns, round((end - 1200) * SECOND))
         open_session = str(uuid.UUID(int=chance.getrandbits(128)))
         desk.tell("SessionStart", {"source": "startup"}, desk.clock.now_ns / SECOND, project, open_session)

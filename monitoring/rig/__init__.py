@@ -1,1 +1,1 @@
-"""The real Collector and the real Prometheus, built from their Go modules, with the shipped configuration on loopback."""
+"""The rig: a real Collector and a real Prometheus with the shipped configuration, on loopback."""

@@ -1,12 +1,13 @@
-"""Builds the servers that the proofs run, once for each set of versions, into a cache outside the checkout.
+"""Build the real servers for the tests into a cache outside the checkout, once for each set of versions.
 
-``python -m monitoring.rig.build`` builds all of them and prints where they are. Versions and checksums stand in the ``go.mod``
-and ``go.sum`` beside this file. On two cores, with an empty module cache, the Collector takes three to four minutes, Prometheus
-with promtool one and a half, amtool half a minute.
+``python -m monitoring.rig.build`` builds all of them and prints their paths. The ``go.mod`` and ``go.sum`` files in the folders here
+hold the versions and checksums. On two cores with an empty module cache, the Collector takes three to four minutes, Prometheus with
+promtool one and a half minutes, and amtool half a minute.
 """
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import hashlib
 import os
@@ -21,7 +22,7 @@ FOLDER = Path(__file__).resolve().parent
 
 
 class UnavailableError(Exception):
-    """The servers cannot be built here; the message says why."""
+    """The servers cannot be built on this machine. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,10 @@ class Command:
     """One program.
 
     Attributes:
-        name: what it is called.
-        module: the folder beside this file whose go.mod fixes its version.
-        package: what to build.
-        tags: build tags.
+        name: The program's name.
+        module: The folder, next to this file, whose go.mod fixes the version.
+        package: The Go package to build.
+        tags: Go build tags.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Command:
     tags: str = ""
 
 
-# Prometheus without the service discoveries of clouds: the shipped configuration uses static targets, and they are most of the build.
+# Leave out service discovery: the shipped configuration uses static targets, and discovery is most of Prometheus's build.
 _WITHOUT_CLOUDS = "remove_all_sd"
 COMMANDS = {
     command.name: command
@@ -56,17 +57,17 @@ COMMANDS = {
 
 
 def cache() -> Path:
-    """Where binaries are kept: outside the checkout, so that a fresh clone finds them."""
+    """Return the folder of the built programs. It is outside the checkout, so that a fresh clone finds them."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "claude-hooks-otel" / "rig"
 
 
 def binary(name: str) -> Path:
-    """The program, built now if it is not in the cache.
+    """Return the path of a program. Build it first if it is not in the cache.
 
     Raises:
-        UnavailableError: there is no Go toolchain, or it is older than the modules ask for.
-        subprocess.CalledProcessError: the build failed.
+        UnavailableError: There is no Go toolchain, or it is older than the modules require.
+        subprocess.CalledProcessError: The build fails.
     """
     command = COMMANDS[name]
     source = FOLDER / command.module
@@ -80,10 +81,12 @@ def binary(name: str) -> Path:
         return built
     go = shutil.which("go")
     if go is None:
-        raise UnavailableError("no Go toolchain: the real Collector and Prometheus are built from their Go modules")
+        raise UnavailableError(
+            "no Go toolchain is installed: the tests build the real Collector and Prometheus with Go"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once build once
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at the same time build once
         if not built.exists():
             _build(go, command, source, built)
     return built
@@ -91,7 +94,7 @@ def binary(name: str) -> Path:
 
 def _build(go: str, command: Command, source: Path, target: Path) -> None:
     partial = target.with_suffix(".partial")
-    # The toolchain that is there, and no other: fetching one is not a build's business.
+    # Use the installed toolchain. A build must not download another one.
     environ = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false", "CGO_ENABLED": "0"}
     arguments = [go, "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(partial)]
     if command.tags:
@@ -108,7 +111,9 @@ def _build(go: str, command: Command, source: Path, target: Path) -> None:
 
 
 def main() -> int:
-    """Builds everything that is missing and says how long each took."""
+    """Build every missing program, and print each path and the time that it took."""
+    description = "Build the Collector, Prometheus and their tools for the tests, and print where they are."
+    argparse.ArgumentParser(prog="python -m monitoring.rig.build", description=description).parse_args()
     for name in COMMANDS:
         began = time.monotonic()
         try:

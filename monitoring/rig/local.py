@@ -1,6 +1,6 @@
-"""The shipped configuration files for one machine's loopback: other addresses and folders, and time that passes faster.
+"""Adapt the shipped configuration files to loopback: other addresses and folders, and shorter times.
 
-Nothing else is changed: tests/stack/test_local.py compares what comes out with what is shipped, value by value.
+Nothing else changes: tests/stack/test_local.py compares the adapted files with the shipped ones, value by value.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOOPBACK: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long the shipped times last, as Prometheus and the Collector write durations."""
+    """The lengths of the shipped times, as Prometheus and the Collector write durations."""
 
     scrape: str = "15s"
     evaluation: str = "30s"
@@ -32,18 +32,18 @@ class Pace:
     expiration: str = "5m"
 
     def expression(self, text: str) -> str:
-        """An expression whose looks back are as long as here. The two ranges stand in brackets and nowhere else."""
+        """Return an expression with this pace's ranges. In the shipped files, the two ranges occur only in brackets."""
         return text.replace(f"[{RECENT}]", f"[{self.recent}]").replace(f"[{REMEMBERED}]", f"[{self.remembered}]")
 
 
 SHIPPED: Final = Pace()
-# A minute passes in a quarter of a second or so: a "night" without data is a few seconds, and samples of it are carried.
+# A minute takes about a quarter of a second, so a "night" without data takes a few seconds.
 HASTE: Final = Pace(scrape="500ms", evaluation="1s", carry="500ms", recent="5s", remembered="15m", expiration="3s")
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the servers listen, all on loopback."""
+    """The ports of the servers, all on loopback."""
 
     grpc: int
     http: int
@@ -55,7 +55,7 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Ports that nobody uses now."""
+        """Return ports that are free now."""
         sockets = [socket.socket() for _ in cls.__dataclass_fields__]
         try:
             for each in sockets:
@@ -67,12 +67,12 @@ class Ports:
 
 
 def shipped(name: str) -> str:
-    """A file of monitoring/setup."""
+    """Return the text of a file in monitoring/setup."""
     return (SETUP / name).read_text(encoding="utf-8")
 
 
 def collector(text: str, ports: Ports, folder: Path, pace: Pace = SHIPPED) -> str:
-    """otel-collector-config.yml."""
+    """Return an adapted Collector configuration."""
     config = yaml.safe_load(text)
     config["extensions"]["health_check"]["endpoint"] = f"{LOOPBACK}:{ports.health}"
     if "file_storage" in config["extensions"]:
@@ -88,7 +88,7 @@ def collector(text: str, ports: Ports, folder: Path, pace: Pace = SHIPPED) -> st
 
 
 def prometheus(text: str, ports: Ports, rules: Path, pace: Pace = SHIPPED) -> str:
-    """prometheus.yml."""
+    """Return an adapted prometheus.yml."""
     config = yaml.safe_load(text)
     config["global"] = {"scrape_interval": pace.scrape, "evaluation_interval": pace.evaluation}
     config["rule_files"] = [str(rules / "*.yml")]
@@ -105,7 +105,7 @@ def prometheus(text: str, ports: Ports, rules: Path, pace: Pace = SHIPPED) -> st
 
 
 def rules(text: str, pace: Pace) -> str:
-    """A file of rules."""
+    """Return an adapted file of rules."""
     content = yaml.safe_load(text)
     for group in content["groups"]:
         if "interval" in group:
@@ -116,7 +116,7 @@ def rules(text: str, pace: Pace) -> str:
 
 
 def differences(left: Any, right: Any, path: str = "") -> Mapping[str, tuple[Any, Any]]:
-    """Every place in which two parsed files differ, by its path."""
+    """Return both values of every place in which two parsed files differ, by the path of the place."""
     if isinstance(left, dict) and isinstance(right, dict):
         return {
             place: pair

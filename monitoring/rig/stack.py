@@ -1,4 +1,4 @@
-"""A real Collector and a real Prometheus on loopback, with the shipped configuration files."""
+"""Run a real Collector and a real Prometheus on loopback, with the shipped configuration files."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from monitoring.generate import SETUP
 from monitoring.rig import local
 from monitoring.rig.build import binary
 
-# Seconds a server may take until it answers; both need about one.
-START_PATIENCE = 30.0
+# Seconds until a server must answer. Both need about one.
+START_TIMEOUT = 30.0
 
 Labels = frozenset[tuple[str, str]]
 
 
 class Server:
-    """One process.
+    """The process of one server.
 
     Args:
-        arguments: its command line.
-        ready: a page that answers 200 once it works.
-        log: where its output goes.
-        environ: its environment.
+        arguments: The command line.
+        ready: A URL that answers 200 when the server is ready.
+        log: The file for the server's output.
+        environ: Variables in addition to ``PATH``.
     """
 
     def __init__(self, arguments: list[str], ready: str, log: Path, environ: Mapping[str, str] | None = None) -> None:
@@ -44,18 +44,18 @@ class Server:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Starts it and waits until it works."""
+        """Start the server and wait until it is ready."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._arguments, stdout=log, stderr=log, env=self._environ)
-        deadline = time.monotonic() + START_PATIENCE
+        deadline = time.monotonic() + START_TIMEOUT
         while not _answers(self._ready):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 tail = self._log.read_text(errors="replace")[-3000:]
-                raise RuntimeError(f"{self._arguments[0]} does not work:\n{tail}")
+                raise RuntimeError(f"{self._arguments[0]} is not ready:\n{tail}")
             time.sleep(0.05)
 
     def stop(self, *, kill: bool = False) -> None:
-        """Ends it, with SIGTERM unless ``kill``."""
+        """Stop the server with SIGTERM, or with SIGKILL if ``kill`` is set."""
         if self._process is not None:
             if kill:
                 self._process.kill()
@@ -72,12 +72,12 @@ def _answers(url: str) -> bool:
 
 
 class Stack:
-    """Both servers and questions to Prometheus. A context manager: it starts and stops them.
+    """A Collector and a Prometheus. As a context manager, it starts and stops both.
 
     Args:
-        folder: for their files.
-        pace: how fast time passes.
-        flags: more of Prometheus's flags.
+        folder: The folder for the servers' files.
+        pace: The lengths of the servers' times.
+        flags: More command line flags for Prometheus.
     """
 
     def __init__(self, folder: Path, pace: local.Pace = local.SHIPPED, flags: tuple[str, ...] = ()) -> None:
@@ -121,7 +121,7 @@ class Stack:
 
     @property
     def through_the_collector(self) -> dict[str, str]:
-        """Variables that send a daemon's metrics to the Collector."""
+        """The variables that make a daemon send its metrics to the Collector."""
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{local.LOOPBACK}:{self.ports.http}",
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
@@ -130,7 +130,7 @@ class Stack:
 
     @property
     def straight_to_prometheus(self) -> dict[str, str]:
-        """Variables that send a daemon's metrics to Prometheus's own OTLP receiver."""
+        """The variables that make a daemon send its metrics to Prometheus's own OTLP receiver."""
         return {
             "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{self.url}/api/v1/otlp/v1/metrics",
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
@@ -142,13 +142,13 @@ class Stack:
         command = [str(binary("promtool")), "tsdb", "create-blocks-from", "openmetrics", str(samples)]
         subprocess.run([*command, str(self._folder / "tsdb")], check=True, capture_output=True)
 
-    # -- questions -----------------------------------------------------------------------------------------------------
+    # -- queries -------------------------------------------------------------------------------------------------------
 
     def ask(self, path: str, **parameters: str | float) -> Any:
-        """The ``data`` of an answer of Prometheus's HTTP API.
+        """Return the ``data`` of an answer of Prometheus's HTTP API.
 
         Raises:
-            ValueError: Prometheus refused; its message.
+            ValueError: Prometheus refuses the request; the error has its message.
         """
         body = urllib.parse.urlencode(parameters).encode()
         try:
@@ -158,7 +158,7 @@ class Stack:
             raise ValueError(json.load(error).get("error", str(error))) from None
 
     def instant(self, expression: str, at: float | None = None) -> dict[Labels, float]:
-        """An expression's value for each label set, at a time (seconds) or now."""
+        """Return the value of each label set of an expression, at a time in Unix seconds or now."""
         parameters: dict[str, str | float] = {"query": self.pace.expression(expression)}
         if at is not None:
             parameters["time"] = f"{at:.3f}"
@@ -168,7 +168,7 @@ class Stack:
     def over_time(
         self, expression: str, start: float, end: float, step: float
     ) -> dict[Labels, list[tuple[float, float]]]:
-        """An expression's values at each step from ``start`` to ``end``."""
+        """Return the points of each label set of an expression, at each step from ``start`` to ``end``."""
         result = self.ask(
             "query_range",
             query=self.pace.expression(expression),
