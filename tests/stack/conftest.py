@@ -1,4 +1,4 @@
-"""Servers for the proofs; without Go they are skipped, and say why."""
+"""The real servers for the tests. Without Go, these tests are skipped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monitoring.rig.build import COMMANDS, UnavailableError, binary
 
 @pytest.fixture(scope="session")
 def servers() -> None:
-    """Builds the real servers, once for a machine."""
+    """Build the real servers, once for each machine."""
     try:
         for name in COMMANDS:
             binary(name)

@@ -1,4 +1,4 @@
-"""`doctor --prometheus` follows the chain to its far end: a real Prometheus that has the data, has it not, or is not there."""
+"""`doctor --prometheus` checks the chain up to Prometheus: with data, without data, and without a server."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         yield made
 
 
-def test_without_an_address_nothing_is_asked(installation: Installation, tmp_path: Path) -> None:
+def test_without_an_address_doctor_asks_nothing(installation: Installation, tmp_path: Path) -> None:
     assert look(installation.home, tmp_path, None) == []
 
 
-def test_a_prometheus_that_is_not_there_is_a_broken_link(installation: Installation, tmp_path: Path) -> None:
+def test_an_unreachable_prometheus_is_a_failure(installation: Installation, tmp_path: Path) -> None:
     (finding,) = look(installation.home, tmp_path, f"http://{LOOPBACK}:{Ports.free().prometheus}")
     assert finding.level is Level.FAIL
     assert "refused" in finding.observed
 
 
-def test_a_file_is_no_prometheus(installation: Installation, tmp_path: Path) -> None:
+def test_a_file_is_not_a_prometheus(installation: Installation, tmp_path: Path) -> None:
     (finding,) = look(installation.home, tmp_path, "file:///etc/hostname")
     assert finding.level is Level.FAIL
 
 
-def test_the_address_may_stand_in_the_configuration(installation: Installation, tmp_path: Path) -> None:
+def test_the_configuration_may_hold_the_address(installation: Installation, tmp_path: Path) -> None:
     installation.home.config.write_text('[monitoring]\nprometheus_url = "ftp://nowhere"\n')
     assert load(installation.home.config, {}).monitoring.prometheus_url == "ftp://nowhere"
     (finding,) = look(installation.home, tmp_path, None)
@@ -54,7 +54,7 @@ def test_the_address_may_stand_in_the_configuration(installation: Installation, 
 @pytest.mark.stack
 @pytest.mark.slow
 @pytest.mark.usefixtures("servers")
-def test_a_real_prometheus_is_asked_for_this_installations_totals(tmp_path: Path) -> None:
+def test_doctor_compares_the_sessions_at_a_real_prometheus_with_the_store(tmp_path: Path) -> None:
     with Stack(tmp_path / "stack", HASTE) as stack:
         machine = Machine(tmp_path / "machine", stack.through_the_collector)
         with closing(machine.installation):

@@ -1,6 +1,6 @@
-"""The import against a small fake of Grafana's HTTP API: Grafana itself cannot be installed where these tests run.
+"""The import, tested with a small fake of Grafana's HTTP API, because Grafana itself is not installed where these tests run.
 
-The fake knows the five requests that the import makes, as Grafana's API reference describes them, and refuses every other.
+The fake answers the requests that the import makes, as Grafana's API reference describes them, and refuses every other one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BOARDS = {"claude-executive", "claude-agents", "claude-technical", "claude-quali
 
 
 class FakeGrafana(ThreadingHTTPServer):
-    """What it was given."""
+    """A fake that keeps what it is given."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Requests)
@@ -80,9 +80,9 @@ class Requests(BaseHTTPRequestHandler):
             self.server.boards[board["uid"]] = {"dashboard": board, "meta": {"folderUid": body["folderUid"]}}
             self.answer(200, {"status": "success", "uid": board["uid"]})
         else:
-            self.answer(400, {"message": f"{self.command} {self.path} is not what the fake knows"})
+            self.answer(400, {"message": f"{self.command} {self.path} is unknown to the fake"})
 
-    do_GET = do_POST = do_PUT = handle_request  # noqa: N815 -- the standard library names them
+    do_GET = do_POST = do_PUT = handle_request  # noqa: N815 -- names of the standard library
 
 
 @pytest.fixture
@@ -94,7 +94,9 @@ def grafana(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGrafana]:
         server.shutdown()
 
 
-def test_source_folder_and_dashboards_are_brought_and_brought_again(grafana: FakeGrafana, tmp_path: Path) -> None:
+def test_the_import_makes_source_folder_and_dashboards_and_a_second_one_updates_the_dashboards(
+    grafana: FakeGrafana, tmp_path: Path
+) -> None:
     arguments = ["--url", grafana.url, "--prometheus", "http://prometheus:9090", "--backup", str(tmp_path / "old")]
     assert main(arguments) == 0
     assert grafana.sources["claude-prometheus"]["url"] == "http://prometheus:9090"
@@ -108,13 +110,15 @@ def test_source_folder_and_dashboards_are_brought_and_brought_again(grafana: Fak
     assert grafana.boards["claude-agents"]["dashboard"]["panels"] == shipped["panels"]
 
 
-def test_without_a_source_an_address_is_asked_for(grafana: FakeGrafana, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_data_source_the_import_needs_an_address(
+    grafana: FakeGrafana, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--url", grafana.url]) == 1
     assert "--prometheus" in capsys.readouterr().err
     assert grafana.boards == {}
 
 
-def test_a_refused_token_is_said(
+def test_a_refused_or_missing_token_is_an_error(
     grafana: FakeGrafana, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GRAFANA_TOKEN", "another")

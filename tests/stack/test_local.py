@@ -1,4 +1,4 @@
-"""What the proofs run is what is shipped: only addresses, folders and times differ."""
+"""The configuration of the tests is the shipped one. Only addresses, folders and times differ."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def changed(name: str, text: str) -> set[str]:
     return set(local.differences(yaml.safe_load(local.shipped(name)), yaml.safe_load(text)))
 
 
-def test_of_the_collectors_file_only_addresses_a_folder_and_the_expiration_are_changed(tmp_path: Path) -> None:
+def test_the_collectors_file_differs_only_in_addresses_a_folder_and_the_expiration(tmp_path: Path) -> None:
     name = "otel-collector-config.yml"
     assert changed(name, local.collector(local.shipped(name), PORTS, tmp_path, local.HASTE)) == {
         "extensions.health_check.endpoint",
@@ -31,7 +31,7 @@ def test_of_the_collectors_file_only_addresses_a_folder_and_the_expiration_are_c
     }
 
 
-def test_of_prometheus_file_only_addresses_the_folder_and_the_intervals_are_changed(tmp_path: Path) -> None:
+def test_the_file_of_prometheus_differs_only_in_addresses_the_folder_and_the_intervals(tmp_path: Path) -> None:
     name = "prometheus.yml"
     places = changed(name, local.prometheus(local.shipped(name), PORTS, tmp_path, local.HASTE))
     assert {re.sub(r"\[\d+\]", "[]", place) for place in places} == {
@@ -43,7 +43,7 @@ def test_of_prometheus_file_only_addresses_the_folder_and_the_intervals_are_chan
     }
 
 
-def test_of_the_rules_only_looks_back_and_the_interval_are_changed() -> None:
+def test_the_rules_differ_only_in_ranges_and_the_interval() -> None:
     for path in (SETUP / "rules").glob("*.yml"):
         text = path.read_text(encoding="utf-8")
         assert yaml.safe_load(local.rules(text, local.SHIPPED)) == yaml.safe_load(text)
@@ -56,6 +56,6 @@ def test_of_the_rules_only_looks_back_and_the_interval_are_changed() -> None:
 
 
 def test_the_committed_files_are_what_the_generator_writes() -> None:
-    """Run: python -m monitoring.generate."""
+    """If it fails, run: python -m monitoring.generate."""
     for path, content in files():
         assert path.read_text(encoding="utf-8") == content, path.name

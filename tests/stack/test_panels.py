@@ -1,4 +1,4 @@
-"""Names at Prometheus are the catalog's, both ways in; every panel and every alert is parsed, executed and finds data."""
+"""Both ways to Prometheus give the catalog's names. Every panel and every alert parses, runs and finds data."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tests.support.real_daemon import wait_until
 from tests.support.stack.panels import PanelQuery, panel_queries
 from tests.support.stack.team import Machine, arrived, final_totals
 
-# Of the recorded sessions: all but those with two copies of every hook.
+# All recorded scenarios, except the one with two copies of every hook.
 PLAYED = tuple(name for name in SCENARIOS if name != "plugin")
-RECORD_SECONDS = 1200.0  # longer than all this takes
+RANGE_SECONDS = 1200.0  # longer than the whole test takes
 
 KNOWN = {
     name + suffix
@@ -47,7 +47,7 @@ def expressions() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("title", "expression"), expressions(), ids=[title for title, _ in expressions()])
-def test_every_expression_parses_and_names_only_what_the_catalog_has(title: str, expression: str) -> None:
+def test_every_expression_parses_and_uses_only_names_of_the_catalog(title: str, expression: str) -> None:
     promql_parser.parse(expression)
     names = set(re.findall(r"\b((?:claude|up)[a-z0-9_:]*)\b", re.sub(r'"[^"]*"', "", expression)))
     assert names
@@ -60,11 +60,11 @@ def test_every_expression_parses_and_names_only_what_the_catalog_has(title: str,
 
 
 class Recorded:
-    """A stack at which one machine's sessions arrived through the Collector, and another's straight."""
+    """A stack with the sessions of one machine that sends through the Collector and one that sends directly."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack = stack
-        # Nobody takes its traces, and they have so little room to wait in that all are given up.
+        # Nothing receives its traces, and the outbox is so small that all of them are dropped.
         small = {
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://{LOOPBACK}:9/v1/traces",
             "CLAUDE_HOOKS_OTEL_OUTBOX__MAX_MEGABYTES": "0.0001",
@@ -73,7 +73,7 @@ class Recorded:
         self.pushed = Machine(folder / "pushed", stack.straight_to_prometheus)
 
     def play(self) -> None:
-        self.stack.collector.stop()  # a failed export or two
+        self.stack.collector.stop()  # some exports fail
         self.scraped.installation.start()
         self.scraped.lose_an_event()
         self.scraped.test_and_write()
@@ -92,7 +92,7 @@ class Recorded:
 
 
 def _waiting(machine: Machine) -> int:
-    """How many spans and log events wait for an endpoint."""
+    """Return how many spans and log events wait for an endpoint."""
     return sum(read_status(machine.installation.home)["waiting"].values())
 
 
@@ -117,8 +117,8 @@ def instance(machine: Machine) -> str:
 
 
 def at_prometheus(recorded: Recorded, machine: Machine) -> dict[str, set[frozenset[str]]]:
-    """Name -> the sets of label keys under which it came."""
-    span = round(RECORD_SECONDS)
+    """Return, for each name, the sets of label names of its series."""
+    span = round(RANGE_SECONDS)
     found: dict[str, set[frozenset[str]]] = {}
     query = (
         f'last_over_time({{__name__=~"claude_.+", __name__!~".+:carried", instance="{instance(machine)}"}}[{span}s])'
@@ -132,7 +132,7 @@ def at_prometheus(recorded: Recorded, machine: Machine) -> dict[str, set[frozens
 @pytest.mark.stack
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["scraped", "pushed"])
-def test_names_and_labels_at_prometheus_are_the_catalogs(recorded: Recorded, way: str) -> None:
+def test_prometheus_has_the_names_and_labels_of_the_catalog(recorded: Recorded, way: str) -> None:
     found = at_prometheus(recorded, getattr(recorded, way))
     declared = {name: metric for metric in METRICS for name in (metric.prometheus_name,)}
     for name, keys in found.items():
@@ -154,10 +154,10 @@ def test_names_and_labels_at_prometheus_are_the_catalogs(recorded: Recorded, way
 @pytest.mark.parametrize("query", list(panel_queries()), ids=[f"{q}-{i}" for i, q in enumerate(panel_queries())])
 def test_every_panel_finds_data(recorded: Recorded, query: PanelQuery) -> None:
     if query.instant:
-        wait_until(lambda: bool(recorded.stack.instant(query.filled(RECORD_SECONDS))))
+        wait_until(lambda: bool(recorded.stack.instant(query.filled(RANGE_SECONDS))))
     else:
         now = time.time()
-        assert recorded.stack.over_time(query.filled(RECORD_SECONDS, 5), now - 300, now, 5)
+        assert recorded.stack.over_time(query.filled(RANGE_SECONDS, 5), now - 300, now, 5)
 
 
 @pytest.mark.stack
@@ -168,8 +168,8 @@ def test_every_alert_is_evaluated_by_prometheus(recorded: Recorded, alert: Alert
     rule = {rule["name"]: rule for group in groups for rule in group["rules"]}[alert.name]
     assert rule["health"] == "ok", rule.get("lastError")
     assert rule["evaluationTime"] > 0
-    # Without its threshold it finds data: it is silent because all is well, not because it looks at nothing. It is waited
-    # for, as the Collector forgets a series after three seconds here: a stalled machine shows none for a moment.
+    # Without its threshold, the alert finds data: it does not fire because all is well, not because it has no input. The test waits
+    # for the data, because the Collector drops a series after three seconds here, and a slow machine may show none for a moment.
     selector = re.split(r" (?:unless|and) ", alert.expr, maxsplit=1)[0]
     selector = re.sub(r" (?:>|<|>=|==) (?:[\d.]+|on\(\).*)$", "", selector)
     wait_until(lambda: bool(recorded.stack.instant(selector)))

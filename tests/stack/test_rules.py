@@ -1,4 +1,4 @@
-"""The tools of Prometheus, Alertmanager and the Collector accept what is shipped; alerts fire and totals hold at true scale."""
+"""Prometheus, Alertmanager and the Collector accept the shipped files. Alerts fire, and totals are exact over a real week."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def run(name: str, *arguments: str | Path, **environ: str) -> str:
     return done.stdout
 
 
-def test_promtool_accepts_configuration_and_rules() -> None:
+def test_promtool_accepts_the_configuration_and_the_rules() -> None:
     run("promtool", "check", "config", SETUP / "prometheus.yml")
     run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *sorted((SETUP / "rules").glob("*.yml")))
 
 
-def test_amtool_accepts_alertmanagers_configuration() -> None:
+def test_amtool_accepts_the_configuration() -> None:
     run("amtool", "check-config", SETUP / "alertmanager.yml")
 
 
 COMPOSE = SETUP / "docker-compose.yml"
 
 
-def test_the_compose_file_is_what_compose_takes_and_asks_for_a_password() -> None:
-    """By the library that `docker compose config` uses; an engine is not needed for it."""
+def test_compose_loads_the_file_and_requires_a_password() -> None:
+    """The test uses the library of `docker compose config`, which needs no engine."""
     project = yaml.safe_load(run("compose", COMPOSE, GRAFANA_ADMIN_PASSWORD="chosen"))
     assert set(project["services"]) == {"otel-collector", "prometheus", "alertmanager", "grafana"}
     for name, service in project["services"].items():
@@ -61,7 +61,7 @@ def test_the_compose_file_is_what_compose_takes_and_asks_for_a_password() -> Non
     assert "set GRAFANA_ADMIN_PASSWORD" in refused.stderr
 
 
-def test_images_are_of_the_versions_that_the_proofs_run() -> None:
+def test_the_images_have_the_versions_that_the_tests_run() -> None:
     images = {service["image"] for service in yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"].values()}
     modules = (MONITORING / "rig" / "prometheus" / "go.mod").read_text(encoding="utf-8")
     collector = (MONITORING / "rig" / "collector" / "go.mod").read_text(encoding="utf-8")
@@ -87,14 +87,14 @@ def test_the_collector_validates_its_configuration() -> None:
 
 
 @pytest.mark.slow
-def test_every_alert_fires_when_it_should_and_is_silent_when_it_should_not() -> None:
+def test_every_alert_fires_when_it_should_and_only_then() -> None:
     path = MONITORING / "rule_tests" / "alerts.yml"
     run("promtool", "test", "rules", path)
     tested: dict[str, set[bool]] = {alert.name: set() for alert in ALERTS}
     for group in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
         for case in group.get("alert_rule_test", ()):
             tested[case["alertname"]].add(bool(case["exp_alerts"]))
-    # Most "silent" cases are a second series in the same test; the firing ones are listed exactly.
+    # Most cases that must not fire are further series in the same test: the expected alerts are an exact list.
     assert all(True in outcomes for outcomes in tested.values()), tested
 
 
@@ -104,18 +104,18 @@ def test_every_alert_has_an_entry_in_the_runbook() -> None:
 
 
 @pytest.mark.slow
-def test_a_week_with_silent_days_holds_at_true_scale(tmp_path: Path) -> None:
-    """The shipped rules with the shipped looks back: some hours of work, and silence of six days between."""
+def test_totals_are_exact_over_a_week_with_silent_days(tmp_path: Path) -> None:
+    """The shipped rules with the shipped ranges: some hours of work, and six silent days between them."""
     sessions = Series(catalog.SESSIONS)
     labels = 'agent="a", project="p", source="startup", job="j"'
     cases = [
-        # (at, range, sessions in it): laptop works hour 0-1 (10), and from hour 150 (5 more); tower begins at hour 26 (20).
+        # (at, range, sessions in it). The laptop works in hour 0-1 (10) and from hour 150 (5 more), the tower from hour 26 (20).
         ("90m", "2h", 10),
         ("20h", "1h", 0),
         ("27h", "24h", 20),
         ("40h", "41h", 30),
         ("149h", "30h", 0),
-        ("151h", "2h", 5),  # the range begins six days after the laptop's last sample: what was carried is needed
+        ("151h", "2h", 5),  # the range begins six days after the laptop's last sample: only the carried total is left
         ("151h", "130h", 25),
         ("152h", "153h", 35),
     ]

@@ -1,4 +1,4 @@
-"""The team's gateway on a real Collector: TLS, a token, deltas of short-lived runners, remote write into a real Prometheus."""
+"""The gateway of a team on a real Collector: TLS, a token, deltas of short-lived runners, remote write to a real Prometheus."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+import yaml
 
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.store.connection import connect
@@ -26,7 +27,7 @@ TOKEN = "a-token-of-the-tests"
 
 
 class Gateway:
-    """The gateway and, behind it, the Collector of a developer's machine; both with the shipped files."""
+    """The gateway and the Collector of a developer's machine, both with the shipped files."""
 
     def __init__(self, folder: Path, stack: Stack) -> None:
         authority = trustme.CA()
@@ -60,7 +61,7 @@ class Gateway:
         )  # fmt: skip
 
     def variables(self, token: str = TOKEN, **more: str) -> dict[str, str]:
-        """What a daemon needs to send to the gateway itself."""
+        """Return the variables that make a daemon send to the gateway itself."""
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://localhost:{self.ports.http}",
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
@@ -84,9 +85,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, servers: None) -> Iterator[
         server.stop()
 
 
-def test_only_addresses_and_a_folder_of_the_teams_files_are_changed(tmp_path: Path) -> None:
-    import yaml
-
+def test_the_files_of_the_team_differ_only_in_addresses_and_a_folder(tmp_path: Path) -> None:
     for name in ("team/gateway.yml", "team/agent.yml"):
         text = local.shipped(name)
         places = local.differences(
@@ -95,7 +94,7 @@ def test_only_addresses_and_a_folder_of_the_teams_files_are_changed(tmp_path: Pa
         assert all(place.endswith(("endpoint", "directory", "host", "port")) for place in places), places
 
 
-def test_with_the_token_and_through_tls_the_totals_arrive(served: tuple[Stack, Gateway], tmp_path: Path) -> None:
+def test_totals_arrive_through_tls_with_the_token(served: tuple[Stack, Gateway], tmp_path: Path) -> None:
     stack, gateway = served
     through_an_agent = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{gateway.agent_ports.grpc}",
@@ -116,7 +115,7 @@ def test_with_the_token_and_through_tls_the_totals_arrive(served: tuple[Stack, G
             machine.installation.close()
 
 
-def test_without_the_token_nothing_is_let_in(served: tuple[Stack, Gateway], tmp_path: Path) -> None:
+def test_the_gateway_refuses_a_wrong_token(served: tuple[Stack, Gateway], tmp_path: Path) -> None:
     stack, gateway = served
     variables = gateway.variables("another", OTEL_RESOURCE_ATTRIBUTES="service.instance.id=stranger")
     machine = Machine(tmp_path / "stranger", variables)
@@ -138,8 +137,8 @@ def test_without_the_token_nothing_is_let_in(served: tuple[Stack, Gateway], tmp_
         machine.installation.close()
 
 
-def test_the_deltas_of_short_lived_runners_add_up(served: tuple[Stack, Gateway], tmp_path: Path) -> None:
-    """Each runner has an empty home and is gone after its session; all of them are one instance."""
+def test_deltas_of_short_lived_runners_add_up(served: tuple[Stack, Gateway], tmp_path: Path) -> None:
+    """Each runner has an empty home that lasts for one session. All of them are one instance."""
     stack, gateway = served
     variables = gateway.variables(
         OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE="delta",

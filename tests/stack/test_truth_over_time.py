@@ -1,4 +1,4 @@
-"""A scripted day on a real Collector and a real Prometheus: what the dashboards show for a time range is what happened in it."""
+"""A scripted day on a real Collector and a real Prometheus: the dashboards show for a time range what happened in it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from monitoring.dashboards.panels import chosen
 from monitoring.expressions import BAR, RANGE, Series, fill
 from monitoring.rig.local import HASTE
 from monitoring.rig.stack import Labels, Stack
+from tests.support.corpus import Scenario
+from tests.support.real_daemon import _complete_sessions
 from tests.support.stack.panels import panel_queries
 from tests.support.stack.team import Machine, Totals, arrived, final_totals, scale
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
 
-# Seconds: longer than HASTE looks for a sample itself, and than the Collector remembers a silent series.
+# Seconds: longer than HASTE's range for raw samples, and longer than the Collector keeps a silent series.
 NIGHT = 7.0
 
 
 class Day:
-    """Moments, and the totals of both machines as they stood then."""
+    """The moments of the day, and the totals of both machines at each of them."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack = stack
@@ -35,19 +37,19 @@ class Day:
         self.moments: list[tuple[float, Totals]] = []
 
     def note(self) -> None:
-        """Waits until all is at Prometheus, and writes the moment down."""
+        """Wait until Prometheus has every total, and note the moment."""
         totals = final_totals(self.machines)
         self.moments.append((arrived(self.stack, totals), totals))
 
-    def live(self) -> None:
+    def play(self) -> None:
         laptop, tower = self.machines
         self.moments.append((time.time(), Counter()))
         laptop.installation.start()
-        laptop.play("basic-edit")  # every series is born inside the range
+        laptop.play("basic-edit")  # every series begins inside the range
         self.note()
 
         laptop.installation.kill(signal.SIGTERM)  # as after 15 idle minutes
-        time.sleep(NIGHT)  # the series disappear from the Collector, and their samples are too old to be looked for
+        time.sleep(NIGHT)  # the series disappear from the Collector, and their samples become too old for a query
         self.moments.append((time.time(), self.moments[-1][1]))
 
         tower.installation.start()
@@ -77,7 +79,7 @@ class Day:
         self.note()
 
     def ranges(self) -> Iterator[tuple[float, float, Totals]]:
-        """Every pair of moments, and what happened between them."""
+        """Yield every pair of moments, and the growth of each total between them."""
         for (start, before), (end, after) in itertools.combinations(self.moments, 2):
             yield start, end, Counter({key: value - before[key] for key, value in after.items()})
 
@@ -88,22 +90,22 @@ class Day:
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory, servers: None) -> Iterator[Day]:
-    """The day, lived once."""
+    """Play the day once."""
     folder = tmp_path_factory.mktemp("day")
     with Stack(folder, HASTE) as stack:
-        lived = Day(stack, folder)
+        played = Day(stack, folder)
         try:
-            lived.live()
-            yield lived
+            played.play()
+            yield played
         finally:
-            lived.close()
+            played.close()
 
 
 GROWING = [metric for metric in METRICS if metric.kind is not Kind.GAUGE]
 
 
 def growing_panels(span: str) -> Iterator[tuple[Metric, str, tuple[str, ...], str]]:
-    """(metric, part of a histogram, labels, expression) of everything in the dashboards that is a growth in ``span``."""
+    """Yield the metric, the part of a histogram, the labels and the expression of every growth in ``span`` in the dashboards."""
     texts = [query.expr for query in panel_queries()]
     for metric in GROWING:
         parts = ("_count", "_sum") if metric.kind is Kind.HISTOGRAM else ("",)
@@ -125,7 +127,7 @@ def wanted(happened: Totals, name: str, by: tuple[str, ...]) -> dict[Labels, int
 
 
 def exactly(name: str, found: dict[Labels, float], happened: dict[Labels, int]) -> bool:
-    """Counts are equal; dollars and seconds differ by no more than floats do when they are added."""
+    """Return whether counts are equal, and whether dollars and seconds differ by no more than the rounding of floats."""
     unit = scale(name)
     slack = 0.0 if unit == 1 else 1e-9
     return all(abs(found.get(labels, 0.0) - happened.get(labels, 0) / unit) <= slack for labels in found | happened)
@@ -135,7 +137,7 @@ def test_every_growing_panel_is_exact_between_any_two_moments_of_the_day(day: Da
     checked = compared = 0
     for metric, part, by, expression in growing_panels(RANGE):
         if "instance" in by:
-            continue  # the totals know no instance
+            continue  # the totals have no instance label
         name = metric.prometheus_name + part
         for start, end, happened in day.ranges():
             found = day.stack.instant(fill(expression, end - start), end)
@@ -161,8 +163,8 @@ def test_the_bars_of_a_range_add_up_to_what_happened_in_it(day: Day) -> None:
         assert exactly(name, found, exact), (name, by, found, exact)
 
 
-def test_increase_would_have_been_wrong(day: Day) -> None:
-    """Why none of this uses it: the same day, the same series."""
+def test_increase_finds_less_than_what_happened(day: Day) -> None:
+    """This is why no expression uses it."""
     (start, _), *_, (end, totals) = day.moments
     name = "claude_sessions_total"
     found = day.stack.instant(f"sum(increase({name}[{round((end - start) * 1000)}ms]))", end)
@@ -170,11 +172,7 @@ def test_increase_would_have_been_wrong(day: Day) -> None:
     assert found[frozenset()] < 0.9 * exact  # measured: 57 of 74
 
 
-def test_the_same_sessions_cost_what_the_client_says(day: Day) -> None:
-    """The whole day against the client's own telemetry, not against our totals."""
-    from tests.support.corpus import Scenario
-    from tests.support.real_daemon import _complete_sessions
-
+def test_the_dashboards_agree_with_the_clients_own_telemetry(day: Day) -> None:
     dollars = calls = 0.0
     for name in ("basic-edit", "subagents", "tasks", "lines", "files", "skills"):
         scenario = Scenario(name)

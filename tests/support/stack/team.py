@@ -1,4 +1,4 @@
-"""Two machines on which agents work, playing recorded sessions through hooks, spool, daemon and OTLP; and their totals."""
+"""Machines that play recorded sessions through hooks, spool, daemon and OTLP, and their totals."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from monitoring.rig.stack import Labels, Stack
 from tests.support.corpus import RecordedHook
 from tests.support.real_daemon import Installation, PlayedHook, RecordedSessions
 
-# Seconds in which nothing changes before the totals count as final: a session is closed five seconds after its end.
+# Totals that do not change for this many seconds are final: the daemon closes a session five seconds after its end.
 QUIET = 6.5
 
-# (Prometheus name of a growing series, labels) -> its total in stored units; `_count` of a histogram beside its `_sum`.
+# (Prometheus name of a growing series, labels) -> its total in stored units. A histogram has a `_sum` and a `_count`.
 Totals = Counter[tuple[str, Labels]]
 
 
 class Machine:
-    """One installation and where its client's transcripts are."""
+    """One installation and its client's transcripts."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self.folder = folder
@@ -35,14 +35,14 @@ class Machine:
         self._visits = 0
 
     def play(self, *names: str) -> None:
-        """Recorded sessions as if they had happened just now."""
+        """Play recorded sessions as if they happened now."""
         self._visits += 1
         sessions = RecordedSessions(names, self.folder / f"projects-{self._visits}")
         for hook in sessions.hooks:
             self.installation.run_hook(hook)
 
     def tell(self, *events: tuple[str, dict[str, Any]], session: str | None = None, agent: str = "Backend") -> str:
-        """Events that no recording has, through the real hook; returns the session they are of."""
+        """Send events that are not in the recordings through the real hook. Return their session."""
         session = session or str(uuid.uuid4())
         for event, fields in events:
             now = time.time()
@@ -60,7 +60,7 @@ class Machine:
         return session
 
     def test_and_write(self, agent: str = "Backend") -> None:
-        """A session that runs tests, breaks two of them, and writes a skill down; and one that goes on."""
+        """Play a session that runs tests, breaks two of them and writes a skill, and a second session that stays open."""
         self.tell(
             ("SessionStart", {"source": "startup"}),
             _bash("pytest --cov", "TOTAL    40    4    90%\n12 passed in 0.31s"),
@@ -72,12 +72,12 @@ class Machine:
         self.tell(("SessionStart", {"source": "startup"}), _bash("pytest", "12 passed in 0.30s"), agent=agent)
 
     def lose_an_event(self) -> None:
-        """A hook that found no room for its payload."""
+        """Leave an empty file in the spool, as a hook does on a full disk."""
         name = f"PostToolUse.{uuid.uuid4()}.1"
         (self.installation.home.spool / "new" / name).touch(mode=0o600)
 
     def totals(self) -> Totals:
-        """The totals in its store."""
+        """Return the totals in the store."""
         found: Totals = Counter()
         with closing(connect(self.installation.home.store, readonly=True)) as connection:
             for point in read_points(connection, CATALOG):
@@ -106,7 +106,7 @@ def _tool(name: str, given: dict[str, Any], answer: dict[str, Any]) -> tuple[str
 
 
 def final_totals(machines: Iterable[Machine]) -> Totals:
-    """All totals together, once nothing has changed in them for a while."""
+    """Wait until the totals are final, and return their sums over all machines."""
     machines = list(machines)
     deadline = time.monotonic() + 90
     seen: Totals = Counter()
@@ -121,16 +121,16 @@ def final_totals(machines: Iterable[Machine]) -> Totals:
         elif time.monotonic() - changed_at > QUIET:
             return now
         time.sleep(0.2)
-    raise TimeoutError("the totals never came to rest")
+    raise TimeoutError("the totals keep changing")
 
 
 def _steady(totals: Totals) -> Totals:
-    """Without the count of failed exports, which goes on while an endpoint is away."""
+    """Return the totals without failed exports, which keep growing while an endpoint is away."""
     return Counter({key: value for key, value in totals.items() if key[0] != "claude_hooks_export_failures_total"})
 
 
 def scale(name: str) -> int:
-    """Stored units to one exported unit of a growing series."""
+    """Return how many stored units make one exported unit of a growing series."""
     for metric in CATALOG.values():
         if name in {metric.prometheus_name, f"{metric.prometheus_name}_sum"}:
             return metric.scale
@@ -138,7 +138,7 @@ def scale(name: str) -> int:
 
 
 def arrived(stack: Stack, totals: Totals, timeout: float = 30.0) -> float:
-    """Waits until Prometheus knows these totals; returns a moment at which it did."""
+    """Wait until Prometheus has these totals. Return a moment at which it had them, in Unix seconds."""
     wanted = {key: value / scale(key[0]) for key, value in _steady(totals).items() if value}
     deadline = time.monotonic() + timeout
     while True:
@@ -146,12 +146,12 @@ def arrived(stack: Stack, totals: Totals, timeout: float = 30.0) -> float:
         lacking = _lacking(stack, wanted, at)
         if not lacking:
             return at
-        assert time.monotonic() < deadline, "not at Prometheus:\n" + "\n".join(lacking[:20])
+        assert time.monotonic() < deadline, "Prometheus lacks:\n" + "\n".join(lacking[:20])
         time.sleep(0.25)
 
 
 def _lacking(stack: Stack, wanted: Mapping[tuple[str, Labels], float], at: float) -> list[str]:
-    # The raw samples: the expressions under test have no part in this.
+    # This reads raw samples, so it does not depend on the expressions under test.
     found: Counter[tuple[str, Labels]] = Counter()
     for labels, value in stack.instant('last_over_time({__name__=~"claude_.+_(total|sum|count)"}[1h])', at).items():
         pairs = dict(labels)

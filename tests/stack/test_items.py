@@ -1,4 +1,4 @@
-"""Spans and log events through a real Collector: what it hands on is what was written, each once."""
+"""Spans and log events pass through a real Collector: it forwards each of them once."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.support.stack.team import Machine
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 
-def _hand_on(config: Path, receiver: OtlpReceiver) -> None:
-    """Has the shipped Collector send traces and logs to ``receiver``, beside what it does with them."""
+def _forward_to(config: Path, receiver: OtlpReceiver) -> None:
+    """Make the shipped Collector also send traces and logs to ``receiver``."""
     shipped = yaml.safe_load(config.read_text(encoding="utf-8"))
     shipped["exporters"]["otlp_http"] = {"endpoint": receiver.http_endpoint, "compression": "none"}
     for signal in ("traces", "logs"):
@@ -29,11 +29,11 @@ def _hand_on(config: Path, receiver: OtlpReceiver) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_a_real_collector_hands_on_what_was_written(
+def test_a_real_collector_forwards_every_item_once(
     tmp_path: Path, otlp_receiver: OtlpReceiver, servers: None, protocol: str
 ) -> None:
     stack = Stack(tmp_path / "stack", HASTE)
-    _hand_on(tmp_path / "stack" / "collector.yml", otlp_receiver)
+    _forward_to(tmp_path / "stack" / "collector.yml", otlp_receiver)
     with stack:
         port = stack.ports.grpc if protocol == "grpc" else stack.ports.http
         endpoint = {
