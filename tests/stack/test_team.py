@@ -12,6 +12,7 @@ import pytest
 import trustme
 import yaml
 
+from claude_hooks_otel.delivery.exporter_state import read_state
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.store.connection import connect
 from monitoring.expressions import Series
@@ -125,10 +126,7 @@ def test_the_gateway_refuses_a_wrong_token(served: tuple[Stack, Gateway], tmp_pa
 
         def error() -> str:
             with closing(connect(machine.installation.home.store, readonly=True)) as connection:
-                row = connection.execute(
-                    "SELECT value FROM meta WHERE name LIKE 'export.%.error' AND value != ''"
-                ).fetchone()
-                return str(row[0]) if row else ""
+                return read_state(connection, "metrics", "otlp").error
 
         wait_until(error)
         assert "401" in error()
