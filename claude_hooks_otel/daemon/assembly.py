@@ -35,7 +35,7 @@ from claude_hooks_otel.facts.repository import Facts, Listener
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog, declared
 from claude_hooks_otel.metrics.definition import Metric
-from claude_hooks_otel.metrics.labels import DEFAULT_AGENT, Identity, normalize, normalize_optional
+from claude_hooks_otel.metrics.labels import Identity, resolve_identity
 from claude_hooks_otel.series import tables as series_tables
 from claude_hooks_otel.series.exemplars import Exemplars
 from claude_hooks_otel.series.program_gauges import ProgramGauges
@@ -268,17 +268,12 @@ def assemble_daemon(
 
 
 def _identity_resolver(config: Config) -> Callable[[Mapping[str, str], str | None], Identity]:
-    """Return a function that says whose an event is: its session's variables decide, then the configuration, then the directory."""
-    fallback = config.identity
+    """Return a function that gives an event its identity. The variables of its session decide first, then the configuration."""
+    fallback = config.identity.model_dump()
 
     def resolve(headers: Mapping[str, str], directory: str | None) -> Identity:
-        project = headers.get("project") or (directory and config.project_for(directory)) or fallback.project
-        return Identity(
-            agent=normalize(headers.get("agent") or fallback.agent, DEFAULT_AGENT),
-            project=normalize(project) if project else project_name(directory or ""),
-            team=normalize_optional(headers.get("team") or fallback.team),
-            sprint=normalize_optional(headers.get("sprint") or fallback.sprint),
-        )
+        listed = {"project": config.project_for(directory) if directory else None}
+        return resolve_identity(headers, listed, fallback, project_name=lambda: project_name(directory or ""))
 
     return resolve
 

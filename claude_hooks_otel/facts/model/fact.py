@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
-from claude_hooks_otel.metrics.labels import Labels
+from claude_hooks_otel.metrics.labels import Labels, identity_labels
 
 # Stands for a time in the key of a fact that no event told of.
 INFERRED = 0
@@ -83,8 +83,7 @@ class Fact:
 
     def labels(self) -> Labels:
         """Return the labels of its identity."""
-        pairs = (("agent", self.agent), ("project", self.project), ("sprint", self.sprint), ("team", self.team))
-        return tuple((name, value) for name, value in pairs if value is not None)
+        return identity_labels(self)
 
 
 @dataclass(frozen=True, slots=True)
