@@ -159,7 +159,7 @@ class Installation:
             os.pipe()
         )  # the hook and its children hold one end: reading the other returns once all of them have ended
         with (
-            open(ended, "rb") as all_ended,
+            os.fdopen(ended, "rb") as all_ended,
             subprocess.Popen(
                 arguments, stdin=subprocess.PIPE, env=environ, start_new_session=True, pass_fds=[held]
             ) as process,
