@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from claude_hooks_otel import __version__
-from claude_hooks_otel.diagnosis.finding import Finding, Level, Settings, Surroundings
+from claude_hooks_otel.diagnosis.finding import Finding, Level, Settings, Surroundings, fail, ok, warn
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.home_files import emit_path
 from claude_hooks_otel.sources import registration
@@ -29,18 +29,17 @@ _TRIAL_TIMEOUT = registration.TIMEOUT
 def shell(_: Surroundings) -> Iterator[Finding]:
     """Check for ``sh``, with which Claude Code runs hooks."""
     if found := shutil.which("sh"):
-        yield Finding("shell", Level.OK, str(found))
+        yield ok("shell", str(found))
     else:
-        yield Finding("shell", Level.FAIL, "there is no sh on PATH", "Install a POSIX shell.")
+        yield fail("shell", "there is no sh on PATH", "Install a POSIX shell.")
 
 
 def hooks_registered(surroundings: Surroundings) -> Iterator[Finding]:
     """Check that every event is registered somewhere that Claude Code reads."""
     for settings in surroundings.settings:
         if settings.problem:
-            yield Finding(
+            yield fail(
                 "hooks",
-                Level.FAIL,
                 f"{settings.path} {settings.problem}",
                 "Correct the file. Nothing in it takes effect until then.",
             )
@@ -48,21 +47,21 @@ def hooks_registered(surroundings: Surroundings) -> Iterator[Finding]:
     plugins = [settings for settings in surroundings.settings if settings.enables_plugin]
     places += ["plugin"] if plugins else []
     if not places:
-        yield Finding("hooks", Level.FAIL, "none are registered in the settings of this user and folder", INSTALL)
+        yield fail("hooks", "none are registered in the settings of this user and folder", INSTALL)
         return
     registered = {event for settings in surroundings.settings for event in settings.commands}
     missing = [] if plugins else [event for event in registration.REGISTERED if event not in registered]
     if missing:
-        yield Finding("hooks", Level.WARN, f"{', '.join(places)}: missing {', '.join(missing)}", INSTALL)
+        yield warn("hooks", f"{', '.join(places)}: missing {', '.join(missing)}", INSTALL)
     elif surplus := sorted(registered - registration.REGISTERED.keys()):
-        yield Finding("hooks", Level.WARN, f"an older version registered: {', '.join(surplus)}", INSTALL)
+        yield warn("hooks", f"an older version registered: {', '.join(surplus)}", INSTALL)
     elif other := [settings.path for settings in surroundings.settings if not _is_current(settings)]:
-        yield Finding("hooks", Level.WARN, f"another version wrote: {', '.join(map(str, other))}", INSTALL)
+        yield warn("hooks", f"another version wrote: {', '.join(map(str, other))}", INSTALL)
     elif plugins and len(places) > 1:
         note = "both the plugin and the settings register them: each event counts once, but every hook runs twice"
-        yield Finding("hooks", Level.WARN, note, "Run `claude-hooks-otel install --plugin`, or disable the plugin.")
+        yield warn("hooks", note, "Run `claude-hooks-otel install --plugin`, or disable the plugin.")
     else:
-        yield Finding("hooks", Level.OK, f"{', '.join(places)}: all {len(registration.REGISTERED)} events")
+        yield ok("hooks", f"{', '.join(places)}: all {len(registration.REGISTERED)} events")
 
 
 def _is_current(settings: Settings) -> bool:
@@ -77,7 +76,7 @@ def hooks_switched_on(surroundings: Surroundings) -> Iterator[Finding]:
     """Check the switches of Claude Code that keep hooks from running."""
     managed = [settings for settings in surroundings.settings if settings.name == "managed"]
     if surroundings.setting("disableAllHooks"):
-        yield Finding("switches", Level.FAIL, "disableAllHooks is set", "Remove it from the settings.")
+        yield fail("switches", "disableAllHooks is set", "Remove it from the settings.")
     elif any(settings.values.get("allowManagedHooksOnly") for settings in managed):
         ours = any(settings.commands or settings.enables_plugin for settings in managed)
         level = Level.OK if ours else Level.FAIL
@@ -88,27 +87,23 @@ def hooks_switched_on(surroundings: Surroundings) -> Iterator[Finding]:
             "" if ours else "Ask your administrator to add the hooks.",
         )
     elif off := [name for name in ("CLAUDE_CODE_SIMPLE", "CLAUDE_CODE_SAFE_MODE") if surroundings.environ.get(name)]:
-        yield Finding(
-            "switches", Level.WARN, f"{', '.join(off)} is set: sessions started here run no hooks", "Unset it."
-        )
+        yield warn("switches", f"{', '.join(off)} is set: sessions started here run no hooks", "Unset it.")
     else:
-        yield Finding("switches", Level.OK, "nothing turns hooks off")
+        yield ok("switches", "nothing turns hooks off")
 
 
 def same_home(surroundings: Surroundings) -> Iterator[Finding]:
     """Check that this command reads the home that the hooks write to."""
     here = Home.from_environment(surroundings.environ).root.absolute()
     if here != surroundings.home.root:
-        yield Finding(
+        yield warn(
             "home",
-            Level.WARN,
             f"the settings send events to {surroundings.home.root}, but commands in this shell read {here}",
             f"Set {HOME_VARIABLE}={surroundings.home.root} in your shell, or run `claude-hooks-otel install` with the folder that you want.",
         )
     if not surroundings.home.root.is_absolute():
-        yield Finding(
+        yield fail(
             "home",
-            Level.FAIL,
             f"{surroundings.home.root} is a relative path, so it means another folder in every directory",
             f"Set {HOME_VARIABLE} to an absolute path.",
         )
@@ -119,11 +114,11 @@ def hook_file(surroundings: Surroundings) -> Iterator[Finding]:
     if any(settings.commands for settings in surroundings.settings):
         emit = surroundings.home.emit
         if not emit.is_file() or not os.access(emit, os.R_OK):
-            yield Finding("hook file", Level.FAIL, f"{emit} is missing or unreadable: nothing is captured", INSTALL)
+            yield fail("hook file", f"{emit} is missing or unreadable: nothing is captured", INSTALL)
         elif emit.read_bytes() != emit_path().read_bytes():
-            yield Finding("hook file", Level.WARN, f"{emit} belongs to another version", INSTALL)
+            yield warn("hook file", f"{emit} belongs to another version", INSTALL)
         else:
-            yield Finding("hook file", Level.OK, str(emit))
+            yield ok("hook file", str(emit))
     if any(settings.enables_plugin for settings in surroundings.settings) and (root := _plugin_root(surroundings)):
         same = (root / "hooks" / "emit").read_bytes() == emit_path().read_bytes()
         level, remedy = (
@@ -165,20 +160,17 @@ def _trial(command: str, surroundings: Surroundings, plugin_root: Path | None) -
                 input=_TRIAL_PAYLOAD, env=environ, cwd="/", capture_output=True, check=False, timeout=_TRIAL_TIMEOUT,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
-            return Finding("capture", Level.FAIL, f"the registered command cannot be run: {error}", INSTALL)
+            return fail("capture", f"the registered command cannot be run: {error}", INSTALL)
         took = (time.monotonic() - begin) * 1000
         payloads = [entry.payload for entry in Spool(home.spool).take(2) if isinstance(entry, Envelope)]
     if done.returncode or done.stdout or done.stderr:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()
-        return Finding(
-            "capture",
-            Level.FAIL,
-            f"the registered command disturbs the session: exit code {done.returncode} {said}",
-            INSTALL,
+        return fail(
+            "capture", f"the registered command disturbs the session: exit code {done.returncode} {said}", INSTALL
         )
     if payloads != [_TRIAL_PAYLOAD]:
-        return Finding("capture", Level.FAIL, "a trial event did not arrive in the spool", INSTALL)
-    return Finding("capture", Level.OK, f"a trial event arrived in {took:.0f} ms")
+        return fail("capture", "a trial event did not arrive in the spool", INSTALL)
+    return ok("capture", f"a trial event arrived in {took:.0f} ms")
 
 
 CHECKS = (shell, hooks_registered, hooks_switched_on, same_home, hook_file, capture_works)

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from claude_hooks_otel.delivery.exporter_state import MEASUREMENTS, read_states
 from claude_hooks_otel.delivery.measurement_log import waiting
-from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
+from claude_hooks_otel.diagnosis.finding import Finding, Surroundings, fail, ok, warn
 from claude_hooks_otel.store.connection import connect
 
 
@@ -27,12 +27,12 @@ def custom_exporters(surroundings: Surroundings) -> Iterator[Finding]:
         link = f"exporter {state.name}"
         if state.error:
             remedy = f"Correct [exporters.{state.name}], or its server. What waits is kept."
-            yield Finding(link, Level.FAIL, state.error, remedy)
+            yield fail(link, state.error, remedy)
         elif state.dropped:
             observed = f"{state.dropped} measurements were given up while it was away"
-            yield Finding(link, Level.WARN, observed, "They cannot be recovered.")
+            yield warn(link, observed, "They cannot be recovered.")
         else:
-            yield Finding(link, Level.OK, f"{count or 0} measurements wait")
+            yield ok(link, f"{count or 0} measurements wait")
 
 
 CHECKS = (custom_exporters,)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from claude_hooks_otel.delivery.exporter_state import read_state
-from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
+from claude_hooks_otel.diagnosis.finding import Finding, Surroundings, fail, info, ok, warn
 from claude_hooks_otel.export.exporters import Exporter, Status, build_item_exporters, build_metric_exporters
 from claude_hooks_otel.installation.home_files import otel_variables
 from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, Signal
@@ -21,10 +21,11 @@ def variables(surroundings: Surroundings) -> Iterator[Finding]:
     known = config.otel if isinstance(config, Config) else {}
     present = otel_variables(surroundings.environ)
     if unseen := sorted(name for name, value in present.items() if known.get(name) != value):
-        yield Finding(
-            "variables", Level.WARN, f"{', '.join(unseen)}: set here, but not (or otherwise) in the configuration",
+        yield warn(
+            "variables",
+            f"{', '.join(unseen)}: set here, but not (or otherwise) in the configuration",
             "Run `claude-hooks-otel install` here to take them over: hooks never see them.",
-        )  # fmt: skip
+        )
 
 
 def endpoints(surroundings: Surroundings) -> Iterator[Finding]:
@@ -35,17 +36,14 @@ def endpoints(surroundings: Surroundings) -> Iterator[Finding]:
     otel = OtelSettings.from_config(config, surroundings.hook_environ)
     found = [finding for signal in Signal for finding in _of_signal(otel, signal, surroundings)]
     yield from found or (
-        Finding(
+        info(
             "export",
-            Level.INFO,
             "no endpoint: the data stays in the embedded store",
             "To export: `claude-hooks-otel install --endpoint URL`.",
         ),
     )
     if otel.warnings:
-        yield Finding(
-            "otel variables", Level.WARN, "; ".join(otel.warnings), "Correct it under [otel] in the configuration."
-        )
+        yield warn("otel variables", "; ".join(otel.warnings), "Correct it under [otel] in the configuration.")
 
 
 def _of_signal(otel: OtelSettings, signal: Signal, surroundings: Surroundings) -> Iterator[Finding]:
@@ -57,7 +55,7 @@ def _of_signal(otel: OtelSettings, signal: Signal, surroundings: Surroundings) -
             exporters = build_item_exporters(otel, signal, io.StringIO())
     except ConfigError as error:
         remedy = "Correct it under [otel] in the configuration, or by `claude-hooks-otel install`."
-        yield Finding(f"export {signal}", Level.FAIL, str(error), remedy)
+        yield fail(f"export {signal}", str(error), remedy)
         return
     for exporter in exporters:
         yield _ask(exporter, surroundings)
@@ -75,22 +73,19 @@ def _ask(exporter: Exporter, surroundings: Surroundings) -> Finding:
         remedy = (
             f"If you want none there, set {variable}=none. If you do, set {variable}=otlp, and see what it accepts."
         )
-        return Finding(link, Level.INFO, f"{described}: {outcome.error}", remedy)
+        return info(link, f"{described}: {outcome.error}", remedy)
     if not outcome.ok:
         lost = "Nothing is lost" if signal is Signal.METRICS else "What waits is kept within the bounds of [outbox]"
         remedy = f"Is the receiver running, and are endpoint, protocol and headers right? {lost} meanwhile."
-        return Finding(link, Level.FAIL, f"{described}: {outcome.error}", remedy)
+        return fail(link, f"{described}: {outcome.error}", remedy)
     accepted = f"{described}: accepted an empty request in {outcome.duration_s * 1000:.0f} ms"
     if last := _last_error(exporter, surroundings):
-        return Finding(
-            link,
-            Level.WARN,
-            f"{accepted}; the daemon's last export failed: {last}",
-            "Run `claude-hooks-otel flush` to try again.",
+        return warn(
+            link, f"{accepted}; the daemon's last export failed: {last}", "Run `claude-hooks-otel flush` to try again."
         )
     if exporter.warnings:
-        return Finding(link, Level.WARN, accepted, "Correct what is named above in the configuration.")
-    return Finding(link, Level.OK, accepted)
+        return warn(link, accepted, "Correct what is named above in the configuration.")
+    return ok(link, accepted)
 
 
 def _last_error(exporter: Exporter, surroundings: Surroundings) -> str:

@@ -48,6 +48,26 @@ class Finding:
     remedy: str = ""
 
 
+def ok(link: str, observed: str) -> Finding:
+    """Return a finding of a link that works."""
+    return Finding(link, Level.OK, observed)
+
+
+def info(link: str, observed: str, remedy: str) -> Finding:
+    """Return a finding that is no fault."""
+    return Finding(link, Level.INFO, observed, remedy)
+
+
+def warn(link: str, observed: str, remedy: str) -> Finding:
+    """Return a finding of a link that works, but not as it should."""
+    return Finding(link, Level.WARN, observed, remedy)
+
+
+def fail(link: str, observed: str, remedy: str) -> Finding:
+    """Return a finding of a broken link."""
+    return Finding(link, Level.FAIL, observed, remedy)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One settings file of Claude Code.
@@ -148,6 +168,4 @@ def run_checks(checks: Iterable[Check], surroundings: Surroundings) -> Iterator[
             yield from check(surroundings)
         except Exception as error:
             name = check.__name__.replace("_", " ")
-            yield Finding(
-                name, Level.FAIL, f"this check failed: {type(error).__name__}: {error}", "Please report this as a bug."
-            )
+            yield fail(name, f"this check failed: {type(error).__name__}: {error}", "Please report this as a bug.")

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID
 
-from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
+from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, fail, info, ok, warn
 from claude_hooks_otel.export.resource import service_resource
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.settings import ConfigError, OtelSettings
@@ -35,15 +35,12 @@ def prometheus(surroundings: Surroundings) -> Iterator[Finding]:
     if not url or isinstance(config, ConfigError):
         return
     if urlsplit(url).scheme not in {"http", "https"}:
-        yield Finding("prometheus", Level.FAIL, f"{url} is not an http:// or https:// address", "Correct the address.")
+        yield fail("prometheus", f"{url} is not an http:// or https:// address", "Correct the address.")
         return
     here = _store(surroundings)
     if here is None:
-        yield Finding(
-            "prometheus",
-            Level.INFO,
-            "not asked: there is no store yet",
-            "Start a Claude Code session, then run doctor again.",
+        yield info(
+            "prometheus", "not asked: there is no store yet", "Start a Claude Code session, then run doctor again."
         )
         return
     stored_id, sessions_here = here
@@ -55,28 +52,30 @@ def prometheus(surroundings: Surroundings) -> Iterator[Finding]:
         sessions = _ask(url, f"sum(last_over_time({catalog.SESSIONS.prometheus_name}{{instance={quoted}}}[{WITHIN}]))")
         carried = _ask(url, 'count({__name__=~"claude_.+:carried"})')
     except _NoAnswerError as error:
-        yield Finding("prometheus", Level.FAIL, f"{url}: {error}", "Check that Prometheus is running there.")
+        yield fail("prometheus", f"{url}: {error}", "Check that Prometheus is running there.")
         return
     yield _arrival(url, instance, series, sessions, sessions_here)
     if series and not carried:
-        yield Finding(
-            "prometheus rules", Level.WARN, "no total is carried forward: dashboards count too much over times without samples",
+        yield warn(
+            "prometheus rules",
+            "no total is carried forward: dashboards count too much over times without samples",
             "Load monitoring/setup/rules/claude-totals.yml into this Prometheus.",
-        )  # fmt: skip
+        )
 
 
 def _arrival(url: str, instance: str, series: float, sessions: float, sessions_here: int) -> Finding:
     if not series:
         return Finding(
-            "prometheus", Level.FAIL if sessions_here else Level.WARN,
+            "prometheus",
+            Level.FAIL if sessions_here else Level.WARN,
             f"{url} has no series of this installation ({instance}) within {WITHIN}",
             f"Check at {url}/targets that Prometheus scrapes the Collector, with honor_labels. Then run `claude-hooks-otel flush`.",
-        )  # fmt: skip
+        )
     told = f"{url}: {series:.0f} series of this installation, {sessions:.0f} sessions there, {sessions_here} here"
     if sessions < sessions_here:
         remedy = "A minute's delay is usual. After that, run `claude-hooks-otel flush` and check again."
-        return Finding("prometheus", Level.WARN, told, remedy)
-    return Finding("prometheus", Level.OK, told)
+        return warn("prometheus", told, remedy)
+    return ok("prometheus", told)
 
 
 def _store(surroundings: Surroundings) -> tuple[str, int] | None:

@@ -13,7 +13,7 @@ from contextlib import closing
 from typing import Any
 
 from claude_hooks_otel import __version__
-from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
+from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, fail, info, ok, warn
 from claude_hooks_otel.home.lock import is_running
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.series.totals import read_points
@@ -38,44 +38,38 @@ def home_folder(surroundings: Surroundings) -> Iterator[Finding]:
     try:
         status = root.stat()
     except OSError as error:
-        yield Finding("home", Level.FAIL, f"{root}: {error.strerror}", INSTALL)
+        yield fail("home", f"{root}: {error.strerror}", INSTALL)
         return
     mode = stat.S_IMODE(status.st_mode)
     free = shutil.disk_usage(root).free
     if not os.access(root, os.W_OK | os.X_OK):
-        yield Finding("home", Level.FAIL, f"{root} is not writable", f"Make it yours: `chown -R $(id -u) '{root}'`.")
+        yield fail("home", f"{root} is not writable", f"Make it yours: `chown -R $(id -u) '{root}'`.")
     elif mode & 0o077:
-        yield Finding(
-            "home", Level.WARN, f"{root} is accessible to other users (mode {mode:04o})", f"Run `chmod 700 '{root}'`."
-        )
+        yield warn("home", f"{root} is accessible to other users (mode {mode:04o})", f"Run `chmod 700 '{root}'`.")
     elif free < LITTLE_SPACE:
         level = Level.FAIL if free < NO_SPACE else Level.WARN
         yield Finding(
             "home", level, f"{root}: {free / 1e6:.0f} MB left on its disk", "Free some space. A full disk loses events."
         )
     else:
-        yield Finding("home", Level.OK, f"{root}, {free / 1e9:.1f} GB free")
+        yield ok("home", f"{root}, {free / 1e9:.1f} GB free")
 
 
 def configuration(surroundings: Surroundings) -> Iterator[Finding]:
     """Check that the configuration file can be used."""
     path, config = surroundings.home.config, surroundings.config
     if isinstance(config, ConfigError):
-        yield Finding(
+        yield fail(
             "configuration",
-            Level.FAIL,
             str(config),
             "Correct the file. Until then the daemon works with the defaults and exports nothing.",
         )
     elif path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        yield Finding(
-            "configuration",
-            Level.WARN,
-            f"{path} is accessible to other users and may hold secrets",
-            f"Run `chmod 600 '{path}'`.",
+        yield warn(
+            "configuration", f"{path} is accessible to other users and may hold secrets", f"Run `chmod 600 '{path}'`."
         )
     else:
-        yield Finding("configuration", Level.OK, str(path) if path.exists() else "no file, so the defaults apply")
+        yield ok("configuration", str(path) if path.exists() else "no file, so the defaults apply")
 
 
 def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
@@ -98,21 +92,20 @@ def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = error.strerror if isinstance(error, OSError) else "it does not answer"
-        yield Finding("interpreter", Level.FAIL, f"{python} cannot be run: {reason}", INSTALL)
+        yield fail("interpreter", f"{python} cannot be run: {reason}", INSTALL)
         return
     version = done.stdout.strip()
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        yield Finding(
+        yield fail(
             "interpreter",
-            Level.FAIL,
             f"{python} cannot import the package: {last[0]}",
             "Run `claude-hooks-otel install` from an environment that has it.",
         )
     elif version != __version__:
-        yield Finding("interpreter", Level.WARN, f"{python} has version {version}, this is {__version__}", INSTALL)
+        yield warn("interpreter", f"{python} has version {version}, this is {__version__}", INSTALL)
     else:
-        yield Finding("interpreter", Level.OK, f"{python} has version {version}")
+        yield ok("interpreter", f"{python} has version {version}")
 
 
 def daemon(surroundings: Surroundings) -> Iterator[Finding]:
@@ -120,7 +113,7 @@ def daemon(surroundings: Surroundings) -> Iterator[Finding]:
     home = surroundings.home
     if is_running(home):
         pid = home.pid.read_text().strip() if home.pid.exists() else "unknown"
-        yield Finding("daemon", Level.OK, f"running, process {pid}")
+        yield ok("daemon", f"running, process {pid}")
         return
     try:
         last = home.log.read_text(errors="replace").rstrip().splitlines()[-1:]
@@ -128,9 +121,9 @@ def daemon(surroundings: Surroundings) -> Iterator[Finding]:
     except OSError:
         last, failed = [], False
     if failed:
-        yield Finding("daemon", Level.FAIL, f"it could not start: {''.join(last)}", f"Look at {home.log}.")
+        yield fail("daemon", f"it could not start: {''.join(last)}", f"Look at {home.log}.")
     else:
-        yield Finding("daemon", Level.OK, "not running; the next session starts it")
+        yield ok("daemon", "not running; the next session starts it")
 
 
 def spool(surroundings: Surroundings) -> Iterator[Finding]:
@@ -145,13 +138,12 @@ def spool(surroundings: Surroundings) -> Iterator[Finding]:
         remedy = (
             f"Look at {surroundings.home.log}." if running else "Run `claude-hooks-otel flush` to take them in now."
         )
-        yield Finding("spool", Level.WARN, f"{waiting} waiting, the oldest for {age:.0f} s", remedy)
+        yield warn("spool", f"{waiting} waiting, the oldest for {age:.0f} s", remedy)
     else:
-        yield Finding("spool", Level.OK, f"{waiting} waiting")
+        yield ok("spool", f"{waiting} waiting")
     if broken := sum(1 for _ in box.broken.iterdir()) if box.broken.is_dir() else 0:
-        yield Finding(
+        yield warn(
             "spool",
-            Level.WARN,
             f"{broken} unreadable events were set aside",
             f"Look at {box.broken}, and delete what you do not need.",
         )
@@ -166,15 +158,13 @@ def store(surroundings: Surroundings) -> Iterator[Finding]:
     """Check that the store can be read, and report what is noteworthy in it."""
     path = surroundings.home.store
     if not path.exists():
-        yield Finding("store", Level.INFO, "nothing was taken in yet", "Run a session, then `claude-hooks-otel flush`.")
+        yield info("store", "nothing was taken in yet", "Run a session, then `claude-hooks-otel flush`.")
         return
     try:
         with closing(connect(path, readonly=True)) as connection:
             yield from _store(connection)
     except sqlite3.Error as error:
-        yield Finding(
-            "store", Level.FAIL, f"{path} cannot be read: {error}", "Move it away. The daemon makes a new one."
-        )
+        yield fail("store", f"{path} cannot be read: {error}", "Move it away. The daemon makes a new one.")
 
 
 def _store(connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -184,23 +174,15 @@ def _store(connection: sqlite3.Connection) -> Iterator[Finding]:
         "SELECT (SELECT COUNT(*) FROM session), (SELECT MAX(received_ns) FROM ledger)"
     ).fetchone()
     if schema > SCHEMA_VERSION:
-        yield Finding(
-            "store",
-            Level.FAIL,
-            f"a newer version wrote it (schema {schema})",
-            "Install the newer version again.",
-        )
+        yield fail("store", f"a newer version wrote it (schema {schema})", "Install the newer version again.")
         return
-    yield Finding("store", Level.OK, f"{sessions} sessions, schema {schema}")
+    yield ok("store", f"{sessions} sessions, schema {schema}")
     if newest is None:
-        yield Finding(
-            "last event",
-            Level.WARN,
-            "none was taken in yet",
-            "Restart your sessions. They read their hooks when they start.",
+        yield warn(
+            "last event", "none was taken in yet", "Restart your sessions. They read their hooks when they start."
         )
     else:
-        yield Finding("last event", Level.OK, f"{_age((time.time_ns() - newest) / SECOND)} ago")
+        yield ok("last event", f"{_age((time.time_ns() - newest) / SECOND)} ago")
     yield from _noteworthy(connection)
 
 
@@ -217,31 +199,25 @@ def _noteworthy(connection: sqlite3.Connection) -> Iterator[Finding]:
         elif point.metric is catalog.UNPRICED_TOKENS and point.value:
             unpriced.append(labels["model"])
     if dropped:
-        yield Finding(
+        yield warn(
             "lost events",
-            Level.WARN,
             ", ".join(dropped),
             "spool_full: free some space on the disk. unreadable, error: look at spool/broken.",
         )
     if items:
-        yield Finding(
+        yield warn(
             "lost spans and log events",
-            Level.WARN,
             ", ".join(items),
             "expired, outbox_full: raise [outbox] max_age_hours or max_megabytes. Other reasons: see the endpoint's own log.",
         )
     if unpriced:
         models = sorted(set(unpriced))
-        yield Finding(
-            "prices", Level.WARN, f"there is no price for {', '.join(models)}: no cost figure includes these tokens",
-            f'Add [prices."{models[0]}"] with input and output (dollars per million tokens) to the configuration.',
-        )  # fmt: skip
+        yield warn("prices", f"there is no price for {', '.join(models)}: no cost figure includes these tokens", f'Add [prices."{models[0]}"] with input and output (dollars per million tokens) to the configuration.')  # fmt: skip
     drift = connection.execute("SELECT kind, name FROM drift ORDER BY seen DESC LIMIT 10").fetchall()
     if drift:
         seen = ", ".join(f"{kind} {name}" for kind, name in drift)
-        yield Finding(
+        yield info(
             "client",
-            Level.INFO,
             f"Claude Code sends what this version does not know: {seen}",
             "Nothing is lost. A newer version may use it.",
         )

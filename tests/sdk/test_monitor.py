@@ -238,6 +238,19 @@ def test_an_invalid_program_record_is_set_aside(home: Home) -> None:
 # -- tasks, spans, errors ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["Error", "/a/path/of no label", "", "x" * 10_000])
+@pytest.mark.parametrize("start", ["track_task", "span"])
+def test_a_failing_block_raises_its_own_exception_whatever_its_name(
+    monitor: AgentMonitor, home: Home, start: str, name: str
+) -> None:
+    """The name of the exception becomes a label. A name that no label may have does not hide the exception."""
+    own = type(name, (Exception,), {})("own")
+    with pytest.raises(Exception, match="own") as caught, getattr(monitor, start)("work"):
+        raise own
+    assert caught.value is own
+    assert [payload["outcome"] for _, payload in recorded(home) if "outcome" in payload] == ["failure"]
+
+
 def test_a_failed_task_is_recorded_and_its_exception_propagates(monitor: AgentMonitor, home: Home) -> None:
     with pytest.raises(ZeroDivisionError), monitor.track_task("outer"), monitor.track_task("inner", complexity=8):
         try:
