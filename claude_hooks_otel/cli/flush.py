@@ -1,4 +1,4 @@
-"""``flush``: takes in everything captured so far and delivers it now. The exit code is 0 only if every endpoint accepted everything."""
+"""``flush``: reads everything captured so far and delivers it now. The exit code is 0 only if every endpoint accepted everything."""
 
 from __future__ import annotations
 

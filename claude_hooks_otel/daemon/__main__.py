@@ -16,7 +16,7 @@ NICENESS = 10
 def main() -> int:
     """Runs the daemon to its end; 0 also where another one is running."""
     with contextlib.suppress(OSError):
-        os.setsid()  # out of the terminal and the process group of whoever started it
+        os.setsid()  # leave the terminal and process group of the session that started it
     try:
         home = Home.from_environment()
         lock = DaemonLock.acquire(home)

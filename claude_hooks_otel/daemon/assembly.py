@@ -1,4 +1,4 @@
-"""Assembly: the one place where the parts of the daemon are put together. Whoever wants to know what talks to what reads it here."""
+"""Assembly: the one place where the parts of the daemon are put together. It shows which part uses which."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def assemble_daemon(
     Args:
         home: where spool and store are.
         config: what the owner has set.
-        otel: what the ``OTEL_*`` variables say.
+        otel: the ``OTEL_*`` variables.
         now_ns: the clock, Unix nanoseconds.
         history_ns: as for ``assemble_core``.
     """

@@ -1,7 +1,7 @@
 """The intake: from the spool and the transcripts to facts, each step in one transaction.
 
-Both sources are read the same way: take in the items of a batch, then advance the source, inside one transaction (``sources.batch``). So a
-death at any instruction repeats work at most, and repeated work changes nothing.
+Both sources are read the same way: read the items of a batch, then advance the source, both in one transaction (``sources.batch``). If
+the daemon is killed at any instruction, the next one repeats some work. Repeated work changes nothing.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Intake:
         followed: the sessions whose transcripts are followed.
         transcripts: their transcripts.
         lines: reads transcript lines.
-        pairing: pairs what the sources have told.
-        writer: writes spans and log events; None where nobody wants any.
+        pairing: pairs starts with ends.
+        writer: writes spans and log events; None if no exporter wants any.
     """
 
     def __init__(
@@ -99,9 +99,9 @@ class Intake:
         try:
             return self._take(self._spool.batch(limit))
         except sqlite3.Error:
-            raise  # the store's trouble, not an event's
+            raise  # the store failed, not an event
         except Exception:
-            _log.exception("an event cannot be taken in; the others are taken one by one")
+            _log.exception("an event cannot be read; the events of its batch are read one by one")
         return sum(self._take_or_reject(batch) for batch in self._spool.single_batches(limit))
 
     def _take(self, batch: SpoolBatch) -> int:
@@ -162,8 +162,8 @@ class Intake:
         """Read on in the transcripts of the sessions that are next, and pair them. Return how many lines were new.
 
         Args:
-            everything: look at every session now, whenever it was looked at last.
-            pair_now: pair what can be paired, without waiting for the sessions to be silent.
+            everything: read every session now, even if it was read a moment ago.
+            pair_now: pair without waiting until the sessions are silent.
         """
         now_ns = self._store.now_ns()
         lines = 0
@@ -171,9 +171,9 @@ class Intake:
             try:
                 lines += self._follow(session_id, now_ns, pair_now=pair_now)
             except sqlite3.Error:
-                raise  # the store's trouble, not a session's
+                raise  # the store failed, not a session
             except Exception:
-                _log.exception("session %s cannot be followed; the others are", session_id)
+                _log.exception("session %s cannot be followed", session_id)
                 if self._followed.is_silent(session_id, now_ns):
                     with self._store.transaction():
                         self._followed.stop(session_id)
@@ -214,7 +214,7 @@ class Intake:
         return lines
 
     def _take_line(self, item: TranscriptItem, batch: TranscriptBatch, agent_type: str | None) -> None:
-        """Take in one line; what goes wrong costs only that line."""
+        """Read one line. An error costs only that line."""
         if item is None:
             return
         if isinstance(item, UnreadableLine):
@@ -224,13 +224,13 @@ class Intake:
             with self._store.step():
                 self._lines.read(item, batch.file.agent_id, agent_type)
         except sqlite3.Error:
-            raise  # the store's trouble, not the line's
+            raise  # the store failed, not the line
         except Exception:
-            _log.exception("a %s line of session %s could not be taken in", item.line.type, batch.file.session_id)
+            _log.exception("a %s line of session %s could not be read", item.line.type, batch.file.session_id)
             self._unknowns.count("transcript", f"{item.line.type}: error")
 
     def _write_items(self, session_id: str, now_ns: int, silence_ns: int, *, is_over: bool) -> None:
-        """Write the session's spans and log events; what goes wrong there costs no metric anything."""
+        """Write the session's spans and log events. An error here has no effect on metrics."""
         if self._writer is None:
             return
         try:

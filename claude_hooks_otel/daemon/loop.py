@@ -1,4 +1,4 @@
-"""The daemon's loop: take in what was captured, follow the transcripts, deliver, forget, and leave when there is nothing to do."""
+"""The daemon's loop: read what was captured, follow the transcripts, deliver, forget, and exit when there is nothing to do."""
 
 from __future__ import annotations
 

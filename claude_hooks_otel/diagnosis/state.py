@@ -1,4 +1,4 @@
-"""From the spool to the store: the home, the configuration, the daemon, and what it has taken in."""
+"""From the spool to the store: the home, the configuration, the daemon, and what it has read."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def store(surroundings: Surroundings) -> Iterator[Finding]:
     """Check that the store can be read, and report what is noteworthy in it."""
     path = surroundings.home.store
     if not path.exists():
-        yield info("store", "nothing was taken in yet", "Run a session, then `claude-hooks-otel flush`.")
+        yield info("store", "no event has been read yet", "Run a session, then `claude-hooks-otel flush`.")
         return
     try:
         with closing(connect(path, readonly=True)) as connection:
@@ -179,7 +179,7 @@ def _store(connection: sqlite3.Connection) -> Iterator[Finding]:
     yield ok("store", f"{sessions} sessions, schema {schema}")
     if newest is None:
         yield warn(
-            "last event", "none was taken in yet", "Restart your sessions. They read their hooks when they start."
+            "last event", "none has been read yet", "Restart your sessions. They read their hooks when they start."
         )
     else:
         yield ok("last event", f"{_age((time.time_ns() - newest) / SECOND)} ago")

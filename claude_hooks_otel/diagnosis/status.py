@@ -41,7 +41,7 @@ def read_status(home: Home) -> dict[str, Any]:
         with closing(connect(home.store, readonly=True)) as connection:
             _read_store(connection, state)
     except sqlite3.OperationalError:
-        return state  # nothing was ever taken in
+        return state  # the daemon has never run
     return state
 
 

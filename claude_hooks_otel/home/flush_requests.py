@@ -16,7 +16,7 @@ from claude_hooks_otel.home.paths import Home
 _REQUEST, _ANSWER = ".request", ".answer"
 # Seconds between looks for the answer.
 _POLL = 0.02
-# Seconds after which an answer that nobody picked up is deleted.
+# Seconds after which an unread answer is deleted.
 _FORGOTTEN_AFTER = 3600.0
 
 
@@ -26,7 +26,7 @@ class FlushAnswer:
 
     Attributes:
         exporters: each exporter's title, such as ``otlp traces`` → None if everything was accepted, else why not.
-        not_sent: the title of what an endpoint does not take and nobody asked for → why.
+        not_sent: what an endpoint does not accept and no variable asks for: title → reason.
     """
 
     exporters: Mapping[str, str | None] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class FlushRequests:
         self._waiting: list[Path] = []
 
     def waiting(self) -> bool:
-        """Return whether somebody asks."""
+        """Return whether a command waits for a flush."""
         self._waiting = []
         with contextlib.suppress(FileNotFoundError):
             self._waiting = [Path(entry.path) for entry in os.scandir(self._folder) if entry.name.endswith(_REQUEST)]

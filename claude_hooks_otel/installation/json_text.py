@@ -153,7 +153,7 @@ def _skip(text: str, position: int) -> int:
 
 
 def _scan(text: str, begin: int) -> _Node:
-    """Where the value that begins at ``begin`` ends, and where its members stand; the text is known to be JSON."""
+    """Return where the value at ``begin`` ends and where its members are. The text must be valid JSON."""
     node = _Node(begin)
     opening = text[begin]
     if opening == '"':

@@ -43,7 +43,7 @@ class PermissionDecision(StrEnum):
 
     ALLOWED = "allowed"
     REJECTED = "rejected"  # by a person
-    DENIED = "denied"  # by a rule, or because there was nobody to ask
+    DENIED = "denied"  # by a rule, or because the session was not interactive
 
 
 class TurnFailure(StrEnum):

@@ -16,7 +16,7 @@ class Recorder(Protocol):
     """Where program records go.
 
     Attributes:
-        lost: how many could not be recorded.
+        lost: how many records were lost.
     """
 
     lost: int

@@ -65,9 +65,7 @@ class SpoolRecorder:
             return
         import logging  # noqa: PLC0415 — most programs never need it, and the import has to be quick
 
-        logging.getLogger("claude_monitoring").warning(
-            "the spool cannot be written; what is recorded is lost until it can: %s", error
-        )
+        logging.getLogger("claude_monitoring").warning("the spool cannot be written, so records are lost: %s", error)
 
 
 def _leave_a_mark(spool: Spool, event: str) -> None:

@@ -124,7 +124,7 @@ class Store:
     # -- forgetting ----------------------------------------------------------------------------------------------------
 
     def forget(self, before_ns: int) -> None:
-        """Have every room delete what is older than a time, Unix nanoseconds. Series keep their totals."""
+        """Let every room delete what is older than a time, in Unix nanoseconds. Series keep their totals."""
         with self.transaction():
             self.set_meta("forgotten_before_ns", str(max(before_ns, int(self.meta("forgotten_before_ns", "0")))))
             for room in self._rooms:
