@@ -100,8 +100,8 @@ class Fact:
         """When it happened; None if no time is known."""
         return next(iter(self.times), None)
 
-    def labels(self, **more: str | None) -> Labels:
-        """Return the labels of its identity and ``more`` labels, which are normalized here."""
+    def labels(self, /, **more: str | None) -> Labels:
+        """Return the labels of its identity, and ``more`` labels with normalized values."""
         if not more:
             return identity_labels(self)
         return tuple(sorted((*identity_labels(self), *((name, normalize(value)) for name, value in more.items()))))
