@@ -66,11 +66,16 @@ def file_changes(
             alone: a replacement counts once even if it was made several times, an overwritten file or notebook counts no lines.
         cwd: the session's folder, for relative paths.
     """
-    asked = mapping(tool_input)
-    if isinstance(tool_response, str):
-        return list(_reported_as_text(tool_name, asked, tool_response, cwd))
-    reader = _READERS.get(tool_name)
-    return list(reader(asked, tool_response, cwd)) if reader and isinstance(tool_response, Mapping) else []
+    asked, response = mapping(tool_input), mapping(tool_response)
+    path = _path(asked, response)
+    changes: Iterable[tuple[str, tuple[int, int] | None]] = []
+    if tool_name == "Bash":
+        changes = _bash(response)
+    elif isinstance(tool_response, str):
+        changes = [(path, _shown_as_text(tool_name, asked, tool_response))]
+    elif isinstance(tool_response, Mapping) and (reader := _READERS.get(tool_name)):
+        changes = [(path, reader(asked, response))]
+    return [FileChange(file_type(path), *counts, path_digest(path, cwd)) for path, counts in changes if path and counts]
 
 
 def file_read(
@@ -83,8 +88,7 @@ def file_read(
         succeeded = _READ_TEXT.match(tool_response) is not None
     else:
         succeeded = isinstance(tool_response, Mapping | list) and bool(tool_response)
-    file = mapping(mapping(tool_response).get("file"))
-    path = text(mapping(tool_input).get("file_path")) or text(file.get("filePath"))
+    path = _path(mapping(tool_input), mapping(mapping(tool_response).get("file")))
     return path_digest(path, cwd) if path and succeeded else None
 
 
@@ -104,58 +108,56 @@ def path_digest(path: str, cwd: str | None = None) -> str:
     return name_digest(os.path.normpath(PurePosixPath(cwd or "/", path)))
 
 
-def _reported_as_text(
-    tool_name: str, tool_input: Mapping[str, Any], shown: str, cwd: str | None
-) -> Iterator[FileChange]:
-    """Yield the change of a call of which only the text for the model was kept."""
-    path = text(tool_input.get("file_path")) or text(tool_input.get("notebook_path"))
+def _path(tool_input: Mapping[str, Any], response: Mapping[str, Any]) -> str:
+    names = [
+        holder.get(name) for holder in (tool_input, response) for name in ("file_path", "filePath", "notebook_path")
+    ]
+    return next(filter(None, map(text, names)), "")
+
+
+# The next four return the lines (added, deleted) of a call; None if it changed nothing.
+
+
+def _shown_as_text(tool_name: str, tool_input: Mapping[str, Any], shown: str) -> tuple[int, int] | None:
+    """Read a call of which only the text for the model was kept."""
     success = _SUCCESS_TEXT.match(shown)
-    if path is None or success is None:
-        return
+    if success is None:
+        return None
     edits: list[tuple[str, str]] = []
     if tool_name == "Write" and success["created"]:
         edits = [("", text(tool_input.get("content")) or "")]
     elif tool_name in {"Edit", "MultiEdit"}:
         edits = [(old, new) for old, new, _ in _edits(tool_input, {})]
     counts = [numstat(old, new) or (0, 0) for old, new in edits]
-    yield _change(path, cwd, (sum(added for added, _ in counts), sum(deleted for _, deleted in counts)))
+    return sum(added for added, _ in counts), sum(deleted for _, deleted in counts)
 
 
-def _change(path: str, cwd: str | None, counts: tuple[int, int]) -> FileChange:
-    return FileChange(file_type(path), *counts, path_digest(path, cwd))
-
-
-def _edit(tool_input: Mapping[str, Any], response: Mapping[str, Any], cwd: str | None) -> Iterator[FileChange]:
-    path = text(tool_input.get("file_path")) or text(response.get("filePath"))
+def _edit(tool_input: Mapping[str, Any], response: Mapping[str, Any]) -> tuple[int, int] | None:
     before = text(response.get("originalFile", response.get("originalFileContents")))
     hunks = _hunks(response.get("structuredPatch"))
     edits = _edits(tool_input, response)
     after = None if before is None or response.get("userModified") is True else _replay(before, edits)
     creates = not before and bool(edits) and not edits[0][0]
-    if path and (creates or before != after or hunks):
-        yield _change(path, cwd, _counts(before, after, hunks))
+    return _counts(before, after, hunks) if creates or before != after or hunks else None
 
 
-def _write(tool_input: Mapping[str, Any], response: Mapping[str, Any], cwd: str | None) -> Iterator[FileChange]:
-    path = text(tool_input.get("file_path")) or text(response.get("filePath"))
+def _write(tool_input: Mapping[str, Any], response: Mapping[str, Any]) -> tuple[int, int] | None:
     after = text(response.get("content", tool_input.get("content")))
     before = text(response.get("originalFile"))
-    if path is None or after is None:
-        return
-    if response.get("type") == "create":
-        yield _change(path, cwd, _counts("", after, []))
-    elif before != after:
-        yield _change(path, cwd, _counts(before, after, _hunks(response.get("structuredPatch"))))
+    if after is not None and response.get("type") == "create":
+        return _counts("", after, [])
+    return None if after in (None, before) else _counts(before, after, _hunks(response.get("structuredPatch")))
 
 
-def _notebook_edit(tool_input: Mapping[str, Any], response: Mapping[str, Any], cwd: str | None) -> Iterator[FileChange]:
-    path = text(tool_input.get("notebook_path")) or text(response.get("notebook_path"))
+def _notebook_edit(_: Mapping[str, Any], response: Mapping[str, Any]) -> tuple[int, int] | None:
     before, after = text(response.get("original_file")), text(response.get("updated_file"))
-    if path and before is not None and after is not None and before != after and not response.get("error"):
-        yield _change(path, cwd, _counts(before, after, []))
+    if None in (before, after) or before == after or response.get("error"):
+        return None
+    return _counts(before, after, [])
 
 
-def _bash(_: Mapping[str, Any], response: Mapping[str, Any], cwd: str | None) -> Iterator[FileChange]:
+def _bash(response: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield the changed files of a Bash call, each with its lines (added, deleted)."""
     diff = mapping(response.get("bashEditDiff"))
     if diff.get("shared") is True:
         return
@@ -166,12 +168,12 @@ def _bash(_: Mapping[str, Any], response: Mapping[str, Any], cwd: str | None) ->
     ]
     renames, others = pair_renames(files)
     for rename in renames:
-        yield _change(rename.path, cwd, _counts(rename.before, rename.after, []))
+        yield rename.path, _counts(rename.before, rename.after, [])
     for file in others:
-        yield _change(file.path, cwd, _patch_counts(file.hunks))
+        yield file.path, _patch_counts(file.hunks)
 
 
-_READERS = {"Edit": _edit, "MultiEdit": _edit, "Write": _write, "NotebookEdit": _notebook_edit, "Bash": _bash}
+_READERS = {"Edit": _edit, "MultiEdit": _edit, "Write": _write, "NotebookEdit": _notebook_edit}
 
 
 def _replay(before: str, edits: Iterable[tuple[str, str, bool]]) -> str:
