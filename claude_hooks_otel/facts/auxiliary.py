@@ -51,8 +51,8 @@ def usage(
         nothing_follows: whether the session is silent. Then an account counts even if no SessionEnd shows that its process ended.
     """
     labels = facts.identities.columns(session.session_id, session.first_seen_ns or 0)
-    for name, spare in _spare(facts, session, history_ns, nothing_follows=nothing_follows).items():
-        tokens = [max(0, value) for value in spare[:6]]
+    for name, remainder in _remainder(facts, session, history_ns, nothing_follows=nothing_follows).items():
+        tokens = [max(0, value) for value in remainder[:6]]
         if any(tokens):
             yield model.AuxiliaryUsage(
                 session_id=session.session_id,
@@ -63,34 +63,34 @@ def usage(
                 cache_write_5m_tokens=max(0, tokens[3] - tokens[4]),
                 cache_write_1h_tokens=tokens[4],
                 web_searches=tokens[5],
-                cost=None if _has_unpriced(facts, session.session_id, name) else max(0, spare[6]),
+                cost=None if _has_unpriced(facts, session.session_id, name) else max(0, remainder[6]),
                 **labels,
             )
 
 
-def _spare(facts: Facts, session: model.Session, history_ns: int, *, nothing_follows: bool) -> dict[str, list[int]]:
+def _remainder(facts: Facts, session: model.Session, history_ns: int, *, nothing_follows: bool) -> dict[str, list[int]]:
     """Return the usage in the session's accounts that its transcript does not show, by model."""
     states = _cost_states(facts, session.session_id)
     entries = facts.ledger.entries(session.session_id, "SessionStart", "SessionEnd") if states else []
     starts = [entry.received_ns for entry in run_starts(entries)]
     ends = [entry.received_ns for entry in entries if entry.event == "SessionEnd"]
-    spare: dict[str, list[int]] = defaultdict(lambda: [0] * len(_NOTHING))
+    remainder: dict[str, list[int]] = defaultdict(lambda: [0] * len(_NOTHING))
     previous: _CostState | None = None
     for state in states:
         end = next((end for end in ends if end >= state.written_after_ns), None)
         if end is None and not nothing_follows:
             break  # its process may still run, and some of its requests may not be read yet
         base = previous.by_model if previous else _inherited(facts, session, state, history_ns)
-        began = _began(state, previous, base, starts, end)
+        began = _process_start(state, previous, base, starts, end)
         until = min((start for start in starts if start > max(began, state.written_after_ns)), default=END_OF_TIME)
         if base is not None and state.written_after_ns >= history_ns:
             own = _own_requests(facts, session.session_id, began, until)
             for name, account in state.by_model.items():
                 counted_from, shown = base.get(name, _NOTHING), own.get(name, _NOTHING)
                 for index, value in enumerate(account):
-                    spare[name][index] += value - counted_from[index] - shown[index]
+                    remainder[name][index] += value - counted_from[index] - shown[index]
         previous = state
-    return spare
+    return remainder
 
 
 def _cost_states(facts: Facts, session_id: str) -> list[_CostState]:
@@ -133,7 +133,7 @@ def _inherited(facts: Facts, session: model.Session, state: _CostState, history_
     return None if (session.first_seen_ns or 0) - state.account_started_ns > INHERITED_BEFORE else {}
 
 
-def _began(
+def _process_start(
     state: _CostState,
     previous: _CostState | None,
     base: dict[str, _Spending] | None,

@@ -113,10 +113,10 @@ def contents(facts: Facts, owner_ids: Iterable[str]) -> Iterator[tuple[str, str,
     The description has ``length`` and ``sha256``, and ``text`` if it was kept. Each kind of an owner comes once. The hook's text is
     preferred to the transcript's, and the first text to later ones.
     """
-    for some in portions(sorted(set(owner_ids))):
-        marks = ", ".join("?" * len(some))
+    for portion in portions(sorted(set(owner_ids))):
+        marks = ", ".join("?" * len(portion))
         seen: set[tuple[str, str]] = set()
-        for content in facts.select(model.Content, f"owner_id IN ({marks}) ORDER BY owner_id, source, at_ns", *some):
+        for content in facts.select(model.Content, f"owner_id IN ({marks}) ORDER BY owner_id, source, at_ns", *portion):
             for kind, described in json.loads(content.texts or "{}").items():
                 if (content.owner_id, kind) not in seen:
                     seen.add((content.owner_id, kind))

@@ -23,7 +23,7 @@ class FinishedCall:
         labels: the fields of its identity.
         began_ns: when it began, if the source knows that. Hooks do. Git's reflog is read for that time.
         directory: the session's folder after the call.
-        task_defaults: the owner's ``task_type`` and ``task_complexity``, for tasks that name none.
+        task_defaults: the owner's ``task_type`` and ``task_complexity``, for tasks that have none.
     """
 
     tool_use_id: str

@@ -17,7 +17,7 @@ class LedgerEntry:
         received_ns: when the hook received it, Unix nanoseconds.
         event: the event's name.
         agent_id: the sub-agent's id; empty for the main conversation.
-        prompt_id: the prompt's id; empty if the event names none.
+        prompt_id: the prompt's id; empty if the event has none.
         detail: one word about it, for example the source of a start; never content.
     """
 

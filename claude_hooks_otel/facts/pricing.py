@@ -45,7 +45,7 @@ class _Model(NamedTuple):
 
 # Models that are sold under a second name. The list has only the second name. The client gives both the same price.
 _SOLD_AS = {_Model("mythos", 5, 0): _Model("fable", 5, 0), _Model("mythos", 5, 1): _Model("fable", 5, 1)}
-# How many times the standard price fast inference costs. The client has these factors, the list does not.
+# The price of fast inference relative to the standard price. The client has these factors, the list does not.
 _FAST_PREMIUM = {_Model("opus", 4, 6): 6, _Model("opus", 4, 7): 6}
 # Models for which the client charges the list's higher price of a long prompt. For all others it charges the price of a short one.
 _PRICED_BY_LENGTH = frozenset({_Model("haiku", 5, 5)})

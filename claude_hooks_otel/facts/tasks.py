@@ -14,7 +14,7 @@ from claude_hooks_otel.facts.finished_call import FinishedCall
 from claude_hooks_otel.facts.model import Task
 from claude_hooks_otel.metrics.labels import normalize
 
-# The type of a task that names none.
+# The type of a task without one.
 DEFAULT_TYPE = "task"
 DEFAULT_POINTS = 1
 # A larger number of story points is taken for a typing error.
@@ -54,13 +54,13 @@ def _created(call: FinishedCall, task: Mapping[str, Any]) -> Task:
     metadata = metadata if isinstance(metadata, dict) else {}
     subject = str(call.arguments.get("subject") or task.get("subject") or "")
     points = _subject_points(subject) or _number(call.task_defaults.get("task_complexity"))
-    told = (_number(metadata.get(name)) for name in ("story_points", "storyPoints", "points", "complexity"))
+    in_metadata = (_number(metadata.get(name)) for name in ("story_points", "storyPoints", "points", "complexity"))
     return Task(
         session_id=call.session_id,
         task_id=str(task["id"]),
         created_ns=call.ended_ns,
         task_type=_task_type(metadata, subject, call.task_defaults.get("task_type")),
-        story_points=next(filter(None, told), points or DEFAULT_POINTS),
+        story_points=next(filter(None, in_metadata), points or DEFAULT_POINTS),
         complexity=_number(metadata.get("complexity")) or points,
         introduced_by=_name(metadata.get("introduced_by") or metadata.get("introducedBy")),
         **call.labels,
@@ -107,7 +107,7 @@ def _subject_points(subject: str) -> int | None:
 
 
 def _name(value: object) -> str | None:
-    """Return the normalized name of an agent; None for anything that is no name."""
+    """Return the normalized name of an agent; None for anything else."""
     return normalize(value) if isinstance(value, str) and value else None
 
 

@@ -114,17 +114,17 @@ class Scores:
             if point.metric not in worth or labels.keys().isdisjoint(COMMON_LABELS):
                 continue
             if point.metric is not catalog.PULL_REQUESTS or labels.get("action") == "merged":
-                whose = tuple((key, value) for key, value in point.labels if key in IDENTITY_LABELS)
-                earned[whose] += worth[point.metric] * point.value
-        for whose, xp in earned.items():
-            yield catalog.AGENT_XP, whose, max(0.0, xp)
-            yield catalog.AGENT_LEVEL, whose, 1 + math.floor(math.sqrt(max(0.0, xp) / self._config.xp_per_level))
+                identity = tuple((key, value) for key, value in point.labels if key in IDENTITY_LABELS)
+                earned[identity] += worth[point.metric] * point.value
+        for identity, xp in earned.items():
+            yield catalog.AGENT_XP, identity, max(0.0, xp)
+            yield catalog.AGENT_LEVEL, identity, 1 + math.floor(math.sqrt(max(0.0, xp) / self._config.xp_per_level))
 
     def _windowed(self, since_ns: int) -> Iterator[tuple[Metric, Labels, float]]:
-        delivered = {whose: points for whose, points, _ in self._rows(_POINTS, since_ns)}
-        for whose, tokens, _ in self._rows(_NEW_TOKENS, since_ns):
+        delivered = {identity: points for identity, points, _ in self._rows(_POINTS, since_ns)}
+        for identity, tokens, _ in self._rows(_NEW_TOKENS, since_ns):
             if tokens > 0:
-                yield catalog.EFFICIENCY, whose, delivered.get(whose, 0.0) / tokens
+                yield catalog.EFFICIENCY, identity, delivered.get(identity, 0.0) / tokens
         quality, collaboration = self._config.quality, self._config.collaboration
         evidence = {
             catalog.QUALITY: {
@@ -139,20 +139,20 @@ class Scores:
             },
         }
         for metric, weights in evidence.items():
-            for whose, share in self._shares(since_ns, weights):
-                yield metric, whose, share
+            for identity, share in self._shares(since_ns, weights):
+                yield metric, identity, share
 
     def _shares(self, since_ns: int, weights: Mapping[str, float]) -> Iterator[tuple[Labels, float]]:
         """Yield the share of good results over several queries, for each identity that has evidence."""
         good: defaultdict[Labels, float] = defaultdict(float)
         total: defaultdict[Labels, float] = defaultdict(float)
         for query, weight in weights.items():
-            for whose, ended_well, count in self._rows(query, since_ns):
-                good[whose] += weight * ended_well
-                total[whose] += weight * count
-        for whose, count in total.items():
+            for identity, ended_well, count in self._rows(query, since_ns):
+                good[identity] += weight * ended_well
+                total[identity] += weight * count
+        for identity, count in total.items():
             if count > 0:
-                yield whose, wilson_lower_bound(good[whose], count)
+                yield identity, wilson_lower_bound(good[identity], count)
 
     def _rows(self, query: str, since_ns: int) -> Iterator[tuple[Labels, float, float]]:
         for agent, project, team, sprint, first, second in self._facts.connection.execute(query, (since_ns,)):

@@ -125,28 +125,28 @@ class _Reader:
     def __init__(self, level: int) -> None:
         self.level = level
 
-    def walk(self, node: Node, decisive: bool, depth: int, fed: str | None = None) -> Iterator[SimpleCommand]:
-        """Yield the commands under a node. ``fed`` is the text on their standard input; None if it is unknown."""
+    def walk(self, node: Node, decisive: bool, depth: int, stdin: str | None = None) -> Iterator[SimpleCommand]:
+        """Yield the commands under a node. ``stdin`` is the text on their standard input; None if it is unknown."""
         if depth > MAX_DEPTH or node.type in {"comment", "raw_string"}:
             return
         match node.type:
             case "command":
-                yield from self._command(node, decisive, depth, fed)
+                yield from self._command(node, decisive, depth, stdin)
             case "redirected_statement":
-                yield from self._redirected(node, decisive, depth, fed)
+                yield from self._redirected(node, decisive, depth, stdin)
             case "pipeline":
                 for stage in node.named_children:
-                    yield from self.walk(stage, decisive and stage == node.named_children[-1], depth + 1, fed)
-                    fed = _printed(stage, fed)
+                    yield from self.walk(stage, decisive and stage == node.named_children[-1], depth + 1, stdin)
+                    stdin = _printed(stage, stdin)
             case _:
                 deciding = _deciding(node)
                 for child in node.named_children:
-                    yield from self.walk(child, decisive and child in deciding, depth + 1, fed)
+                    yield from self.walk(child, decisive and child in deciding, depth + 1, stdin)
 
-    def _redirected(self, node: Node, decisive: bool, depth: int, fed: str | None) -> Iterator[SimpleCommand]:
+    def _redirected(self, node: Node, decisive: bool, depth: int, stdin: str | None) -> Iterator[SimpleCommand]:
         body = node.child_by_field_name("body")
         redirects = [child for child in node.named_children if child != body]
-        fed = _heredoc(redirects, fed)
+        stdin = _heredoc(redirects, stdin)
         # The grammar puts the rest of a heredoc's first line under the redirect.
         rests = [
             part
@@ -160,22 +160,22 @@ class _Reader:
                 if part not in rests:
                     yield from self.walk(part, False, depth + 1)
         if body is not None:  # the rest of the line can end with status 0 even if the body fails
-            yield from self.walk(body, decisive and not rests, depth + 1, fed)
+            yield from self.walk(body, decisive and not rests, depth + 1, stdin)
         piped = any(rest.type == "pipeline" or _is_piped(rest) for rest in rests)
-        printed = _printed(body, fed) if body is not None and piped else None
+        printed = _printed(body, stdin) if body is not None and piped else None
         for rest in rests:
             yield from self.walk(rest, False, depth + 1, printed)
 
-    def _command(self, node: Node, decisive: bool, depth: int, fed: str | None) -> Iterator[SimpleCommand]:
+    def _command(self, node: Node, decisive: bool, depth: int, stdin: str | None) -> Iterator[SimpleCommand]:
         for child in node.named_children:
             if child.type == "herestring_redirect":
-                fed = "".join(_word(part).value for part in child.named_children)
+                stdin = "".join(_word(part).value for part in child.named_children)
         for part in _parts(node):
             yield from self.walk(part, False, depth + 1)
         words = [_word(part) for part in _parts(node) if part.type in _WORDS | _EXPANSIONS]
-        yield from self._run(words, decisive, fed)
+        yield from self._run(words, decisive, stdin)
 
-    def _run(self, words: list[_Word], decisive: bool, fed: str | None) -> Iterator[SimpleCommand]:
+    def _run(self, words: list[_Word], decisive: bool, stdin: str | None) -> Iterator[SimpleCommand]:
         """Yield the commands that the program in ``words`` runs, or the program itself."""
         words = _without_prefixes(words)
         if not words:
@@ -185,7 +185,7 @@ class _Reader:
         if name == "eval":
             script = " ".join(word.value for word in words[1:])
         elif name in _SHELLS:
-            script = _script(words, fed)
+            script = _script(words, stdin)
         if script is not None:
             yield from _commands(script, decisive=decisive, level=self.level + 1)
             return
@@ -240,7 +240,7 @@ def _without_prefixes(words: list[_Word]) -> list[_Word]:
     return words
 
 
-def _script(words: Sequence[_Word], fed: str | None) -> str | None:
+def _script(words: Sequence[_Word], stdin: str | None) -> str | None:
     """Return the script of a shell, from ``-c`` or from its standard input; None if it is in a file or unknown."""
     given = False
     rest = iter(word.value for word in words[1:])
@@ -251,19 +251,19 @@ def _script(words: Sequence[_Word], fed: str | None) -> str | None:
             given = True
         elif not word.startswith(("-", "+")):
             return word if given else None
-    return None if given else fed
+    return None if given else stdin
 
 
-def _printed(stage: Node, fed: str | None) -> str | None:
+def _printed(stage: Node, stdin: str | None) -> str | None:
     """Return the text that a stage of a pipeline prints; None if it is unknown. ``cat`` prints its input, ``echo`` its only word."""
     if stage.type == "redirected_statement":
         body = stage.child_by_field_name("body")
-        return _printed(body, _heredoc(stage.named_children, fed)) if body is not None else None
+        return _printed(body, _heredoc(stage.named_children, stdin)) if body is not None else None
     if stage.type != "command":
         return None
     match [_word(part).value for part in _parts(stage) if part.type in _WORDS]:
         case ["cat"] | ["cat", "-"]:
-            return fed
+            return stdin
         case ["echo" | "printf", text]:
             return text
     return None

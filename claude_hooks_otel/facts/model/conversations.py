@@ -31,7 +31,7 @@ class Session(Fact):
 
 @fact
 class SessionRun(Fact):
-    """One run of a session, from a start, resume, fork or clear to its end. ``facts.pairing`` pairs them.
+    """One run of a session, from a start, resume, fork or clear to its end. ``facts.pairing`` pairs the two.
 
     ``started_ns`` is the time of the SessionStart event. It is INFERRED if no hook saw the start.
     """
@@ -79,8 +79,8 @@ class Turn(Fact):
 class ApiRequest(Fact):
     """One answer of the Messages API, from the assistant lines of a transcript. With ``error``, a request that failed.
 
-    A failed request has no message. ``message_id`` is then made of the request's id, or of the line's. Its line names no model, so
-    ``facts.pairing`` takes the session's.
+    A failed request has no message. ``message_id`` is then made of the request's id, or of the line's. Its line has no model, so
+    ``facts.pairing`` takes the model that answered before.
     """
 
     TIMES = ("at_ns",)
@@ -183,7 +183,7 @@ class ModelSwitch(Fact):
 
 @fact
 class PermissionWait(Fact):
-    """A permission request and its answer. The request names no call, so ``facts.pairing`` finds the call that belongs to it."""
+    """A permission request and its answer. The request has no ``tool_use_id``, so ``facts.pairing`` finds its call."""
 
     TIMES = ("asked_ns",)
 
