@@ -246,12 +246,9 @@ class _Front:
     def furthest(self) -> tuple[int, tuple[int, int]]:
         """Return the furthest place, and how many lines of progress it made."""
         box = self.box
-        most, place = -1, (0, 0)
-        for diagonal in self.diagonals:
-            at_a = min(self.reached[diagonal], box.a_end, box.b_end + diagonal)
-            if most < 2 * at_a - diagonal:
-                most, place = 2 * at_a - diagonal, (at_a, at_a - diagonal)
-        return most - box.a_start - box.b_start, self._unmirrored(*place)
+        ends = ((diagonal, min(self.reached[diagonal], box.a_end, box.b_end + diagonal)) for diagonal in self.diagonals)
+        at_a, at_b = max(((at_a, at_a - diagonal) for diagonal, at_a in ends), key=sum)
+        return at_a - box.a_start + at_b - box.b_start, self._unmirrored(at_a, at_b)
 
     def _widen(self) -> None:
         """Add a diagonal on both sides. Where the box ends, remove one instead."""

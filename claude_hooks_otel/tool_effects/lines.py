@@ -167,8 +167,8 @@ def _bash(response: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, int]]]:
         if (path := text(file.get("filePath")))
     ]
     renames, others = pair_renames(files)
-    for rename in renames:
-        yield rename.path, _counts(rename.before, rename.after, [])
+    for path, before, after in renames:
+        yield path, _counts(before, after, [])
     for file in others:
         yield file.path, _patch_counts(file.hunks)
 

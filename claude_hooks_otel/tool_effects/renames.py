@@ -40,17 +40,8 @@ class PatchedFile:
         return "".join(lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Rename:
-    """A file that moved to ``path``. Its text changed from ``before`` to ``after``."""
-
-    path: str
-    before: str
-    after: str
-
-
-def pair_renames(files: Sequence[PatchedFile]) -> tuple[list[Rename], list[PatchedFile]]:
-    """Return the renames, the most similar pairs first, and all other files. An empty file is never part of a rename."""
+def pair_renames(files: Sequence[PatchedFile]) -> tuple[list[tuple[str, str, str]], list[PatchedFile]]:
+    """Return the renames as (new path, text before, text after), and all other files. An empty file is never renamed."""
     deleted = {file.path: file.text() for file in files if file.deleted and file.hunks}
     created = {file.path: file.text() for file in files if file.created and file.hunks}
     compare = _similarity if len(deleted) * len(created) <= MAX_PAIRS else operator.eq
@@ -60,18 +51,18 @@ def pair_renames(files: Sequence[PatchedFile]) -> tuple[list[Rename], list[Patch
         for new, after in created.items()
         if (similarity := compare(before, after)) >= MIN_SIMILARITY
     ]
-    renames: dict[str, Rename] = {}
+    renames: dict[str, str] = {}  # new path → old path
     old_paths: set[str] = set()
     for _, old, new in sorted(candidates, key=lambda candidate: -candidate[0]):
         if new not in renames and old not in old_paths:
-            renames[new] = Rename(new, deleted[old], created[new])
+            renames[new] = old
             old_paths.add(old)
     others = [
         file
         for file in files
         if not (file.deleted and file.path in old_paths) and not (file.created and file.path in renames)
     ]
-    return list(renames.values()), others
+    return [(new, deleted[old], created[new]) for new, old in renames.items()], others
 
 
 def _similarity(before: str, after: str) -> float:
