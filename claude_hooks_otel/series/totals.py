@@ -47,6 +47,7 @@ class SeriesTotals:
         self._now_ns = now_ns
         self._observers = observers
         self._additions: list[Addition] = []
+        self._series_counts: dict[str, int] = {}
         self.changes = 0
 
     def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
@@ -80,6 +81,7 @@ class SeriesTotals:
     def discard(self) -> None:
         """Drop all additions, after a failed transaction."""
         self._additions.clear()
+        self._series_counts.clear()
 
     def flush(self) -> None:
         """Write the additions, inside the caller's transaction."""
@@ -121,10 +123,13 @@ class SeriesTotals:
 
     def _create(self, name: str, labels: Labels, buckets: str) -> str:
         """Create a series, or the overflow series if the metric has too many. Return its encoded labels."""
-        (present,) = self._connection.execute("SELECT COUNT(*) FROM series WHERE metric = ?", (name,)).fetchone()
+        present = self._series_counts.get(name)
+        if present is None:
+            (present,) = self._connection.execute("SELECT COUNT(*) FROM series WHERE metric = ?", (name,)).fetchone()
         text = encode_labels(labels if present < self._limit - 1 else OVERFLOW)
         row = (name, text, self._now_ns(), buckets)
-        self._connection.execute("INSERT OR IGNORE INTO series VALUES (?, ?, ?, 0, ?)", row)
+        created = self._connection.execute("INSERT OR IGNORE INTO series VALUES (?, ?, ?, 0, ?)", row).rowcount
+        self._series_counts[name] = present + created
         return text
 
     def points(self) -> Iterator[SeriesPoint]:

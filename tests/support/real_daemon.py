@@ -155,12 +155,22 @@ class Installation:
             environ["CLAUDE_PLUGIN_ROOT"] = str(EMIT.parent.parent)
         arguments = ["/bin/sh", "-c", command(hook.event, str(EMIT))]
         killed = False
-        with subprocess.Popen(arguments, stdin=subprocess.PIPE, env=environ, start_new_session=True) as process:
+        ended, held = (
+            os.pipe()
+        )  # the hook and its children hold one end: reading the other returns once all of them have ended
+        with (
+            os.fdopen(ended, "rb") as all_ended,
+            subprocess.Popen(
+                arguments, stdin=subprocess.PIPE, env=environ, start_new_session=True, pass_fds=[held]
+            ) as process,
+        ):
+            os.close(held)
             try:
                 process.communicate(hook.payload, timeout=kill_after)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 killed = True
+            all_ended.read()
         for part in ("tmp", "new"):
             for path in (desk.spool / part).iterdir():
                 os.utime(path, ns=(hook.at_ns, hook.at_ns))
