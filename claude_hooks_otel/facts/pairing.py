@@ -41,13 +41,13 @@ class Pairing:
         self._facts = facts
         self._history_ns = history_ns
 
-    def pair(self, session_id: str, now_ns: int, last_read_ns: int) -> bool:
+    def pair(self, session_id: str, now_ns: int, heard_ns: int) -> bool:
         """Pair everything of one session that no later event can change.
 
         Args:
             session_id: the session.
             now_ns: the time, Unix nanoseconds.
-            last_read_ns: when the daemon last read an event or line of the session. The event itself may be much older.
+            heard_ns: when the daemon last read an event or line of the session. The event itself may be much older.
 
         Returns:
             Whether the session is over and nothing more of it is expected.
@@ -56,7 +56,7 @@ class Pairing:
         session = facts.get(model.Session, session_id)
         if session is None:
             return True
-        silence_ns = now_ns - last_read_ns
+        silence_ns = now_ns - heard_ns
         entries = facts.ledger.entries(session_id, "SessionStart", "SessionEnd")
         starts, ends = run_starts(entries), [entry for entry in entries if entry.event == "SessionEnd"]
         # A late start does not count if its run was inferred before.
