@@ -11,19 +11,19 @@ SECOND: Final = 1_000 * MILLISECOND
 MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
-# The largest integer that SQLite can store; as a time, later than any other.
+# The largest integer that SQLite can store. As a time, it is later than any other.
 LARGEST_INTEGER: Final = 2**63 - 1
 END_OF_TIME: Final = LARGEST_INTEGER
 
-# Picodollars per US dollar. The smallest price, 0.01 USD per million tokens times 1.1, is 11,000 of them.
+# Picodollars per US dollar. The smallest price, 0.01 USD per million tokens times 1.1, is 11,000 picodollars for each token.
 DOLLAR: Final = 1_000_000_000_000
 
 
 def unix_nanoseconds(text: str) -> int:
-    """Converts an ISO 8601 time to Unix nanoseconds, without loss; a time without a zone is UTC.
+    """Convert an ISO 8601 time to Unix nanoseconds, exactly. A time without a zone is UTC.
 
     Raises:
-        ValueError: the text is no ISO 8601 time.
+        ValueError: the text is not an ISO 8601 time.
 
     >>> unix_nanoseconds("2026-11-20T12:30:00.123Z")
     1795177800123000000

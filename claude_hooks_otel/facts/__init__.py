@@ -1,1 +1,1 @@
-"""Facts: what happened, each with a natural key, so that the same thing seen twice, late or out of order is still one thing."""
+"""Facts: what happened. Each fact has a natural key, so duplicated, late and reordered events still make one fact."""

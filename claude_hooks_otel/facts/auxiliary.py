@@ -1,25 +1,26 @@
-"""Side requests: what the client's own account of a session holds and no transcript shows.
+"""Side requests: usage in the client's own account of a session that no transcript shows.
 
-The client pays for titles, compaction, the web search tool's inner request and cut streams, and writes no line for them. They are what
-remains of its ``cost-state`` lines after the requests in the transcript. Per session, model and class:
+The client pays for titles, compaction, the inner request of the web search tool and cut streams, but writes no transcript line for
+them. Its ``cost-state`` lines contain them. Their usage, for each session, model and class, is:
 
-    sum over the processes that wrote a cost-state:  cost-state - base - own requests inside that process
+    sum over the processes that wrote a cost-state:  cost-state - base - the requests of that process in the transcript
 
-``base`` is where the process began to count: at the session's previous cost-state; for the first one, at that of the session it was
-forked from, if it inherited that account (the same ``startTime``); else at nothing. A killed process wrote no cost-state. Its requests
-are in the transcript and in no later cost-state, so they must not be subtracted.
+``base`` is the account when the process began: the session's previous cost-state. The first process of a fork that inherited an account
+(the same ``startTime``) begins with the account of its parent, any other first process with nothing. A killed process writes no
+cost-state. Its requests are in the transcript but in no later cost-state, so they are not subtracted.
 
-Derived from recorded sessions of Claude Code 2.1.330; ``tests/project/test_corpus_data.py`` holds an independent computation.
+Source: recorded sessions of Claude Code 2.1.330. ``tests/project/test_corpus_data.py`` has an independent computation.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.ledger import run_starts
 from claude_hooks_otel.facts.repository import Facts
-from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.timeline import INHERITED_BEFORE
 from claude_hooks_otel.units import END_OF_TIME
 
@@ -30,7 +31,7 @@ _NOTHING: _Spending = (0, 0, 0, 0, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class _CostState:
-    """One cost-state of a session, over all its models."""
+    """One cost-state of a session, with all its models."""
 
     account_started_ns: int
     duration_ns: int
@@ -38,60 +39,58 @@ class _CostState:
     by_model: dict[str, _Spending]
 
 
-def add_usage(facts: Facts, session: model.Session, history_ns: int, *, nothing_follows: bool) -> None:
-    """Add a session's side requests, as far as its accounts tell them.
+def usage(
+    facts: Facts, session: model.Session, history_ns: int, *, nothing_follows: bool
+) -> Iterator[model.AuxiliaryUsage]:
+    """Yield the usage of a session's side requests, by model.
 
     Args:
-        facts: what is known. The caller holds the transaction.
-        session: whose side requests.
-        history_ns: when our time begins, Unix nanoseconds. What an account holds of the time before counts nothing.
-        nothing_follows: whether the session is silent. Then an account counts although no SessionEnd says that its process is done.
+        facts: the facts of the store.
+        session: the session.
+        history_ns: the time from which the account counts, Unix nanoseconds. Usage before it counts nothing.
+        nothing_follows: whether the session is silent. Then an account counts even if no SessionEnd shows that its process ended.
     """
-    spare = _spare(facts, session, history_ns, nothing_follows=nothing_follows)
-    identity = (facts.identities.at(session.session_id, session.first_seen_ns or 0) or Identity()).columns()
-    for name, left in spare.items():
-        tokens = [max(0, value) for value in left[:6]]
+    labels = facts.identities.columns(session.session_id, session.first_seen_ns or 0)
+    for name, remainder in _remainder(facts, session, history_ns, nothing_follows=nothing_follows).items():
+        tokens = [max(0, value) for value in remainder[:6]]
         if any(tokens):
-            cost = None if _has_unpriced(facts, session.session_id, name) else max(0, left[6])
-            facts.upsert(
-                model.AuxiliaryUsage(
-                    session_id=session.session_id,
-                    model=name,
-                    input_tokens=tokens[0],
-                    output_tokens=tokens[1],
-                    cache_read_tokens=tokens[2],
-                    cache_write_5m_tokens=max(0, tokens[3] - tokens[4]),
-                    cache_write_1h_tokens=tokens[4],
-                    web_searches=tokens[5],
-                    cost=cost,
-                    **identity,
-                )
+            yield model.AuxiliaryUsage(
+                session_id=session.session_id,
+                model=name,
+                input_tokens=tokens[0],
+                output_tokens=tokens[1],
+                cache_read_tokens=tokens[2],
+                cache_write_5m_tokens=max(0, tokens[3] - tokens[4]),
+                cache_write_1h_tokens=tokens[4],
+                web_searches=tokens[5],
+                cost=None if _has_unpriced(facts, session.session_id, name) else max(0, remainder[6]),
+                **labels,
             )
 
 
-def _spare(facts: Facts, session: model.Session, history_ns: int, *, nothing_follows: bool) -> dict[str, list[int]]:
-    """Return by model what the session's accounts hold beyond the requests that its transcript shows."""
+def _remainder(facts: Facts, session: model.Session, history_ns: int, *, nothing_follows: bool) -> dict[str, list[int]]:
+    """Return the usage in the session's accounts that its transcript does not show, by model."""
     states = _cost_states(facts, session.session_id)
     entries = facts.ledger.entries(session.session_id, "SessionStart", "SessionEnd") if states else []
-    starts = [entry.received_ns for entry in entries if entry.event == "SessionStart" and entry.detail != "compact"]
+    starts = [entry.received_ns for entry in run_starts(entries)]
     ends = [entry.received_ns for entry in entries if entry.event == "SessionEnd"]
-    spare: dict[str, list[int]] = defaultdict(lambda: [0] * len(_NOTHING))
+    remainder: dict[str, list[int]] = defaultdict(lambda: [0] * len(_NOTHING))
     previous: _CostState | None = None
     for state in states:
         end = next((end for end in ends if end >= state.written_after_ns), None)
         if end is None and not nothing_follows:
-            break  # its process may still run: some of its requests may be unread
+            break  # its process may still run, and some of its requests may not be read yet
         base = previous.by_model if previous else _inherited(facts, session, state, history_ns)
-        began = _began(state, previous, base, starts, end)
+        began = _process_start(state, previous, base, starts, end)
         until = min((start for start in starts if start > max(began, state.written_after_ns)), default=END_OF_TIME)
         if base is not None and state.written_after_ns >= history_ns:
             own = _own_requests(facts, session.session_id, began, until)
             for name, account in state.by_model.items():
                 counted_from, shown = base.get(name, _NOTHING), own.get(name, _NOTHING)
                 for index, value in enumerate(account):
-                    spare[name][index] += value - counted_from[index] - shown[index]
+                    remainder[name][index] += value - counted_from[index] - shown[index]
         previous = state
-    return spare
+    return remainder
 
 
 def _cost_states(facts: Facts, session_id: str) -> list[_CostState]:
@@ -104,16 +103,16 @@ def _cost_states(facts: Facts, session_id: str) -> list[_CostState]:
             row.input_tokens or 0, row.output_tokens or 0, row.cache_read_tokens or 0, row.cache_write_tokens or 0,
             row.cache_write_1h_tokens or 0, row.web_searches or 0, row.cost or 0,
         )  # fmt: skip
-    # A process may write several, as the terminal client does at /exit. If nothing stands between them, the last one counts.
+    # A process may write several, as the terminal client does at /exit. Of those with nothing in between, the last one counts.
     last = {state.written_after_ns: state for state in sorted(found.values(), key=lambda state: state.duration_ns)}
     return [last[written_after_ns] for written_after_ns in sorted(last)]
 
 
 def _inherited(facts: Facts, session: model.Session, state: _CostState, history_ns: int) -> dict[str, _Spending] | None:
-    """Return where a session's first cost-state began to count; None if that is unknown.
+    """Return the account at which a session's first cost-state begins; None if it is unknown.
 
-    A fork made with ``--fork-session`` continues its parent's last account and keeps its ``startTime``. One made with ``/branch``
-    begins at zero with a ``startTime`` of its own. An account that began before our time holds what we never saw.
+    A fork by ``--fork-session`` continues its parent's last account and keeps its ``startTime``. A fork by ``/branch`` begins at zero
+    with its own ``startTime``. An account that began before ``history_ns`` contains requests that were never captured.
     """
     if session.forked_from is None:
         return None if history_ns - state.account_started_ns > INHERITED_BEFORE else {}
@@ -131,23 +130,20 @@ def _inherited(facts: Facts, session: model.Session, state: _CostState, history_
     ]  # fmt: skip
     if candidates:
         return max(candidates, key=lambda found: (found[0], found[1].written_after_ns))[1].by_model
-    inherited = (session.first_seen_ns or 0) - state.account_started_ns > INHERITED_BEFORE
-    return None if inherited else {}
+    return None if (session.first_seen_ns or 0) - state.account_started_ns > INHERITED_BEFORE else {}
 
 
-def _began(
+def _process_start(
     state: _CostState,
     previous: _CostState | None,
     base: dict[str, _Spending] | None,
     starts: list[int],
     end: int | None,
 ) -> int:
-    """Return when the process that wrote a cost-state began: at its SessionStart, else as long before as the account grew."""
-    started = max(
-        (start for start in starts if start <= (end if end is not None else state.written_after_ns)), default=None
-    )
-    if started is not None:
-        return started
+    """Return when the process that wrote a cost-state began: at its SessionStart, or else by the growth of ``duration_ns``."""
+    until = state.written_after_ns if end is None else end
+    if earlier := [start for start in starts if start <= until]:
+        return max(earlier)
     lasted = state.duration_ns - (previous.duration_ns if previous else 0)
     began = state.written_after_ns - lasted
     if previous:
@@ -156,7 +152,7 @@ def _began(
 
 
 def _own_requests(facts: Facts, session_id: str, began: int, until: int) -> dict[str, _Spending]:
-    """Return what the transcript shows of one process, by model."""
+    """Return the usage of one process in the transcript, by model."""
     rows = facts.connection.execute(
         "SELECT model, SUM(input_tokens), SUM(output_tokens), SUM(cache_read_tokens), "
         "SUM(cache_write_5m_tokens + cache_write_1h_tokens), SUM(cache_write_1h_tokens), SUM(web_searches), SUM(cost) "
@@ -167,9 +163,6 @@ def _own_requests(facts: Facts, session_id: str, began: int, until: int) -> dict
 
 
 def _has_unpriced(facts: Facts, session_id: str, name: str) -> bool:
-    """Return whether this model has no price here. The client's own figure for it is a guess that we do not repeat."""
-    return bool(
-        facts.connection.execute(
-            "SELECT 1 FROM api_request WHERE session_id = ? AND model = ? AND cost IS NULL", (session_id, name)
-        ).fetchone()
-    )
+    """Return whether a model has requests without a price. The client's own figure for such a model is a guess."""
+    unpriced = "SELECT 1 FROM api_request WHERE session_id = ? AND model = ? AND cost IS NULL"
+    return facts.connection.execute(unpriced, (session_id, name)).fetchone() is not None

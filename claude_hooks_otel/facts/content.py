@@ -1,9 +1,10 @@
-"""Prompts, commands, paths, inputs and outputs: by default only their length and digest.
+"""Prompts, commands, paths, inputs and outputs. By default only their length and digest are kept.
 
-Hooks and transcripts both have these texts. Each text has one form, so that both give the same digest: a prompt as it was typed, a
-tool's input as JSON with sorted keys and without spaces, its output likewise, or as it is if it is a text (an error, or what a
-sub-agent's transcript keeps). The texts can still differ: a hook sees the input that the tool ran with (absolute paths, changes by
-other hooks), and a sub-agent's transcript has only the text that the model saw. ``content_of`` prefers the hook's.
+Hooks and transcripts both have these texts. Each text has one form, so that both give the same digest: a prompt is kept as it was typed,
+a text as it is, any other input or output as JSON with sorted keys and without spaces.
+
+The texts can still differ. A hook sees the input that the tool ran with (absolute paths, changes by other hooks). A sub-agent's
+transcript has only the text that the model saw. ``contents`` prefers the hook's text.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from claude_hooks_otel.facts.secret_redaction import SecretRedactor
 from claude_hooks_otel.settings import CaptureConfig
 from claude_hooks_otel.store.connection import portions
 
-# The sources, the preferred one first (they are sorted). A transcript has a call's input and its result on two lines.
+# The sources. ``contents`` sorts by them, so the preferred one comes first. A transcript has input and result on two lines.
 HOOK: Final = "hook"
 TRANSCRIPT: Final = "transcript"
 TRANSCRIPT_RESULT: Final = "transcript.result"
 
-# The kinds of text, and the switch of ``[capture]`` that shows each.
+# The kinds of text, and the option of ``[capture]`` that keeps each as text.
 PROMPT: Final = "prompt"
 COMMAND: Final = "command"
 PATH: Final = "path"
@@ -39,7 +40,7 @@ SWITCHES: Final[Mapping[str, str]] = {
     OUTPUT: "tool_output",
 }
 
-# The client's tools that run a command line, and the arguments of its tools for files that name a file.
+# The client's tools that run a command line, and the arguments with which its tools name a file.
 _SHELLS: Final = frozenset(("Bash", "PowerShell", "Monitor"))
 _PATHS: Final = ("file_path", "notebook_path", "path")
 _MCP: Final = "mcp__"
@@ -48,11 +49,11 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators
 
 
 class ContentKeeper:
-    """Keeps the texts that the sources have.
+    """Keeps the texts of prompts and tool calls, inside the caller's transaction.
 
     Args:
-        facts: where they go; the caller holds the transaction.
-        capture: which kinds are also kept as text.
+        facts: gets the texts as facts.
+        capture: says which kinds are kept as text.
     """
 
     def __init__(self, facts: Facts, capture: CaptureConfig) -> None:
@@ -64,13 +65,13 @@ class ContentKeeper:
         return SecretRedactor()
 
     def prompt(self, source: str, prompt_id: str, at_ns: int, text: str) -> None:
-        """Keeps the text of a prompt."""
+        """Keep the text of a prompt."""
         self._keep(source, prompt_id, at_ns, [(PROMPT, text)])
 
     def tool_call(
         self, source: str, tool_use_id: str, at_ns: int, tool: str = "", arguments: Any = None, result: Any = None
     ) -> None:
-        """Keeps the input and the output of a tool call. A source may have only one of them."""
+        """Keep the input and the output of a tool call. A source may have only one of them."""
         self._keep(source, tool_use_id, at_ns, _call_texts(tool, arguments, result))
 
     def _keep(self, source: str, owner_id: str, at_ns: int, texts: Iterable[tuple[str, str]]) -> None:
@@ -79,7 +80,7 @@ class ContentKeeper:
             self._facts.upsert(model.Content(owner_id=owner_id, source=source, at_ns=at_ns, texts=_encode(kept)))
 
     def _described(self, kind: str, text: str) -> dict[str, Any]:
-        whole = text.encode("utf-8", "replace")  # lone surrogates, which JSON can hold, become question marks
+        whole = text.encode("utf-8", "replace")  # JSON can contain lone surrogates, which become question marks
         described = {"length": len(text), "sha256": hashlib.sha256(whole).hexdigest()}
         if getattr(self._capture, SWITCHES[kind]):
             described["text"] = self._redact(whole.decode(), self._capture.max_characters)
@@ -87,10 +88,8 @@ class ContentKeeper:
 
 
 def _text_of(value: Any) -> str:
-    """Returns the one form of an input or output: text as it is, anything else as JSON."""
-    if isinstance(value, str):
-        return value
-    return _encode(value)
+    """Return the one form of an input or output: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else _encode(value)
 
 
 def _call_texts(tool: str, arguments: Any, result: Any) -> Iterator[tuple[str, str]]:
@@ -109,14 +108,15 @@ def _call_texts(tool: str, arguments: Any, result: Any) -> Iterator[tuple[str, s
 
 
 def contents(facts: Facts, owner_ids: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yields the texts of prompts and tool calls as (owner's id, kind, ``length`` and ``sha256`` and perhaps ``text``).
+    """Yield the texts of prompts and tool calls as (owner's id, kind, description).
 
-    Each kind of an owner comes once: the hook's precedes the transcript's, the first precedes later ones.
+    The description has ``length`` and ``sha256``, and ``text`` if it was kept. Each kind of an owner comes once. The hook's text is
+    preferred to the transcript's, and the first text to later ones.
     """
-    for some in portions(sorted(set(owner_ids))):
-        marks = ", ".join("?" * len(some))
+    for portion in portions(sorted(set(owner_ids))):
+        marks = ", ".join("?" * len(portion))
         seen: set[tuple[str, str]] = set()
-        for content in facts.select(model.Content, f"owner_id IN ({marks}) ORDER BY owner_id, source, at_ns", *some):
+        for content in facts.select(model.Content, f"owner_id IN ({marks}) ORDER BY owner_id, source, at_ns", *portion):
             for kind, described in json.loads(content.texts or "{}").items():
                 if (content.owner_id, kind) not in seen:
                     seen.add((content.owner_id, kind))

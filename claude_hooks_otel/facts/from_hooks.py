@@ -1,14 +1,16 @@
-"""What each hook event says: from a captured event to facts and an entry in the ledger."""
+"""Facts from hook events. Each event also becomes an entry of the ledger."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model
 from claude_hooks_otel.facts.content import HOOK, ContentKeeper
+from claude_hooks_otel.facts.finished_call import FinishedCall
+from claude_hooks_otel.facts.identities import IdentityResolver
 from claude_hooks_otel.facts.ledger import LedgerEntry
 from claude_hooks_otel.facts.projects import repository_name
 from claude_hooks_otel.facts.repository import Facts
@@ -22,25 +24,22 @@ from claude_hooks_otel.units import MILLISECOND
 
 # The ``agent_type`` of the main conversation.
 MAIN = "main"
-# The writer's version of the client, from AI_AGENT=claude-code_2-1-330_harness.
+# The client's version in its variable AI_AGENT, for example "claude-code_2-1-330_harness".
 _CLIENT = re.compile(r"claude-code_([0-9]+(?:-[0-9]+)*)")
-# Sessions whose last note is remembered: more than run at the same time.
-SESSIONS_NOTED = 4096
-# Characters of a trace context. Those of version 00 have 55.
+# How many sessions the reader remembers. Fewer than that run at the same time.
+MAX_REMEMBERED_SESSIONS = 4096
+# Characters of a trace context. One of version 00 has 55.
 MAX_TRACEPARENT = 128
-
-# (headers, directory) → the identity that an event counts for.
-IdentityResolver = Callable[[Mapping[str, str], str | None], Identity]
 
 
 class HookReader:
-    """Reads hook events into facts. The caller holds the transaction.
+    """Reads hook events into facts, inside the caller's transaction.
 
     Args:
-        facts: where they go.
-        unknowns: counts the events and fields that the models do not know.
-        resolve: says whose an event is.
-        content: keeps prompts, inputs and outputs; None where nobody wants them.
+        facts: gets the facts.
+        unknowns: counts the events and fields that the payload models lack.
+        resolve: returns the identity that an event counts for.
+        content: keeps prompts, inputs and outputs; None if no exporter wants them.
     """
 
     def __init__(
@@ -50,26 +49,27 @@ class HookReader:
         self._unknowns = unknowns
         self._resolve = resolve
         self._content = content
-        # What was last noted of each session, and when it was seen since: most events only say "still there".
-        self._noted: dict[str, tuple[object, ...]] = {}
-        self._last_seen: dict[str, tuple[int, int]] = {}
+        # Most events change only the time at which their session was seen. That time is written once for each transaction, and the
+        # rest of the session only when it differs from what was written last.
+        self._written: dict[str, tuple[object, ...]] = {}
+        self._seen: dict[str, tuple[int, int]] = {}
 
     def flush(self) -> None:
-        """Write what gathered over a transaction."""
-        self._facts.see_sessions(self._last_seen)
-        self._last_seen.clear()
+        """Write when sessions were seen, at the end of a transaction."""
+        self._facts.see_sessions(self._seen)
+        self._seen.clear()
 
     def rewind(self) -> None:
-        """Forget what gathered, after a transaction that did not happen."""
-        self._noted.clear()
-        self._last_seen.clear()
+        """Forget what the reader remembers, after a failed transaction."""
+        self._written.clear()
+        self._seen.clear()
 
     def read(self, captured: CapturedEvent) -> bool:
-        """Take in one event. Return False for a copy of one that was taken in before."""
+        """Read one event. Return False if it is a copy of an earlier one."""
         event, envelope = captured.event, captured.envelope
         at = envelope.received_ns
         entry = LedgerEntry(at, event.hook_event_name, event.agent_id or "", event.prompt_id or "", _detail(event))
-        # Copies of one hook share their client. Two runs that resume a session in the same second do not.
+        # Two copies of one hook have the same client. Two runs that resume a session within the same second have not.
         client = envelope.headers.get("process", "").encode()
         digest = hashlib.blake2b(envelope.payload + client, digest_size=16).digest()
         if not self._facts.ledger.enter(digest, event.session_id, entry):
@@ -78,19 +78,12 @@ class HookReader:
         identity = self._resolve(envelope.headers, envelope.headers.get("project_directory") or event.cwd)
         self._session(event, envelope, identity)
         labels = identity.columns()
-        match event:
-            case events.UserPromptSubmit():
-                self._prompt(event, at, labels, envelope.headers)
-            case events.ToolEvent():
-                self._tool(event, at, labels, envelope.headers)
-            case events.SubagentStart() | events.SubagentStop():
-                self._subagent(event, labels)
-            case events.InstructionsLoaded():
-                self._pattern(event, at, labels, digest)
-            case events.PostModelSwitch():
-                self._model_switch(event, at, labels, digest)
-            case _:
-                pass  # pairing reads the others from the ledger
+        if isinstance(event, events.UserPromptSubmit):
+            self._prompt(event, at, labels, envelope.headers)
+        elif isinstance(event, events.ToolEvent):
+            self._tool(event, at, labels, envelope.headers)
+        else:
+            self._facts.upsert(*_other_facts(event, f"{digest.hex()}.{at}", at, labels))
         return True
 
     def _count_unknowns(self, event: events.HookEvent) -> None:
@@ -101,15 +94,15 @@ class HookReader:
 
     def _session(self, event: events.HookEvent, envelope: Envelope, identity: Identity) -> None:
         session_id, headers, at = event.session_id, envelope.headers, envelope.received_ns
-        first, last = self._last_seen.get(session_id, (at, at))
-        self._last_seen[session_id] = (min(first, at), max(last, at))
+        first, last = self._seen.get(session_id, (at, at))
+        self._seen[session_id] = (min(first, at), max(last, at))
         chosen_model = event.model if isinstance(event, events.SessionStart) else None
-        note = (identity, event.transcript_path, headers.get("process"), headers.get("client"), chosen_model)
-        if self._noted.get(session_id) == note:
+        state = (identity, event.transcript_path, headers.get("process"), headers.get("client"), chosen_model)
+        if self._written.get(session_id) == state:
             return
-        while len(self._noted) >= SESSIONS_NOTED:
-            del self._noted[next(iter(self._noted))]
-        self._noted[session_id] = note
+        while len(self._written) >= MAX_REMEMBERED_SESSIONS:
+            del self._written[next(iter(self._written))]
+        self._written[session_id] = state
         client = _CLIENT.match(headers.get("client", ""))
         process = headers.get("process", "")
         self._facts.upsert(
@@ -133,7 +126,7 @@ class HookReader:
     def _prompt(
         self, event: events.UserPromptSubmit, at: int, labels: dict[str, Any], headers: Mapping[str, str]
     ) -> None:
-        prompt_id = event.prompt_id or f"{event.session_id}:{at}"  # clients before 2.1.196 name no prompt
+        prompt_id = event.prompt_id or f"{event.session_id}:{at}"  # clients before 2.1.196 send no prompt id
         self._facts.upsert(
             model.Turn(
                 prompt_id=prompt_id,
@@ -180,51 +173,35 @@ class HookReader:
             self._content.tool_call(HOOK, event.tool_use_id, at, event.tool_name, event.tool_input, result)
         if isinstance(event, events.PermissionDenied) or not isinstance(event.tool_input, dict):
             return
-        from_tools.add_effects(
-            self._facts,
-            from_tools.FinishedCall(
-                tool_use_id=event.tool_use_id,
-                session_id=event.session_id,
-                tool=event.tool_name,
-                arguments=event.tool_input,
-                result=result,
-                succeeded=isinstance(event, events.PostToolUse),
-                ended_ns=at,
-                labels=labels,
-                began_ns=None if duration is None else at - duration,
-                directory=event.cwd,
-                wishes=headers,
-            ),
+        call = FinishedCall(
+            tool_use_id=event.tool_use_id,
+            session_id=event.session_id,
+            tool=event.tool_name,
+            arguments=event.tool_input,
+            result=result,
+            succeeded=isinstance(event, events.PostToolUse),
+            ended_ns=at,
+            labels=labels,
+            began_ns=None if duration is None else at - duration,
+            directory=event.cwd,
+            task_defaults=headers,
         )
+        from_tools.add_effects(self._facts, call)
 
-    def _subagent(self, event: events.SubagentStart | events.SubagentStop, labels: dict[str, Any]) -> None:
-        if event.agent_id and event.agent_type:
-            self._facts.upsert(
-                model.Subagent(
-                    agent_id=event.agent_id, session_id=event.session_id, agent_type=event.agent_type, **labels
-                )
-            )
 
-    def _pattern(self, event: events.InstructionsLoaded, at: int, labels: dict[str, Any], digest: bytes) -> None:
-        if event.file_path:
-            name = normalize(event.file_path)  # only its last part
-            self._facts.upsert(
-                model.PatternLoad(
-                    load_id=f"{digest.hex()}.{at}", session_id=event.session_id, pattern=name, at_ns=at, **labels
-                )
+def _other_facts(event: events.HookEvent, event_id: str, at: int, labels: dict[str, Any]) -> Iterator[model.Fact]:
+    """Yield the facts of an event that is neither a prompt nor a tool call. Most have none: pairing reads them from the ledger."""
+    own = {"session_id": event.session_id, **labels}
+    match event:
+        case events.SubagentStart() | events.SubagentStop() if event.agent_id and event.agent_type:
+            yield model.Subagent(agent_id=event.agent_id, agent_type=event.agent_type, **own)
+        case events.InstructionsLoaded() if event.file_path:
+            # ``normalize`` keeps only the last part of the path.
+            yield model.PatternLoad(load_id=event_id, pattern=normalize(event.file_path), at_ns=at, **own)
+        case events.PostModelSwitch():
+            yield model.ModelSwitch(
+                switch_id=event_id, from_model=event.from_model, to_model=event.to_model, at_ns=at, **own
             )
-
-    def _model_switch(self, event: events.PostModelSwitch, at: int, labels: dict[str, Any], digest: bytes) -> None:
-        self._facts.upsert(
-            model.ModelSwitch(
-                switch_id=f"{digest.hex()}.{at}",
-                session_id=event.session_id,
-                from_model=event.from_model,
-                to_model=event.to_model,
-                at_ns=at,
-                **labels,
-            )
-        )
 
 
 def _outcome(event: events.ToolEvent) -> ToolOutcome:
@@ -247,19 +224,9 @@ def _detail(event: events.HookEvent) -> str:
             return "human" if event.is_human else "notification"
         case events.StopFailure():
             return event.error
-        case events.PreCompact() | events.PostCompact():
+        case events.PostCompact():
             return event.trigger
-        case events.SubagentStart() | events.SubagentStop():
-            return event.agent_type or ""
         case events.PermissionRequest():
             return event.tool_name
-        case events.Notification():
-            return event.notification_type or ""
-        case events.TaskEvent():
-            return event.task_id
-        case events.InstructionsLoaded():
-            return event.memory_type or ""
-        case events.ToolEvent():
-            return event.tool_use_id or ""
         case _:
             return ""

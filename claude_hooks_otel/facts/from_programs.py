@@ -1,4 +1,4 @@
-"""What each record of the SDK says: from a captured envelope to facts."""
+"""Facts from program records, which the Python SDK writes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.identities import IdentityResolver
 from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.declared import MOST_METRICS, NO_UNIT, SCALE, declare, metric_of
@@ -16,26 +17,24 @@ from claude_hooks_otel.sources import program_records as records
 from claude_hooks_otel.sources.captured import CapturedRecord
 from claude_hooks_otel.units import LARGEST_INTEGER, SECOND
 
-# Whose task list the tasks of programs are in.
+# The session id of the tasks of programs.
 SESSION = "sdk"
 ERRORS, TASKS_FAILED = "claude.errors", "claude.tasks_failed"
 SPAN_DURATION = "claude.span_duration_seconds"
-# Stored units a second of the span histogram.
+# Nanoseconds in one stored unit of the span histogram.
 _NANOSECONDS_PER_UNIT = SECOND // SCALE
 
-# (headers, directory) → the identity that a record counts for.
-IdentityResolver = Callable[[Mapping[str, str], str | None], Identity]
-# Sets a gauge to a value in stored units: OTLP name, labels, value, Unix nanoseconds. Returns False if it has too many series.
+# Sets a gauge: OTLP name, labels, value in stored units, Unix nanoseconds. Returns False if the gauge has too many series.
 SetGauge = Callable[[str, Labels, int, int], bool]
 
 
 class ProgramReader:
-    """Reads program records into facts. The caller holds the transaction.
+    """Reads program records into facts, inside the caller's transaction.
 
     Args:
-        facts: where they go.
-        resolve: says whose a record is.
-        known: the metrics of the series by OTLP name. What a record declares is added.
+        facts: gets the facts.
+        resolve: returns the identity that a record counts for.
+        known: every metric by its OTLP name. Metrics that records declare are added.
         on_dropped: called with the reason when a record cannot count.
         set_gauge: sets a gauge.
     """
@@ -55,46 +54,42 @@ class ProgramReader:
         self._set_gauge = set_gauge
 
     def read(self, captured: CapturedRecord) -> None:
-        """Take in one record. One that was taken in before changes nothing."""
+        """Read one record. A record that was read before changes nothing."""
         headers = captured.envelope.headers
         identity = self._resolve(headers, headers.get("project_directory"))
         for fact in facts_of(captured.record, identity):
             if isinstance(fact, model.Measurement):
-                if not self._is_usable(fact):
+                if problem := self._problem(fact):
+                    self._on_dropped(problem)
                     continue
-                if fact.kind == Kind.GAUGE and self._facts.get(model.Measurement, fact.measurement_id) is None:
-                    self._update_gauge(fact)
+                is_new = self._facts.get(model.Measurement, fact.measurement_id) is None
+                if fact.kind == Kind.GAUGE and is_new and not self._update_gauge(fact):
+                    self._on_dropped("too_many_series")
             self._facts.upsert(fact)
 
-    def _is_usable(self, fact: model.Measurement) -> bool:
-        """Return whether the metric is what the record takes it for. The first use of a new name declares it."""
+    def _problem(self, fact: model.Measurement) -> str | None:
+        """Return why a measurement cannot count; None if it can. The first use of a new name declares the metric."""
         name, kind, unit = fact.name, fact.kind or "", fact.unit or ""
         declared = self._known.get(name)
         if declared is None:
             if sum(name not in catalog.CATALOG for name in self._known) >= MOST_METRICS:
-                self._on_dropped("too_many_metrics")
-                return False
+                return "too_many_metrics"
             declared = self._known[name] = declare(self._facts.connection, name, kind, unit)
         if not declared.common:
-            self._on_dropped("reserved_name")
-            return False
-        if declared.kind != kind:
-            self._on_dropped("kind_conflict")
-            return False
-        return True
+            return "reserved_name"
+        return "kind_conflict" if declared.kind != kind else None
 
-    def _update_gauge(self, fact: model.Measurement) -> None:
-        if not self._set_gauge(fact.name, measurement_labels(fact), fact.value or 0, fact.at_ns or 0):
-            self._on_dropped("too_many_series")
+    def _update_gauge(self, fact: model.Measurement) -> bool:
+        return self._set_gauge(fact.name, measurement_labels(fact), fact.value or 0, fact.at_ns or 0)
 
 
 def measurement_labels(fact: model.Measurement) -> Labels:
-    """All labels of a measurement, sorted."""
+    """Return all labels of a measurement, sorted."""
     return tuple(sorted((*fact.labels(), *json.loads(fact.label_text or "{}").items())))
 
 
 def stored_value(value: float, scale: int) -> int:
-    """A value in stored units, by the decimal digits that its writer saw.
+    """Return a value in stored units. The decimal digits of the float count, not its binary value.
 
     >>> stored_value(0.87, 1_000_000_000_000)
     870000000000
@@ -104,7 +99,7 @@ def stored_value(value: float, scale: int) -> int:
 
 
 def facts_of(record: records.ProgramRecord, identity: Identity) -> Iterator[model.Fact]:
-    """The facts that a record tells of."""
+    """Yield the facts in a record."""
     labels = identity.columns()
     match record:
         case records.MeasurementRecord():
@@ -175,7 +170,7 @@ def _span(record: records.TaskRecord | records.SpanRecord, labels: Mapping[str, 
 def _derived(
     record: records.ProgramRecord, name: str, kind: Kind, value: int, own: Mapping[str, str | None], **labels: str
 ) -> model.Measurement:
-    """A measurement that a record of another kind stands for, under its id."""
+    """Return a measurement that follows from a record of another kind. Its id is made of the record's id."""
     return model.Measurement(
         measurement_id=f"{record.id}:{name}", name=name, kind=kind, unit="s" if name == SPAN_DURATION else NO_UNIT, value=value,
         label_text=_canonical(labels), at_ns=record.at, **own,
@@ -183,7 +178,7 @@ def _derived(
 
 
 def _split(own: Mapping[str, str | None], given: Mapping[str, str]) -> tuple[dict[str, str | None], dict[str, str]]:
-    """The identity with what a record's own labels replace of it, and the labels beside."""
+    """Return the identity with the values that a record's own labels replace, and the other labels of the record."""
     replaced = {key: normalize(given[key]) if key in given else value for key, value in own.items()}
     return replaced, {key: value for key, value in given.items() if key not in own}
 

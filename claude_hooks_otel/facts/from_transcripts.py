@@ -1,12 +1,13 @@
-"""What each transcript line says: requests with their tokens, tool calls and how they ended, prompts, compactions, the account."""
+"""Facts from transcript lines: requests with their tokens, tool calls and their outcomes, prompts, compactions, the client's account."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model, pricing
 from claude_hooks_otel.facts.content import TRANSCRIPT, TRANSCRIPT_RESULT, ContentKeeper
+from claude_hooks_otel.facts.finished_call import FinishedCall
 from claude_hooks_otel.facts.from_hooks import MAIN
 from claude_hooks_otel.facts.projects import repository_name
 from claude_hooks_otel.facts.repository import Facts
@@ -17,21 +18,21 @@ from claude_hooks_otel.sources.transcript_files import AgentMeta, TranscriptFile
 from claude_hooks_otel.sources.transcripts import TranscriptLine
 from claude_hooks_otel.units import DOLLAR, MILLISECOND
 
-# What a sub-agent is called whose type nobody told.
+# The type of a sub-agent whose type is unknown.
 UNNAMED_AGENT = "subagent"
 
-# (usage, requested model, Unix nanoseconds, speed, inference geo) → picodollars, None without a known price.
+# (usage, requested model, Unix nanoseconds, speed, inference geo) → picodollars; None without a known price.
 Pricer = Callable[[pricing.TokenUsage, str, int, str | None, str | None], int | None]
 
 
 class TranscriptReader:
-    """Reads transcript lines into facts. The caller holds the transaction.
+    """Reads transcript lines into facts, inside the caller's transaction.
 
     Args:
-        facts: where they go.
-        price: says what a request cost.
-        history_ns: says since when lines count, Unix nanoseconds. Older ones are of a time before capturing began.
-        content: keeps prompts, inputs and outputs; None where nobody wants them.
+        facts: gets the facts.
+        price: returns the cost of a request.
+        history_ns: returns the time from which lines count, Unix nanoseconds. Older lines were written before capturing began.
+        content: keeps prompts, inputs and outputs; None if no exporter wants them.
     """
 
     def __init__(
@@ -43,7 +44,10 @@ class TranscriptReader:
         self._history_ns = history_ns
 
     def agent_type(self, file: TranscriptFile) -> str | None:
-        """Return the type of the agent whose transcript a file is, and add what the file next to it says; None for the main one."""
+        """Return the type of the agent that a transcript file belongs to; None for the main conversation.
+
+        Also add what the metadata file next to the transcript says about the agent.
+        """
         if not file.agent_id:
             return None
         known = self._facts.get(model.Subagent, file.agent_id)
@@ -65,16 +69,16 @@ class TranscriptReader:
         return meta.agent_type or (known.agent_type if known else None)
 
     def read(self, item: TranscriptLine, agent_id: str, agent_type: str | None) -> None:
-        """Take in one line.
+        """Read one line.
 
         Args:
             item: the line.
-            agent_id: the agent whose transcript holds it; empty for the main conversation.
-            agent_type: that agent's type, if it is known.
+            agent_id: the agent that the transcript belongs to; empty for the main conversation.
+            agent_type: that agent's type; None if it is unknown.
         """
         line = item.line
         if isinstance(line, lines.CostStateLine):
-            self._cost_state(line, item.before_ns)
+            self._facts.upsert(*self._cost_states(line, item.before_ns))
         if line.timestamp < self._history_ns():
             return
         match line:
@@ -82,20 +86,14 @@ class TranscriptReader:
                 self._answer(line, agent_id, agent_type or line.attribution_agent)
             case lines.UserLine():
                 self._results(line, item.inputs)
-                self._prompt(line, agent_id)
-            case lines.SystemLine(subtype="compact_boundary", uuid=str(uuid)):
+                if line.prompt_id and not agent_id:
+                    self._prompt(line, line.prompt_id)
+            case lines.SystemLine(subtype="compact_boundary", uuid=str(uuid), session_id=session_id, timestamp=at_ns):
                 trigger = line.compact_metadata.trigger if line.compact_metadata else "auto"
+                labels = self._labels(line)
                 self._facts.upsert(
-                    model.CompactBoundary(
-                        uuid=uuid,
-                        session_id=line.session_id,
-                        trigger=trigger,
-                        at_ns=line.timestamp,
-                        **self._labels(line),
-                    )
+                    model.CompactBoundary(uuid=uuid, session_id=session_id, trigger=trigger, at_ns=at_ns, **labels)
                 )
-            case _:
-                pass
 
     def _labels(self, line: lines.Line, session_id: str | None = None) -> dict[str, Any]:
         for candidate in (session_id, line.session_id):
@@ -106,22 +104,18 @@ class TranscriptReader:
     # -- answers -------------------------------------------------------------------------------------------------------
 
     def _answer(self, line: lines.AssistantLine, agent_id: str, agent_type: str | None) -> None:
-        message, usage = line.message, line.message.usage
-        # The one who paid: a fork's file repeats its parent's lines under its own session id.
+        # The session that paid. The file of a fork repeats its parent's lines under the fork's session id.
         session_id = line.request_session_id or line.session_id
         labels = self._labels(line, session_id)
-        agent = {
-            "session_id": session_id,
-            "agent_id": agent_id or None,
-            "agent_type": (agent_type or UNNAMED_AGENT) if agent_id else MAIN,
-            **labels,
-        }
+        agent_type = (agent_type or UNNAMED_AGENT) if agent_id else MAIN
+        agent = {"session_id": session_id, "agent_id": agent_id or None, "agent_type": agent_type, **labels}
         for call_id, tool, tool_input in line.tool_uses:
             self._facts.upsert(model.ToolCall(tool_use_id=call_id, tool=tool, started_ns=line.timestamp, **agent))
             if self._content:
                 self._content.tool_call(TRANSCRIPT, call_id, line.timestamp, tool, tool_input)
         if line.is_api_error_message:
             self._failed_request(line, agent)
+        message, usage = line.message, line.message.usage
         if message.id is None or message.model in (None, lines.SYNTHETIC_MODEL) or usage is None:
             return
         spent = _billed(usage, usage.web_searches)
@@ -145,38 +139,26 @@ class TranscriptReader:
             )
         )
         if not agent_id:
-            context = spent.input + spent.cache_read + spent.cache_write_5m + spent.cache_write_1h
-            self._session(line, session_id, requested, context, labels)
-
-    def _session(
-        self, line: lines.AssistantLine, session_id: str, requested: str, context_tokens: int, labels: dict[str, Any]
-    ) -> None:
-        self._facts.upsert(
-            model.Session(
+            session = model.Session(
                 session_id=line.session_id,
                 model=requested,
                 forked_from=session_id if session_id != line.session_id else None,
-                context_tokens=context_tokens,
+                context_tokens=spent.prompt,
                 client_version=line.version,
                 entrypoint=line.entrypoint,
                 **labels,
             )
-        )
+            self._facts.upsert(session)
 
     def _failed_request(self, line: lines.AssistantLine, agent: dict[str, Any]) -> None:
         if name := line.request_id or line.uuid:
+            error, key = line.error or "unknown", f"error.{name}"
             self._facts.upsert(
-                model.ApiRequest(
-                    message_id=f"error.{name}",
-                    request_id=line.request_id,
-                    at_ns=line.timestamp,
-                    error=line.error or "unknown",
-                    **agent,
-                )
+                model.ApiRequest(message_id=key, request_id=line.request_id, at_ns=line.timestamp, error=error, **agent)
             )
 
     def _cost(self, usage: lines.Usage, requested: str, at_ns: int) -> int | None:
-        """Picodollars; None without a known price. A long prompt can be dearer, so each round is priced by itself."""
+        """Return picodollars; None without a known price. Each round has its own price, because a long prompt can cost more."""
         total = 0
         for number, part in enumerate(usage.rounds):
             billed = _billed(part, usage.web_searches if number == 0 else 0)
@@ -212,35 +194,31 @@ class TranscriptReader:
         self, call: model.ToolCall, tool_input: Any, line: lines.UserLine, block: dict[str, Any], labels: dict[str, Any]
     ) -> None:
         session = self._facts.get(model.Session, line.session_id)
-        wishes = {"task_type": session.task_type, "task_complexity": session.task_complexity} if session else {}
-        from_tools.add_effects(
-            self._facts,
-            from_tools.FinishedCall(
-                tool_use_id=call.tool_use_id,
-                session_id=call.session_id or line.session_id,
-                tool=call.tool or "",
-                arguments=tool_input if isinstance(tool_input, dict) else {},
-                # A sub-agent's transcript keeps no response, only the text that the model saw.
-                result=block.get("content") if line.tool_use_result is None else line.tool_use_result,
-                succeeded=call.outcome == ToolOutcome.SUCCESS,
-                ended_ns=line.timestamp,
-                labels=labels,
-                directory=line.cwd,
-                wishes={name: value for name, value in wishes.items() if value},
-            ),
+        defaults = {"task_type": session.task_type, "task_complexity": session.task_complexity} if session else {}
+        finished = FinishedCall(
+            tool_use_id=call.tool_use_id,
+            session_id=call.session_id or line.session_id,
+            tool=call.tool or "",
+            arguments=tool_input if isinstance(tool_input, dict) else {},
+            # A sub-agent's transcript has no response, only the text that the model saw.
+            result=block.get("content") if line.tool_use_result is None else line.tool_use_result,
+            succeeded=call.outcome == ToolOutcome.SUCCESS,
+            ended_ns=line.timestamp,
+            labels=labels,
+            directory=line.cwd,
+            task_defaults={name: value for name, value in defaults.items() if value},
         )
+        from_tools.add_effects(self._facts, finished)
 
-    def _prompt(self, line: lines.UserLine, agent_id: str) -> None:
-        if agent_id or not line.prompt_id:
-            return
+    def _prompt(self, line: lines.UserLine, prompt_id: str) -> None:
         if line.is_interrupt:
             self._facts.upsert(
-                model.Turn(prompt_id=line.prompt_id, session_id=line.session_id, interrupted_ns=line.timestamp)
+                model.Turn(prompt_id=prompt_id, session_id=line.session_id, interrupted_ns=line.timestamp)
             )
         elif line.is_human_prompt:
             self._facts.upsert(
                 model.Turn(
-                    prompt_id=line.prompt_id,
+                    prompt_id=prompt_id,
                     session_id=line.session_id,
                     prompts_in_transcript=1,
                     started_ns=line.timestamp,
@@ -250,28 +228,26 @@ class TranscriptReader:
                 )
             )
             if self._content:
-                self._content.prompt(TRANSCRIPT, line.prompt_id, line.timestamp, _text(line.message.content))
+                self._content.prompt(TRANSCRIPT, prompt_id, line.timestamp, _text(line.message.content))
 
     # -- the client's account --------------------------------------------------------------------------------------------
 
-    def _cost_state(self, line: lines.CostStateLine, before_ns: int) -> None:
+    def _cost_states(self, line: lines.CostStateLine, before_ns: int) -> Iterator[model.CostState]:
         for name, usage in line.model_usage.items():
-            self._facts.upsert(
-                model.CostState(
-                    session_id=line.session_id,
-                    account_started_ns=round(line.start_time * MILLISECOND),
-                    duration_ns=round(line.total_duration * MILLISECOND),
-                    model=name,
-                    written_after_ns=before_ns,
-                    input_tokens=usage.input_tokens,
-                    output_tokens=usage.output_tokens,
-                    cache_read_tokens=usage.cache_read_input_tokens,
-                    cache_write_tokens=usage.cache_creation_input_tokens,
-                    cache_write_1h_tokens=usage.cache_creation_ephemeral_1h_input_tokens,
-                    web_searches=usage.web_search_requests,
-                    cost=None if usage.cost is None else round(usage.cost * DOLLAR),
-                    **self._labels(line),
-                )
+            yield model.CostState(
+                session_id=line.session_id,
+                account_started_ns=round(line.start_time * MILLISECOND),
+                duration_ns=round(line.total_duration * MILLISECOND),
+                model=name,
+                written_after_ns=before_ns,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                cache_read_tokens=usage.cache_read_input_tokens,
+                cache_write_tokens=usage.cache_creation_input_tokens,
+                cache_write_1h_tokens=usage.cache_creation_ephemeral_1h_input_tokens,
+                web_searches=usage.web_search_requests,
+                cost=None if usage.cost is None else round(usage.cost * DOLLAR),
+                **self._labels(line),
             )
 
 
@@ -287,7 +263,7 @@ def _billed(tokens: lines.Tokens, web_searches: int) -> pricing.TokenUsage:
 
 
 def _text(content: Any) -> str:
-    """What the text blocks of a message say."""
+    """Return the text blocks of a message as one text."""
     if isinstance(content, str):
         return content
     texts = [block.get("text") for block in content if isinstance(block, dict)] if isinstance(content, list) else []
@@ -295,7 +271,7 @@ def _text(content: Any) -> str:
 
 
 def _output(line: lines.UserLine, block: dict[str, Any]) -> Any:
-    """What the hook calls the response, or the error; its text alone, where the transcript has no more."""
+    """Return what a hook reports as the response or the error. A sub-agent's transcript has only the text for the model."""
     if block.get("is_error") is True or line.tool_use_result is None:
         return block.get("content")
     return line.tool_use_result

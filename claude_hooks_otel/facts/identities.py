@@ -1,20 +1,25 @@
-"""Whose a session is, and since when: a resumed session may belong to another agent."""
+"""The identity of a session over time. A resumed session may belong to another agent."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from claude_hooks_otel.metrics.labels import Identity
 
+# (headers of the envelope, project folder) → the identity that an event or record counts for.
+IdentityResolver = Callable[[Mapping[str, str], str | None], Identity]
+
 
 class Identities:
-    """The identities of one store's sessions. The caller of ``note`` holds the transaction."""
+    """The identities of one store's sessions. ``note`` needs an open transaction. Times are Unix nanoseconds."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def note(self, session_id: str, at_ns: int, identity: Identity) -> None:
-        """Remember whose the session is from a time on, Unix nanoseconds."""
+        """Store the identity that a session has from a time on."""
         if self.at(session_id, at_ns) != identity:
             self._connection.execute(
                 "INSERT OR REPLACE INTO identity VALUES (?, ?, ?, ?, ?, ?)",
@@ -22,7 +27,7 @@ class Identities:
             )
 
     def at(self, session_id: str, at_ns: int) -> Identity | None:
-        """Return whose the session was at a time; before the first known time, whose it was first. None for an unknown session."""
+        """Return the session's identity at a time, or its first one if the time is earlier. None for an unknown session."""
         for condition in ("since_ns <= ? ORDER BY since_ns DESC", "since_ns > ? ORDER BY since_ns"):
             row = self._connection.execute(
                 f"SELECT agent, project, team, sprint FROM identity WHERE session_id = ? AND {condition} LIMIT 1",  # noqa: S608
@@ -31,3 +36,7 @@ class Identities:
             if row:
                 return Identity(*row)
         return None
+
+    def columns(self, session_id: str | None, at_ns: int) -> dict[str, Any]:
+        """Return the identity fields of a fact that belongs to a session at a time. An unknown session has the default identity."""
+        return (self.at(session_id or "", at_ns) or Identity()).columns()

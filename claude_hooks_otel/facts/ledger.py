@@ -1,8 +1,9 @@
-"""The ledger: which events arrived, when, from whom, and one word about each. Pairing and counting read it."""
+"""The ledger: every event that arrived, with its time, its agent and one word about it. Pairing and counting read it."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from claude_hooks_otel.timeline import COPIES_WITHIN
@@ -16,8 +17,8 @@ class LedgerEntry:
         received_ns: when the hook received it, Unix nanoseconds.
         event: the event's name.
         agent_id: the sub-agent's id; empty for the main conversation.
-        prompt_id: the prompt's id; empty if the event names none.
-        detail: one word about it, such as a start's source; never content.
+        prompt_id: the prompt's id; empty if the event has none.
+        detail: one word about it, for example the source of a start; never content.
     """
 
     received_ns: int
@@ -28,21 +29,21 @@ class LedgerEntry:
 
 
 class Ledger:
-    """The ledger of one store. The caller of ``enter`` holds the transaction."""
+    """The ledger of one store. ``enter`` needs an open transaction. Times are Unix nanoseconds."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def enter(self, digest: bytes, session_id: str, entry: LedgerEntry) -> bool:
-        """Enter an event. Return False if it is a copy of one that is in the ledger already.
+        """Enter an event. Return False if the ledger has a copy of it.
 
-        Two hooks may be registered for one event, by a plugin and by a settings file. So two equal payloads that arrive within
+        A plugin and a settings file may both register a hook for one event. So two equal payloads that arrive within
         ``COPIES_WITHIN`` are one event.
 
         Args:
-            digest: of the payload's bytes.
+            digest: the digest of the payload and its client.
             session_id: the event's session.
-            entry: what to remember of it.
+            entry: the entry.
         """
         row = {
             "digest": digest, "at": entry.received_ns, "session": session_id, "event": entry.event,
@@ -55,7 +56,8 @@ class Ledger:
         ).rowcount:
             return True
         if entry.event == "SubagentStart":
-            # From a backlog the later copy may arrive first. The earlier one tells the start. Times of other events are keys.
+            # In a backlog, the later copy may be read first. The earlier one has the time of the start. The times of other events
+            # are parts of keys and stay.
             self._connection.execute(
                 "UPDATE OR IGNORE ledger SET received_ns = :at WHERE digest = :digest AND received_ns > :at AND received_ns <= :at + :window",
                 row,
@@ -63,7 +65,7 @@ class Ledger:
         return False
 
     def entries(self, session_id: str, *events: str) -> list[LedgerEntry]:
-        """Return the session's entries of these events, in order of time."""
+        """Return the session's entries of these events, ordered by time."""
         marks = ", ".join("?" * len(events))
         rows = self._connection.execute(
             f"SELECT received_ns, event, agent_id, prompt_id, detail FROM ledger WHERE session_id = ? AND event IN ({marks}) "  # noqa: S608
@@ -73,10 +75,15 @@ class Ledger:
         return [LedgerEntry(*row) for row in rows]
 
     def last_seen_ns(self, session_id: str, since_ns: int = 0, *, before_ns: int) -> int | None:
-        """Return when the session's last event before a time arrived, Unix nanoseconds."""
+        """Return when the last event of a session within a period arrived; None if there is none."""
         row = self._connection.execute(
             "SELECT MAX(received_ns) FROM ledger WHERE session_id = ? AND received_ns >= ? AND received_ns < ?",
             (session_id, since_ns, before_ns),
         ).fetchone()
         at_ns: int | None = row[0]
         return at_ns
+
+
+def run_starts(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+    """Return the entries that start a run of a session. The client also sends SessionStart after a compaction, which starts none."""
+    return [entry for entry in entries if entry.event == "SessionStart" and entry.detail != "compact"]

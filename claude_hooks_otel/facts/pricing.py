@@ -1,15 +1,15 @@
-"""The price of one Claude API request, as Claude Code prices it: list prices of genai-prices, with the client's own rules.
+"""The price of one Claude API request: the list prices of genai-prices with the rules of Claude Code.
 
-The rules are observations of Claude Code 2.1.330 (``tests/data/pricing`` has the requests, with the client's cost of each):
+The rules were observed with Claude Code 2.1.330. ``tests/data/pricing`` has the requests and the client's cost of each.
 
-- The requested model sets the price, not the one that answered. The cloud does not matter: a Bedrock name with a region costs the
+- The requested model sets the price, not the model that answered. The cloud does not matter: a Bedrock name with a region costs the
   same as the plain name.
-- ``speed`` "fast" has its own price on the models that are sold fast, and changes nothing on the others.
-- ``inference_geo`` "us" multiplies the price of every token, but not that of a web search. The service tier changes nothing.
-- A long prompt costs no premium, except on Haiku 5.5: a prompt of more than 100,000 tokens raises the price of the whole request.
+- ``speed`` "fast" has its own price on the models that offer it, and changes nothing on the others.
+- ``inference_geo`` "us" multiplies the price of every token, but not the price of a web search. The service tier changes nothing.
+- A long prompt costs no premium, except on Haiku 5.5. There, more than 100,000 tokens raise the price of the whole request.
 
-Two differences from the client are intended. The client prices an unknown name as its default model (Opus 5.5); here it has no
-price. The client no longer knows some models of the list (Claude 3 Opus, Sonnet and Haiku); here they have their list price.
+Two differences from the client are intended. The client prices an unknown model as its default model (Opus 5.5). Here it has no
+price. The client has no price for some old models of the list (Claude 3 Opus, Sonnet and Haiku). Here they have their list price.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 _TOKENS_PER_PRICE = 1_000_000  # prices are per million tokens
 _PICODOLLARS_PER_SEARCH = DOLLAR // 100  # 0.01 USD a web search, whatever the model
-_US_INFERENCE = Decimal("1.1")  # inference only in the United States, relative to anywhere
+_US_INFERENCE = Decimal("1.1")  # the factor for inference in the United States only
 
-# Wide enough to round no product: a 64-bit count has 19 digits, a price has few.
+# Wide enough that no product is rounded. A 64-bit count has 19 digits, and a price has few.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
@@ -43,14 +43,14 @@ class _Model(NamedTuple):
     minor: int
 
 
-# Models with two names, of which the list has only the second. The client gives both the same price.
+# Models that are sold under a second name. The list has only the second name. The client gives both the same price.
 _SOLD_AS = {_Model("mythos", 5, 0): _Model("fable", 5, 0), _Model("mythos", 5, 1): _Model("fable", 5, 1)}
-# Fast prices, relative to the standard ones, that the client has and the list lacks.
+# The price of fast inference relative to the standard price. The client has these factors, the list does not.
 _FAST_PREMIUM = {_Model("opus", 4, 6): 6, _Model("opus", 4, 7): 6}
-# Models for which the client charges the list's higher prices of a long prompt. For the others it uses those of a short one.
+# Models for which the client charges the list's higher price of a long prompt. For all others it charges the price of a short one.
 _PRICED_BY_LENGTH = frozenset({_Model("haiku", 5, 5)})
 
-# Family and version in either order. A date, a revision or a cloud's suffix may follow.
+# Family and version, in either order. A date, a revision or a cloud's suffix may follow.
 _CLAUDE_NAME = re.compile(
     r"claude-(?:(?P<family>[a-z]+)-(?P<version>\d{1,2}(?:-\d{1,2})?)|(?P<old_version>\d{1,2}(?:-\d{1,2})?)-(?P<old_family>[a-z]+))"
     r"(?![a-z\d])"
@@ -59,13 +59,13 @@ _CLAUDE_NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """The usage that one request is billed for.
+    """The billed usage of one request.
 
     Attributes:
         input: prompt tokens neither read from nor written to the cache.
         output: answer tokens, thinking included.
         cache_read: prompt tokens read from the cache.
-        cache_write_5m: prompt tokens written to the cache for five minutes, or without a stated lifetime, as in the client.
+        cache_write_5m: prompt tokens written to the cache for five minutes. Tokens without a lifetime count here, as in the client.
         cache_write_1h: prompt tokens written to the cache for an hour.
         web_searches: searches that the API itself ran (``server_tool_use.web_search_requests``).
     """
@@ -76,6 +76,11 @@ class TokenUsage:
     cache_write_5m: int = 0
     cache_write_1h: int = 0
     web_searches: int = 0
+
+    @property
+    def prompt(self) -> int:
+        """The length of the prompt in tokens."""
+        return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ class TokenPrices:
 
 @dataclass(frozen=True, slots=True)
 class PriceOverride(TokenPrices):
-    """The prices that the owner configured for a model, USD per million tokens. They precede the list's."""
+    """The prices that the owner configured for a model, USD per million tokens. They replace the list's."""
 
 
 def request_cost(
@@ -115,37 +120,36 @@ def request_cost(
 ) -> int | None:
     """Return the cost of one request.
 
-    The client prices each of ``usage.iterations`` (the rounds of a request that used the API's own tools) and adds them up. Costs
-    are linear, so pricing the sum differs only on Haiku 5.5, where the length of each iteration's prompt matters.
+    A request that uses the API's own tools has several rounds (``usage.iterations``). The client prices each round and adds them up.
+    Costs are linear, so a price for the sum of the rounds differs only on Haiku 5.5, where the length of each prompt matters.
 
     Args:
-        usage: what the request is billed for.
+        usage: the billed usage.
         requested_model: the requested model (``requestedModel`` in a transcript), in any cloud's spelling, with or without
             ``[1m]``.
-        timestamp_ns: the request's time, Unix nanoseconds. A list price can begin on a day (UTC).
+        timestamp_ns: the request's time, Unix nanoseconds. List prices change at the start of a day (UTC).
         speed: ``usage.speed`` of the answer. Only "fast" matters.
         inference_geo: ``usage.inference_geo`` of the answer. Only "us" matters.
-        overrides: prices that precede the list's, by model name: the requested name, or the plain name in it
-            ("claude-sonnet-4-5" in "us.anthropic.claude-sonnet-4-5-20250929-v1:0"). They are final, as an organisation's own
-            prices are in the client: speed, geography and the prompt's length do not change them.
+        overrides: prices that replace the list's, by model name: the requested name, or the plain name in it
+            ("claude-sonnet-4-5" in "us.anthropic.claude-sonnet-4-5-20250929-v1:0"). Speed, geography and the prompt's length do
+            not change them. The client treats an organization's own prices in the same way.
 
     Returns:
-        Picodollars, exact. A fraction is rounded half to even, once, at the end. None if the model has no known price, such as
-        ``<synthetic>``, the client's name for messages that it wrote itself.
+        Picodollars, exact. A fraction is rounded half to even, once, at the end. None if the model has no known price. An example
+        is ``<synthetic>``, the client's name for messages that it wrote itself.
     """
     own = _override(requested_model, overrides) if overrides else None
     if own is not None:
         return _cost(usage, own, Decimal(1))
-    prompt = usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h
     for above, prices in _listed(requested_model, timestamp_ns // DAY, fast=speed == "fast"):
-        if prompt > above:
+        if usage.prompt > above:
             return _cost(usage, prices, _US_INFERENCE if inference_geo == "us" else Decimal(1))
     return None
 
 
 def price_table_version() -> str:
-    """Return the price list and its version, such as "genai-prices 0.2.3"."""
-    from importlib.metadata import version  # noqa: PLC0415 - three quarters of this module's import time otherwise
+    """Return the name and version of the price list, for example "genai-prices 0.2.3"."""
+    from importlib.metadata import version  # noqa: PLC0415 — otherwise three quarters of this module's import time
 
     return f"genai-prices {version('genai-prices')}"
 
@@ -171,12 +175,12 @@ def _override(requested_model: str, overrides: Mapping[str, PriceOverride]) -> P
     return overrides.get(name.group()) if name else None
 
 
-# Few models are in use at a time, but nothing bounds the names that a gateway makes up.
+# Few models are in use at a time, but a gateway can make up any number of names.
 @lru_cache(maxsize=256)
 def _listed(requested_model: str, unix_day: int, *, fast: bool) -> tuple[tuple[int, TokenPrices], ...]:
-    """Return the list's prices of a model on a day as (tokens, prices): the prices of prompts with more than so many tokens.
+    """Return the list's prices of a model on a day, as (tokens, prices for longer prompts). The largest number comes first.
 
-    The longest prompts come first. Empty if the list lacks the model or one of its five prices.
+    The result is empty if the list lacks the model or one of its five prices.
     """
     name = _claude_name(requested_model)
     if name is None or (info := _claude_models().get(model := _model_of(name))) is None:
@@ -192,7 +196,7 @@ def _listed(requested_model: str, unix_day: int, *, fast: bool) -> tuple[tuple[i
 
 
 def _token_prices(price: ModelPrice, prompt_tokens: int, premium: int) -> TokenPrices | None:
-    """Return the list's prices for a prompt of a length; None if it lacks one of the five."""
+    """Return the list's prices for a prompt of this length; None if it lacks one of the five."""
     write_5m = price.cache_write_mtok if price.cache_write_5m_mtok is None else price.cache_write_5m_mtok
     listed = (price.input_mtok, price.output_mtok, price.cache_read_mtok, write_5m, price.cache_write_1h_mtok)
     prices = [_at_length(each, prompt_tokens) * premium for each in listed if each is not None]
@@ -206,13 +210,13 @@ def _at_length(price: Decimal | TieredPrices, prompt_tokens: int) -> Decimal:
 
 
 def _long_prompts(price: ModelPrice) -> list[int]:
-    """Return the lengths, in tokens, beyond which a prompt has another price, the longest first."""
+    """Return the lengths in tokens above which a prompt has another price, the longest first."""
     listed = price.input_mtok
     return [] if listed is None or isinstance(listed, Decimal) else [tier.start for tier in reversed(listed.tiers)]
 
 
 def _claude_name(name: str) -> re.Match[str] | None:
-    """Find the plain name of a Claude model in any spelling of it. Dots between the numbers become dashes."""
+    """Find the plain name of a Claude model in any spelling of it, with dashes instead of dots between the numbers."""
     return _CLAUDE_NAME.search(name.lower().replace(".", "-"))
 
 
@@ -225,8 +229,8 @@ def _model_of(name: re.Match[str]) -> _Model:
 def _claude_models() -> dict[_Model, ModelInfo]:
     """Return the list's Claude models.
 
-    The first request that is priced imports the list, because that takes a quarter of a second and some 20 MB (7 if pydantic is
-    loaded already). The import opens no connection: the package uses the network only when told to update.
+    The list is imported with the first request, because that takes a quarter of a second and some 20 MB (7 if pydantic is loaded
+    already). The import opens no connection. The package uses the network only to update its prices, and only on request.
     """
     from genai_prices.data import providers  # noqa: PLC0415
 
@@ -234,7 +238,7 @@ def _claude_models() -> dict[_Model, ModelInfo]:
     models = {}
     for info in anthropic.models:
         name = _claude_name(info.id)
-        # Only the plain name: a variant with its own entry in the list must not replace the model itself.
+        # A variant of a model can have its own entry in the list. It must not replace the model.
         if name is not None and name.group() == info.id.removesuffix("-latest"):
             models[_model_of(name)] = info
     return {**{model: models[same] for model, same in _SOLD_AS.items() if same in models}, **models}

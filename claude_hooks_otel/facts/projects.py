@@ -1,4 +1,4 @@
-"""The name of a project: that of its git repository, else that of its folder."""
+"""The name of a project: the name of its git repository, or of its folder if it has none."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from claude_hooks_otel.metrics.labels import UNKNOWN, normalize
 from claude_hooks_otel.tool_effects.git_repository import find_repository
 
-# The folder of a project in which the client keeps its worktrees.
+# The folder inside a project in which the client keeps its worktrees.
 _WORKTREES = "/.claude/worktrees/"
 
 
 def project_name(directory: str) -> str:
-    """Return the normalized name of a directory's project: its repository's, else its own. The directory need not exist.
+    """Return the normalized name of a directory's project. The directory need not exist.
 
     >>> project_name("/no/such/Shop")
     'shop'
@@ -25,9 +25,9 @@ def project_name(directory: str) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def repository_name(directory: str) -> str | None:
-    """Return the name of the git repository that a directory is in; None if there is none, or it cannot be read.
+    """Return the name of the git repository around a directory; None if there is none or it cannot be read.
 
-    That is the name in the URL of the ``origin`` remote, else that of the repository's top folder (the main one's, for a worktree).
+    The name comes from the URL of the remote ``origin``, or else from the top folder of the repository's main worktree.
     """
     path = _project_folder(directory)
     repository = find_repository(path) if path.is_absolute() else None

@@ -1,4 +1,4 @@
-"""The facts of a store: add what a source has seen, and tell the listeners what that changed."""
+"""The facts of a store. Adding a fact merges it, and listeners get the change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TypeVar
 from claude_hooks_otel.facts.identities import Identities
 from claude_hooks_otel.facts.ledger import Ledger
 from claude_hooks_otel.facts.model import Fact
-from claude_hooks_otel.facts.model.fact import shape_of
 from claude_hooks_otel.facts.tables import TABLES
 from claude_hooks_otel.store.store import Store
 
@@ -18,15 +17,15 @@ Listener = Callable[[Fact | None, Fact], None]
 
 
 class Facts:
-    """All facts of one store. The caller of each writing method holds the transaction.
+    """All facts of one store. Every writing method needs an open transaction.
 
     Args:
-        store: where they are.
+        store: the store.
         listeners: called with each change, in this order.
 
     Attributes:
-        ledger: the events, as pairing needs them.
-        identities: whose each session is, and since when.
+        ledger: the events that arrived.
+        identities: the identities of sessions.
     """
 
     def __init__(self, store: Store, listeners: Sequence[Listener] = ()) -> None:
@@ -36,36 +35,37 @@ class Facts:
         self.identities = Identities(store.connection)
         self._listeners = listeners
 
-    def upsert(self, fact: Fact) -> None:
-        """Add what a sighting knows of a fact."""
-        kind = type(fact)
-        table, shape = TABLES[kind], shape_of(kind)
-        key = [getattr(fact, name) for name in shape.keys]
-        values = key + [getattr(fact, name) for name, _ in shape.merges]
-        if self.connection.execute(table.insert, values).rowcount:
-            old, new = None, fact
-        else:
-            old = kind(**dict(zip(shape.names, self.connection.execute(table.select, key).fetchone(), strict=True)))
-            new = old.merged(fact)
-            if new is old:
-                return
-            self.connection.execute(table.update, [getattr(new, name) for name, _ in shape.merges] + key)
-        for listener in self._listeners:
-            listener(old, new)
+    def upsert(self, *facts: Fact) -> None:
+        """Add facts, or merge them with the ones that have the same keys."""
+        for fact in facts:
+            kind, shape = type(fact), fact.SHAPE
+            table = TABLES[kind]
+            key = [getattr(fact, name) for name in shape.keys]
+            values = key + [getattr(fact, name) for name, _ in shape.merges]
+            if self.connection.execute(table.insert, values).rowcount:
+                old, new = None, fact
+            else:
+                old = kind(**dict(zip(shape.names, self.connection.execute(table.select, key).fetchone(), strict=True)))
+                new = old.merged(fact)
+                if new is old:
+                    continue
+                self.connection.execute(table.update, [getattr(new, name) for name, _ in shape.merges] + key)
+            for listener in self._listeners:
+                listener(old, new)
 
     def get(self, kind: type[F], *key: str | int) -> F | None:
         """Return the fact with this natural key."""
         row = self.connection.execute(TABLES[kind].select, key).fetchone()
-        return None if row is None else kind(**dict(zip(shape_of(kind).names, row, strict=True)))
+        return None if row is None else kind(**dict(zip(kind.SHAPE.names, row, strict=True)))
 
     def select(self, kind: type[F], where: str = "1", *parameters: str | int | None) -> list[F]:
         """Return the facts of a kind that meet an SQL condition."""
-        names = shape_of(kind).names
+        names = kind.SHAPE.names
         rows = self.connection.execute(f"SELECT {', '.join(names)} FROM {TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608
         return [kind(**dict(zip(names, row, strict=True))) for row in rows]
 
     def see_sessions(self, seen: Mapping[str, tuple[int, int]]) -> None:
-        """Widen the time in which sessions were seen: session id → (first, last), Unix nanoseconds. It feeds no series."""
+        """Note when sessions were seen: session id → first and last time, Unix nanoseconds. No series depends on it."""
         if seen and (earliest := min(first for first, _ in seen.values())) < self.history_ns():
             self.store.set_meta("history_ns", str(earliest))
         self.connection.executemany(
@@ -74,10 +74,10 @@ class Facts:
         )
 
     def history_ns(self) -> int:
-        """Return when our time begins, Unix nanoseconds. What a transcript tells of the time before counts nothing.
+        """Return the time from which transcripts count, Unix nanoseconds.
 
-        Our time begins with the first captured event, which may have waited in the spool before there was a store; and never before
-        the time that was forgotten, because that would count again.
+        It is the time of the first captured event. That event may be older than the store, because it waited in the spool. It is
+        never before the time up to which facts were forgotten, because they would count again.
         """
         began = int(self.store.meta("history_ns", self.store.meta("created_ns", str(self.store.now_ns()))))
         return max(began, int(self.store.meta("forgotten_before_ns", "0")))

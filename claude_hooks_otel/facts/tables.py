@@ -1,4 +1,4 @@
-"""The tables of the facts room: one for each kind of fact, the ledger of events, and the identities of sessions."""
+"""The tables of facts: one for each kind of fact, one for the ledger of events, one for the identities of sessions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from claude_hooks_otel.facts.model import KINDS, Content, Fact, FileChange, Session
-from claude_hooks_otel.facts.model.fact import shape_of
 from claude_hooks_otel.timeline import CONTENT_KEPT
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The table of one kind of fact, and the statements that work on it."""
+    """The table of one kind of fact, and its SQL statements."""
 
     name: str
     create: str
@@ -26,7 +25,7 @@ class Table:
     @classmethod
     def of(cls, kind: type[Fact]) -> Table:
         """Derive the table from the dataclass: ``ToolCall`` becomes ``tool_call``, each field a column."""
-        shape, hints = shape_of(kind), typing.get_type_hints(kind)
+        shape, hints = kind.SHAPE, typing.get_type_hints(kind)
         name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
         columns = [
             f"{field} {'INTEGER' if int in (hints[field], *typing.get_args(hints[field])) else 'TEXT'}"
@@ -38,7 +37,7 @@ class Table:
         return cls(
             name=name,
             create=f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}, PRIMARY KEY ({', '.join(shape.keys)})) WITHOUT ROWID",
-            insert=f"INSERT OR IGNORE INTO {name} ({listed}) VALUES ({marks})",  # noqa: S608 — our own names, here and below
+            insert=f"INSERT OR IGNORE INTO {name} ({listed}) VALUES ({marks})",  # noqa: S608 — no foreign text, here and below
             select=f"SELECT {listed} FROM {name} WHERE {where}",  # noqa: S608
             update=f"UPDATE {name} SET {changes} WHERE {where}",  # noqa: S608
         )
@@ -74,9 +73,9 @@ CREATE INDEX IF NOT EXISTS subagent_wake_by_session ON subagent_wake (session_id
 
 
 def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> None:
-    """Delete sessions whose last sign of life is older than a time, each with all its facts; and older facts without a session.
+    """Delete the sessions that were last seen before a time, with all their facts, and older facts that belong to no session.
 
-    A session is forgotten as a whole: its counts, its account and its pairs need all of its facts. One that is still followed stays.
+    A session is deleted as a whole, because its counts, its account and its pairs need all of its facts. A followed session stays.
     """
     times = {"before": before_ns, "content_before": max(before_ns, now_ns - CONTENT_KEPT)}
     connection.execute(
@@ -87,9 +86,9 @@ def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> No
     for kind, table in TABLES.items():
         if kind in (Session, FileChange, Content):
             continue
-        # A fact may arrive before its session does: then its own time counts.
+        # A fact may arrive before its session. Then its own time counts.
         conditions = [f"COALESCE({name}, 0) < :before" for name in kind.TIMES]
-        if "session_id" in shape_of(kind).names:
+        if "session_id" in kind.SHAPE.names:
             conditions.append(gone)
         connection.execute(f"DELETE FROM {table.name} WHERE {' AND '.join(conditions)}", times)  # noqa: S608
     connection.execute("DELETE FROM file_change WHERE tool_use_id NOT IN (SELECT tool_use_id FROM tool_call)")

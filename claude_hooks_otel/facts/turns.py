@@ -1,7 +1,7 @@
-"""How each turn of a session ended, whether an event says so or not.
+"""How each turn of a session ended.
 
-A Stop or StopFailure event ends a turn. Where none arrived (a human pressed ESC, a limit was reached, the client was killed, the hook was
-lost), other facts tell: the transcript's mark of an interrupt, the turn's last answer, the next prompt, the end of the session.
+A Stop or StopFailure event ends a turn. It is missing if a human pressed ESC, a limit was reached, the client was killed, or the hook
+was lost. Then other facts show the end: the transcript's interrupt mark, the turn's last answer, the next prompt, the session's end.
 """
 
 from __future__ import annotations
@@ -10,27 +10,24 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.ledger import LedgerEntry
 from claude_hooks_otel.facts.model import KILLED
 from claude_hooks_otel.facts.repository import Facts
-from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.metrics.outcomes import TurnFailure
 from claude_hooks_otel.units import END_OF_TIME
 
-# Stop reasons after which the model has nothing more to say in a turn (Messages API, ``stop_reason``).
+# The stop reasons that end a turn. Source: ``stop_reason`` of the Messages API.
 _FINAL_STOPS = ("end_turn", "stop_sequence", "max_tokens", "refusal", "model_context_window_exceeded")
 
 
 def end_turns(facts: Facts, session: model.Session, *, may_infer: bool, is_over: bool) -> None:
-    """Write how the session's turns ended, where that is known by now.
+    """Add the ends of a session's turns, as far as they are known.
 
     Args:
-        facts: what is known. The caller holds the transaction.
-        session: whose turns.
-        may_infer: whether nothing of the session is on its way. Then a turn that another one followed gets no Stop any more.
-        is_over: whether the session is over. Then its last turn gets none either.
+        facts: the facts of the store. The caller holds the transaction.
+        session: the session.
+        may_infer: whether no event of the session is on its way. Then a turn that is followed by another one gets no Stop event.
+        is_over: whether the session is over. Then its last turn gets no Stop event either.
     """
-    ended = {
-        turn.prompt_id
-        for turn in facts.select(model.Turn, "session_id = ? AND ended_ns IS NOT NULL", session.session_id)
-    }
+    ended_turns = facts.select(model.Turn, "session_id = ? AND ended_ns IS NOT NULL", session.session_id)
+    ended = {turn.prompt_id for turn in ended_turns}
     for prompt_id, stop in _stops(facts, session.session_id).items():
         if prompt_id not in ended:
             failure = stop.detail if stop.event == "StopFailure" else None
@@ -46,7 +43,8 @@ def _infer_ends(facts: Facts, session: model.Session, *, is_over: bool) -> None:
     runs = facts.select(
         model.SessionRun, "session_id = ? AND ended_ns IS NOT NULL ORDER BY ended_ns", session.session_id
     )
-    # Backwards: if the next turn has ended, so has this one. A prompt that was typed while Claude works says nothing.
+    # The last turn comes first: if a turn has ended, so have all before it. A prompt alone proves nothing, because a human can type
+    # it while Claude works.
     until, followed = END_OF_TIME, False
     for turn in reversed(turns):
         if turn.ended_ns is None and (followed or is_over):
@@ -61,7 +59,7 @@ def _infer_ends(facts: Facts, session: model.Session, *, is_over: bool) -> None:
 
 
 def _stops(facts: Facts, session_id: str) -> dict[str, LedgerEntry]:
-    """Return the first event that ended each prompt."""
+    """Return the first event that ends each turn, by prompt id."""
     found: dict[str, LedgerEntry] = {}
     for entry in facts.ledger.entries(session_id, "Stop", "StopFailure"):
         if not entry.agent_id and entry.prompt_id:
@@ -79,7 +77,7 @@ def _inferred(facts: Facts, turn: model.Turn, until_ns: int, failure: TurnFailur
         "session_id = ? AND agent_id IS NULL AND at_ns >= ? AND at_ns < ? ORDER BY at_ns",
         turn.session_id or "", began, until_ns,
     )  # fmt: skip
-    # The first one: a background task that reports back makes the model answer again.
+    # The first final answer counts. A background task that reports back makes the model answer again.
     final = next((answer for answer in answers if answer.error or answer.stop_reason in _FINAL_STOPS), None)
     if final is not None:
         return final.at_ns or began, final.error
@@ -89,19 +87,18 @@ def _inferred(facts: Facts, turn: model.Turn, until_ns: int, failure: TurnFailur
 
 def _end(facts: Facts, session_id: str, prompt_id: str, ended_ns: int, failure: str | None) -> None:
     known = facts.get(model.Turn, prompt_id)
-    labels = (facts.identities.at(session_id, ended_ns) or Identity()).columns()
     active = None
     if known is not None and known.started_ns is not None:
-        waits = facts.select(
-            model.PermissionWait,
-            "session_id = ? AND asked_ns >= ? AND asked_ns <= ?",
-            session_id,
-            known.started_ns,
-            ended_ns,
-        )
+        within = "session_id = ? AND asked_ns >= ? AND asked_ns <= ?"
+        waits = facts.select(model.PermissionWait, within, session_id, known.started_ns, ended_ns)
         active = max(0, ended_ns - known.started_ns - sum(wait.waited_ns or 0 for wait in waits))
     facts.upsert(
         model.Turn(
-            prompt_id=prompt_id, session_id=session_id, ended_ns=ended_ns, failure=failure, active_ns=active, **labels
+            prompt_id=prompt_id,
+            session_id=session_id,
+            ended_ns=ended_ns,
+            failure=failure,
+            active_ns=active,
+            **facts.identities.columns(session_id, ended_ns),
         )
     )

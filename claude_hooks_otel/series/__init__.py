@@ -1,1 +1,1 @@
-"""Cumulative series: what the facts add up to, with a start time that is kept for ever."""
+"""Series: the cumulative totals of facts, gauges and scores."""

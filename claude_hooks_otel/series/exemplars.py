@@ -1,6 +1,6 @@
-"""Exemplars: for each bucket of a histogram, the span of the last observation that fell into it.
+"""Exemplars: the last observation in each bucket of a histogram, with its span.
 
-Kept for some minutes only, so that every exporter has sent them, and none sends yesterday's for ever.
+They are kept for some minutes. That is long enough for every exporter, and none sends old ones again.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from claude_hooks_otel.timeline import EXEMPLAR_KEPT
 
 
 class Exemplars:
-    """The exemplars of one store; the caller of ``keep`` holds the transaction.
+    """The exemplars of one store. Writing needs an open transaction.
 
     Args:
-        connection: the store's.
+        connection: the connection of the store.
         now_ns: the clock, Unix nanoseconds.
     """
 
@@ -29,7 +29,7 @@ class Exemplars:
         self._now_ns = now_ns
 
     def keep(self, metric: Metric, labels: Labels, exemplar: Exemplar) -> None:
-        """Keeps the exemplar of an observation in place of its bucket's older one."""
+        """Keep the exemplar of an observation instead of an older one in the same bucket."""
         bucket = bisect.bisect_left(metric.buckets, exemplar.value / metric.scale)
         self._connection.execute(
             "INSERT INTO exemplar VALUES (:metric, :labels, :bucket, :value, :at, :trace, :span, :now) ON CONFLICT DO UPDATE SET "
@@ -42,11 +42,11 @@ class Exemplars:
         )  # fmt: skip
 
     def forget_old(self) -> None:
-        """Deletes those that every exporter has sent by now. Inside a transaction."""
+        """Delete the exemplars that every exporter has sent by now."""
         self._connection.execute("DELETE FROM exemplar WHERE kept_ns < ?", (self._now_ns() - EXEMPLAR_KEPT,))
 
     def added_to(self, points: Iterable[SeriesPoint]) -> Iterator[SeriesPoint]:
-        """The points, those of histograms with their exemplars."""
+        """Yield the points, with exemplars on those of histograms."""
         by_series: dict[tuple[str, str], list[Exemplar]] = {}
         for metric, labels, value, at_ns, trace_id, span_id in self._connection.execute(
             "SELECT metric, labels, value, at_ns, trace_id, span_id FROM exemplar WHERE kept_ns >= ? ORDER BY at_ns",
@@ -54,9 +54,8 @@ class Exemplars:
         ):
             exemplar = Exemplar(value, at_ns, int(trace_id, 16), int(span_id, 16))
             by_series.setdefault((metric, labels), []).append(exemplar)
-        if not by_series:
-            yield from points
-            return
         for point in points:
-            found = by_series.get((point.metric.name, encode_labels(point.labels))) if point.bucket_counts else None
+            found = None
+            if by_series and point.bucket_counts:
+                found = by_series.get((point.metric.name, encode_labels(point.labels)))
             yield replace(point, exemplars=tuple(found)) if found else point

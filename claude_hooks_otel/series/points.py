@@ -1,4 +1,4 @@
-"""The state of series at one moment, as it is exported and shown."""
+"""The state of a series at one moment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from claude_hooks_otel.metrics.definition import Metric
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """One observation of a histogram and the span that it was made of; the value in stored units, times Unix nanoseconds."""
+    """One observation of a histogram and its span. The value is in stored units, the time in Unix nanoseconds."""
 
     value: int
     at_ns: int
@@ -22,12 +22,12 @@ class SeriesPoint:
     """The state of one series at one moment, in stored units.
 
     Attributes:
-        metric: what it measures.
+        metric: the metric.
         labels: sorted (key, value) pairs.
-        start_time_ns: when the series began, Unix nanoseconds; never changes.
-        value: a counter's total or a gauge's value, in stored units (``metric.scale`` to one exported unit); a histogram's sum.
-        bucket_counts: a histogram's counts per bucket, one more than ``metric.buckets``; empty otherwise.
-        exemplars: some of a histogram's latest observations.
+        start_time_ns: when the series began, Unix nanoseconds. It never changes.
+        value: a counter's total, a gauge's value or a histogram's sum. One exported unit is ``metric.scale`` stored units.
+        bucket_counts: a histogram's counts, one more than ``metric.buckets``; empty for other kinds.
+        exemplars: the last observation of some of a histogram's buckets.
     """
 
     metric: Metric
@@ -39,5 +39,5 @@ class SeriesPoint:
 
     @property
     def count(self) -> int:
-        """How many observations a histogram holds."""
+        """The number of observations of a histogram."""
         return sum(self.bucket_counts)

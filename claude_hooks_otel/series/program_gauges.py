@@ -1,4 +1,4 @@
-"""Gauges that programs set: the newest value of each label set."""
+"""Gauges that programs set. The newest value of each label set is kept."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from claude_hooks_otel.metrics.labels import Labels, decode_labels, encode_label
 from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.series.totals import SeriesTotals
 
-# Label sets of one gauge: OpenTelemetry's own limit of a metric's series.
+# The most label sets of one gauge. Source: the cardinality limit of OpenTelemetry's metrics SDK specification.
 MOST_GAUGES = 2000
 
 
 class ProgramGauges:
-    """The gauges of one store. The caller holds the transaction.
+    """The gauges of one store. Setting one needs an open transaction.
 
     Args:
-        connection: the store's.
-        totals: are told that there is something to export.
-        known: every metric by its OTLP name, those that programs declare included.
+        connection: the connection of the store.
+        totals: learns that there is something to export.
+        known: every metric by its OTLP name, with the metrics that programs declare.
     """
 
     def __init__(self, connection: sqlite3.Connection, totals: SeriesTotals, known: Mapping[str, Metric]) -> None:
@@ -33,16 +33,16 @@ class ProgramGauges:
         self._known = known
 
     def set(self, name: str, labels: Labels, value: int, at_ns: int) -> bool:
-        """Keep the newest value of a label set, in whatever order the values arrive.
+        """Set the value of a label set, unless a newer value is known.
 
         Args:
             name: the gauge's OTLP name.
             labels: its labels.
-            value: in millionths (``metrics.declared.SCALE``).
+            value: the value in millionths (``metrics.declared.SCALE``).
             at_ns: when it was set, Unix nanoseconds.
 
         Returns:
-            False if the gauge has too many label sets for another one.
+            False if this would be more than MOST_GAUGES label sets.
         """
         text = encode_labels(labels)
         (present,) = self._connection.execute(
@@ -60,7 +60,7 @@ class ProgramGauges:
 
 
 def program_gauges(connection: sqlite3.Connection, computed: Iterable[SeriesPoint] = ()) -> Iterator[SeriesPoint]:
-    """Return the gauges as they stand. Where the facts give a value of the same labels (``computed``), that one counts."""
+    """Yield the gauges of programs. A gauge that is also ``computed`` from facts, with the same labels, is left out."""
     taken = {(point.metric.name, point.labels) for point in computed}
     declared = read_declared(connection)
     for name, text, value, at_ns in connection.execute(
@@ -74,6 +74,6 @@ def program_gauges(connection: sqlite3.Connection, computed: Iterable[SeriesPoin
 
 @functools.lru_cache(maxsize=256)
 def gauge_of_catalog(name: str) -> Metric | None:
-    """Return a gauge of the catalog in the scale of what programs record: they know fractions."""
+    """Return a gauge of the catalog with the scale of program records, which can be fractions; None if it is not in the catalog."""
     metric = catalog.CATALOG.get(name)
     return None if metric is None else replace(metric, scale=SCALE)

@@ -1,15 +1,14 @@
-"""What an agent's record is worth: experience, level, efficiency, quality, collaboration. Judgements, with their weights in the config.
+"""The scores of agents: experience, level, efficiency, quality, collaboration. The configuration has their weights.
 
-Each is defined in the catalog, in a sentence and an example. Experience is computed from the series, which are kept for ever; the
-others from the facts of a window. None of them can be earned by doing nothing: without evidence there is no score, and with little
-evidence a low one.
+The catalog defines each score with an example. Experience and level are computed from the series, which are kept for ever, the other
+scores from the facts of a time window. Without evidence an agent has no score, and with little evidence a low one.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from claude_hooks_otel.facts.repository import Facts
@@ -25,13 +24,13 @@ from claude_hooks_otel.units import DAY
 _Z: Final = 1.96
 
 _IDENTITY = "agent, project, team, sprint"
-# Each yields (agent, project, team, sprint, good, all). The last run of a suite in a session is the state in which it was left.
+# Each query yields (agent, project, team, sprint, good, all). Of the runs of a suite in one session, the last one counts.
 _SUITES = f"""
     SELECT {_IDENTITY}, SUM(outcome = 'passed'), COUNT(*) FROM (
         SELECT *, ROW_NUMBER() OVER (PARTITION BY session_id, framework ORDER BY at_ns DESC, tool_use_id DESC, ordinal DESC) AS back
         FROM suite_run WHERE at_ns > ?
     ) WHERE back = 1 GROUP BY {_IDENTITY}
-"""  # noqa: S608 -- our own names, here and below
+"""  # noqa: S608 — no foreign text, here and below
 _PULL_REQUESTS = f"""
     SELECT {_IDENTITY}, SUM(action = 'merged'), COUNT(*) FROM pull_request
     WHERE at_ns > ? AND action IN ('merged', 'closed') GROUP BY {_IDENTITY}
@@ -53,13 +52,13 @@ _NEW_TOKENS = f"""
 
 
 def wilson_lower_bound(good: float, total: float) -> float:
-    """The lower end of Wilson's 95 % interval of a share: what so much evidence can vouch for.
+    """Return the lower bound of Wilson's 95 % interval for a share.
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
 
     Args:
-        good: how many ended well; may be weighted.
-        total: how many there were, greater than 0.
+        good: how many ended well. It may be weighted.
+        total: how many there were; greater than 0.
 
     >>> round(wilson_lower_bound(9, 10), 2), round(wilson_lower_bound(90, 100), 2), round(wilson_lower_bound(1, 1), 2)
     (0.6, 0.83, 0.21)
@@ -73,8 +72,8 @@ class Scores:
     """The scores of every agent of a store.
 
     Args:
-        facts: what is known.
-        config: weights and window.
+        facts: the facts of the store.
+        config: the weights and the time window.
     """
 
     def __init__(self, facts: Facts, config: ScoresConfig) -> None:
@@ -84,12 +83,12 @@ class Scores:
         self._points: list[SeriesPoint] = []
 
     def points(self, series: Iterable[SeriesPoint], now_ns: int, *, anew: bool = False) -> list[SeriesPoint]:
-        """The scores as of now, or as of at most SCORES_KEPT ago.
+        """Return the scores. They are computed at most once in SCORES_KEPT.
 
         Args:
-            series: every cumulative series as it stands.
-            now_ns: the time.
-            anew: compute them now, however fresh the last ones are.
+            series: every cumulative series.
+            now_ns: the time, Unix nanoseconds.
+            anew: compute them now in any case.
         """
         if anew or not self._fresh_until_ns - SCORES_KEPT <= now_ns < self._fresh_until_ns:
             since_ns = now_ns - self._config.window_days * DAY
@@ -115,50 +114,45 @@ class Scores:
             if point.metric not in worth or labels.keys().isdisjoint(COMMON_LABELS):
                 continue
             if point.metric is not catalog.PULL_REQUESTS or labels.get("action") == "merged":
-                whose = tuple((key, value) for key, value in point.labels if key in IDENTITY_LABELS)
-                earned[whose] += worth[point.metric] * point.value
-        for whose, xp in earned.items():
-            yield catalog.AGENT_XP, whose, max(0.0, xp)
-            yield catalog.AGENT_LEVEL, whose, 1 + math.floor(math.sqrt(max(0.0, xp) / self._config.xp_per_level))
+                identity = tuple((key, value) for key, value in point.labels if key in IDENTITY_LABELS)
+                earned[identity] += worth[point.metric] * point.value
+        for identity, xp in earned.items():
+            yield catalog.AGENT_XP, identity, max(0.0, xp)
+            yield catalog.AGENT_LEVEL, identity, 1 + math.floor(math.sqrt(max(0.0, xp) / self._config.xp_per_level))
 
     def _windowed(self, since_ns: int) -> Iterator[tuple[Metric, Labels, float]]:
-        delivered = {whose: points for whose, points, _ in self._rows(_POINTS, since_ns)}
-        for whose, tokens, _ in self._rows(_NEW_TOKENS, since_ns):
+        delivered = {identity: points for identity, points, _ in self._rows(_POINTS, since_ns)}
+        for identity, tokens, _ in self._rows(_NEW_TOKENS, since_ns):
             if tokens > 0:
-                yield catalog.EFFICIENCY, whose, delivered.get(whose, 0.0) / tokens
+                yield catalog.EFFICIENCY, identity, delivered.get(identity, 0.0) / tokens
         quality, collaboration = self._config.quality, self._config.collaboration
-        yield from self._share(
-            catalog.QUALITY,
-            since_ns,
-            (
-                (_SUITES, quality.test_suite),
-                (_PULL_REQUESTS, quality.pull_request),
-                (_REGRESSIONS, quality.bug_introduced),
-            ),
-        )
-        yield from self._share(
-            catalog.COLLABORATION,
-            since_ns,
-            (
-                (_SUBAGENTS, collaboration.subagent),
-                (_OWNED_TASKS, collaboration.task),
-                (_PULL_REQUESTS, collaboration.pull_request),
-            ),
-        )
+        evidence = {
+            catalog.QUALITY: {
+                _SUITES: quality.test_suite,
+                _PULL_REQUESTS: quality.pull_request,
+                _REGRESSIONS: quality.bug_introduced,
+            },
+            catalog.COLLABORATION: {
+                _SUBAGENTS: collaboration.subagent,
+                _OWNED_TASKS: collaboration.task,
+                _PULL_REQUESTS: collaboration.pull_request,
+            },
+        }
+        for metric, weights in evidence.items():
+            for identity, share in self._shares(since_ns, weights):
+                yield metric, identity, share
 
-    def _share(
-        self, metric: Metric, since_ns: int, kinds: Iterable[tuple[str, float]]
-    ) -> Iterator[tuple[Metric, Labels, float]]:
-        """The share of what ended well, over all kinds of evidence, for everybody who has some."""
+    def _shares(self, since_ns: int, weights: Mapping[str, float]) -> Iterator[tuple[Labels, float]]:
+        """Yield the share of good results over several queries, for each identity that has evidence."""
         good: defaultdict[Labels, float] = defaultdict(float)
         total: defaultdict[Labels, float] = defaultdict(float)
-        for query, weight in kinds:
-            for whose, ended_well, count in self._rows(query, since_ns):
-                good[whose] += weight * ended_well
-                total[whose] += weight * count
-        for whose, count in total.items():
+        for query, weight in weights.items():
+            for identity, ended_well, count in self._rows(query, since_ns):
+                good[identity] += weight * ended_well
+                total[identity] += weight * count
+        for identity, count in total.items():
             if count > 0:
-                yield metric, whose, wilson_lower_bound(good[whose], count)
+                yield identity, wilson_lower_bound(good[identity], count)
 
     def _rows(self, query: str, since_ns: int) -> Iterator[tuple[Labels, float, float]]:
         for agent, project, team, sprint, first, second in self._facts.connection.execute(query, (since_ns,)):

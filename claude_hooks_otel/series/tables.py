@@ -1,4 +1,4 @@
-"""The tables of the series room. Totals are never forgotten."""
+"""The tables of series, gauges and exemplars. Totals are never deleted."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ CREATE TABLE IF NOT EXISTS exemplar (
 """
 
 
-def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> None:  # noqa: ARG001 — every room has these
-    """Delete old exemplars. Totals and the newest values of gauges stay."""
+def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> None:  # noqa: ARG001 — every room takes these
+    """Delete old exemplars. Totals and gauges stay."""
     connection.execute("DELETE FROM exemplar WHERE kept_ns < ?", (before_ns,))

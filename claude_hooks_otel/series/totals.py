@@ -1,4 +1,4 @@
-"""The totals of every cumulative series. Additions gather in memory and are written with the facts that caused them."""
+"""The totals of the cumulative series. Additions are collected in memory and written in the transaction of their facts."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from claude_hooks_otel.metrics.definition import Kind, Metric
 from claude_hooks_otel.metrics.labels import OVERFLOW, Labels, decode_labels, encode_labels
 from claude_hooks_otel.series.points import SeriesPoint
 
-# Metric, labels, amount in stored units, and when it happened (Unix nanoseconds; None if that is unknown).
+# Metric, labels, amount in stored units, and time (Unix nanoseconds; None if it is unknown).
 Addition = tuple[Metric, Labels, int, int | None]
-# Called with the additions of a transaction, inside it.
+# Called with the additions of a transaction, before it ends.
 AdditionObserver = Callable[[Sequence[Addition]], None]
 
 
 class SeriesTotals:
-    """The cumulative series of one store. A participant of its transactions.
+    """The cumulative series of one store. It is a participant of the store's transactions.
 
     Args:
-        connection: the store's.
+        connection: the connection of the store.
         known: every metric by its OTLP name.
-        limit: how many series a metric may have. Further label sets count in its overflow series.
-        now_ns: the clock, Unix nanoseconds. A new series starts now.
-        observers: called with what is written.
+        limit: the most series of one metric. Further label sets count in its overflow series.
+        now_ns: the clock, Unix nanoseconds. It gives the start time of a new series.
+        observers: called with the additions of each transaction.
 
     Attributes:
-        changes: how many additions were written since the start. A different number means that there is something to export.
+        changes: how many additions were written since the daemon started. If it changes, there is something to export.
     """
 
     def __init__(
@@ -51,7 +51,13 @@ class SeriesTotals:
         self.changes = 0
 
     def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
-        """Add to a counter, or add one observation to a histogram, in stored units. ``at_ns`` is when that happened, if known.
+        """Add an amount to a counter, or one observation to a histogram.
+
+        Args:
+            metric: the metric.
+            labels: the labels of the series.
+            amount: the amount or observation, in stored units.
+            at_ns: when it happened, Unix nanoseconds; None if that is unknown.
 
         Raises:
             ValueError: ``amount`` is negative.
@@ -61,24 +67,24 @@ class SeriesTotals:
         self._additions.append((metric, labels, amount, at_ns))
 
     def note_gauge(self, metric: Metric, labels: Labels, value: int, at_ns: int) -> None:
-        """Note that a gauge was set: no total moves, but there is something to export."""
+        """Note that a gauge was set. No total changes, but there is something to export."""
         self._additions.append((metric, labels, value, at_ns))
 
     def mark(self) -> int:
-        """Return how many additions have gathered, for ``rewind``."""
+        """Return the number of collected additions, for ``rewind``."""
         return len(self._additions)
 
     def rewind(self, mark: int) -> None:
-        """Forget what was added since the mark: its step failed."""
+        """Drop the additions since the mark, after a failed step."""
         del self._additions[mark:]
 
     def discard(self) -> None:
-        """Forget what was added since the last flush: its transaction did not happen."""
+        """Drop all additions, after a failed transaction."""
         self._additions.clear()
         self._series_counts.clear()
 
     def flush(self) -> None:
-        """Write what was added, inside the caller's transaction."""
+        """Write the additions, inside the caller's transaction."""
         sums: Counter[tuple[Metric, Labels]] = Counter()
         observations: defaultdict[tuple[Metric, Labels], list[int]] = defaultdict(list)
         for metric, labels, amount, _ in self._additions:
@@ -96,50 +102,43 @@ class SeriesTotals:
         self._additions.clear()
 
     def _move(self, name: str, labels: Labels, amount: int) -> None:
-        if not self._connection.execute(
-            "UPDATE series SET value = value + ? WHERE metric = ? AND labels = ?", (amount, name, encode_labels(labels))
-        ).rowcount:
-            labels = self._admit(name, labels, "")
-            self._connection.execute(
-                "UPDATE series SET value = value + ? WHERE metric = ? AND labels = ?",
-                (amount, name, encode_labels(labels)),
-            )
+        update = "UPDATE series SET value = value + ? WHERE metric = ? AND labels = ?"
+        if not self._connection.execute(update, (amount, name, encode_labels(labels))).rowcount:
+            self._connection.execute(update, (amount, name, self._create(name, labels, "")))
 
     def _observe(self, metric: Metric, labels: Labels, values: list[int]) -> None:
         select = "SELECT value, buckets FROM series WHERE metric = ? AND labels = ?"
-        row = self._connection.execute(select, (metric.name, encode_labels(labels))).fetchone()
+        text = encode_labels(labels)
+        row = self._connection.execute(select, (metric.name, text)).fetchone()
         if row is None:
-            labels = self._admit(metric.name, labels, json.dumps([0] * (len(metric.buckets) + 1)))
-            row = self._connection.execute(select, (metric.name, encode_labels(labels))).fetchone()
+            text = self._create(metric.name, labels, json.dumps([0] * (len(metric.buckets) + 1)))
+            row = self._connection.execute(select, (metric.name, text)).fetchone()
         counts = json.loads(row[1])
         for value in values:
             counts[bisect.bisect_left(metric.buckets, value / metric.scale)] += 1
         self._connection.execute(
             "UPDATE series SET value = ?, buckets = ? WHERE metric = ? AND labels = ?",
-            (row[0] + sum(values), json.dumps(counts), metric.name, encode_labels(labels)),
+            (row[0] + sum(values), json.dumps(counts), metric.name, text),
         )
 
-    def _admit(self, name: str, labels: Labels, buckets: str) -> Labels:
-        """Create the series, or return the labels of the overflow series that counts for it."""
+    def _create(self, name: str, labels: Labels, buckets: str) -> str:
+        """Create a series, or the overflow series if the metric has too many. Return its encoded labels."""
         present = self._series_counts.get(name)
         if present is None:
-            present = self._connection.execute("SELECT COUNT(*) FROM series WHERE metric = ?", (name,)).fetchone()[0]
-        if present >= self._limit - 1:
-            labels = OVERFLOW
-        created = self._connection.execute(
-            "INSERT OR IGNORE INTO series VALUES (?, ?, ?, 0, ?)",
-            (name, encode_labels(labels), self._now_ns(), buckets),
-        ).rowcount
+            (present,) = self._connection.execute("SELECT COUNT(*) FROM series WHERE metric = ?", (name,)).fetchone()
+        text = encode_labels(labels if present < self._limit - 1 else OVERFLOW)
+        row = (name, text, self._now_ns(), buckets)
+        created = self._connection.execute("INSERT OR IGNORE INTO series VALUES (?, ?, ?, 0, ?)", row).rowcount
         self._series_counts[name] = present + created
-        return labels
+        return text
 
     def points(self) -> Iterator[SeriesPoint]:
-        """Return every series as it stands in the store."""
-        yield from read_points(self._connection, self._known)
+        """Yield every series of the store."""
+        return read_points(self._connection, self._known)
 
 
 def read_points(connection: sqlite3.Connection, known: Mapping[str, Metric]) -> Iterator[SeriesPoint]:
-    """Return every series of a store, those of declared metrics included. A metric that is no longer known is left out."""
+    """Yield every series of a store, with those of declared metrics. Series of unknown metrics are left out."""
     known = {**read_declared(connection), **known}
     for name, labels, start_ns, value, buckets in connection.execute(
         "SELECT metric, labels, start_ns, value, buckets FROM series ORDER BY metric, labels"

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_hooks_otel.sources.envelope import Envelope, EnvelopeError, decode
+from claude_hooks_otel.timeline import WRITER_GONE_AFTER
 
-# Seconds after which a file in tmp/ has no living writer any more: a hook lives milliseconds.
-STALE_AFTER = 60.0
 # How many files that nobody could read are kept for their owner to look at.
 BROKEN_KEPT = 1000
 
@@ -174,7 +173,7 @@ class Spool:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
-                    if now() - status.st_mtime > STALE_AFTER:
+                    if now() - status.st_mtime > WRITER_GONE_AFTER:
                         # The inode's number: a second file of the same name must not replace the first.
                         Path(entry.path).rename(self.new / f"{entry.name}.{status.st_ino}.recovered")
                         recovered += 1

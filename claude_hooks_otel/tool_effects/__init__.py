@@ -1,1 +1,1 @@
-"""What a finished tool call did to the code: lines, files, commits, pull requests, test runs. Pure functions of its input and result."""
+"""What a finished tool call did: lines, files, commits, pull requests, test runs. Pure functions of the call's input and result."""

@@ -1,4 +1,4 @@
-"""What a shell command line has to do with git: its git commands, the folders it works in, and whether it may change a repository."""
+"""The git commands in a shell command line, the folders in which it works, and whether it may change a repository."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from claude_hooks_otel.tool_effects.shell import SimpleCommand, is_fully_read, simple_commands, word_set
 
-# A line that changes folders more often is a loop written out. Each folder costs a search for a repository.
+# The most folders of one line. Each of them costs a search for a repository.
 MAX_DIRECTORIES = 16
 
 _GIT_VALUE_OPTIONS = word_set(
     "-C -c --git-dir --work-tree --namespace --exec-path --super-prefix --config-env --attr-source"
 )
-# Subcommands that make no commit, branch or push. No alias can take their names.
+# Subcommands that make no commit, branch or push. An alias cannot have their names.
 _READING_SUBCOMMANDS = word_set("""
     add annotate archive blame cat-file check-ignore clean config count-objects describe diff diff-files diff-index diff-tree
     difftool for-each-ref format-patch fsck gc grep help init log ls-files ls-remote ls-tree merge-base mv name-rev reflog restore
@@ -41,7 +41,7 @@ class GitInvocation:
         subcommand: ``commit``, ``push`` and so on; "" for a bare ``git``.
         arguments: the words after it.
         directory: the folder of ``-C`` or ``--git-dir``, as written; "" without them.
-        decisive: see `SimpleCommand`.
+        decisive: as in `SimpleCommand`.
     """
 
     subcommand: str
@@ -51,7 +51,7 @@ class GitInvocation:
 
 
 def git_invocation(command: SimpleCommand) -> GitInvocation | None:
-    """Return the call of git that a command is; None for another program."""
+    """Return the git call in a command; None for another program."""
     if command.program != "git":
         return None
     directory = ""
@@ -66,14 +66,14 @@ def git_invocation(command: SimpleCommand) -> GitInvocation | None:
 
 
 def is_utility(command: SimpleCommand) -> bool:
-    """Whether a program is known to run neither git nor tests: it shows, moves or changes files."""
+    """Return whether a program only shows, moves or changes files. Such a program runs neither git nor tests."""
     return command.program in _UTILITIES
 
 
 def may_touch_git(command: str) -> bool:
-    """Whether a command line could make a commit, a branch or a push, itself or through a program that is not known here.
+    """Return whether a command line could make a commit, a branch or a push, itself or through an unknown program.
 
-    If it could not, nobody needs to read the reflog. And a commit that a person makes meanwhile does not count as the line's own.
+    If it could not, the reflog is not read. So a commit that a human makes at the same time does not count for the line.
     """
     return not is_fully_read(command) or any(map(_may_touch_git, simple_commands(command)))
 
@@ -86,7 +86,7 @@ def _may_touch_git(command: SimpleCommand) -> bool:
 
 
 def working_directories(command: str, cwd: Path) -> list[Path]:
-    """Return the folders in which a line works: ``cwd``, then each known one that ``cd``, ``pushd`` or ``git -C`` names."""
+    """Return the folders in which a line works: ``cwd`` and the folders of ``cd``, ``pushd`` and ``git -C``, if they are known."""
     found = [cwd]
     current = cwd
     for each in simple_commands(command):

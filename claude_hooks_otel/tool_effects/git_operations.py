@@ -1,12 +1,11 @@
-"""The commits, branches and pull requests that the output of a finished Bash call shows.
+"""The commits, branches and pull requests in the output of a finished Bash call.
 
-The client reports (``gitOperation``) what it reads in the output: one commit of a chain, and no quiet commit. Git's own reflog has
-all of them (`reflog`). Both name a commit by its hash, which `same_commit` compares.
+The client reports what it reads in the output (``gitOperation``): one commit of a chain, and no quiet commit. Git's reflog has all of
+them (`reflog`). Both have the hash of a commit, and `same_commit` compares them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from typing import Any, Literal
 from claude_hooks_otel.tool_effects.git_commands import GitInvocation, git_invocation
 from claude_hooks_otel.tool_effects.pull_requests import pull_requests
 from claude_hooks_otel.tool_effects.shell import simple_commands, word_set
+from claude_hooks_otel.tool_effects.values import mapping, name_digest, text
 
-# Git never abbreviates a hash to fewer digits (core.abbrev).
+# Git never abbreviates a hash to fewer digits. Source: core.abbrev in git-config(1).
 MIN_HASH_DIGITS = 4
-# Actions that add a commit. An amended or rebased commit replaces another one.
 _NEW_COMMIT_ACTIONS = frozenset({"committed", "merged", "cherry-picked", "reverted", "applied"})
 
 # ``git commit``, ``cherry-pick`` and ``revert`` print "[main 0123abc] subject", "[main (root-commit) …", "[detached HEAD …".
@@ -28,13 +27,13 @@ _REPORTED_ACTIONS = frozenset({"committed", "amended", "cherry-picked"})
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _FAILED = re.compile(r"(?:Error: )?(?:Exit code \d|Error|The user )")
 
-# The options after which a subcommand takes the name of a new branch.
+# The options that a subcommand takes before the name of a new branch.
 _NEW_BRANCH_OPTIONS = {
     "checkout": word_set("-b -B --orphan"),
     "switch": word_set("-c -C --create --force-create --orphan"),
     "worktree": word_set("-b -B"),
 }
-# Options with which ``git branch`` makes no branch: it lists, moves, copies, deletes or describes some.
+# Options with which ``git branch`` makes no new branch, but lists, moves, copies, deletes or describes branches.
 _NO_NEW_BRANCH = word_set(
     "-a --all -r --remotes -l --list -v -vv --verbose --show-current --contains --no-contains --merged --no-merged --points-at "
     "-d -D --delete -m -M --move -c -C --copy -u --set-upstream-to --unset-upstream --edit-description"
@@ -47,10 +46,10 @@ class GitOperation:
 
     Attributes:
         kind: what changed.
-        action: for a commit committed, amended, cherry-picked, merged, reverted, applied (``git am``) or rebased; for a branch
-            created; for a pull request created, merged, closed, reopened, edited, ….
-        key: what names it: a commit's hash, whole or abbreviated (see `same_commit`); the digest (see `name_digest`) of a branch's
-            name or of a pull request's address. "" for a pull request whose address no output shows.
+        action: of a commit: committed, amended, cherry-picked, merged, reverted, applied (``git am``) or rebased. Of a branch:
+            created. Of a pull request: created, merged, closed, reopened, edited, ….
+        key: the hash of a commit, whole or abbreviated (see `same_commit`), or the `name_digest` of a branch's name or of a pull
+            request's address; "" if no output shows the address.
     """
 
     kind: Literal["commit", "branch", "pull_request"]
@@ -59,60 +58,54 @@ class GitOperation:
 
     @property
     def is_new_commit(self) -> bool:
-        """Whether there is one commit more than before."""
+        """Whether the operation adds a commit. An amended or rebased commit replaces another one."""
         return self.kind == "commit" and self.action in _NEW_COMMIT_ACTIONS
 
 
-def name_digest(name: str) -> str:
-    """Return 16 hex digits of SHA-256 that stand for a branch's name or a pull request's address."""
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
 def same_commit(a: str, b: str) -> bool:
-    """Whether two hashes, either of which may be abbreviated, name the same commit."""
+    """Return whether two hashes name the same commit. Both may be abbreviated."""
     a, b = a.lower(), b.lower()
     return min(len(a), len(b)) >= MIN_HASH_DIGITS and (a.startswith(b) or b.startswith(a))
 
 
 def git_operations(tool_name: str, tool_input: Mapping[str, Any], tool_response: Any) -> list[GitOperation]:
-    """Return what the output of a finished Bash call shows. No output shows quiet commits, and those of scripts.
+    """Return the operations that the output of a finished Bash call shows. Quiet commits and commits of scripts are not visible.
 
     Args:
         tool_name: the tool. Only Bash runs git.
         tool_input: its input, from a hook or a transcript.
-        tool_response: ``tool_response`` of PostToolUse or the transcript's ``toolUseResult``; or a text: the ``error`` of a failed
-            call, or the ``tool_result`` of a sub-agent's transcript, which has no response.
+        tool_response: ``tool_response`` of PostToolUse, or the transcript's ``toolUseResult``. For a failed call that is the text of
+            the error, for a call in a sub-agent's transcript the text of the ``tool_result`` block.
     """
-    command = _mapping(tool_input).get("command")
-    if tool_name != "Bash" or not isinstance(command, str):
+    command = text(mapping(tool_input).get("command"))
+    if tool_name != "Bash" or command is None:
         return []
-    response = _mapping(tool_response)
+    response = mapping(tool_response)
     if isinstance(tool_response, str):
         output, succeeded = tool_response, not _FAILED.match(tool_response)
     else:
         streams = (response.get("stdout"), response.get("stderr"))
-        output = "\n".join(text for text in streams if isinstance(text, str))
+        output = "\n".join(stream for stream in streams if isinstance(stream, str))
         succeeded = bool(response) and not response.get("backgroundTaskId")
     output = _ANSI.sub("", output)
-    reported = _mapping(response.get("gitOperation"))
+    reported = mapping(response.get("gitOperation"))
     commands = simple_commands(command)
     invocations = [call for each in commands if (call := git_invocation(each)) is not None]
     operations = [
-        *_commits(invocations, output, _mapping(reported.get("commit"))),
+        *_commits(invocations, output, mapping(reported.get("commit"))),
         *_branches(invocations, output, succeeded=succeeded),
         *(
             GitOperation("pull_request", action, name_digest(address) if address else "")
-            for action, address in pull_requests(commands, output, _mapping(reported.get("pr")), succeeded=succeeded)
+            for action, address in pull_requests(commands, output, mapping(reported.get("pr")), succeeded=succeeded)
         ),
     ]
     return list(dict.fromkeys(operations))
 
 
 def _commits(invocations: Sequence[GitInvocation], output: str, reported: Mapping[str, Any]) -> Iterator[GitOperation]:
-    """Yield the commits that the output of visible git commands shows, and the one that the client reports."""
-    sha, kind = reported.get("sha"), reported.get("kind")
-    sha = sha if isinstance(sha, str) else ""
-    kind = kind if isinstance(kind, str) and kind in _REPORTED_ACTIONS else "committed"
+    """Yield the commits in the output of visible git commands, and the one that the client reports."""
+    sha, kind = text(reported.get("sha")) or "", text(reported.get("kind")) or ""
+    kind = kind if kind in _REPORTED_ACTIONS else "committed"
     makers = [action for invocation in invocations if (action := _printed_action(invocation)) is not None]
     hashes = list(dict.fromkeys(_COMMIT_LINE.findall(output))) if makers else []
     if len(hashes) == len(makers):
@@ -128,7 +121,7 @@ def _commits(invocations: Sequence[GitInvocation], output: str, reported: Mappin
 
 
 def _printed_action(invocation: GitInvocation) -> str | None:
-    """Return what a git command does to the commit whose line it prints; None if it prints none."""
+    """Return the action of a git command that prints the line of a commit; None if it prints no such line."""
     if "--dry-run" in invocation.arguments:
         return None
     if invocation.subcommand == "commit" and "--amend" in invocation.arguments:
@@ -137,7 +130,7 @@ def _printed_action(invocation: GitInvocation) -> str | None:
 
 
 def _branches(invocations: Sequence[GitInvocation], output: str, *, succeeded: bool) -> Iterator[GitOperation]:
-    """Yield the branches that visible git commands certainly made."""
+    """Yield the branches that visible git commands have certainly made."""
     for invocation in invocations:
         name = _new_branch(invocation)
         if not name or "$" in name:
@@ -147,7 +140,7 @@ def _branches(invocations: Sequence[GitInvocation], output: str, *, succeeded: b
 
 
 def _new_branch(invocation: GitInvocation) -> str | None:
-    """Return the name of the branch that a git command makes by its arguments."""
+    """Return the name of the branch that a git command makes; None if it makes none."""
     words = iter(invocation.arguments)
     if options := _NEW_BRANCH_OPTIONS.get(invocation.subcommand):
         return next((next(words, None) for word in words if word in options), None)
@@ -161,7 +154,3 @@ def _new_branch(invocation: GitInvocation) -> str | None:
         elif not word.startswith("-"):
             return word
     return None
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -1,4 +1,7 @@
-"""The git repository that a folder is in (gitrepository-layout(5)). Standard library only, because the SDK imports this module."""
+"""Finds the git repository around a folder. Source: gitrepository-layout(5).
+
+Standard library only, because the SDK imports this module.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class GitRepository:
-    """Where a repository keeps what.
+    """The folders of a repository.
 
     Attributes:
         top: the top folder of the working tree; None for a bare repository.
@@ -23,7 +26,7 @@ class GitRepository:
 
 
 def find_repository(directory: Path) -> GitRepository | None:
-    """Return the nearest repository around a folder, which need not exist. None if there is none, or its files cannot be read."""
+    """Return the nearest repository around a folder; None if there is none or it cannot be read. The folder need not exist."""
     try:
         for folder in (directory, *directory.parents):
             git_dir = folder / ".git"
@@ -40,6 +43,6 @@ def find_repository(directory: Path) -> GitRepository | None:
 
 
 def _named_in(file: Path, prefix: str = "") -> Path:
-    """Return the folder that a file names, relative to its own folder."""
+    """Return the folder that a file names. The name is relative to the file's folder."""
     named = file.read_text(encoding="utf-8", errors="surrogateescape").removeprefix(prefix).strip()
     return Path(os.path.normpath(file.parent / named))

@@ -1,4 +1,4 @@
-"""Which files hold guidance that agents load again: skills, commands, sub-agents, rules, memory."""
+"""Recognizes files with guidance for agents: skills, commands, sub-agents, rules, memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Where Claude Code looks for guidance (a plugin may contain a skill's folder), and where teams commonly keep their patterns.
+# The places in which Claude Code looks for guidance, and in which teams usually keep patterns. A plugin can contain skills.
 _GUIDANCE = re.compile(
     r"(?:^|[/\\])(?:"
     r"\.claude[/\\](?:commands|agents|rules|output-styles)[/\\].+\.md"
@@ -15,12 +15,12 @@ _GUIDANCE = re.compile(
     r"|patterns[/\\].+\.md"
     r")$"
 )
-# The text that the model sees. A sub-agent's transcript has nothing else of the result.
+# The start of the text that the model sees. A sub-agent's transcript has no other result.
 _CREATED = "File created successfully"
 
 
 def extracts_pattern(tool: str, tool_input: Mapping[str, Any], tool_response: Any) -> bool:
-    """Whether a finished call wrote new guidance: a Write that created a file which agents load again."""
+    """Return whether a finished call created a file with guidance."""
     path = tool_input.get("file_path")
     if tool != "Write" or not isinstance(path, str) or not _GUIDANCE.search(path):
         return False

@@ -1,9 +1,9 @@
-"""How many lines ``git diff --numstat`` counts as added and deleted between two texts.
+"""The added and deleted lines between two texts, as ``git diff --numstat`` counts them.
 
-This is the line diff of Myers ("An O(ND) Difference Algorithm and Its Variations", 1986, in its linear-space form) with the
-shortcuts of GNU diff and git: lines that the other text lacks are set aside first, and common lines among many of those as well. A
-long search takes a good enough way. The shortcuts matter: after a rewrite inside a file of some hundred lines, git's counts differ
-from those of a minimal diff in about every third case. ``tests/tool_effects/test_lines.py`` compares the counts with real git's.
+Source: the linear-space line diff of Myers ("An O(ND) Difference Algorithm and Its Variations", 1986) with the shortcuts of GNU diff and
+git. Lines that the other text lacks are set aside first, and so are common lines among many of them. A long search stops at a way that
+is good enough. The shortcuts matter: after a rewrite inside a file of some hundred lines, git's counts differ from a minimal diff in
+about every third case. ``tests/tool_effects/test_lines.py`` compares the counts with git's.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-# Git takes a text as binary, and counts no lines, when its first so many bytes contain a NUL.
+# A file is binary to git, and has no lines, if a NUL is among its first bytes. This is how many bytes git looks at.
 BINARY_PROBE_BYTES = 8000
-# Steps of the inner loop, about two seconds (3,000 lines in a wholly new order). A longer search would delay everything that waits.
+# Steps of the inner loop. They take about two seconds (3,000 lines in a new order). A longer search would delay all other work.
 MAX_STEPS = 2_000_000
 
-# Git's own limits. The counts depend on each.
+# Git's own limits. The counts depend on all of them.
 _MAX_COMMON = 1024  # occurrences: a line this frequent in the other text always counts as common
 _NEIGHBOURHOOD = 100  # lines on each side that decide whether a common line counts
 _UNMATCHED_RATIO = 4  # a common line does not count among more than three times as many unmatched neighbours
-_SEARCH_COST = 256  # edits after which a search may take a good enough way
-_LONG_SNAKE = 20  # equal lines in a row that make a way a good one
-_GOOD_PROGRESS = 4  # lines for each edit that make a way a good one
+_SEARCH_COST = 256  # edits after which a search may stop at a way that is good enough
+_LONG_SNAKE = 20  # equal lines in a row that make a way good
+_GOOD_PROGRESS = 4  # lines for each edit that make a way good
 
 _UNMATCHED, _RARE, _COMMON = 0, 1, 2
 
@@ -34,7 +34,7 @@ class _TooLongError(Exception):
 
 
 class _Box(NamedTuple):
-    """A part of both texts that is still to be compared; ``minimal``: without good enough ways."""
+    """A part of both texts that is still to be compared. If it is ``minimal``, only the best way counts."""
 
     a_start: int
     a_end: int
@@ -44,16 +44,16 @@ class _Box(NamedTuple):
 
 
 def lines_of(text: str) -> list[str]:
-    """Return the lines of a text as git sees them. Only a line feed, which is part of the line, ends one; the last may lack it."""
+    """Return the lines of a text as git sees them, with their line feeds. The last line may have none."""
     lines = [f"{line}\n" for line in text.split("\n")]
     lines[-1] = lines[-1][:-1]
     return lines if lines[-1] else lines[:-1]
 
 
 def numstat(before: str, after: str) -> tuple[int, int] | None:
-    """Return the lines (added, deleted) between two texts, as ``git diff --numstat`` prints them; (0, 0) for binary content.
+    """Return the lines (added, deleted) between two texts, as ``git diff --numstat`` prints them.
 
-    None if the search would take more than MAX_STEPS.
+    Binary content has (0, 0). Return None if the search would take more than MAX_STEPS.
     """
     if _is_binary(before) or _is_binary(after):
         return 0, 0
@@ -79,12 +79,12 @@ def _is_binary(text: str) -> bool:
 
 
 def _rough_root(number: int) -> int:
-    """Return git's cheap substitute for a square root: a power of two just above it."""
+    """Return git's approximation of a square root: the next power of two above it."""
     return 1 << ((number.bit_length() + 1) // 2)
 
 
 def _worth_comparing(lines: Sequence[str], other: Sequence[str], start: int, end: int) -> list[str]:
-    """Return the lines in ``start:end`` that take part in the comparison. The others count as changed."""
+    """Return the lines in ``start:end`` that are compared. All others count as changed."""
     common = min(_rough_root(len(lines)), _MAX_COMMON)
     occurrences = Counter(other)
     kinds = [
@@ -99,7 +99,7 @@ def _worth_comparing(lines: Sequence[str], other: Sequence[str], start: int, end
 
 
 def _is_isolated(kinds: Sequence[int], at: int) -> bool:
-    """Whether a common line (a blank one, a brace) stands among unmatched lines, so that a match would mean nothing."""
+    """Return whether a common line (a blank one, a brace) is among unmatched lines, so that a match would mean nothing."""
     unmatched, common = 0, 2  # the line itself counts once for each side
     before, after = kinds[max(at - _NEIGHBOURHOOD, 0) : at], kinds[at + 1 : at + _NEIGHBOURHOOD + 1]
     for side in (reversed(before), after):
@@ -112,7 +112,7 @@ def _is_isolated(kinds: Sequence[int], at: int) -> bool:
 
 
 class _Search:
-    """Compares two sequences of lines, box by box, each from its start and from its end at once."""
+    """Compares two sequences of lines. It divides them into boxes and searches each box from both ends at once."""
 
     def __init__(self, a: Sequence[str], b: Sequence[str]) -> None:
         numbers: dict[str, int] = {}
@@ -154,12 +154,12 @@ class _Search:
         return _Box(a_start, a_end, b_start, b_end, minimal)
 
     def _split(self, box: _Box) -> tuple[_Box, _Box]:
-        """Return two boxes, one after the other, which together have the differences of a box."""
+        """Split a box into two boxes, one after the other, that together have the same differences."""
         a_size, b_size = len(self.a), len(self.b)
         mirrored = _Box(a_size - box.a_end, a_size - box.a_start, b_size - box.b_end, b_size - box.b_start, box.minimal)
         forward = _Front(self.a, self.b, mirrored=False, box=box, reached=self.reached[0])
         backward = _Front(*self.backwards, mirrored=True, box=mirrored, reached=self.reached[1])
-        # Of the two searches, the parity of the diagonals decides which one can meet the other.
+        # The parity of the diagonals decides which of the two searches can meet the other one.
         meeting = forward if (forward.low + backward.low - (a_size - b_size)) % 2 else backward
         cost = 0
         while True:
@@ -185,16 +185,16 @@ class _Search:
 
 
 class _Front:
-    """One of the two searches through a box: how far a number of edits reaches from the box's start.
+    """One of the two searches through a box. It finds how far a number of edits reaches from the box's start.
 
     A diagonal is the set of places (a, b) with the same ``a - b``. The search from the end of a box is the same search on reversed
-    sequences, whose places are mirrored. It goes through the diagonals in the opposite order.
+    sequences with mirrored places. It visits the diagonals in the opposite order.
 
     Attributes:
-        reached: for each diagonal the furthest place in ``a``. Diagonals below 0 index the list from its end.
+        reached: the furthest place in ``a`` for each diagonal. A diagonal below 0 indexes the list from its end.
         low: the lowest diagonal of the latest edit.
-        high: the highest one.
-        diagonals: the diagonals of the latest edit. Every edit changes their parity.
+        high: the highest diagonal of the latest edit.
+        diagonals: the diagonals of the latest edit. Their parity changes with every edit.
         long_snake: whether the latest edit passed a long run of equal lines.
     """
 
@@ -208,7 +208,7 @@ class _Front:
         reached[self.low] = box.a_start
 
     def advance(self, other: _Front | None) -> tuple[int, int] | None:
-        """Make one more edit. Return the place where the search meets the other one, if that is given and they meet."""
+        """Make one more edit. Return the place where the search meets the ``other`` one; None if they do not meet."""
         self._widen()
         a, b, reached = self.a, self.b, self.reached
         a_end, b_end = self.box.a_end, self.box.b_end
@@ -230,7 +230,7 @@ class _Front:
         return None
 
     def good_place(self, cost: int) -> tuple[int, int] | None:
-        """Return the place furthest along that follows a long snake; None if no place made good progress for the cost."""
+        """Return the furthest place after a long snake; None if no place made good progress for the cost."""
         a, b, box = self.a, self.b, self.box
         middle = box.a_start - box.b_start
         best, place = _GOOD_PROGRESS * cost, None
@@ -244,17 +244,14 @@ class _Front:
         return self._unmirrored(*place) if place else None
 
     def furthest(self) -> tuple[int, tuple[int, int]]:
-        """Return the progress in lines that the search made, and the place where it made most."""
+        """Return the furthest place, and how many lines of progress it made."""
         box = self.box
-        most, place = -1, (0, 0)
-        for diagonal in self.diagonals:
-            at_a = min(self.reached[diagonal], box.a_end, box.b_end + diagonal)
-            if most < 2 * at_a - diagonal:
-                most, place = 2 * at_a - diagonal, (at_a, at_a - diagonal)
-        return most - box.a_start - box.b_start, self._unmirrored(*place)
+        ends = ((diagonal, min(self.reached[diagonal], box.a_end, box.b_end + diagonal)) for diagonal in self.diagonals)
+        at_a, at_b = max(((at_a, at_a - diagonal) for diagonal, at_a in ends), key=sum)
+        return at_a - box.a_start + at_b - box.b_start, self._unmirrored(at_a, at_b)
 
     def _widen(self) -> None:
-        """Take in a further diagonal on both sides; where the box ends, one less."""
+        """Add a diagonal on both sides. Where the box ends, remove one instead."""
         if self.low > self.box.a_start - self.box.b_end:
             self.low -= 1
             self.reached[self.low - 1] = -1

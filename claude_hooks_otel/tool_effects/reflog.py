@@ -1,7 +1,7 @@
-r"""What git records about itself: each commit and each new branch stands in a reflog, with the second in which it was made.
+r"""The commits and new branches in git's reflogs.
 
-A line is ``<old> <new> <name> <e-mail> <seconds> <zone>\t<message>`` (gitrepository-layout(5), "logs"). The message names the
-command.
+A line is ``<old> <new> <name> <e-mail> <seconds> <zone>\t<message>``. The hash ``<old>`` of a new ref has only zeros. The message names
+the command. Source: gitrepository-layout(5), "logs".
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import floor
 from pathlib import Path
 
-from claude_hooks_otel.tool_effects.git_operations import GitOperation, name_digest
+from claude_hooks_otel.tool_effects.git_operations import GitOperation
 from claude_hooks_otel.tool_effects.git_repository import GitRepository
+from claude_hooks_otel.tool_effects.values import name_digest
 
-# The part of a reflog that is read, from its end: some hundred thousand entries.
+# How much of the end of a reflog is read. That is some hundred thousand entries.
 MAX_LOG_BYTES = 64_000_000
 
 _ENTRY = re.compile(
-    rb"(?P<old>[0-9a-f]{40,64}) (?P<new>[0-9a-f]{40,64}) .*> (?P<seconds>\d+) [+-]\d+(?:\t(?P<message>.*))?"
+    r"(?P<old>[0-9a-f]{40,64}) (?P<new>[0-9a-f]{40,64}) .*> (?P<seconds>[0-9]+) [+-][0-9]+(?:\t|$)(?P<message>.*)"
 )
-# How the commands that make a commit describe themselves. A fast-forward makes none.
+# Actions and the messages of the commands that make a commit. A fast-forward makes none.
 _COMMITS = (
     ("rebased", re.compile(r"(?:rebase|pull)\b.*\((?:pick|reword|edit|squash|fixup|continue|merge)\): ")),
     ("amended", re.compile(r"commit \(amend\)")),
@@ -36,51 +36,42 @@ _COMMITS = (
 _NEW_BRANCH = re.compile(r"branch: Created from (?!refs/remotes/)")
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One line of a reflog: the hashes before (all zeros for a new ref) and after, the time in Unix seconds, and the message."""
-
-    old: str
-    new: str
-    seconds: int
-    message: str
-
-
 def reflog_operations(repository: GitRepository, since: float, until: float) -> list[GitOperation]:
-    """Return every commit and every new branch that git recorded in one worktree between two moments. Never raises.
+    """Return every commit and every new branch that git recorded between two times. Never raises.
 
-    A reflog counts whole seconds. So everything in the second in which the window opens or closes belongs to it, whoever did it.
-    A commit whose date is set by hand (GIT_COMMITTER_DATE) stands under that date. Commits come from the HEAD of this worktree
-    alone, branches from all worktrees.
+    A reflog has whole seconds. So everything in the first and in the last second is included, no matter who did it. A commit with a
+    date of its own (GIT_COMMITTER_DATE) has that date in the reflog. Commits come from this worktree only, branches from all.
 
     Args:
         repository: the repository, as seen from the worktree.
-        since: start of the window, Unix seconds.
-        until: its end.
+        since: the first time, Unix seconds.
+        until: the last time, Unix seconds.
     """
     window = range(floor(since), floor(until) + 1)
     actions: dict[str, str] = {}
     for entry in _entries(repository.git_dir / "logs" / "HEAD"):
-        if entry.seconds in window and (action := _commit_action(entry)) is not None:
-            actions.setdefault(entry.new, action)
+        if int(entry["seconds"]) in window and (action := _commit_action(entry)) is not None:
+            actions.setdefault(entry["new"], action)
     found = [GitOperation("commit", action, sha) for sha, action in actions.items()]
     heads = repository.common_dir / "logs" / "refs" / "heads"
     for log in _changed_files(heads, since):
         first = next(_entries(log), None)
-        if first and first.seconds in window and not first.old.strip("0") and _NEW_BRANCH.match(first.message):
+        if not first or int(first["seconds"]) not in window:
+            continue
+        if not first["old"].strip("0") and _NEW_BRANCH.match(first["message"]):
             found.append(GitOperation("branch", "created", name_digest(log.relative_to(heads).as_posix())))
     return found
 
 
-def _commit_action(entry: _Entry) -> str | None:
-    """Return how a commit was made (see `GitOperation.action`); None if the entry makes none."""
-    if entry.old == entry.new:
+def _commit_action(entry: re.Match[str]) -> str | None:
+    """Return the `GitOperation.action` of a reflog entry; None if it makes no commit."""
+    if entry["old"] == entry["new"]:
         return None
-    return next((action for action, pattern in _COMMITS if pattern.match(entry.message)), None)
+    return next((action for action, pattern in _COMMITS if pattern.match(entry["message"])), None)
 
 
-def _entries(log: Path) -> Iterator[_Entry]:
-    """Yield the entries of a reflog, the oldest first. Invalid lines are left out."""
+def _entries(log: Path) -> Iterator[re.Match[str]]:
+    """Yield the entries of a reflog, the oldest first, without invalid lines."""
     try:
         with log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -88,14 +79,11 @@ def _entries(log: Path) -> Iterator[_Entry]:
             data = file.read()
     except OSError:
         return
-    for line in data.split(b"\n"):
-        if found := _ENTRY.fullmatch(line):
-            message = (found["message"] or b"").decode("utf-8", "replace")
-            yield _Entry(found["old"].decode(), found["new"].decode(), int(found["seconds"]), message)
+    yield from filter(None, map(_ENTRY.fullmatch, data.decode("utf-8", "replace").split("\n")))
 
 
 def _changed_files(folder: Path, since: float) -> Iterator[Path]:
-    """Yield the files below a folder that were written at or after ``since`` (Unix seconds)."""
+    """Yield the files below a folder that were written at or after a time, Unix seconds."""
     try:
         for file in sorted(folder.rglob("*")):
             if file.is_file() and file.stat().st_mtime >= since - 1:

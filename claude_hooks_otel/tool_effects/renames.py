@@ -1,14 +1,15 @@
-"""Renamed files among deleted and created ones, as git detects them (``diff.renames``, on by default)."""
+"""Finds renamed files among deleted and created ones, as git does by default (``diff.renames``)."""
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Git's default similarity of a rename: half of the larger file's bytes also stand in the other file.
+# Git's default for a rename: half of the larger file's bytes are also in the other file.
 MIN_SIMILARITY = 0.5
-# Pairs of files to compare, a fraction of a second. With more, only identical files are paired, as git does.
+# How many pairs of files are compared, in a fraction of a second. Above that, only identical files are paired, as in git.
 MAX_PAIRS = 10_000
 
 
@@ -17,7 +18,7 @@ class PatchedFile:
     """A file in a patch.
 
     Attributes:
-        path: its path.
+        path: the path.
         hunks: the lines of each hunk, each with its sign.
         created: whether the file is new.
         deleted: whether the file no longer exists.
@@ -29,7 +30,7 @@ class PatchedFile:
     deleted: bool = False
 
     def text(self) -> str:
-        """Return the whole content of a created or deleted file, which stands in its hunks."""
+        """Return the content of a created or deleted file. Its hunks have all of it."""
         lines: list[str] = []
         for line in (line for hunk in self.hunks for line in hunk):
             if line.startswith("\\") and lines:  # "\ No newline at end of file"
@@ -39,46 +40,33 @@ class PatchedFile:
         return "".join(lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Rename:
-    """A file that moved to ``path`` while its text changed from ``before`` to ``after``."""
-
-    path: str
-    before: str
-    after: str
-
-
-def pair_renames(files: Sequence[PatchedFile]) -> tuple[list[Rename], list[PatchedFile]]:
-    """Return the renames, the most similar pairs first, and the files that take part in none. Empty files are never renamed."""
+def pair_renames(files: Sequence[PatchedFile]) -> tuple[list[tuple[str, str, str]], list[PatchedFile]]:
+    """Return the renames as (new path, text before, text after), and all other files. An empty file is never renamed."""
     deleted = {file.path: file.text() for file in files if file.deleted and file.hunks}
     created = {file.path: file.text() for file in files if file.created and file.hunks}
-    compare = _similarity if len(deleted) * len(created) <= MAX_PAIRS else _identity
+    compare = _similarity if len(deleted) * len(created) <= MAX_PAIRS else operator.eq
     candidates = [
         (similarity, old, new)
         for old, before in deleted.items()
         for new, after in created.items()
         if (similarity := compare(before, after)) >= MIN_SIMILARITY
     ]
-    renames: dict[str, Rename] = {}
+    renames: dict[str, str] = {}  # new path → old path
     old_paths: set[str] = set()
     for _, old, new in sorted(candidates, key=lambda candidate: -candidate[0]):
         if new not in renames and old not in old_paths:
-            renames[new] = Rename(new, deleted[old], created[new])
+            renames[new] = old
             old_paths.add(old)
     others = [
         file
         for file in files
         if not (file.deleted and file.path in old_paths) and not (file.created and file.path in renames)
     ]
-    return list(renames.values()), others
-
-
-def _identity(before: str, after: str) -> float:
-    return float(before == after)
+    return [(new, deleted[old], created[new]) for new, old in renames.items()], others
 
 
 def _similarity(before: str, after: str) -> float:
-    """Return the share of the larger text's bytes that whole lines of the other one make up."""
+    """Return the share of the larger text's bytes that are in whole lines of the other text."""
     old, new = (Counter(text.encode("utf-8", "surrogatepass").splitlines(keepends=True)) for text in (before, after))
     copied = _size(old & new)
     return copied / (max(_size(old), _size(new)) or 1)

@@ -1,4 +1,4 @@
-"""When pull requests were opened and merged, as their host answers a session that asks (``gh pr view --json …``)."""
+"""Reads when pull requests were opened and merged from a host's answers, for example to ``gh pr view --json …``."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from claude_hooks_otel.tool_effects.git_operations import name_digest
 from claude_hooks_otel.tool_effects.pull_requests import pull_request_address
+from claude_hooks_otel.tool_effects.values import name_digest
 from claude_hooks_otel.units import unix_nanoseconds
 
 
 @dataclass(frozen=True, slots=True)
 class MergedPullRequest:
-    """A merged pull request in a host's answer.
+    """A merged pull request in a host's answer. Times are Unix nanoseconds.
 
     Attributes:
         address_digest: the ``name_digest`` of its address.
-        opened_ns: when it was opened, Unix nanoseconds; None if the session did not ask for it.
-        merged_ns: when it was merged, Unix nanoseconds.
+        opened_ns: when it was opened; None if the session did not ask for it.
+        merged_ns: when it was merged.
     """
 
     address_digest: str
@@ -31,8 +31,8 @@ class MergedPullRequest:
 def merged_pull_requests(output: str) -> list[MergedPullRequest]:
     """Return the merged pull requests in a host's JSON answer, an object or a list; nothing for any other output.
 
-    An answer has ``url``, ``createdAt`` and ``mergedAt`` (GitHub's GraphQL names, which ``gh --json`` uses), or ``html_url`` or
-    ``web_url``, ``created_at`` and ``merged_at`` (the REST APIs of GitHub and GitLab).
+    ``gh --json`` uses the names of GitHub's GraphQL API: ``url``, ``createdAt`` and ``mergedAt``. The REST APIs of GitHub and GitLab
+    have ``html_url`` or ``web_url``, ``created_at`` and ``merged_at``.
     """
     text = output.strip()
     if not text.startswith(("{", "[")) or not ("mergedAt" in text or "merged_at" in text):

@@ -1,4 +1,4 @@
-"""The simple commands that a shell command line runs, found with the grammar of bash (``tree-sitter-bash``)."""
+"""Finds the simple commands in a shell command line, with the bash grammar of ``tree-sitter-bash``."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import NamedTuple
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
-# A longer command line carries a file's text in a heredoc. Reading all of it would cost time.
+# A longer command line has a file's text in a heredoc, and reading all of it takes too long.
 MAX_COMMAND_BYTES = 100_000
-# The parser's time grows with the square of a run of these: this many take two seconds at worst.
+# The parser's time grows with the square of a run of operators. This many take at most two seconds.
 MAX_OPERATORS = 5000
-# Lines in lines (``bash -c "bash -c …"``) and constructs in constructs. Nobody writes deeper ones.
-MAX_LINES_IN_LINES = 8
+# How deep command lines (``bash -c "bash -c …"``) and constructs can be nested. Nobody writes deeper ones.
+MAX_NESTED_LINES = 8
 MAX_DEPTH = 200
 
 _BASH = Language(tree_sitter_bash.language())
 
 
 def word_set(text: str) -> frozenset[str]:
-    """Return the words of a text: a table of names without quotes and commas."""
+    """Return the words of a text. A table of names needs no quotes and commas that way."""
     return frozenset(text.split())
 
 
 _SHELLS = word_set("ash bash dash ksh sh zsh")
 _SHELL_VALUE_OPTIONS = word_set("-o +o -O +O --rcfile --init-file")
 _FIND_EXECUTES = word_set("-exec -execdir -ok -okdir")
-# Types of nodes in the grammar.
+# Node types of the grammar.
 _EXPANSIONS = word_set("simple_expansion expansion command_substitution process_substitution arithmetic_expansion")
 _WORDS = word_set("word number string raw_string ansi_c_string translated_string concatenation brace_expression")
 _OF_HEREDOC = _WORDS | word_set(
@@ -43,7 +43,7 @@ _BACKSLASH_IN_WORD = re.compile(r"\\(\n|.)", re.DOTALL)
 _BACKSLASH_IN_STRING = re.compile(r'\\(\n|[$`"\\])')
 _ANSI_C_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v"}
 
-# Programs that run the command in their arguments, with their options that take the next word as a value.
+# Programs that run the command in their arguments, with the options that take the next word as a value.
 _PREFIXES = {
     **dict.fromkeys(("builtin", "chronic", "command", "nohup", "setsid"), word_set("")),
     "caffeinate": word_set("-t -w"),
@@ -69,8 +69,8 @@ class SimpleCommand:
     """One program with its arguments.
 
     Attributes:
-        argv: the words without quotes. A word with an expansion keeps its source text.
-        decisive: whether the line can only end with status 0 if this command did.
+        argv: the words without quotes. A word with an expansion is left as it was written.
+        decisive: whether the line can end with status 0 only if this command did.
     """
 
     argv: tuple[str, ...]
@@ -83,7 +83,7 @@ class SimpleCommand:
 
 
 class _Word(NamedTuple):
-    """A word: its value (expansions as their source), its source, and whether it has an expansion."""
+    """A word: its value (with expansions as they were written), its source, and whether it has an expansion."""
 
     value: str
     source: str
@@ -91,63 +91,63 @@ class _Word(NamedTuple):
 
 
 def simple_commands(command: str) -> list[SimpleCommand]:
-    """Return the simple commands of a line, in the order in which they stand; a substitution before the command that uses it.
+    """Return the simple commands of a line, in their order. A substitution comes before the command that uses it.
 
-    Finds them in lists, pipelines, subshells, loops, functions, substitutions, ``sh -c``, ``eval``, behind prefixes such as
-    ``sudo``, ``timeout`` or ``xargs``, in ``find -exec``, and in texts fed to a shell. Comments, quoted words and other heredocs
-    are no commands. It does not know whether a condition holds or a function is called. It reads the first MAX_COMMAND_BYTES, up
-    to MAX_OPERATORS. Never raises.
+    It finds commands in lists, pipelines, subshells, loops, functions, substitutions, ``sh -c``, ``eval`` and ``find -exec``, after
+    prefixes (``sudo``, ``timeout``, ``xargs``, …), and in texts that a shell reads. Comments, quoted words and other heredocs are no
+    commands. It does not know whether a condition is true or a function is called. It reads at most MAX_COMMAND_BYTES and
+    MAX_OPERATORS. Never raises.
     """
     return list(_commands(command, decisive=True, level=0))
 
 
 def is_fully_read(command: str) -> bool:
-    """Whether a line is short enough, and valid bash, so that `simple_commands` sees all of it."""
+    """Return whether `simple_commands` sees all of a line: it is short enough and valid bash."""
     source = _bounded(command)
     return len(source) >= len(command) and not Parser(_BASH).parse(source).root_node.has_error
 
 
 def _bounded(text: str) -> bytes:
-    """Return the part of a text that is read: its start."""
+    """Return the start of a text, which is the part that is read."""
     source = text.encode("utf-8", "replace")[:MAX_COMMAND_BYTES]
     beyond = next(islice(_OPERATOR.finditer(source), MAX_OPERATORS, None), None)
     return source[: beyond.start()] if beyond else source
 
 
 def _commands(text: str, *, decisive: bool, level: int) -> Iterator[SimpleCommand]:
-    if level <= MAX_LINES_IN_LINES:
+    if level <= MAX_NESTED_LINES:
         yield from _Reader(level).walk(Parser(_BASH).parse(_bounded(text)).root_node, decisive, 0)
 
 
 class _Reader:
-    """Walks a syntax tree. ``level`` counts the lines around this one."""
+    """Walks a syntax tree. ``level`` is the number of command lines around this one."""
 
     def __init__(self, level: int) -> None:
         self.level = level
 
-    def walk(self, node: Node, decisive: bool, depth: int, fed: str | None = None) -> Iterator[SimpleCommand]:
-        """Yield the commands under a node. ``fed`` is the text on their standard input, where it is known."""
+    def walk(self, node: Node, decisive: bool, depth: int, stdin: str | None = None) -> Iterator[SimpleCommand]:
+        """Yield the commands under a node. ``stdin`` is the text on their standard input; None if it is unknown."""
         if depth > MAX_DEPTH or node.type in {"comment", "raw_string"}:
             return
         match node.type:
             case "command":
-                yield from self._command(node, decisive, depth, fed)
+                yield from self._command(node, decisive, depth, stdin)
             case "redirected_statement":
-                yield from self._redirected(node, decisive, depth, fed)
+                yield from self._redirected(node, decisive, depth, stdin)
             case "pipeline":
                 for stage in node.named_children:
-                    yield from self.walk(stage, decisive and stage == node.named_children[-1], depth + 1, fed)
-                    fed = _printed(stage, fed)
+                    yield from self.walk(stage, decisive and stage == node.named_children[-1], depth + 1, stdin)
+                    stdin = _printed(stage, stdin)
             case _:
                 deciding = _deciding(node)
                 for child in node.named_children:
-                    yield from self.walk(child, decisive and child in deciding, depth + 1, fed)
+                    yield from self.walk(child, decisive and child in deciding, depth + 1, stdin)
 
-    def _redirected(self, node: Node, decisive: bool, depth: int, fed: str | None) -> Iterator[SimpleCommand]:
+    def _redirected(self, node: Node, decisive: bool, depth: int, stdin: str | None) -> Iterator[SimpleCommand]:
         body = node.child_by_field_name("body")
         redirects = [child for child in node.named_children if child != body]
-        fed = _heredoc(redirects, fed)
-        # The grammar puts the rest of the line on which a heredoc begins under the redirect.
+        stdin = _heredoc(redirects, stdin)
+        # The grammar puts the rest of a heredoc's first line under the redirect.
         rests = [
             part
             for redirect in redirects
@@ -155,28 +155,28 @@ class _Reader:
             for part in redirect.named_children
             if part.type not in _OF_HEREDOC
         ]
-        for redirect in redirects:  # substitutions in file names and in unquoted heredocs run as well
+        for redirect in redirects:  # file names and unquoted heredocs can contain substitutions
             for part in redirect.named_children:
                 if part not in rests:
                     yield from self.walk(part, False, depth + 1)
-        if body is not None:  # the rest of the line may end with 0 whatever the body did
-            yield from self.walk(body, decisive and not rests, depth + 1, fed)
+        if body is not None:  # the rest of the line can end with status 0 even if the body fails
+            yield from self.walk(body, decisive and not rests, depth + 1, stdin)
         piped = any(rest.type == "pipeline" or _is_piped(rest) for rest in rests)
-        printed = _printed(body, fed) if body is not None and piped else None
+        printed = _printed(body, stdin) if body is not None and piped else None
         for rest in rests:
             yield from self.walk(rest, False, depth + 1, printed)
 
-    def _command(self, node: Node, decisive: bool, depth: int, fed: str | None) -> Iterator[SimpleCommand]:
+    def _command(self, node: Node, decisive: bool, depth: int, stdin: str | None) -> Iterator[SimpleCommand]:
         for child in node.named_children:
             if child.type == "herestring_redirect":
-                fed = "".join(_word(part).value for part in child.named_children)
+                stdin = "".join(_word(part).value for part in child.named_children)
         for part in _parts(node):
             yield from self.walk(part, False, depth + 1)
         words = [_word(part) for part in _parts(node) if part.type in _WORDS | _EXPANSIONS]
-        yield from self._run(words, decisive, fed)
+        yield from self._run(words, decisive, stdin)
 
-    def _run(self, words: list[_Word], decisive: bool, fed: str | None) -> Iterator[SimpleCommand]:
-        """Yield what the program in ``words`` runs, or the program itself."""
+    def _run(self, words: list[_Word], decisive: bool, stdin: str | None) -> Iterator[SimpleCommand]:
+        """Yield the commands that the program in ``words`` runs, or the program itself."""
         words = _without_prefixes(words)
         if not words:
             return
@@ -185,7 +185,7 @@ class _Reader:
         if name == "eval":
             script = " ".join(word.value for word in words[1:])
         elif name in _SHELLS:
-            script = _script(words, fed)
+            script = _script(words, stdin)
         if script is not None:
             yield from _commands(script, decisive=decisive, level=self.level + 1)
             return
@@ -198,7 +198,7 @@ class _Reader:
 
 
 def _deciding(node: Node) -> list[Node]:
-    """Return the parts of a node that must have ended with status 0 if it did."""
+    """Return the parts of a node that must end with status 0 for the node to end with status 0."""
     parts = [child for child in node.named_children if child.type != "comment"]
     match node.type:
         case "list":
@@ -218,7 +218,7 @@ def _program(words: Sequence[_Word]) -> str:
 
 
 def _without_prefixes(words: list[_Word]) -> list[_Word]:
-    """Return the words from the program on that the prefixes run; none where a prefix only asks about it."""
+    """Return the words from the program on that the prefixes run. There are none if a prefix only asks about the program."""
     while words and (value_options := _PREFIXES.get(name := _program(words))) is not None:
         rest = words[1:]
         operands = int(name in _TAKE_AN_OPERAND)
@@ -240,8 +240,8 @@ def _without_prefixes(words: list[_Word]) -> list[_Word]:
     return words
 
 
-def _script(words: Sequence[_Word], fed: str | None) -> str | None:
-    """Return the commands that a shell gets, by ``-c`` or on its standard input; None if they are in a file or unknown."""
+def _script(words: Sequence[_Word], stdin: str | None) -> str | None:
+    """Return the script of a shell, from ``-c`` or from its standard input; None if it is in a file or unknown."""
     given = False
     rest = iter(word.value for word in words[1:])
     for word in rest:
@@ -251,26 +251,26 @@ def _script(words: Sequence[_Word], fed: str | None) -> str | None:
             given = True
         elif not word.startswith(("-", "+")):
             return word if given else None
-    return None if given else fed
+    return None if given else stdin
 
 
-def _printed(stage: Node, fed: str | None) -> str | None:
-    """Return the text that a stage of a pipeline certainly prints: ``cat`` its input, ``echo`` and ``printf`` their only word."""
+def _printed(stage: Node, stdin: str | None) -> str | None:
+    """Return the text that a stage of a pipeline prints; None if it is unknown. ``cat`` prints its input, ``echo`` its only word."""
     if stage.type == "redirected_statement":
         body = stage.child_by_field_name("body")
-        return _printed(body, _heredoc(stage.named_children, fed)) if body is not None else None
+        return _printed(body, _heredoc(stage.named_children, stdin)) if body is not None else None
     if stage.type != "command":
         return None
     match [_word(part).value for part in _parts(stage) if part.type in _WORDS]:
         case ["cat"] | ["cat", "-"]:
-            return fed
+            return stdin
         case ["echo" | "printf", text]:
             return text
     return None
 
 
 def _parts(command: Node) -> list[Node]:
-    """Return the words of a command, and what else stands between them."""
+    """Return the words of a command and all other nodes between them."""
     return [
         part
         for child in command.named_children

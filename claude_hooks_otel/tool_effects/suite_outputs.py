@@ -1,7 +1,7 @@
 """The summaries that test frameworks print. Each framework has a reader in `READERS`.
 
-A reader gets the whole output, without colours, and returns every summary in it, with the place where it ends. The formats are those
-that the tools print (``tests/data/suite_runs`` has recorded outputs); Gradle's and .NET's are those that their sources and users show.
+A reader gets the whole output without colors and returns every summary in it, with the position of its end. Source: recorded outputs of
+the tools (``tests/data/suite_runs``). The formats of Gradle and .NET come from their source code and from their users' outputs.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ class Summary:
     """What one run of a framework prints at its end.
 
     Attributes:
-        end: where in the output it ends.
-        passed: tests.
-        failed: tests.
-        skipped: tests skipped, pending, to be written, ignored, or expected to fail.
+        end: the position of its end in the output.
+        passed: tests that passed.
+        failed: tests that failed.
+        skipped: tests that were skipped, pending, to be written, ignored, or expected to fail.
         errors: tests, files or packages that could not run.
-        empty_fails: whether the framework takes a run without any test as an error.
+        empty_fails: whether a run without any test is an error.
     """
 
     end: int
@@ -36,7 +36,7 @@ class Summary:
 
 Reader = Callable[[str], list[Summary]]
 
-# The words that frameworks count with. Expected failures are skipped, as in the JUnit XML of pytest and unittest.
+# The words next to the counts. Expected failures count as skipped, as in the JUnit XML of pytest and unittest.
 _MEANINGS = {
     "passed": ("passed", "xpassed", "succeeded", "pass"),
     "failed": ("failed", "failure", "failures", "unexpected successes", "timed", "fail"),
@@ -48,7 +48,7 @@ _MEANING = {word: meaning for meaning, words in _MEANINGS.items() for word in wo
 # "3 passed, 1 failed", "failures=1" or "Errors: 2".
 _COUNT = re.compile(r"(?P<before>\d+) (?P<counted>[A-Za-z]+)|(?P<named>[A-Za-z][A-Za-z ]{0,30})[=:] *(?P<after>\d+)")
 
-# In each pattern, the group "counts" has the counts, and "none" says that a run without any test is an error.
+# In each pattern, the group "counts" has the counts. The group "none" matches if a run without any test is an error.
 _PYTEST = re.compile(
     r"(?m)^(?:=+ )?(?=.*?\b(?:\d+ (?:x?passed|x?failed|skipped|errors?|deselected|warnings?)|no tests ran)\b)"
     r"(?P<counts>\d+ [a-z]+(?: [a-z]+)?(?:, \d+ [a-z]+(?: [a-z]+)?)*|(?P<none>no tests ran))"
@@ -104,7 +104,7 @@ _GO_COVERAGE = re.compile(r"(?m)^ok\s+\S+\s.*coverage: (?P<percent>\d+\.?\d*)% o
 
 
 def coverage_totals(output: str) -> list[tuple[int, float]]:
-    """Return each total of coverage in an output with its place. Go prints one for each package: several have no total."""
+    """Return the position and value of each coverage total in an output. Go prints one for each package: several are no total."""
     totals = list(_COVERAGE.finditer(output))
     packages = list(_GO_COVERAGE.finditer(output))
     if len(packages) == 1 and not any(total["go_tool"] for total in totals):
@@ -113,12 +113,12 @@ def coverage_totals(output: str) -> list[tuple[int, float]]:
 
 
 def _counted(texts: Iterable[str | None], *, errors_ran: bool = True) -> Counter[str]:
-    """Return the tests of a summary by what became of them; ``errors_ran``: a test with an error is among those that ran."""
+    """Return the tests of a summary by their outcome. With ``errors_ran``, tests with an error are among those that ran."""
     found: Counter[str] = Counter()
     for match in _COUNT.finditer("\n".join(text or "" for text in texts)):
         if meaning := _MEANING.get((match["counted"] or match["named"]).lower()):
             found[meaning] += int(match["before"] or match["after"])
-    if "ran" in found:  # the framework does not count the tests that passed
+    if "ran" in found:  # the framework does not print how many passed
         others = found["failed"] + found["skipped"] + (found["errors"] if errors_ran else 0)
         found["passed"] = max(0, found["ran"] - others)
     return found
@@ -142,7 +142,7 @@ def _each(
     errors_ran: bool = True,
     empty_fails: bool = False,
 ) -> Reader:
-    """Return a reader for a framework that prints one summary a run; ``broken`` counts the files that could not run."""
+    """Return a reader for a framework that prints one summary for each run. ``broken`` counts the files that could not run."""
 
     def read(output: str) -> list[Summary]:
         found, begin = [], 0
@@ -158,7 +158,7 @@ def _each(
 
 
 def _together(*patterns: re.Pattern[str], error: re.Pattern[str] | None = None) -> Reader:
-    """Return a reader that adds up everything that the first matching pattern finds; ``error`` finds a failed build."""
+    """Return a reader that adds up all matches of the first pattern that matches. ``error`` finds a failed build."""
 
     def read(output: str) -> list[Summary]:
         matches = next(filter(None, (list(pattern.finditer(output)) for pattern in patterns)), [])
@@ -170,12 +170,12 @@ def _together(*patterns: re.Pattern[str], error: re.Pattern[str] | None = None) 
 
 
 def _first(*readers: Reader) -> Reader:
-    """Return a reader that answers as the first of several that finds something."""
+    """Return a reader that returns what the first of several readers finds."""
     return lambda output: next(filter(None, (reader(output) for reader in readers)), [])
 
 
 def _jest_broken(match: re.Match[str], before: str) -> int:
-    # jest prints long failures twice
+    # Jest prints long failures twice.
     return min(len(_JEST_BROKEN_SUITE.findall(before)), _counted([match["suites"]])["failed"])
 
 
@@ -184,17 +184,17 @@ def _vitest_broken(match: re.Match[str], before: str) -> int:
 
 
 def _go(output: str) -> list[Summary]:
-    """Read all packages of an output together. Only ``-v`` names the tests that pass. A subtest belongs to its test."""
+    """Read all packages of an output together. Passing tests are shown only with ``-v``. A subtest belongs to its test."""
     packages, tests = list(_GO_PACKAGE.finditer(output)), list(_GO_TEST.finditer(output))
     failed = [match for match in packages if match["verdict"] == "FAIL"]
     broken = sum((match["rest"] or "").endswith(" failed]") for match in failed)
     verdicts = [match["verdict"] for match in tests]
-    errors = broken or int(bool(failed) and "FAIL" not in verdicts)  # a panic fails a package and none of its tests
+    errors = broken or int(bool(failed) and "FAIL" not in verdicts)  # a panic fails a package, but none of its tests
     return [_summary([*packages, *tests], _by_verdict(verdicts), errors)] if packages or tests else []
 
 
 def _go_json(output: str) -> list[Summary]:
-    """Read the events of ``go test -json``, one object a line (``go doc test2json``)."""
+    """Read the events of ``go test -json``, one object on each line. Source: ``go doc test2json``."""
     verdicts: list[str] = []
     package_failed = False
     events: list[re.Match[str]] = []
@@ -216,7 +216,7 @@ def _go_json(output: str) -> list[Summary]:
 
 
 def _gradle(output: str) -> list[Summary]:
-    """Read Gradle's own total, which it prints where a test failed, or the tests that a build logs by name if some passed."""
+    """Read Gradle's own total, which it prints if a test failed, or the tests that a build logs by name."""
     totals = list(_GRADLE.finditer(output))
     tests = [match for match in _GRADLE_TEST.finditer(output) if " > " in match["name"]]
     verdicts = [match["verdict"] for match in tests]

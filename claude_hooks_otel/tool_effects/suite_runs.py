@@ -1,4 +1,4 @@
-"""The runs of test suites in a Bash call: the command line names the runner, the output has the counts."""
+"""The test runs in a Bash call. The command line shows the runner, the output has the counts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from claude_hooks_otel.tool_effects.git_commands import is_utility
 from claude_hooks_otel.tool_effects.shell import SimpleCommand, simple_commands, word_set
 from claude_hooks_otel.tool_effects.suite_outputs import READERS, Summary, coverage_totals
 
-# The client hands on 30,000 characters of each stream. The summaries stand at the end.
+# How much of the end of the output is read. Summaries are at the end. The client reports 30,000 characters of each stream.
 MAX_OUTPUT_CHARACTERS = 100_000
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 
-# What may precede a runner's name: "uv run pytest", "npx jest", "bundle exec rspec".
+# What can come before a runner's name: "uv run pytest", "npx jest", "bundle exec rspec".
 _LAUNCHERS = tuple(
     tuple(launcher.split())
     for launcher in (
@@ -32,8 +32,8 @@ _PROGRAMS = {
     "pytest": "pytest", "py.test": "pytest", "jest": "jest", "jest.js": "jest", "vitest": "vitest", "vitest.mjs": "vitest",
     "gotestsum": "go", "rspec": "rspec", "phpunit": "phpunit", "phpunit.phar": "phpunit",
 }  # fmt: skip
-_MODULES = {"pytest": "pytest", "unittest": "unittest"}
-# Programs that run tests for one of these words.
+_MODULES = frozenset({"pytest", "unittest"})
+# Programs that run tests if one of these words follows.
 _MAVEN = "maven", re.compile(r"(?:integration-)?test|package|verify|install|deploy|surefire:test|failsafe:.*")
 _GRADLE = "gradle", re.compile(r"(?:\S*:)?(?:\w*[tT]est\w*|check|build)")
 _BUILD_TOOLS = {
@@ -43,15 +43,15 @@ _BUILD_TOOLS = {
     **dict.fromkeys(("mvn", "mvnw", "mvnd"), _MAVEN),
     **dict.fromkeys(("gradle", "gradlew"), _GRADLE),
 }
-# Build tools that take several goals. Their build may have no test at all: without a summary there is no run.
+# Build tools that take several goals. A build may have no tests, so without a summary there is no test run.
 _BUILDS = frozenset({"maven", "gradle"})
-# With these options a runner only shows something, or only builds.
+# With these options, a runner only shows something or only builds.
 _NO_RUN = word_set(
     "--help -h --version --collect-only --co --fixtures --markers --setup-plan --listTests --showConfig --init --no-run --list "
     "--list-tests -list"
 )
 _NO_RUN_OF = {"go": word_set("-c"), "vitest": word_set("list init")}
-_NOT_STARTED = frozenset({126, 127})  # the shell found no such program, or may not run it
+_NOT_STARTED = frozenset({126, 127})  # the shell did not find the program, or may not run it
 
 
 class SuiteOutcome(StrEnum):
@@ -68,12 +68,12 @@ class SuiteRun:
 
     Attributes:
         framework: a key of `READERS`.
-        outcome: how it ended.
-        passed: tests that the output counts. ``go test`` without ``-v`` and Gradle do not count those that pass.
-        failed: tests.
-        skipped: tests skipped, pending, to be written, ignored, or expected to fail.
+        outcome: how the run ended.
+        passed: tests that passed. ``go test`` without ``-v`` and Gradle do not count them.
+        failed: tests that failed.
+        skipped: tests that were skipped, pending, to be written, ignored, or expected to fail.
         errors: tests, files or packages that could not run.
-        coverage_percent: the share of lines (statements) that ran; None where the output has no total.
+        coverage_percent: the share of lines (statements) that ran; None if the output has no total.
     """
 
     framework: str
@@ -88,25 +88,24 @@ class SuiteRun:
 def suite_runs(command: str, output: str, exit_code: int | None) -> list[SuiteRun]:
     """Return the test runs of a finished Bash call, in the order of their summaries.
 
-    A run without a summary (sent elsewhere, cut off, or never reached) counts without numbers if the exit code shows how it ended.
-    A framework that runs inside another program (``npm test``, ``make``) is known by its summary.
+    A summary can be missing, because the output went elsewhere, was cut, or ended early. Then the run counts without numbers if the
+    exit code shows how it ended. A framework inside another program (``npm test``, ``make``) is recognized by its summary.
 
     Args:
         command: the command line.
-        output: what it printed on both streams.
-        exit_code: the line's status; None if unknown.
+        output: the output on both streams.
+        exit_code: the line's status; None if it is unknown.
     """
     commands = simple_commands(command)
-    named = [framework for each in commands if (framework := _framework(each)) is not None]
-    indirect = any(_is_indirect(each) for each in commands)
+    runners = [(each, framework) for each in commands if (framework := _framework(each)) is not None]
     text = _ANSI.sub("", output[-MAX_OUTPUT_CHARACTERS:]).replace("\r\n", "\n")
-    frameworks = READERS if indirect else dict.fromkeys(named)
+    frameworks = READERS if any(map(_is_indirect, commands)) else dict.fromkeys(framework for _, framework in runners)
     found = sorted(
         ((summary, framework) for framework in frameworks for summary in READERS[framework](text)),
         key=lambda pair: pair[0].end,
     )
     if not found:
-        return _without_summary(commands, exit_code)
+        return _without_summary(commands, runners, exit_code)
     coverage = _coverage(text, [summary for summary, _ in found])
     return [
         SuiteRun(framework, _outcome(each), each.passed, each.failed, each.skipped, each.errors, percent)
@@ -122,7 +121,7 @@ def _outcome(run: Summary) -> SuiteOutcome:
 
 
 def _coverage(text: str, summaries: Sequence[Summary]) -> list[float | None]:
-    """Return the coverage of each run. A total stands before its run's summary, or after the last one."""
+    """Return the coverage of each run. A total comes before the summary of its run, or after the last summary."""
     found: list[float | None] = [None] * len(summaries)
     for place, percent in coverage_totals(text):
         at = next((at for at, summary in enumerate(summaries) if place < summary.end), len(summaries) - 1)
@@ -130,9 +129,10 @@ def _coverage(text: str, summaries: Sequence[Summary]) -> list[float | None]:
     return found
 
 
-def _without_summary(commands: Sequence[SimpleCommand], exit_code: int | None) -> list[SuiteRun]:
-    """Return the run of a line without a summary, if the line's exit code is the runner's own."""
-    runners = [(each, framework) for each in commands if (framework := _framework(each)) is not None]
+def _without_summary(
+    commands: Sequence[SimpleCommand], runners: Sequence[tuple[SimpleCommand, str]], exit_code: int | None
+) -> list[SuiteRun]:
+    """Return the test run of a line without a summary, if the line's exit code is the runner's."""
     if exit_code is None or exit_code in _NOT_STARTED or len(runners) != 1 or runners[0][1] in _BUILDS:
         return []
     runner, framework = runners[0]
@@ -143,7 +143,7 @@ def _without_summary(commands: Sequence[SimpleCommand], exit_code: int | None) -
 
 
 def _framework(command: SimpleCommand) -> str | None:
-    """Return the framework whose tests a command runs, else None."""
+    """Return the framework whose tests a command runs; None if it runs none."""
     words = _without_launchers(command.argv)
     if not words:
         return None
@@ -155,7 +155,7 @@ def _framework(command: SimpleCommand) -> str | None:
             module, arguments = words[option + 1 :][:1], words[option + 2 :]
             if module == ("coverage",) and _PYTHON.fullmatch(program):
                 return _framework(SimpleCommand(module + arguments))
-            framework = _MODULES.get("".join(module))
+            framework = next((name for name in module if name in _MODULES), None)
         if framework is None and any(word.endswith("manage.py") for word in words) and "test" in words:
             framework = "unittest"  # Django
     elif (tool := _BUILD_TOOLS.get(program)) is not None:
@@ -169,7 +169,7 @@ def _framework(command: SimpleCommand) -> str | None:
 
 
 def _without_launchers(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the words from the runner on."""
+    """Return the words without launchers before the runner."""
     words = tuple(argv)
     while launcher := next((each for each in _LAUNCHERS if words[: len(each)] == each), ()):
         words = words[len(launcher) :]
@@ -181,5 +181,5 @@ def _without_launchers(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_indirect(command: SimpleCommand) -> bool:
-    """Whether a command may run tests through a program that is not known here: a script, make, npm, a container."""
+    """Return whether a command may run tests through an unknown program: a script, make, npm, a container."""
     return _framework(command) is None and command.program not in {"git", "gh", "glab"} and not is_utility(command)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from claude_hooks_otel.daemon.assembly import Core, assemble_core
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.finished_call import FinishedCall
 from claude_hooks_otel.facts.tasks import task_facts
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.series.scores import Scores, wilson_lower_bound
@@ -35,8 +36,7 @@ def core(tmp_path: Path) -> Iterator[Core]:
 
 def enter(core: Core, *facts: model.Fact) -> None:
     with core.store.transaction():
-        for fact in facts:
-            core.facts.upsert(fact)
+        core.facts.upsert(*facts)
 
 
 def scores(core: Core, agent: str = "backend", config: ScoresConfig | None = None) -> dict[str, float]:
@@ -175,6 +175,13 @@ def test_more_evidence_of_the_same_share_vouches_for_more(count: int) -> None:
     assert wilson_lower_bound(count * 3, count * 4) < wilson_lower_bound((count + 1) * 3, (count + 1) * 4)
 
 
+def created(arguments: dict[str, Any], defaults: dict[str, str] | None = None) -> FinishedCall:
+    return FinishedCall(
+        tool_use_id="t", session_id="s", tool="TaskCreate", arguments=arguments, result={"task": {"id": "1"}}, succeeded=True,
+        ended_ns=0, labels=BACKEND, task_defaults=defaults or {},
+    )  # fmt: skip
+
+
 # -- what the scores and counters are made of ----------------------------------------------------------------------------------
 
 
@@ -187,30 +194,23 @@ def test_more_evidence_of_the_same_share_vouches_for_more(count: int) -> None:
     ],
 )  # fmt: skip
 def test_a_subject_may_carry_type_and_points(subject: str, kind: str, points: int) -> None:
-    (fact,) = task_facts("TaskCreate", {"subject": subject}, {"task": {"id": "1"}}, "s", 0, BACKEND, {})
-    assert isinstance(fact, model.Task)
+    (fact,) = task_facts(created({"subject": subject}))
     assert (fact.task_type, fact.story_points) == (kind, points)
 
 
 def test_metadata_wins_over_the_subject_and_that_over_the_environment() -> None:
-    wishes = {"task_complexity": "2", "task_type": "docs"}
+    defaults = {"task_complexity": "2", "task_type": "docs"}
     for metadata, subject, expected in (
         ({"story_points": 8, "type": "test"}, "feat(5): x", ("test", 8)),
         ({}, "feat(5): x", ("feature", 5)),
         ({}, "x", ("docs", 2)),
     ):
-        (fact,) = task_facts(
-            "TaskCreate", {"subject": subject, "metadata": metadata}, {"task": {"id": "1"}}, "s", 0, BACKEND, wishes
-        )
-        assert isinstance(fact, model.Task)
+        (fact,) = task_facts(created({"subject": subject, "metadata": metadata}, defaults))
         assert (fact.task_type, fact.story_points) == expected
 
 
 def test_a_bug_counts_for_the_agent_that_its_task_blames(core: Core) -> None:
-    facts = task_facts(
-        "TaskCreate", {"subject": "fix: x", "metadata": {"introduced_by": "Front End"}}, {"task": {"id": "1"}}, "s", 0,
-        BACKEND, {},
-    )  # fmt: skip
+    facts = task_facts(created({"subject": "fix: x", "metadata": {"introduced_by": "Front End"}}))
     enter(core, *facts)
     bugs = {
         dict(point.labels)["agent"]: point.value
@@ -245,6 +245,6 @@ def test_a_session_is_charged_for_what_it_left_failing(core: Core) -> None:
     enter(core, suite("better", "failed", NOW_NS - 9), suite("better", "passed", NOW_NS - 1), suite("once", "failed"))
     with core.store.transaction():
         for session in ("worse", "better", "once"):
-            core.intake._pairing._regressions(session)
-            core.intake._pairing._regressions(session)
+            core.facts.upsert(*core.intake._pairing._regressions(session))
+            core.facts.upsert(*core.intake._pairing._regressions(session))
     assert [(bug.session_id, bug.bugs) for bug in core.facts.select(model.Regression)] == [("worse", 1)]

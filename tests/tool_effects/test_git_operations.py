@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_hooks_otel.tool_effects.git_commands import may_touch_git, working_directories
-from claude_hooks_otel.tool_effects.git_operations import GitOperation, git_operations, name_digest, same_commit
+from claude_hooks_otel.tool_effects.git_operations import GitOperation, git_operations, same_commit
+from claude_hooks_otel.tool_effects.values import name_digest
 from tests.support.places import DATA
 
 SESSIONS = json.loads((DATA / "git_work" / "sessions.json").read_text())

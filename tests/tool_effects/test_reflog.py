@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from claude_hooks_otel.tool_effects.git_operations import GitOperation, git_operations, name_digest, same_commit
+from claude_hooks_otel.tool_effects.git_operations import GitOperation, git_operations, same_commit
 from claude_hooks_otel.tool_effects.git_repository import GitRepository, find_repository
 from claude_hooks_otel.tool_effects.reflog import reflog_operations
+from claude_hooks_otel.tool_effects.values import name_digest
 from tests.support.git_project import NOON, GitProject
 from tests.support.places import DATA
 

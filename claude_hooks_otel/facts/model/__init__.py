@@ -1,105 +1,34 @@
 """The kinds of fact and their natural keys."""
 
-from __future__ import annotations
-
-from typing import Final
-
-from claude_hooks_otel.facts.model.conversations import (
-    KILLED,
-    ApiRequest,
-    AuxiliaryUsage,
-    CompactBoundary,
-    Compaction,
-    Content,
-    CostState,
-    ModelSwitch,
-    PermissionWait,
-    Session,
-    SessionRun,
-    Turn,
-)
-from claude_hooks_otel.facts.model.fact import INFERRED, Fact
-from claude_hooks_otel.facts.model.programs import Measurement, ProgramSpan
-from claude_hooks_otel.facts.model.work import (
-    FileChange,
-    FileTouched,
-    GitBranch,
-    GitCommit,
-    PatternExtracted,
-    PatternLoad,
-    PullRequest,
-    PullRequestReview,
-    Regression,
-    Subagent,
-    SubagentTurn,
-    SubagentWake,
-    SuiteRun,
-    Task,
-    ToolCall,
-)
-
-KINDS: Final[tuple[type[Fact], ...]] = (
-    Session,
-    SessionRun,
-    Turn,
-    ApiRequest,
-    AuxiliaryUsage,
-    CostState,
-    ToolCall,
-    FileChange,
-    FileTouched,
-    Subagent,
-    SubagentWake,
-    SubagentTurn,
-    Compaction,
-    CompactBoundary,
-    Task,
-    GitCommit,
-    GitBranch,
-    PullRequest,
-    PullRequestReview,
-    Regression,
-    PatternExtracted,
-    SuiteRun,
-    PatternLoad,
-    ModelSwitch,
-    PermissionWait,
-    Measurement,
-    ProgramSpan,
-    Content,
-)
-
-__all__ = [
-    "INFERRED",
-    "KILLED",
-    "KINDS",
-    "ApiRequest",
-    "AuxiliaryUsage",
-    "CompactBoundary",
-    "Compaction",
-    "Content",
-    "CostState",
-    "Fact",
-    "FileChange",
-    "FileTouched",
-    "GitBranch",
-    "GitCommit",
-    "Measurement",
-    "ModelSwitch",
-    "PatternExtracted",
-    "PatternLoad",
-    "PermissionWait",
-    "ProgramSpan",
-    "PullRequest",
-    "PullRequestReview",
-    "Regression",
-    "Session",
-    "SessionRun",
-    "Subagent",
-    "SubagentTurn",
-    "SubagentWake",
-    "SuiteRun",
-    "Task",
-    "ToolCall",
-    "Turn",
-]
+from claude_hooks_otel.facts.model.conversations import KILLED as KILLED
+from claude_hooks_otel.facts.model.conversations import ApiRequest as ApiRequest
+from claude_hooks_otel.facts.model.conversations import AuxiliaryUsage as AuxiliaryUsage
+from claude_hooks_otel.facts.model.conversations import CompactBoundary as CompactBoundary
+from claude_hooks_otel.facts.model.conversations import Compaction as Compaction
+from claude_hooks_otel.facts.model.conversations import Content as Content
+from claude_hooks_otel.facts.model.conversations import CostState as CostState
+from claude_hooks_otel.facts.model.conversations import ModelSwitch as ModelSwitch
+from claude_hooks_otel.facts.model.conversations import PermissionWait as PermissionWait
+from claude_hooks_otel.facts.model.conversations import Session as Session
+from claude_hooks_otel.facts.model.conversations import SessionRun as SessionRun
+from claude_hooks_otel.facts.model.conversations import Turn as Turn
+from claude_hooks_otel.facts.model.fact import INFERRED as INFERRED
+from claude_hooks_otel.facts.model.fact import KINDS as KINDS
+from claude_hooks_otel.facts.model.fact import Fact as Fact
+from claude_hooks_otel.facts.model.programs import Measurement as Measurement
+from claude_hooks_otel.facts.model.programs import ProgramSpan as ProgramSpan
+from claude_hooks_otel.facts.model.work import FileChange as FileChange
+from claude_hooks_otel.facts.model.work import FileTouched as FileTouched
+from claude_hooks_otel.facts.model.work import GitBranch as GitBranch
+from claude_hooks_otel.facts.model.work import GitCommit as GitCommit
+from claude_hooks_otel.facts.model.work import PatternExtracted as PatternExtracted
+from claude_hooks_otel.facts.model.work import PatternLoad as PatternLoad
+from claude_hooks_otel.facts.model.work import PullRequest as PullRequest
+from claude_hooks_otel.facts.model.work import PullRequestReview as PullRequestReview
+from claude_hooks_otel.facts.model.work import Regression as Regression
+from claude_hooks_otel.facts.model.work import Subagent as Subagent
+from claude_hooks_otel.facts.model.work import SubagentTurn as SubagentTurn
+from claude_hooks_otel.facts.model.work import SubagentWake as SubagentWake
+from claude_hooks_otel.facts.model.work import SuiteRun as SuiteRun
+from claude_hooks_otel.facts.model.work import Task as Task
+from claude_hooks_otel.facts.model.work import ToolCall as ToolCall

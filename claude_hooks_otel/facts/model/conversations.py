@@ -1,18 +1,16 @@
-"""What happens in a conversation: sessions, turns, requests, permissions, compactions."""
+"""Facts about conversations: sessions, turns, requests, permissions, compactions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from claude_hooks_otel.facts.model.fact import Fact, greatest, key, latest, least, once
+from claude_hooks_otel.facts.model.fact import Fact, fact, greatest, key, latest, least, once
 
 # The ``end_reason`` of a run that no SessionEnd event ended.
 KILLED = "killed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Session(Fact):
-    """A conversation of one session id, over all its processes."""
+    """A session. Several processes can continue it one after another."""
 
     TIMES = ("last_seen_ns", "first_seen_ns")
 
@@ -31,11 +29,11 @@ class Session(Fact):
     model: str | None = latest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class SessionRun(Fact):
-    """One stretch of a session: from a start (or resume, fork, clear) to its end. Paired by ``facts.pairing``.
+    """One run of a session, from a start, resume, fork or clear to its end. ``facts.pairing`` pairs the two.
 
-    ``started_ns`` is the time of the SessionStart event; INFERRED for the one start that no hook saw.
+    ``started_ns`` is the time of the SessionStart event. It is INFERRED if no hook saw the start.
     """
 
     TIMES = ("ended_ns", "started_ns")
@@ -47,14 +45,18 @@ class SessionRun(Fact):
     end_reason: str | None = once()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Turn(Fact):
-    """A prompt and all that it set off in the main conversation.
+    """A prompt and everything that follows from it in the main conversation. ``facts.turns`` finds out how it ended.
 
-    ``failure`` says why it has no answer: the client's name of an API error, ``interrupted`` (by a human), ``killed`` or ``ended``
-    (the client was gone before it answered). ``interrupted_ns`` is the transcript's mark of it. ``active_ns`` is the turn's length
-    without the waits for permissions. How it ended is told by ``facts.turns``. ``repository`` and ``branch`` are git's, where the
-    session was when it was prompted; ``traceparent`` is the W3C trace context that its client was started in.
+    Attributes:
+        interrupted_ns: the time of the transcript's interrupt mark.
+        failure: why the turn has no answer: the client's name of an API error, ``interrupted`` (by a human), or ``killed`` or
+            ``ended`` (the client was gone before it answered).
+        active_ns: the turn's length without the waits for permissions.
+        repository: the name of the git repository in which the prompt was written.
+        branch: its branch.
+        traceparent: the W3C trace context in which the client was started.
     """
 
     TIMES = ("ended_ns", "started_ns", "interrupted_ns")
@@ -73,12 +75,12 @@ class Turn(Fact):
     traceparent: str | None = once()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ApiRequest(Fact):
-    """One answer of the Messages API, as the transcript's assistant lines tell it; or, with ``error``, its refusal to answer.
+    """One answer of the Messages API, from the assistant lines of a transcript. With ``error``, a request that failed.
 
-    A failed request has no message: its request's id stands for it, or its line's. Its line names no model either: ``facts.pairing``
-    takes that of the session.
+    A failed request has no message. ``message_id`` is then made of the request's id, or of the line's. Its line has no model, so
+    ``facts.pairing`` takes the model that answered before.
     """
 
     TIMES = ("at_ns",)
@@ -103,9 +105,9 @@ class ApiRequest(Fact):
     error: str | None = once()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class AuxiliaryUsage(Fact):
-    """What the client's own account (``cost-state``) has and no transcript shows: titles, compaction, web search, cut streams."""
+    """Usage in the client's own account (``cost-state``) that no transcript shows: titles, compaction, web search, cut streams."""
 
     session_id: str = key()
     model: str = key()
@@ -118,13 +120,14 @@ class AuxiliaryUsage(Fact):
     cost: int | None = greatest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class CostState(Fact):
-    """One model's share of a ``cost-state`` record: the client's account of a session, cumulative, at a process's end.
+    """One model's share of a ``cost-state`` line. The client writes its cumulative account of a session when a process ends.
 
-    ``account_started_ns`` is the record's ``startTime``: it stays over resumes and is inherited by a fork that goes on counting.
-    ``duration_ns`` grows with every process, and so tells two records of one account apart. ``written_after_ns`` is the last
-    time that stands before the record in its file; it has none of its own.
+    Attributes:
+        account_started_ns: the line's ``startTime``. A resumed session keeps it, and so does a fork that continues the account.
+        duration_ns: the line's ``totalDuration``. It grows with every process, so it distinguishes two lines of one account.
+        written_after_ns: the last time in the file before this line. The line itself has none.
     """
 
     TIMES = ("written_after_ns",)
@@ -143,9 +146,9 @@ class CostState(Fact):
     cost: int | None = greatest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Compaction(Fact):
-    """Compactions of a session by trigger, counted by each source; neither gives them a name the other knows."""
+    """How many compactions of one trigger a session had. Each source counts its own, because the two share no id."""
 
     session_id: str = key()
     trigger: str = key()
@@ -153,9 +156,9 @@ class Compaction(Fact):
     in_transcript: int | None = greatest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class CompactBoundary(Fact):
-    """The mark a compaction leaves in the transcript."""
+    """The mark of a compaction in the transcript."""
 
     TIMES = ("at_ns",)
 
@@ -165,9 +168,9 @@ class CompactBoundary(Fact):
     at_ns: int | None = once()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ModelSwitch(Fact):
-    """Another model was chosen in a running session."""
+    """A change to another model in a running session."""
 
     TIMES = ("at_ns",)
 
@@ -178,9 +181,9 @@ class ModelSwitch(Fact):
     at_ns: int | None = least()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class PermissionWait(Fact):
-    """A question to the human, and how it was answered. Paired with its call by ``facts.pairing``: it names none."""
+    """A permission request and its answer. The request has no ``tool_use_id``, so ``facts.pairing`` finds its call."""
 
     TIMES = ("asked_ns",)
 
@@ -192,15 +195,16 @@ class PermissionWait(Fact):
     waited_ns: int | None = once()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Content(Fact):
-    """The texts that a source saw at one time: a prompt, or of a tool call the input and what is in it, the output, or all of them.
+    """The texts that one source has of a prompt or a tool call.
 
-    ``owner_id`` is the prompt's id or the call's ``tool_use_id``; the sources are named in ``facts.content``. ``at_ns`` is part of
-    the key because several prompts can share an id: the first one counts, whichever arrives first.
-
-    ``texts`` is JSON: kind of text → ``length`` in characters and ``sha256`` of the UTF-8 in hexadecimal digits, both of the whole
-    text (of a short one, the digest can be guessed), and ``text``, redacted and cut, only where its owner wanted it.
+    Attributes:
+        owner_id: the prompt's id, or the call's ``tool_use_id``.
+        source: a source in ``facts.content``.
+        at_ns: the text's time. It is part of the key because several prompts can share an id. The earliest one counts.
+        texts: JSON that maps each kind of text to ``length`` (characters) and ``sha256`` (hexadecimal, of the UTF-8) of the whole
+            text. The digest of a short text can be guessed. ``text``, redacted and cut, is there only if the owner turned it on.
     """
 
     TIMES = ("at_ns",)

@@ -1,18 +1,20 @@
-"""What a fact is, and how two sightings of one fact become one.
+"""What a fact is, and how two versions of one fact merge.
 
-Merging goes field by field. Its result does not depend on the order of the sightings, and repeating a sighting changes nothing. That
-is why late, duplicated and reordered events are harmless. All times are Unix nanoseconds, all costs picodollars (``units.DOLLAR``).
+Sources report the same fact at different times and with different fields. Each field merges on its own. The result does not depend on
+the order, and merging the same version again changes nothing. So late, duplicated and reordered events do no harm.
+
+All times are Unix nanoseconds, all costs picodollars (``units.DOLLAR``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self, TypeVar, dataclass_transform
 
-from claude_hooks_otel.metrics.labels import Labels, identity_labels
+from claude_hooks_otel.metrics.labels import Labels, identity_labels, normalize
 
-# Stands for a time in the key of a fact that no event told of.
-INFERRED = 0
+# The time in the key of a fact whose event never arrived.
+INFERRED: Final = 0
 
 
 def key() -> Any:
@@ -20,70 +22,24 @@ def key() -> Any:
     return field(metadata={"merge": "key"})
 
 
-def once(default: Any = None) -> Any:
-    """Declare a field that the first sighting fills: every source says the same."""
-    return field(default=default, metadata={"merge": "once"})
+def once() -> Any:
+    """Declare a field that keeps its first value. Every source reports the same one."""
+    return field(default=None, metadata={"merge": "once"})
 
 
-def greatest(default: Any = None) -> Any:
-    """Declare a field that grows while the fact is still arriving, such as the tokens of a streamed answer."""
-    return field(default=default, metadata={"merge": "greatest"})
+def greatest() -> Any:
+    """Declare a field that keeps its greatest value. The tokens of an answer grow while it streams."""
+    return field(default=None, metadata={"merge": "greatest"})
 
 
-def least(default: Any = None) -> Any:
-    """Declare a field of which the smallest value counts, such as a start time."""
-    return field(default=default, metadata={"merge": "least"})
+def least() -> Any:
+    """Declare a field that keeps its smallest value, for example a start time."""
+    return field(default=None, metadata={"merge": "least"})
 
 
-def latest(default: Any = None) -> Any:
-    """Declare a field whose newest value replaces the older one. It never contributes to a series."""
-    return field(default=default, metadata={"merge": "latest"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """One thing that happened, and the identity it counts for (``metrics.labels.Identity``).
-
-    Attributes:
-        TIMES: the fields that say when it happened, the most telling first.
-    """
-
-    TIMES: ClassVar[tuple[str, ...]] = ()
-
-    agent: str | None = once()
-    project: str | None = once()
-    team: str | None = once()
-    sprint: str | None = once()
-
-    def merged(self, newer: Self) -> Self:
-        """Return this fact with what another sighting of it adds; the same object if that is nothing."""
-        changes = {}
-        for name, how in shape_of(type(self)).merges:
-            mine, theirs = getattr(self, name), getattr(newer, name)
-            if theirs is None or theirs == mine:
-                continue
-            if (
-                mine is None
-                or how == "latest"
-                or (how == "greatest" and theirs > mine)
-                or (how == "least" and theirs < mine)
-            ):
-                changes[name] = theirs
-        return replace(self, **changes) if changes else self
-
-    @property
-    def times(self) -> tuple[int, ...]:
-        """The known times of the fact, the most telling first."""
-        return tuple(at for name in self.TIMES if (at := getattr(self, name)) is not None and at != INFERRED)
-
-    @property
-    def happened_ns(self) -> int | None:
-        """When the fact was complete, if it says so."""
-        return next(iter(self.times), None)
-
-    def labels(self) -> Labels:
-        """Return the labels of its identity."""
-        return identity_labels(self)
+def latest() -> Any:
+    """Declare a field that keeps its newest value. It never contributes to a series."""
+    return field(default=None, metadata={"merge": "latest"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +57,69 @@ class Shape:
     names: tuple[str, ...]
 
 
-_shapes: dict[type[Fact], Shape] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing that happened, and the identity it counts for (``metrics.labels.Identity``).
+
+    Attributes:
+        SHAPE: its fields.
+        TIMES: the fields that say when it happened. The first one that is known counts.
+    """
+
+    SHAPE: ClassVar[Shape]
+    TIMES: ClassVar[tuple[str, ...]] = ()
+
+    agent: str | None = once()
+    project: str | None = once()
+    team: str | None = once()
+    sprint: str | None = once()
+
+    def merged(self, newer: Self) -> Self:
+        """Return this fact merged with another version of it; the same object if nothing changes."""
+        changes = {}
+        for name, how in self.SHAPE.merges:
+            mine, theirs = getattr(self, name), getattr(newer, name)
+            if theirs is None or theirs == mine:
+                continue
+            if (
+                mine is None
+                or how == "latest"
+                or (how == "greatest" and theirs > mine)
+                or (how == "least" and theirs < mine)
+            ):
+                changes[name] = theirs
+        return replace(self, **changes) if changes else self
+
+    @property
+    def times(self) -> tuple[int, ...]:
+        """The known times of the fact, in the order of ``TIMES``."""
+        return tuple(at for name in self.TIMES if (at := getattr(self, name)) is not None and at != INFERRED)
+
+    @property
+    def happened_ns(self) -> int | None:
+        """When it happened; None if no time is known."""
+        return next(iter(self.times), None)
+
+    def labels(self, /, **more: str | None) -> Labels:
+        """Return the labels of its identity, and ``more`` labels with normalized values."""
+        if not more:
+            return identity_labels(self)
+        return tuple(sorted((*identity_labels(self), *((name, normalize(value)) for name, value in more.items()))))
 
 
-def shape_of(kind: type[Fact]) -> Shape:
-    """Return the shape of a kind of fact."""
-    found = _shapes.get(kind)
-    if found is None:
-        found = _shapes[kind] = _shape(kind)
-    return found
+KINDS: Final[list[type[Fact]]] = []
+"""Every kind of fact, as the decorator ``fact`` collects them."""
+
+F = TypeVar("F", bound=Fact)
 
 
-def _shape(kind: type[Fact]) -> Shape:
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def fact(cls: type[F]) -> type[F]:
+    """Declare a kind of fact: a frozen dataclass. ``facts.tables`` gives it a table."""
+    kind = dataclass(frozen=True, slots=True, kw_only=True)(cls)
     how = [(field.name, field.metadata["merge"]) for field in fields(kind)]
     keys = tuple(name for name, merge in how if merge == "key")
     merges = tuple((name, merge) for name, merge in how if merge != "key")
-    return Shape(keys, merges, (*keys, *(name for name, _ in merges)))
+    kind.SHAPE = Shape(keys, merges, (*keys, *(name for name, _ in merges)))
+    KINDS.append(kind)
+    return kind

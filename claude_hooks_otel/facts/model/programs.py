@@ -1,18 +1,18 @@
-"""What programs write through the Python SDK."""
+"""Facts that programs record through the Python SDK."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from claude_hooks_otel.facts.model.fact import Fact, key, least, once
+from claude_hooks_otel.facts.model.fact import Fact, fact, key, least, once
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Measurement(Fact):
-    """One value that a program recorded through the SDK, or that a record of it stands for.
+    """One value of a metric: a program recorded it, or it follows from another record of the program.
 
-    ``name`` is the metric's OTLP name, ``value`` in its stored units (a gauge's in those of ``series.declared``), ``label_text`` the
-    labels in addition to the identity as canonical JSON.
+    Attributes:
+        name: the metric's OTLP name.
+        value: in stored units of the metric; a gauge's in millionths (``metrics.declared.SCALE``).
+        label_text: the labels besides the identity, as canonical JSON.
     """
 
     TIMES = ("at_ns",)
@@ -26,9 +26,9 @@ class Measurement(Fact):
     at_ns: int | None = once()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ProgramSpan(Fact):
-    """A task or span of a program, once it is over; ``parent_id`` is the one it was inside of, ``root_id`` the outermost."""
+    """A finished task or span of a program. ``parent_id`` is the span around it, ``root_id`` the outermost one."""
 
     TIMES = ("ended_ns", "started_ns")
 

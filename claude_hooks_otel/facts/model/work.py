@@ -1,15 +1,13 @@
-"""What agents do: tool calls, files, sub-agents, tasks, git, pull requests, tests."""
+"""Facts about the work of agents: tool calls, files, sub-agents, tasks, git, pull requests, tests."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from claude_hooks_otel.facts.model.fact import Fact, greatest, key, latest, least, once
+from claude_hooks_otel.facts.model.fact import Fact, fact, greatest, key, latest, least, once
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ToolCall(Fact):
-    """One use of a tool, by whoever asked for it."""
+    """One tool call, of the main conversation or of a sub-agent."""
 
     TIMES = ("ended_ns", "started_ns")
 
@@ -27,7 +25,7 @@ class ToolCall(Fact):
     transcript_only: int | None = once()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class FileChange(Fact):
     """What one tool call did to one file."""
 
@@ -38,9 +36,9 @@ class FileChange(Fact):
     deleted: int | None = once()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class FileTouched(Fact):
-    """A file that a session read or modified, whatever how often: ``how`` is read or modified."""
+    """A file that a session read or modified, once or many times. ``how`` is ``read`` or ``modified``."""
 
     TIMES = ("at_ns",)
 
@@ -50,7 +48,7 @@ class FileTouched(Fact):
     at_ns: int | None = least()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Subagent(Fact):
     """A sub-agent, over all its turns."""
 
@@ -62,20 +60,20 @@ class Subagent(Fact):
     in_transcript: int | None = greatest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class SubagentWake(Fact):
-    """A call that had a sub-agent go on, which had finished before."""
+    """A tool call that made a finished sub-agent continue."""
 
     tool_use_id: str = key()
     agent_id: str | None = once()
     session_id: str | None = once()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class SubagentTurn(Fact):
-    """One finished turn of a sub-agent. Paired by ``facts.pairing``.
+    """One finished turn of a sub-agent. ``facts.pairing`` pairs start and end.
 
-    ``ended_ns`` is the time of the event that ended it; INFERRED for the one turn that only the transcript shows.
+    ``ended_ns`` is the time of the event that ended it. It is INFERRED if there is no such event.
     """
 
     TIMES = ("ended_ns", "started_ns")
@@ -88,9 +86,9 @@ class SubagentTurn(Fact):
     started_ns: int | None = once()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Task(Fact):
-    """An entry of a session's task list; how long it took is set by ``facts.pairing``, when all its changes are in."""
+    """An entry of a session's task list. ``facts.pairing`` sets ``duration_ns`` when all changes have arrived."""
 
     TIMES = ("completed_ns", "created_ns", "started_ns")
 
@@ -107,11 +105,11 @@ class Task(Fact):
     duration_ns: int | None = once()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class GitCommit(Fact):
-    """A commit that a session made, amended ones and such included; ``is_new`` is 1 where there is one commit more than before.
+    """A commit that a session made. ``is_new`` is 1 if it adds a commit, and 0 if it replaces one, as an amended commit does.
 
-    ``sha`` may be abbreviated, if only the client's output told of it.
+    ``sha`` is abbreviated if only the output of the command shows it.
     """
 
     TIMES = ("at_ns",)
@@ -125,9 +123,9 @@ class GitCommit(Fact):
     at_ns: int | None = least()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class GitBranch(Fact):
-    """A branch that a session made, by the digest of its name."""
+    """A branch that a session made. The key has the digest of its name."""
 
     TIMES = ("at_ns",)
 
@@ -137,9 +135,9 @@ class GitBranch(Fact):
     at_ns: int | None = least()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class PullRequest(Fact):
-    """Something that was done to a pull request, by the digest of its address (or the call that did it, where none was shown)."""
+    """An action on a pull request. The key has the digest of its address, or the id of the tool call if no output shows the address."""
 
     TIMES = ("at_ns",)
 
@@ -149,11 +147,11 @@ class PullRequest(Fact):
     at_ns: int | None = least()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class PullRequestReview(Fact):
-    """A pull request from its opening to its merge, across sessions; it belongs to whoever opened it.
+    """A pull request from its opening to its merge, across sessions. It counts for the agent that opened it.
 
-    ``duration_ns`` is set by ``facts.pairing``, when both ends are in.
+    ``facts.pairing`` sets ``duration_ns`` when both times are known.
     """
 
     TIMES = ("merged_ns", "opened_ns")
@@ -164,11 +162,11 @@ class PullRequestReview(Fact):
     duration_ns: int | None = once()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class Regression(Fact):
-    """What a session left worse than it found it, by test framework: set by ``facts.pairing`` once the session is over.
+    """How many more tests of a framework fail at the end of a session than at its start. ``facts.pairing`` computes it.
 
-    ``bugs``: tests that fail in its last run beyond those that failed in its first.
+    ``bugs`` is the number of failing tests in the session's last run minus the number in its first.
     """
 
     TIMES = ("at_ns",)
@@ -179,9 +177,9 @@ class Regression(Fact):
     at_ns: int | None = least()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class PatternExtracted(Fact):
-    """Reusable guidance that a session wrote down: a new skill, command, sub-agent, rule or memory file."""
+    """New guidance that a session wrote: a skill, command, sub-agent, rule or memory file."""
 
     TIMES = ("at_ns",)
 
@@ -190,7 +188,7 @@ class PatternExtracted(Fact):
     at_ns: int | None = least()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class SuiteRun(Fact):
     """One run of a test suite in a Bash call."""
 
@@ -209,9 +207,9 @@ class SuiteRun(Fact):
     at_ns: int | None = least()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class PatternLoad(Fact):
-    """A skill that was used, or an instruction file that was loaded, by name."""
+    """The use of a skill, or the load of an instruction file, by name."""
 
     TIMES = ("at_ns",)
 
