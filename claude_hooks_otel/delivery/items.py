@@ -16,7 +16,8 @@ from opentelemetry.sdk.resources import Resource
 from claude_hooks_otel.delivery import exporter_state, outbox
 from claude_hooks_otel.delivery.outbox import BATCH_SIZES, Row
 from claude_hooks_otel.delivery.worker import Worker
-from claude_hooks_otel.export.exporters import ItemExporter, Outcome, Status
+from claude_hooks_otel.export.exporters import ItemExporter
+from claude_hooks_otel.export.outcome import Outcome, Status
 from claude_hooks_otel.store.connection import transaction
 from claude_hooks_otel.traces.codec import decode
 
