@@ -13,17 +13,13 @@ from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter
 from opentelemetry.sdk.metrics.export import AggregationTemporality, ConsoleMetricExporter, MetricsData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from claude_hooks_otel import __version__
 from claude_hooks_otel.export.logs import readable_log_records
-from claude_hooks_otel.export.metrics import SCOPE_NAME
 from claude_hooks_otel.export.outcome import Outcome, Status
 from claude_hooks_otel.export.spans import readable_spans
 from claude_hooks_otel.settings import ConfigError, OtelSettings, OtlpSettings, Signal
 from claude_hooks_otel.traces.model import Item
 
-_SCOPE: Final = InstrumentationScope(SCOPE_NAME, __version__)
 _CONSOLE_EXPORTERS: Final[Mapping[Signal, Callable[..., Any]]] = {
     Signal.METRICS: ConsoleMetricExporter,
     Signal.TRACES: ConsoleSpanExporter,
@@ -164,7 +160,7 @@ class ItemExporter(Exporter):
             resource: who sends them.
         """
         convert: Any = readable_spans if self.signal is Signal.TRACES else readable_log_records
-        return self._send(lambda: convert(items, resource, _SCOPE))
+        return self._send(lambda: convert(items, resource))
 
     def probe(self) -> Outcome:
         """Send a request without data."""
