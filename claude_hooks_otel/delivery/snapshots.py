@@ -1,4 +1,4 @@
-"""Snapshots of every series at one moment: totals from the store, gauges from the facts, and the product's own health."""
+"""Takes snapshots of every series: totals from the store, gauges from the facts, and gauges of the product's own health."""
 
 from __future__ import annotations
 
@@ -16,26 +16,22 @@ from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.series.program_gauges import program_gauges
 from claude_hooks_otel.series.scores import Scores
 from claude_hooks_otel.series.totals import SeriesTotals
+from claude_hooks_otel.traces.model import LOGS, TRACES
 
 
 class Snapshots:
     """Takes snapshots of one store.
 
     Args:
-        facts: what gauges are computed from.
+        facts: the facts from which gauges are computed.
         totals: the cumulative series.
-        exemplars: of the histograms.
-        scores: of the agents.
-        spool_depth: says how many events wait in the spool.
+        exemplars: the exemplars of histograms.
+        scores: the scores of agents.
+        spool_depth: returns how many events wait in the spool.
     """
 
     def __init__(
-        self,
-        facts: Facts,
-        totals: SeriesTotals,
-        exemplars: Exemplars,
-        scores: Scores,
-        spool_depth: Callable[[], int],
+        self, facts: Facts, totals: SeriesTotals, exemplars: Exemplars, scores: Scores, spool_depth: Callable[[], int]
     ) -> None:
         self._facts = facts
         self._totals = totals
@@ -44,27 +40,21 @@ class Snapshots:
         self._spool_depth = spool_depth
 
     def take(self, *, anew: bool = False) -> Snapshot:
-        """Return every series as it stands. With ``anew``, even the scores are computed now."""
+        """Return every series as it is now. With ``anew``, even the scores are computed again."""
         now_ns = self._facts.store.now_ns()
         series = list(self._totals.points())
         computed = self._computed(series, now_ns, anew=anew)
-        points = [
-            *self._exemplars.added_to(series),
-            *computed,
-            *program_gauges(self._facts.connection, computed),
-        ]
+        declared = program_gauges(self._facts.connection, computed)
+        points = [*self._exemplars.added_to(series), *computed, *declared]
         return Snapshot(self._totals.changes, now_ns, points)
 
     def gauges(self) -> list[SeriesPoint]:
-        """Return every gauge that is computed, as of now."""
+        """Return every computed gauge as it is now."""
         return self._computed(list(self._totals.points()), self._facts.store.now_ns(), anew=False)
 
     def _computed(self, series: list[SeriesPoint], now_ns: int, *, anew: bool) -> list[SeriesPoint]:
-        return [
-            *gauges(self._facts, now_ns),
-            *self._scores.points(series, now_ns, anew=anew),
-            *self._health(now_ns),
-        ]
+        scores = self._scores.points(series, now_ns, anew=anew)
+        return [*gauges(self._facts, now_ns), *scores, *self._health(now_ns)]
 
     def _health(self, now_ns: int) -> list[SeriesPoint]:
         found = [
@@ -72,13 +62,12 @@ class Snapshots:
             SeriesPoint(catalog.PRICE_TABLE, (("version", price_table_version()),), now_ns, 1),
         ]
         waiting = outbox.depth(self._facts.connection)
-        signals: set[str] = set()
-        for state in read_states(self._facts.connection):
+        states = read_states(self._facts.connection)
+        for state in states:
             if state.signal == "metrics" and state.accepted_ns:
                 age = max(0, now_ns - state.accepted_ns)
                 found.append(SeriesPoint(catalog.EXPORT_AGE, (("exporter", state.name),), now_ns, age))
-            if state.signal in ("traces", "logs") and state.signal not in signals:
-                signals.add(state.signal)
-                depth = waiting.get(state.signal, 0)
-                found.append(SeriesPoint(catalog.RECORDS_WAITING, (("signal", state.signal),), now_ns, depth))
+        for signal in sorted({state.signal for state in states} & {TRACES, LOGS}):
+            depth = waiting.get(signal, 0)
+            found.append(SeriesPoint(catalog.RECORDS_WAITING, (("signal", signal),), now_ns, depth))
         return found
