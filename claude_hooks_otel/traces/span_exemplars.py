@@ -1,4 +1,4 @@
-"""Exemplars: histograms point at the spans of the facts that were counted in them."""
+"""Exemplars: they link the buckets of histograms to the spans of the facts that were counted in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SpanExemplars:
     """Keeps an exemplar for each observation that a sent span shows.
 
     Args:
-        exemplars: of one store.
+        exemplars: the exemplars of one store.
     """
 
     def __init__(self, exemplars: Exemplars) -> None:
