@@ -153,13 +153,11 @@ def trim(connection: sqlite3.Connection, most_bytes: int, oldest_ns: int) -> Non
     (size,) = connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM outbox").fetchone()
     if size <= most_bytes:
         return
-    last = 0
-    for seq, length in connection.execute("SELECT seq, bytes FROM outbox ORDER BY seq"):
-        size -= length
-        last = seq
-        if size <= most_bytes:
-            break
-    rows = connection.execute("DELETE FROM outbox WHERE seq <= ? RETURNING signal", (last,)).fetchall()
+    rows = connection.execute(
+        "DELETE FROM outbox WHERE seq IN (SELECT seq FROM (SELECT seq, SUM(bytes) OVER (ORDER BY seq DESC) AS kept "
+        "FROM outbox) WHERE kept > ?) RETURNING signal",
+        (most_bytes,),
+    ).fetchall()
     _count(connection, rows, "outbox_full")
 
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from claude_hooks_otel.sources import spool as maildir
 from claude_hooks_otel.sources.envelope import Envelope, EnvelopeError, decode
-from claude_hooks_otel.sources.spool import BROKEN_KEPT, STALE_AFTER, Broken, Lost, Spool
+from claude_hooks_otel.sources.spool import BROKEN_KEPT, Broken, Lost, Spool
+from claude_hooks_otel.timeline import WRITER_GONE_AFTER
 
 # -- the envelope ------------------------------------------------------------------------------------------------------------
 
@@ -264,9 +265,9 @@ def test_on_a_full_disk_what_cannot_be_set_aside_is_deleted(spool: Spool, monkey
 
 def test_files_of_dead_writers_are_recovered_and_those_of_living_ones_left(spool: Spool) -> None:
     put(spool, "filler", whole())
-    put(spool, "Stop.s.1", whole(b"late but whole"), STALE_AFTER + 10, "tmp")
-    put(spool, "Stop.s.2", whole()[:12], STALE_AFTER + 10, "tmp")
-    put(spool, "Stop.s.3", b"", STALE_AFTER + 10, "tmp")
+    put(spool, "Stop.s.1", whole(b"late but whole"), WRITER_GONE_AFTER + 10, "tmp")
+    put(spool, "Stop.s.2", whole()[:12], WRITER_GONE_AFTER + 10, "tmp")
+    put(spool, "Stop.s.3", b"", WRITER_GONE_AFTER + 10, "tmp")
     put(spool, "Stop.s.4", b"being writ", 1, "tmp")
     assert spool.recover() == 3
     assert [path.name for path in spool.tmp.iterdir()] == ["Stop.s.4"]
@@ -282,7 +283,7 @@ def test_two_dead_writers_of_one_name_are_both_recovered(spool: Spool) -> None:
     """Process ids come again: what was recovered and still waits must not be replaced."""
     (spool.new).mkdir(parents=True)
     for payload in (b"first", b"second"):
-        put(spool, "Stop.s.1", whole(payload), STALE_AFTER + 1, "tmp")
+        put(spool, "Stop.s.1", whole(payload), WRITER_GONE_AFTER + 1, "tmp")
         assert spool.recover() == 1
     assert sorted(entry.payload for entry in spool.take(5) if isinstance(entry, Envelope)) == [b"first", b"second"]
 
@@ -290,8 +291,8 @@ def test_two_dead_writers_of_one_name_are_both_recovered(spool: Spool) -> None:
 def test_the_age_that_counts_is_the_clock_s(spool: Spool) -> None:
     (spool.new).mkdir(parents=True)
     put(spool, "x", whole(), folder="tmp")
-    assert spool.recover(now=lambda: time.time() + STALE_AFTER - 5) == 0
-    assert spool.recover(now=lambda: time.time() + STALE_AFTER + 5) == 1
+    assert spool.recover(now=lambda: time.time() + WRITER_GONE_AFTER - 5) == 0
+    assert spool.recover(now=lambda: time.time() + WRITER_GONE_AFTER + 5) == 1
 
 
 def test_the_sdk_s_way_in_imports_the_standard_library_alone() -> None:
