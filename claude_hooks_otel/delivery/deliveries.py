@@ -145,7 +145,7 @@ class Deliveries:
         self._sampled_at = time.monotonic()
         self._sampled = self._snapshots.gauges()
         with self._store.transaction():
-            self._log.append_gauges(self._sampled, self._store.now_ns())
+            self._log.append([(point.metric, point.labels, point.value, None) for point in self._sampled])
         for worker in self._measurements:
             worker.wake()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from claude_hooks_otel.delivery.exporter_state import MEASUREMENTS, count_dropped
@@ -17,7 +17,6 @@ from claude_hooks_otel.export.custom.base import MetricRecord
 from claude_hooks_otel.metrics.catalog import CATALOG
 from claude_hooks_otel.metrics.declared import read_declared
 from claude_hooks_otel.metrics.labels import encode_labels
-from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.series.totals import Addition
 from claude_hooks_otel.timeline import MEASUREMENT_KEPT
 
@@ -25,7 +24,6 @@ from claude_hooks_otel.timeline import MEASUREMENT_KEPT
 MOST_ROWS = 4_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_INSERT = "INSERT INTO measurement_log (metric, labels, amount, scale, at_ns, logged_ns) VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class MeasurementLog:
@@ -54,23 +52,13 @@ class MeasurementLog:
             self._connection.execute("DELETE FROM measurement_log")
 
     def append(self, additions: Sequence[Addition]) -> None:
-        """Write additions to series. ``SeriesTotals`` calls this as an observer."""
+        """Write additions to series, or current values of gauges. ``SeriesTotals`` calls this as an observer."""
         now = self._now_ns()
         self._connection.executemany(
-            _INSERT,
+            "INSERT INTO measurement_log (metric, labels, amount, scale, at_ns, logged_ns) VALUES (?, ?, ?, ?, ?, ?)",
             [
                 (metric.name, encode_labels(labels), amount, metric.scale, now if at_ns is None else at_ns, now)
                 for metric, labels, amount, at_ns in additions
-            ],
-        )
-
-    def append_gauges(self, points: Iterable[SeriesPoint], now_ns: int) -> None:
-        """Write the current values of gauges."""
-        self._connection.executemany(
-            _INSERT,
-            [
-                (point.metric.name, encode_labels(point.labels), point.value, point.metric.scale, now_ns, now_ns)
-                for point in points
             ],
         )
 

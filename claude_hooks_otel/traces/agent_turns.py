@@ -79,21 +79,23 @@ class AgentTurns:
         return self.at(request.agent_id, request.at_ns or 0)
 
     def of_call(self, call: model.ToolCall) -> AgentTurn | None:
-        """Return the agent turn of a call; None if it is not known (yet)."""
-        return self.at(call.agent_id, asked_ns(call), self._facts.turn_of_call(call))
+        """Return the agent turn in which the model asked for a call; None if it is not known (yet).
+
+        The call's own prompt id may be that of a later turn: a killed session closes its open calls when it is resumed.
+        """
+        return self.at(call.agent_id, asked_ns(call))
 
     def of_wait(self, wait: model.PermissionWait) -> AgentTurn | None:
         """Return the agent turn of a wait: that of the call it was about. None if it is not known (yet)."""
         call = self._facts.calls_by_id.get(wait.tool_use_id or "")
         return self.of_call(call) if call else self.at(None, wait.asked_ns)
 
-    def at(self, agent_id: str | None, at_ns: int, turn: model.Turn | None = None) -> AgentTurn | None:
+    def at(self, agent_id: str | None, at_ns: int) -> AgentTurn | None:
         """Return the agent turn in which something happened; None if it is not known (yet).
 
         Args:
             agent_id: the sub-agent; None for the main conversation.
             at_ns: when it happened, in Unix nanoseconds.
-            turn: the turn of the main conversation; by default the one at that time.
         """
         if agent_id:
             agent_turns = self._of_subagent(agent_id)
@@ -102,7 +104,7 @@ class AgentTurns:
                 return running
             if agent_turns:
                 return agent_turns[-1]
-        turn = turn or self._facts.turn_at(at_ns)
+        turn = self._facts.turn_at(at_ns)
         if turn is None:
             return None
         begin = turn.started_ns or 0
@@ -151,7 +153,7 @@ class AgentTurns:
         turn = self._facts.turn_at(begin)
         if turn is None:
             return None
-        above = self.at(agent.parent_agent_id, begin, turn) if agent and agent.parent_agent_id else None
+        above = self.at(agent.parent_agent_id, begin) if agent and agent.parent_agent_id else None
         parent_id = above.span_id if above is not None and above.turn is turn else trace_of(turn).root_id
         return AgentTurn(turn, span_id, parent_id, begin, end, subagent_turn)
 

@@ -110,23 +110,12 @@ class SessionFacts:
         """Return the last turn that began before or at a time. A time before all turns counts as in the first turn."""
         if not self.turns:
             return None
-        return self.turns[max(0, bisect_right(self._begins, at_ns) - 1)]
-
-    def turn_of_call(self, call: model.ToolCall) -> model.Turn | None:
-        """Return the turn in which the model asked for a call.
-
-        The call's own prompt id may be that of a later turn: a killed session closes its open calls when it is resumed.
-        """
-        return self.turn_at(asked_ns(call))
+        return self.turns[max(0, bisect_right(self.turns, at_ns, key=lambda turn: turn.started_ns or 0) - 1)]
 
     @cached_property
     def calls_by_id(self) -> dict[str, model.ToolCall]:
         """``tool_use_id`` → call."""
         return {call.tool_use_id: call for call in (*self.callers, *self.calls)}
-
-    @cached_property
-    def _begins(self) -> list[int]:
-        return [turn.started_ns or 0 for turn in self.turns]
 
 
 def _callers(facts: Facts, session_id: str) -> tuple[model.ToolCall, ...]:
