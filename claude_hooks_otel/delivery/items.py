@@ -40,7 +40,7 @@ class ItemWorker(Worker):
         super().__init__(exporter.signal, exporter.name, path)
         self._exporter = exporter
         self._resource = resource
-        self._most = BATCH_SIZES[_FRESH]  # how many items the endpoint takes in a batch
+        self._batch_size = BATCH_SIZES[_FRESH]  # how many items the endpoint takes in a batch
         self._accepts = False  # whether the endpoint has accepted something since its last failure
         # The batch that the endpoint accepted last, until it is removed. If the store is locked meanwhile, it must not be sent again.
         self._accepted: tuple[list[Row], Outcome] | None = None
@@ -55,7 +55,7 @@ class ItemWorker(Worker):
         self._accepts = False
         for refusals in range(len(BATCH_SIZES)):
             while not (self._stopping or self._is_off):
-                most = min(self._most, BATCH_SIZES[refusals])
+                most = min(self._batch_size, BATCH_SIZES[refusals])
                 rows = outbox.read_batch(connection, self.signal, self.exporter_name, refusals, most)
                 if not rows:
                     break
@@ -70,36 +70,36 @@ class ItemWorker(Worker):
             items = [decode(row.body) for row in rows]
         except (ValueError, KeyError, TypeError):
             _log.exception("%d %s items are unreadable", len(rows), self.signal)
-            self._part(connection, rows, "unreadable")
+            self._set_aside(connection, rows, "unreadable")
             return None
         outcome = self._exporter.export(items, self._resource)
         reason = outcome.error or "refused without a reason"
         match outcome.status:
             case Status.ACCEPTED:
                 self._accepts = True
-                self._most = min(self._most * 2, BATCH_SIZES[_FRESH])
+                self._batch_size = min(self._batch_size * 2, BATCH_SIZES[_FRESH])
                 self._accepted = (rows, outcome)
                 self._remove_accepted(connection)
                 self.note_error(connection, outcome.error)
             case Status.TOO_LARGE if len(rows) > 1:
-                self._most = max(1, len(rows) // 2)
+                self._batch_size = max(1, len(rows) // 2)
             case Status.TOO_LARGE:
                 self.note_error(connection, reason)
                 self._give_up(connection, rows, "too_large")
             case Status.REFUSED | Status.FAILED:
-                if not self._is_the_batch(connection, rows, outcome.status):
+                if not self._is_batch_bad(connection, rows, outcome.status):
                     return reason
                 # An outage may begin now: what the endpoint accepted before does not tell whether it accepts the next batch.
                 self._accepts = False
                 self.note_error(connection, reason)
-                self._part(connection, rows, "refused")
+                self._set_aside(connection, rows, "refused")
             case Status.UNSERVED if not self._exporter.is_requested and self._takes_metrics(connection):
                 self._switch_off(connection, reason)
             case _:
                 return reason
         return None
 
-    def _is_the_batch(self, connection: sqlite3.Connection, rows: list[Row], status: Status) -> bool:
+    def _is_batch_bad(self, connection: sqlite3.Connection, rows: list[Row], status: Status) -> bool:
         """Return whether the batch is bad, and not the endpoint: an endpoint that works accepts another item.
 
         If no other item waits, a refused batch counts as bad and is split. But a single refused item keeps waiting.
@@ -129,7 +129,7 @@ class ItemWorker(Worker):
         self.dropped += outcome.rejected
         self._accepted = None
 
-    def _part(self, connection: sqlite3.Connection, rows: list[Row], reason: str) -> None:
+    def _set_aside(self, connection: sqlite3.Connection, rows: list[Row], reason: str) -> None:
         """Set a bad batch aside, to try it in smaller batches. Give up an item that is bad by itself."""
         if rows[0].refusals == _ALONE:
             self._give_up(connection, rows, reason)

@@ -142,7 +142,7 @@ class AgentTurns:
         begin, end = times
         span_id = ids.span_id("subagent", subagent_turn.agent_id, subagent_turn.ended_ns)
         if is_first and caller is None and agent and agent.tool_use_id and not self._is_over:
-            return None  # the call that started the sub-agent still runs: when it ends, it tells the parent
+            return None  # the call that started the sub-agent still runs, and is known when it ends
         # The messages that wake a teammate name no agent. So all its turns belong to the call that started it.
         woken_by = None if is_first else self._waking_call(subagent_turn.agent_id, begin)
         if (call := woken_by or caller) is not None:

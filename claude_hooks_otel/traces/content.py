@@ -1,4 +1,4 @@
-"""The attributes about prompts and the inputs and outputs of tools: length and digest, and the text if its owner wants it."""
+"""The attributes about prompts and the inputs and outputs of tools: length and digest, and the text if the user wants it."""
 
 from __future__ import annotations
 

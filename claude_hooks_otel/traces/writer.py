@@ -132,7 +132,7 @@ class TraceWriter:
         self._pending.put_off(session_id)
 
     def _write_spans(self, session_id: str, since_ns: int, *, is_over: bool) -> int | None:
-        """Write finished spans. Return since when something is incomplete, Unix nanoseconds."""
+        """Write finished spans. Return when the first incomplete turn began, in Unix nanoseconds; None if all are complete."""
         held: list[int] = []
         until_ns = END_OF_TIME
         if not is_over and (open_ns := self._open_since(session_id)) is not None:
@@ -152,7 +152,7 @@ class TraceWriter:
         return min(held, default=None)
 
     def _write_events(self, session_id: str, since_ns: int, *, is_over: bool) -> int | None:
-        """Write log events. Return since when something cannot be written yet, Unix nanoseconds."""
+        """Write log events. Return the time of the first that cannot be made yet, in Unix nanoseconds; None if all are made."""
         held: list[int] = []
         for begin_ns, end_ns in self._stretches(session_id, since_ns):
             facts = SessionFacts.of(self._facts, session_id, max(begin_ns, since_ns), end_ns)
