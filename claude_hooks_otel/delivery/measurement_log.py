@@ -30,8 +30,8 @@ class MeasurementLog:
     """Writes the log. The caller of each method holds the transaction.
 
     Args:
-        connection: the store's.
-        now_ns: the clock, Unix nanoseconds.
+        connection: the store's connection.
+        now_ns: the clock, in Unix nanoseconds.
     """
 
     def __init__(self, connection: sqlite3.Connection, now_ns: Callable[[], int]) -> None:

@@ -1,7 +1,8 @@
 """The outbox, in which spans and log events wait until their endpoint has accepted them: one row for each item and exporter.
 
-A row is deleted after its endpoint's answer. If the daemon dies between the two, the item is sent again, under the same id. Refused rows
-are set aside, so that they do not delay the others. They are tried in smaller and smaller batches, until each bad row is a batch of its own.
+A row is deleted after its endpoint's answer. If the daemon dies between the answer and the deletion, the item is sent again, under
+the same id. Refused rows are set aside, so that they do not delay the others. They are tried in smaller and smaller batches, until each
+bad row is a batch of its own.
 """
 
 from __future__ import annotations
