@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from claude_hooks_otel.delivery import outbox
 from claude_hooks_otel.delivery.exporter_state import read_states
@@ -19,6 +20,7 @@ from claude_hooks_otel.series.totals import SeriesTotals
 from claude_hooks_otel.traces.model import LOGS, TRACES
 
 
+@dataclass(frozen=True, slots=True)
 class Snapshots:
     """Takes snapshots of one store.
 
@@ -30,39 +32,36 @@ class Snapshots:
         spool_depth: returns how many events wait in the spool.
     """
 
-    def __init__(
-        self, facts: Facts, totals: SeriesTotals, exemplars: Exemplars, scores: Scores, spool_depth: Callable[[], int]
-    ) -> None:
-        self._facts = facts
-        self._totals = totals
-        self._exemplars = exemplars
-        self._scores = scores
-        self._spool_depth = spool_depth
+    facts: Facts
+    totals: SeriesTotals
+    exemplars: Exemplars
+    scores: Scores
+    spool_depth: Callable[[], int]
 
     def take(self, *, anew: bool = False) -> Snapshot:
         """Return every series as it is now. With ``anew``, even the scores are computed again."""
-        now_ns = self._facts.store.now_ns()
-        series = list(self._totals.points())
+        now_ns = self.facts.store.now_ns()
+        series = list(self.totals.points())
         computed = self._computed(series, now_ns, anew=anew)
-        declared = program_gauges(self._facts.connection, computed)
-        points = [*self._exemplars.added_to(series), *computed, *declared]
-        return Snapshot(self._totals.changes, now_ns, points)
+        declared = program_gauges(self.facts.connection, computed)
+        points = [*self.exemplars.added_to(series), *computed, *declared]
+        return Snapshot(self.totals.changes, now_ns, points)
 
     def gauges(self) -> list[SeriesPoint]:
         """Return every computed gauge as it is now."""
-        return self._computed(list(self._totals.points()), self._facts.store.now_ns(), anew=False)
+        return self._computed(list(self.totals.points()), self.facts.store.now_ns(), anew=False)
 
     def _computed(self, series: list[SeriesPoint], now_ns: int, *, anew: bool) -> list[SeriesPoint]:
-        scores = self._scores.points(series, now_ns, anew=anew)
-        return [*gauges(self._facts, now_ns), *scores, *self._health(now_ns)]
+        scores = self.scores.points(series, now_ns, anew=anew)
+        return [*gauges(self.facts, now_ns), *scores, *self._health(now_ns)]
 
     def _health(self, now_ns: int) -> list[SeriesPoint]:
         found = [
-            SeriesPoint(catalog.SPOOL_DEPTH, (), now_ns, self._spool_depth()),
+            SeriesPoint(catalog.SPOOL_DEPTH, (), now_ns, self.spool_depth()),
             SeriesPoint(catalog.PRICE_TABLE, (("version", price_table_version()),), now_ns, 1),
         ]
-        waiting = outbox.depth(self._facts.connection)
-        states = read_states(self._facts.connection)
+        waiting = outbox.depth(self.facts.connection)
+        states = read_states(self.facts.connection)
         for state in states:
             if state.signal == "metrics" and state.accepted_ns:
                 age = max(0, now_ns - state.accepted_ns)

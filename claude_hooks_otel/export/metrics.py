@@ -6,18 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from opentelemetry.sdk.metrics import Exemplar
-from opentelemetry.sdk.metrics.export import (
-    AggregationTemporality,
-    Gauge,
-    Histogram,
-    HistogramDataPoint,
-    Metric,
-    MetricsData,
-    NumberDataPoint,
-    ResourceMetrics,
-    ScopeMetrics,
-    Sum,
-)
+from opentelemetry.sdk.metrics import export as sdk
 from opentelemetry.sdk.resources import Resource
 
 from claude_hooks_otel.export.resource import SCOPE
@@ -35,8 +24,8 @@ def metrics_data(
     resource: Resource,
     now_ns: int,
     *,
-    temporality: AggregationTemporality = AggregationTemporality.CUMULATIVE,
-) -> MetricsData:
+    temporality: sdk.AggregationTemporality = sdk.AggregationTemporality.CUMULATIVE,
+) -> sdk.MetricsData:
     """Return the points of one export, grouped by metric. The metrics keep the order in which they first appear.
 
     Args:
@@ -49,8 +38,8 @@ def metrics_data(
     for point in points:
         by_metric.setdefault(point.metric.name, []).append(point)
     metrics = [_metric(group, now_ns, temporality) for group in by_metric.values()]
-    scope_metrics = ScopeMetrics(scope=SCOPE, metrics=metrics, schema_url="")
-    return MetricsData([ResourceMetrics(resource=resource, scope_metrics=[scope_metrics], schema_url="")])
+    scope_metrics = sdk.ScopeMetrics(scope=SCOPE, metrics=metrics, schema_url="")
+    return sdk.MetricsData([sdk.ResourceMetrics(resource=resource, scope_metrics=[scope_metrics], schema_url="")])
 
 
 def requests(points: Iterable[SeriesPoint], size: int = POINTS_PER_REQUEST) -> Iterator[list[SeriesPoint]]:
@@ -65,18 +54,18 @@ def point_time(point: SeriesPoint, now_ns: int) -> int:
     return max(now_ns, point.start_time_ns)
 
 
-def _metric(points: list[SeriesPoint], now_ns: int, temporality: AggregationTemporality) -> Metric:
+def _metric(points: list[SeriesPoint], now_ns: int, temporality: sdk.AggregationTemporality) -> sdk.Metric:
     """Return one metric with all its points."""
     declared = points[0].metric
-    data: Sum | Gauge | Histogram
+    data: sdk.Sum | sdk.Gauge | sdk.Histogram
     match declared.kind:
         case Kind.COUNTER:
-            data = Sum([_number_point(point, now_ns) for point in points], temporality, is_monotonic=True)
+            data = sdk.Sum([_number_point(point, now_ns) for point in points], temporality, is_monotonic=True)
         case Kind.GAUGE:
-            data = Gauge([_number_point(point, now_ns) for point in points])
+            data = sdk.Gauge([_number_point(point, now_ns) for point in points])
         case Kind.HISTOGRAM:
-            data = Histogram([_histogram_point(point, now_ns) for point in points], temporality)
-    return Metric(name=declared.name, description=declared.meaning, unit=declared.unit, data=data)
+            data = sdk.Histogram([_histogram_point(point, now_ns) for point in points], temporality)
+    return sdk.Metric(name=declared.name, description=declared.meaning, unit=declared.unit, data=data)
 
 
 def _exported(value: int, scale: int) -> int | float:
@@ -84,8 +73,8 @@ def _exported(value: int, scale: int) -> int | float:
     return value if scale == 1 else value / scale  # Python rounds the quotient of two integers of any size correctly
 
 
-def _number_point(point: SeriesPoint, now_ns: int) -> NumberDataPoint:
-    return NumberDataPoint(
+def _number_point(point: SeriesPoint, now_ns: int) -> sdk.NumberDataPoint:
+    return sdk.NumberDataPoint(
         attributes=dict(point.labels),
         start_time_unix_nano=point.start_time_ns,
         time_unix_nano=point_time(point, now_ns),
@@ -93,8 +82,8 @@ def _number_point(point: SeriesPoint, now_ns: int) -> NumberDataPoint:
     )
 
 
-def _histogram_point(point: SeriesPoint, now_ns: int) -> HistogramDataPoint:
-    return HistogramDataPoint(
+def _histogram_point(point: SeriesPoint, now_ns: int) -> sdk.HistogramDataPoint:
+    return sdk.HistogramDataPoint(
         attributes=dict(point.labels),
         start_time_unix_nano=point.start_time_ns,
         time_unix_nano=point_time(point, now_ns),

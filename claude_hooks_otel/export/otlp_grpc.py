@@ -7,15 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from grpc import (  # type: ignore[import-untyped]
-    ChannelCredentials,
-    Compression,
-    RpcError,
-    StatusCode,
-    insecure_channel,
-    secure_channel,
-    ssl_channel_credentials,
-)
+import grpc  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
@@ -24,7 +16,7 @@ from claude_hooks_otel.export.otlp import USER_AGENT, OtlpSender, provided_crede
 from claude_hooks_otel.export.outcome import Outcome, accepted, not_accepted
 from claude_hooks_otel.settings import OtlpSettings, Signal
 
-_COMPRESSIONS = {"none": Compression.NoCompression, "gzip": Compression.Gzip}
+_COMPRESSIONS = {"none": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip}
 _OPTIONS = (("grpc.primary_user_agent", USER_AGENT),)
 _STUBS: Mapping[Signal, Callable[[Any], Any]] = {
     Signal.METRICS: MetricsServiceStub,
@@ -57,9 +49,9 @@ class GrpcSender(OtlpSender):
     def _try(self, request: Any, timeout: float) -> tuple[Outcome, float | None]:
         try:
             response = self._stub(self._channel).Export(request, timeout=timeout, metadata=self._metadata)
-        except RpcError as error:
+        except grpc.RpcError as error:
             code = error.code()
-            is_away = code is StatusCode.UNAVAILABLE
+            is_away = code is grpc.StatusCode.UNAVAILABLE
             if is_away:
                 self._reconnect()
             return not_accepted(code.name, f"gRPC {code.name}: {error.details()}"), 0 if is_away else None
@@ -76,12 +68,12 @@ class GrpcSender(OtlpSender):
         """Return a channel. It connects with its first request."""
         target, compression = self._otlp.endpoint, _COMPRESSIONS[self._otlp.compression]
         if self._credentials is None:
-            return insecure_channel(target, options=_OPTIONS, compression=compression)
-        return secure_channel(target, self._credentials, options=_OPTIONS, compression=compression)
+            return grpc.insecure_channel(target, options=_OPTIONS, compression=compression)
+        return grpc.secure_channel(target, self._credentials, options=_OPTIONS, compression=compression)
 
 
 def _credentials(otlp: OtlpSettings) -> Any:
-    if (provided := provided_credentials(otlp.credential_provider, ChannelCredentials)) is not None:
+    if (provided := provided_credentials(otlp.credential_provider, grpc.ChannelCredentials)) is not None:
         return provided
     files = (otlp.certificate, otlp.client_key, otlp.client_certificate)
-    return ssl_channel_credentials(*(Path(file).read_bytes() if file else None for file in files))
+    return grpc.ssl_channel_credentials(*(Path(file).read_bytes() if file else None for file in files))

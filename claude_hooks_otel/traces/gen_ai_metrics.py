@@ -55,21 +55,16 @@ _DURATIONS: Final = {
 _TOKEN_TYPES: Final = {"input": names.INPUT_TOKENS, "output": names.OUTPUT_TOKENS}
 
 
-class GenAiMetrics:
-    """Counts spans in the series of a store.
+def count_spans(totals: SeriesTotals, spans: Sequence[Span]) -> None:
+    """Count finished spans in the series, inside the transaction that writes the spans.
 
     Args:
         totals: the series. They have to know the metrics of CATALOG.
+        spans: finished spans.
     """
-
-    def __init__(self, totals: SeriesTotals) -> None:
-        self._totals = totals
-
-    def observe(self, spans: Sequence[Span]) -> None:
-        """Count finished spans, inside the transaction that writes them."""
-        for span in spans:
-            for metric, labels, amount in observations(span):
-                self._totals.add(metric, labels, amount, span.end_ns)
+    for span in spans:
+        for metric, labels, amount in observations(span):
+            totals.add(metric, labels, amount, span.end_ns)
 
 
 def observations(span: Span) -> Iterator[tuple[Metric, Labels, int]]:
