@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -55,7 +56,7 @@ from claude_hooks_otel.traces import gen_ai_metrics
 from claude_hooks_otel.traces import tables as traces_tables
 from claude_hooks_otel.traces.model import LOGS, TRACES
 from claude_hooks_otel.traces.pending_sessions import PendingSessions
-from claude_hooks_otel.traces.span_exemplars import SpanExemplars
+from claude_hooks_otel.traces.span_exemplars import keep_exemplars
 from claude_hooks_otel.traces.turn_trace import Sampler
 from claude_hooks_otel.traces.writer import TraceWriter
 
@@ -164,8 +165,8 @@ def _writer(
         outbox,
         sample=sample,
         follow_traceparent=config.traces.follow_traceparent,
-        on_spans=[gen_ai_metrics.GenAiMetrics(totals).observe] if config.metrics.gen_ai else [],
-        on_sent_spans=[SpanExemplars(exemplars).observe],
+        on_spans=[partial(gen_ai_metrics.count_spans, totals)] if config.metrics.gen_ai else [],
+        on_sent_spans=[partial(keep_exemplars, exemplars)],
     )
 
 

@@ -1,1 +1,1 @@
-"""Getting metrics, spans, log events and measurements to endpoints, and knowing what they accepted."""
+"""Gets metrics, spans, log events and measurements to endpoints, and knows what the endpoints have accepted."""

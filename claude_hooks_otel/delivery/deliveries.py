@@ -1,4 +1,4 @@
-"""All deliveries of one daemon: when each has something to do, what was given up, and what a flush waits for."""
+"""All deliveries of one daemon. This module wakes the workers, counts what was given up, and answers a flush."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ _log = logging.getLogger(__name__)
 
 
 class Deliveries:
-    """The workers of one daemon, started.
+    """The workers of one daemon. The constructor starts them.
 
     Args:
-        store: what waits is in it.
+        store: the store in which everything waits.
         totals: the series.
-        snapshots: takes their snapshots.
+        snapshots: takes snapshots of the series.
         outbox: where spans and log events wait.
         log: where measurements wait.
-        metric_workers: for exporters of metrics.
-        item_workers: for exporters of spans and log events.
-        measurement_workers: for custom exporters.
-        states: every configured exporter, also those that could not be built.
-        delay: seconds in which changes gather before they are exported together.
-        interval: seconds after which unchanged totals are exported again.
-        bounds: of what waits.
+        metric_workers: workers for exporters of metrics.
+        item_workers: workers for exporters of spans and log events.
+        measurement_workers: workers for custom exporters.
+        states: every configured exporter, even if it could not be built.
+        delay: how long changes gather before they are exported together, in seconds.
+        interval: how long until unchanged totals are exported again, in seconds.
+        bounds: the limits of the outbox.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Deliveries:
     # -- the loop --------------------------------------------------------------------------------------------------------------
 
     def work(self) -> None:
-        """Tell the workers what is new, count what failed and what was given up, and keep what waits within its bounds."""
+        """Tell the workers what is new, count failures and what was given up, and keep what waits within its limits."""
         self._submit_if_pending()
         self._wake()
         self._sample()
@@ -139,18 +139,18 @@ class Deliveries:
                 custom.wake()
 
     def _sample(self) -> None:
-        """Write the gauges as they stand into the log of measurements, now and then."""
+        """Write the current gauges into the measurement log, every SAMPLE_EVERY seconds."""
         if not self._measurements or time.monotonic() - self._sampled_at < SAMPLE_EVERY:
             return
         self._sampled_at = time.monotonic()
         self._sampled = self._snapshots.gauges()
         with self._store.transaction():
-            self._log.append_gauges(self._sampled, self._store.now_ns())
+            self._log.append([(point.metric, point.labels, point.value, None) for point in self._sampled])
         for worker in self._measurements:
             worker.wake()
 
     def _leave_out(self) -> None:
-        """Write nothing more for endpoints that turned out not to take a signal."""
+        """Stop writing for endpoints that do not take a signal."""
         for worker in self._items:
             if worker.not_sent is not None and self._outbox.wants_for(worker.signal, worker.exporter_name):
                 with self._store.transaction():
@@ -162,10 +162,11 @@ class Deliveries:
             if not failures:
                 continue
             self._counted_failures[worker] += failures
+            label = worker.exporter_name if worker.signal == "metrics" else f"{worker.exporter_name}-{worker.signal}"
             is_new = self._submitted_changes != self._totals.changes
             with self._store.transaction():
-                self._totals.add(catalog.EXPORT_FAILURES, (("exporter", _label(worker)),), failures)
-            if not is_new:  # a failure's own count is no reason to export again: the worker tries again by itself
+                self._totals.add(catalog.EXPORT_FAILURES, (("exporter", label),), failures)
+            if not is_new:  # the count of a failure alone does not cause an export: the worker tries again by itself
                 self._submitted_changes = self._totals.changes
 
     def _trim(self) -> None:
@@ -174,7 +175,7 @@ class Deliveries:
             outbox.trim(self._store.connection, round(self._bounds.max_megabytes * _MEGABYTE), oldest_ns)
             if self._measurements:
                 self._log.trim()
-        self._count_dropped()  # also now and then, because a daemon that died may have left some uncounted
+        self._count_dropped()  # a daemon that died may have left something uncounted
 
     def _count_dropped(self) -> None:
         if not outbox.has_dropped(self._store.connection):
@@ -187,51 +188,42 @@ class Deliveries:
     # -- flush and end ---------------------------------------------------------------------------------------------------------
 
     def flush(self, timeout: float = FLUSH_TIMEOUT) -> FlushAnswer:
-        """Deliver everything now, whatever failed before, and wait for every endpoint's answer.
+        """Deliver everything now, even to endpoints that failed before, and wait for every endpoint's answer.
 
         Args:
-            timeout: seconds to wait for all of them.
+            timeout: how long to wait for all of them, in seconds.
         """
         if self._metrics:
             self._submit(anew=True)
         self._wake()
-        asked = [(worker, worker.ask()) for worker in self._workers]
-        deadline = time.monotonic() + timeout
-        answers = {
-            worker.title: worker.answer(number, max(0.0, deadline - time.monotonic())) for worker, number in asked
-        }
+        answers = self._deliver_now(timeout)
         broken = {state.title: state.error for state in self._states if state.title not in answers}
         not_sent = {worker.title: worker.not_sent for worker in self._workers if worker.not_sent is not None}
         exporters = {title: answer for title, answer in {**answers, **broken}.items() if title not in not_sent}
-        self._count_failures()
         return FlushAnswer(exporters, not_sent)
 
+    def _deliver_now(self, timeout: float) -> dict[str, str | None]:
+        """Ask every worker to deliver now. Return the answers by the workers' titles."""
+        asked = [(worker, worker.ask()) for worker in self._workers]
+        end = time.monotonic() + timeout
+        answers = {worker.title: worker.answer(number, max(0.0, end - time.monotonic())) for worker, number in asked}
+        self._count_failures()
+        return answers
+
     def series_now(self) -> list[SeriesPoint]:
-        """Return every series as it stands, gauges as they were last sampled. May be called from any thread."""
+        """Return every series as it is now, but gauges from their last sample. May be called from any thread."""
         with contextlib.closing(connect(self._store.path, readonly=True)) as connection:
-            return [
-                *read_points(connection, catalog.CATALOG),
-                *self._sampled,
-                *program_gauges(connection, self._sampled),
-            ]
+            totals, gauges = read_points(connection, catalog.CATALOG), self._sampled
+            return [*totals, *gauges, *program_gauges(connection, gauges)]
 
     def close(self) -> None:
-        """Give what is new a moment to be delivered, and end all threads. What waits goes on waiting in the store."""
+        """Deliver what is new within the shutdown timeout, and end all threads. What still waits stays in the store."""
         self._wake()
         if any(w.accepted is None or w.accepted.changes != self._totals.changes for w in self._metrics):
             self._submit(anew=True)
-        asked = [(worker, worker.ask()) for worker in self._workers]
-        deadline = time.monotonic() + SHUTDOWN_TIMEOUT
-        for worker, number in asked:
-            worker.answer(number, max(0.0, deadline - time.monotonic()))
-        self._count_failures()
+        self._deliver_now(SHUTDOWN_TIMEOUT)
         for worker in self._workers:
             worker.stop()
         for worker in self._workers:
             worker.join(SHUTDOWN_TIMEOUT)
         self._count_dropped()
-
-
-def _label(worker: Worker) -> str:
-    """Return the worker's label in ``claude_hooks_export_failures_total``."""
-    return worker.exporter_name if worker.signal == "metrics" else f"{worker.exporter_name}-{worker.signal}"

@@ -1,4 +1,4 @@
-"""What is known of each exporter: what it is, when its endpoint last accepted something, and what went wrong since."""
+"""The state of each exporter: what it is, when its endpoint last accepted something, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MEASUREMENTS = "measurements"
-"""What custom exporters get, in addition to OpenTelemetry's metrics, traces and logs."""
+"""The signal of custom exporters, in addition to OpenTelemetry's metrics, traces and logs."""
 
 CONFIGURATION = "configuration"
-"""The name of the state that tells of a mistake in the configuration of a signal."""
+"""The name of a state that stands for no exporter, but for a mistake in the configuration of a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,9 @@ class ExporterState:
     Attributes:
         signal: ``metrics``, ``traces``, ``logs`` or ``measurements``.
         name: the exporter's name in the configuration.
-        description: where it sends to and how, for people; holds no secret.
-        accepted_ns: when its endpoint last accepted something, Unix nanoseconds; 0 for never.
-        error: why its endpoint accepts nothing now, or what it said to what it accepted; empty if all is well.
+        description: where it sends to and how, for people. It contains no secret.
+        accepted_ns: when its endpoint last accepted something, in Unix nanoseconds; 0 for never.
+        error: why its endpoint accepts nothing now, or its message about something accepted; empty if all is well.
         dropped: how many measurements it has missed.
     """
 
@@ -35,14 +35,14 @@ class ExporterState:
 
     @property
     def title(self) -> str:
-        """Its name for people, such as ``otlp traces``."""
+        """Its name for people, for example ``otlp traces``."""
         return f"{self.name} {self.signal}"
 
 
 def configure(connection: sqlite3.Connection, states: Iterable[ExporterState]) -> None:
-    """Remember which exporters are configured, in order. The caller holds the transaction.
+    """Write which exporters are configured, in order. The caller holds the transaction.
 
-    What is known of an exporter that was configured before stays. An exporter that is gone is forgotten.
+    An exporter that was configured before keeps what is known about it. An exporter that is no longer configured is deleted.
     """
     connection.execute("UPDATE exporter_state SET position = NULL")
     for position, state in enumerate(states):
@@ -63,20 +63,20 @@ def read_states(connection: sqlite3.Connection) -> list[ExporterState]:
 
 
 def read_state(connection: sqlite3.Connection, signal: str, name: str) -> ExporterState:
-    """Return the state of one exporter; an empty one if it is not configured."""
+    """Return the state of one exporter, or an empty state if it is not configured."""
     found = (state for state in read_states(connection) if (state.signal, state.name) == (signal, name))
     return next(found, ExporterState(signal, name))
 
 
 def note_accepted(connection: sqlite3.Connection, signal: str, name: str, now_ns: int) -> None:
-    """Remember that the endpoint accepted something."""
+    """Note that the endpoint accepted something."""
     connection.execute(
         "UPDATE exporter_state SET accepted_ns = ? WHERE signal = ? AND name = ?", (now_ns, signal, name)
     )
 
 
 def note_error(connection: sqlite3.Connection, signal: str, name: str, error: str) -> bool:
-    """Remember what is wrong, or with an empty text that nothing is. Return whether that is new."""
+    """Note what is wrong; an empty text means that nothing is. Return whether this is a change."""
     return bool(
         connection.execute(
             "UPDATE exporter_state SET error = ? WHERE signal = ? AND name = ? AND error != ?",
@@ -86,7 +86,7 @@ def note_error(connection: sqlite3.Connection, signal: str, name: str, error: st
 
 
 def count_dropped(connection: sqlite3.Connection, signal: str, name: str, dropped: int) -> None:
-    """Count measurements that an exporter has missed."""
+    """Add to the measurements that an exporter has missed."""
     connection.execute(
         "UPDATE exporter_state SET dropped = dropped + ? WHERE signal = ? AND name = ?", (dropped, signal, name)
     )

@@ -1,39 +1,37 @@
-"""The durable log of measurements that custom exporters read, each behind its own cursor.
+"""The durable log of measurements. Each custom exporter reads it behind a cursor of its own.
 
-It is written in the transaction of the facts: what is in the totals is in the log, once. It exists only while a custom exporter is
-configured. It is trimmed behind the slowest one, and it is bounded: what an exporter misses because of that is counted.
+The log is written in the transaction of the facts, so that each change of the totals is in the log once. It exists only while a custom
+exporter is configured. What all exporters have taken is deleted. The log also has limits, and what an exporter misses because of them is
+counted.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from claude_hooks_otel.delivery.exporter_state import MEASUREMENTS, count_dropped
 from claude_hooks_otel.export.custom.base import MetricRecord
 from claude_hooks_otel.metrics.catalog import CATALOG
 from claude_hooks_otel.metrics.declared import read_declared
-from claude_hooks_otel.metrics.definition import Metric
 from claude_hooks_otel.metrics.labels import encode_labels
-from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.series.totals import Addition
 from claude_hooks_otel.timeline import MEASUREMENT_KEPT
 
-# Rows kept for an exporter that does not take them: about half a gigabyte.
+# Rows that wait for an exporter at most: about half a gigabyte.
 MOST_ROWS = 4_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_INSERT = "INSERT INTO measurement_log (metric, labels, amount, scale, at_ns, logged_ns) VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class MeasurementLog:
-    """The log as its one writer sees it. The caller of each method holds the transaction.
+    """Writes the log. The caller of each method holds the transaction.
 
     Args:
-        connection: the store's.
-        now_ns: the clock, Unix nanoseconds.
+        connection: the store's connection.
+        now_ns: the clock, in Unix nanoseconds.
     """
 
     def __init__(self, connection: sqlite3.Connection, now_ns: Callable[[], int]) -> None:
@@ -41,11 +39,10 @@ class MeasurementLog:
         self._now_ns = now_ns
 
     def open(self, exporters: Sequence[str]) -> None:
-        """Give each new exporter a cursor at the log's end, and forget the exporters that are no longer configured."""
-        end = self._connection.execute(
+        """Give each new exporter a cursor at the log's end, and delete the cursors of exporters that are no longer configured."""
+        (newest,) = self._connection.execute(
             "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'measurement_log'"
-        )
-        (newest,) = end.fetchone()
+        ).fetchone()
         marks = ", ".join("?" * len(exporters))
         self._connection.execute(f"DELETE FROM exporter_cursor WHERE exporter NOT IN ({marks})", list(exporters))  # noqa: S608
         self._connection.executemany(
@@ -55,28 +52,23 @@ class MeasurementLog:
             self._connection.execute("DELETE FROM measurement_log")
 
     def append(self, additions: Sequence[Addition]) -> None:
-        """Write what moves the series; an observer of ``SeriesTotals``."""
+        """Write additions to series, or current values of gauges. ``SeriesTotals`` calls this as an observer."""
         now = self._now_ns()
         self._connection.executemany(
-            _INSERT,
+            "INSERT INTO measurement_log (metric, labels, amount, scale, at_ns, logged_ns) VALUES (?, ?, ?, ?, ?, ?)",
             [
                 (metric.name, encode_labels(labels), amount, metric.scale, now if at_ns is None else at_ns, now)
                 for metric, labels, amount, at_ns in additions
             ],
         )
 
-    def append_gauges(self, points: Iterable[SeriesPoint], now_ns: int) -> None:
-        """Write the values of gauges as they stand now."""
-        self._connection.executemany(
-            _INSERT,
-            [
-                (point.metric.name, encode_labels(point.labels), point.value, point.metric.scale, now_ns, now_ns)
-                for point in points
-            ],
-        )
-
     def trim(self, most_rows: int = MOST_ROWS, oldest_ns: int = MEASUREMENT_KEPT) -> None:
-        """Delete what all exporters have taken, and what exceeds the bounds. Each exporter counts what it misses."""
+        """Delete what all exporters have taken, and what exceeds the limits. Count what each exporter misses.
+
+        Args:
+            most_rows: how many rows may wait.
+            oldest_ns: how long a row may wait, in nanoseconds.
+        """
         cursors = dict(self._connection.execute("SELECT exporter, seq FROM exporter_cursor"))
         behind = min(cursors.values(), default=None)
         (newest,) = self._connection.execute("SELECT COALESCE(MAX(seq), 0) FROM measurement_log").fetchone()
@@ -107,34 +99,23 @@ def waiting(connection: sqlite3.Connection, exporter: str) -> int | None:
 
 
 def read_batch(connection: sqlite3.Connection, after: int, limit: int, instance: str) -> tuple[list[MetricRecord], int]:
-    """Return up to ``limit`` measurements behind a cursor, and where the cursor stands after them."""
+    """Return up to ``limit`` measurements behind the cursor ``after``, and the cursor behind them."""
     rows = connection.execute(
         "SELECT seq, metric, labels, amount, scale, at_ns FROM measurement_log WHERE seq > ? ORDER BY seq LIMIT ?",
         (after, limit),
     ).fetchall()
     known = {**read_declared(connection), **CATALOG} if rows else {}
-    shared: dict[str, dict[str, str]] = {}  # records of one series have their labels in common
-    batch = [
-        _record(metric, _labels(labels, shared), amount, scale, at_ns, f"{instance}:{seq:015}")
-        for seq, name, labels, amount, scale, at_ns in rows
-        if (metric := known.get(name)) is not None
-    ]
+    labels: dict[str, dict[str, str]] = {}  # the records of one series share their labels
+    batch = []
+    for seq, name, text, amount, scale, at_ns in rows:
+        if (metric := known.get(name)) is None:
+            continue
+        if text not in labels:
+            labels[text] = dict(json.loads(text))
+        value = amount if scale == 1 else amount / scale
+        timestamp = _EPOCH + timedelta(microseconds=at_ns // 1000)
+        key = f"{instance}:{seq:015}"
+        batch.append(
+            MetricRecord(metric.prometheus_name, value, timestamp, labels[text], str(metric.kind), metric.unit, key)
+        )
     return batch, rows[-1][0] if rows else after
-
-
-def _labels(text: str, shared: dict[str, dict[str, str]]) -> dict[str, str]:
-    if (found := shared.get(text)) is None:
-        found = shared[text] = dict(json.loads(text))
-    return found
-
-
-def _record(metric: Metric, labels: dict[str, str], amount: int, scale: int, at_ns: int, key: str) -> MetricRecord:
-    return MetricRecord(
-        name=metric.prometheus_name,
-        value=amount if scale == 1 else amount / scale,
-        timestamp=_EPOCH + timedelta(microseconds=at_ns // 1000),
-        labels=labels,
-        kind=str(metric.kind),
-        unit=metric.unit,
-        key=key,
-    )

@@ -1,4 +1,4 @@
-"""Delivery of measurements to custom exporters: each reads the log behind its own cursor, which moves after a batch was taken."""
+"""Delivery of measurements to custom exporters. An exporter's cursor moves after the exporter has accepted a batch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from claude_hooks_otel.export.custom.registry import OptionRedactor
 from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.store.connection import transaction
 
-# Measurements in a batch: each batch is one commit of its receiver, and a few megabytes here.
+# Measurements in a batch. A batch is one commit of the receiver, and takes a few megabytes of memory.
 BATCH = 20_000
 
 
 @runtime_checkable
 class ReadsSeries(Protocol):
-    """An exporter that shows the series as they stand, rather than each measurement."""
+    """An exporter that shows the current series, rather than each measurement."""
 
     def attach(self, points: Callable[[], Sequence[SeriesPoint]]) -> None:
         """Take a function that returns the series. It may be called from any thread."""
@@ -49,7 +49,7 @@ class MeasurementWorker(Worker):
         self._is_open = False
 
     def deliver(self, connection: sqlite3.Connection) -> str | None:
-        """Hand over everything behind the cursor. Return None, or why something still waits."""
+        """Hand over everything behind the cursor. Return None, or the reason why something still waits."""
         try:
             if not self._is_open:
                 self._exporter.start()

@@ -1,7 +1,7 @@
 """Delivery of the series. It always sends the newest state, so an outage needs no queue.
 
-What an endpoint has missed is in the next export, because totals are cumulative. Deltas are taken from a baseline that moves only when
-an export was accepted.
+Totals are cumulative, so the next export contains what an endpoint has missed. Deltas are computed from a baseline, which moves only when
+an export is accepted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Snapshot:
 
     Attributes:
         changes: how many changes of the totals it contains (``SeriesTotals.changes``).
-        now_ns: when it was taken, Unix nanoseconds.
+        now_ns: when it was taken, in Unix nanoseconds.
         points: the series.
     """
 
@@ -43,28 +43,25 @@ class MetricWorker(Worker):
     """Sends snapshots through one exporter.
 
     Args:
-        exporter: where to.
+        exporter: the exporter.
         resource: who sends.
         path: the store's file.
 
     Attributes:
-        accepted: the snapshot that the endpoint accepted last.
+        accepted: the snapshot that the endpoint accepted last; None before the first.
     """
 
     def __init__(self, exporter: MetricExporter, resource: Resource, path: Path) -> None:
         super().__init__("metrics", exporter.name, path)
         self._exporter = exporter
         self._resource = resource
-        self._baseline: dict[SeriesKey, Baseline] | None = None
+        self._is_delta = exporter.temporality is AggregationTemporality.DELTA
+        self._baseline: dict[SeriesKey, Baseline] | None = None  # read when it is needed first
         self._newest: Snapshot | None = None
         self.accepted: Snapshot | None = None
 
-    @property
-    def _is_delta(self) -> bool:
-        return self._exporter.temporality is AggregationTemporality.DELTA
-
     def submit(self, snapshot: Snapshot) -> None:
-        """Hand over the newest state. An older one that still waits is dropped for it."""
+        """Hand over the newest state. It replaces an older one that still waits."""
         self._newest = snapshot
         self.wake()
 
@@ -73,11 +70,13 @@ class MetricWorker(Worker):
         self._exporter.shutdown()
 
     def deliver(self, connection: sqlite3.Connection) -> str | None:
-        """Send the newest snapshot. Return None, or why it was not accepted."""
+        """Send the newest snapshot. Return None, or the reason why it was not accepted."""
         snapshot = self._newest
         if snapshot is None or snapshot is self.accepted:
             return None
-        baseline = self._read_baseline(connection) if self._is_delta else {}
+        if self._baseline is None:
+            self._baseline = _read_baseline(connection, self.exporter_name) if self._is_delta else {}
+        baseline = self._baseline
         points = delta_points(snapshot.points, baseline) if self._is_delta else snapshot.points
         note: str | None = None
         for portion in requests(points):
@@ -97,14 +96,9 @@ class MetricWorker(Worker):
         self.accepted = snapshot
         return None
 
-    def _read_baseline(self, connection: sqlite3.Connection) -> dict[SeriesKey, Baseline]:
-        if self._baseline is None:
-            self._baseline = _read_baseline(connection, self.exporter_name)
-        return self._baseline
-
 
 def _read_baseline(connection: sqlite3.Connection, exporter: str) -> dict[SeriesKey, Baseline]:
-    """Return what an endpoint that wants deltas has accepted of each series."""
+    """Return the baselines of an exporter whose endpoint wants deltas."""
     rows = connection.execute(
         "SELECT metric, labels, value, buckets, time_ns FROM baseline WHERE exporter = ?", (exporter,)
     )

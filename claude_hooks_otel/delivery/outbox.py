@@ -1,7 +1,8 @@
-"""Where spans and log events wait until their endpoint has accepted them: a table of the store, one row for each item and exporter.
+"""The outbox, in which spans and log events wait until their endpoint has accepted them: one row for each item and exporter.
 
-A row is deleted after its endpoint's answer. If the daemon dies between the two, the item is sent once more, under the same id. Rows that
-an endpoint refused are set aside, so that the others go on. They are tried in smaller and smaller batches, until the bad ones stand alone.
+A row is deleted after its endpoint's answer. If the daemon dies between the answer and the deletion, the item is sent again, under
+the same id. Refused rows are set aside, so that they do not delay the others. They are tried in smaller and smaller batches, until each
+bad row is a batch of its own.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from dataclasses import dataclass
 from claude_hooks_otel.traces.codec import encode
 from claude_hooks_otel.traces.model import LOGS, TRACES, Item
 
-# How many rows a batch may hold, by how often they were refused. The last ones stand alone.
+# How many rows a batch may hold, by how often its rows were refused.
 BATCH_SIZES = (512, 64, 8, 1)
-# Bytes of a batch as they stand in the table. On the wire they are fewer, and a gRPC receiver takes 4 MiB.
+# Bytes of a batch in the table. A batch is smaller on the wire, where a gRPC receiver takes 4 MiB.
 BATCH_BYTES = 3 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One waiting item: its place in the table, its text and size, and how often a batch with it was refused."""
+    """A waiting item: its row number, its text, the text's size, and how often a batch with it was refused."""
 
     seq: int
     body: str
@@ -30,15 +31,15 @@ class Row:
 
 
 class Outbox:
-    """Where the spans and log events of one store wait.
+    """Writes into the outbox of one store. The caller of ``put`` and ``leave_out`` holds the transaction.
 
     Args:
-        connection: the store's. The caller of ``put`` holds the transaction.
-        now_ns: the clock, Unix nanoseconds.
+        connection: the store's connection.
+        now_ns: the clock, in Unix nanoseconds.
         wanted: signal → the names of the exporters that want its items.
 
     Attributes:
-        written: how many items were put in since the start. A different number means that there is something to deliver.
+        written: how many rows were written since the start. If it changes, there is something to deliver.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Outbox:
         return exporter in self._wanted.get(signal, ())
 
     def put(self, signal: str, items: Sequence[Item]) -> None:
-        """Let items wait for every exporter that wants them."""
+        """Write a row for each item and each exporter that wants it."""
         bodies = [encode(item) for item in items]
         for exporter in self._wanted.get(signal, ()):
             self._connection.executemany(
@@ -68,7 +69,7 @@ class Outbox:
             self.written += len(bodies)
 
     def leave_out(self, signal: str, exporter: str) -> None:
-        """Put in nothing more for an exporter whose endpoint takes none of a signal, and forget what waits for it."""
+        """Write nothing more for an exporter whose endpoint does not take a signal, and delete what waits for it."""
         self._wanted[signal].discard(exporter)
         discard(self._connection, signal, exporter)
 
@@ -77,7 +78,7 @@ class Outbox:
 
 
 def read_batch(connection: sqlite3.Connection, signal: str, exporter: str, refusals: int, most: int) -> list[Row]:
-    """Return the oldest rows that were refused so often: up to ``most`` and up to BATCH_BYTES, but at least one."""
+    """Return the oldest rows with this number of refusals: up to ``most`` rows and BATCH_BYTES, but at least one row."""
     rows: list[Row] = []
     size = 0
     for found in connection.execute(
@@ -94,17 +95,15 @@ def read_batch(connection: sqlite3.Connection, signal: str, exporter: str, refus
 
 
 def read_another(connection: sqlite3.Connection, signal: str, exporter: str, rows: Collection[Row]) -> Row | None:
-    """Return the newest of the rows that were refused least and are not among those given; None if there is no other."""
+    """Return a row that is not in ``rows``: the newest of those with the fewest refusals. None if no other row waits."""
     known = {row.seq for row in rows}
     newest = connection.execute(
         "SELECT seq FROM outbox WHERE exporter = ? AND signal = ? ORDER BY refusals, seq DESC LIMIT ?",
         (exporter, signal, len(known) + 1),
     )
-    for (seq,) in newest:
-        if seq not in known:
-            found = connection.execute("SELECT seq, body, bytes, refusals FROM outbox WHERE seq = ?", (seq,)).fetchone()
-            return None if found is None else Row(*found)
-    return None
+    other = next((seq for (seq,) in newest if seq not in known), None)
+    found = connection.execute("SELECT seq, body, bytes, refusals FROM outbox WHERE seq = ?", (other,)).fetchone()
+    return None if found is None else Row(*found)
 
 
 def remove(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
@@ -118,7 +117,7 @@ def set_aside(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
 
 
 def count_dropped(connection: sqlite3.Connection, signal: str, reason: str, items: int) -> None:
-    """Note that items were given up. The loop moves the notes into the series (``take_dropped``)."""
+    """Count items that were given up. The loop moves the counts into the series (``take_dropped``)."""
     if items:
         connection.execute(
             "INSERT INTO dropped_item VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET items = items + excluded.items",
@@ -127,16 +126,16 @@ def count_dropped(connection: sqlite3.Connection, signal: str, reason: str, item
 
 
 def has_dropped(connection: sqlite3.Connection) -> bool:
-    """Return whether there is something for ``take_dropped``."""
+    """Return whether ``take_dropped`` would return something."""
     return connection.execute("SELECT 1 FROM dropped_item LIMIT 1").fetchone() is not None
 
 
 def take_dropped(connection: sqlite3.Connection) -> list[tuple[str, str, int]]:
-    """Return signal, reason and number of what was given up since the last time, inside the transaction that counts it."""
+    """Return signal, reason and number of the items that were given up since the last call, and delete these counts."""
     return connection.execute("DELETE FROM dropped_item RETURNING signal, reason, items").fetchall()
 
 
-# -- bounds --------------------------------------------------------------------------------------------------------------------
+# -- limits --------------------------------------------------------------------------------------------------------------------
 
 
 def depth(connection: sqlite3.Connection) -> dict[str, int]:
@@ -145,7 +144,7 @@ def depth(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def trim(connection: sqlite3.Connection, most_bytes: int, oldest_ns: int) -> None:
-    """Give up what has waited since before ``oldest_ns``, and the oldest of what exceeds ``most_bytes``. Both are counted."""
+    """Give up what was written before ``oldest_ns``, then the oldest rows until ``most_bytes`` are left. Count both."""
     rows = connection.execute(
         "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox INDEXED BY outbox_by_exporter "
         "WHERE queued_ns < ?) RETURNING signal",
@@ -155,19 +154,17 @@ def trim(connection: sqlite3.Connection, most_bytes: int, oldest_ns: int) -> Non
     (size,) = connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM outbox").fetchone()
     if size <= most_bytes:
         return
-    last = 0
-    for seq, length in connection.execute("SELECT seq, bytes FROM outbox ORDER BY seq"):
-        size -= length
-        last = seq
-        if size <= most_bytes:
-            break
-    rows = connection.execute("DELETE FROM outbox WHERE seq <= ? RETURNING signal", (last,)).fetchall()
+    rows = connection.execute(
+        "DELETE FROM outbox WHERE seq IN (SELECT seq FROM (SELECT seq, SUM(bytes) OVER (ORDER BY seq DESC) AS kept "
+        "FROM outbox) WHERE kept > ?) RETURNING signal",
+        (most_bytes,),
+    ).fetchall()
     _count(connection, rows, "outbox_full")
 
 
-def discard(connection: sqlite3.Connection, signal: str, exporter: str) -> int:
-    """Delete everything that waits for an exporter. Return how much that was."""
-    return connection.execute("DELETE FROM outbox WHERE signal = ? AND exporter = ?", (signal, exporter)).rowcount
+def discard(connection: sqlite3.Connection, signal: str, exporter: str) -> None:
+    """Delete everything that waits for an exporter."""
+    connection.execute("DELETE FROM outbox WHERE signal = ? AND exporter = ?", (signal, exporter))
 
 
 def _count(connection: sqlite3.Connection, rows: list[tuple[str]], reason: str) -> None:

@@ -1,8 +1,9 @@
-"""Snapshots of every series at one moment: totals from the store, gauges from the facts, and the product's own health."""
+"""Takes snapshots of every series: totals from the store, gauges from the facts, and gauges of the product's own health."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from claude_hooks_otel.delivery import outbox
 from claude_hooks_otel.delivery.exporter_state import read_states
@@ -16,69 +17,56 @@ from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.series.program_gauges import program_gauges
 from claude_hooks_otel.series.scores import Scores
 from claude_hooks_otel.series.totals import SeriesTotals
+from claude_hooks_otel.traces.model import LOGS, TRACES
 
 
+@dataclass(frozen=True, slots=True)
 class Snapshots:
     """Takes snapshots of one store.
 
     Args:
-        facts: what gauges are computed from.
+        facts: the facts from which gauges are computed.
         totals: the cumulative series.
-        exemplars: of the histograms.
-        scores: of the agents.
-        spool_depth: says how many events wait in the spool.
+        exemplars: the exemplars of histograms.
+        scores: the scores of agents.
+        spool_depth: returns how many events wait in the spool.
     """
 
-    def __init__(
-        self,
-        facts: Facts,
-        totals: SeriesTotals,
-        exemplars: Exemplars,
-        scores: Scores,
-        spool_depth: Callable[[], int],
-    ) -> None:
-        self._facts = facts
-        self._totals = totals
-        self._exemplars = exemplars
-        self._scores = scores
-        self._spool_depth = spool_depth
+    facts: Facts
+    totals: SeriesTotals
+    exemplars: Exemplars
+    scores: Scores
+    spool_depth: Callable[[], int]
 
     def take(self, *, anew: bool = False) -> Snapshot:
-        """Return every series as it stands. With ``anew``, even the scores are computed now."""
-        now_ns = self._facts.store.now_ns()
-        series = list(self._totals.points())
+        """Return every series as it is now. With ``anew``, even the scores are computed again."""
+        now_ns = self.facts.store.now_ns()
+        series = list(self.totals.points())
         computed = self._computed(series, now_ns, anew=anew)
-        points = [
-            *self._exemplars.added_to(series),
-            *computed,
-            *program_gauges(self._facts.connection, computed),
-        ]
-        return Snapshot(self._totals.changes, now_ns, points)
+        declared = program_gauges(self.facts.connection, computed)
+        points = [*self.exemplars.added_to(series), *computed, *declared]
+        return Snapshot(self.totals.changes, now_ns, points)
 
     def gauges(self) -> list[SeriesPoint]:
-        """Return every gauge that is computed, as of now."""
-        return self._computed(list(self._totals.points()), self._facts.store.now_ns(), anew=False)
+        """Return every computed gauge as it is now."""
+        return self._computed(list(self.totals.points()), self.facts.store.now_ns(), anew=False)
 
     def _computed(self, series: list[SeriesPoint], now_ns: int, *, anew: bool) -> list[SeriesPoint]:
-        return [
-            *gauges(self._facts, now_ns),
-            *self._scores.points(series, now_ns, anew=anew),
-            *self._health(now_ns),
-        ]
+        scores = self.scores.points(series, now_ns, anew=anew)
+        return [*gauges(self.facts, now_ns), *scores, *self._health(now_ns)]
 
     def _health(self, now_ns: int) -> list[SeriesPoint]:
         found = [
-            SeriesPoint(catalog.SPOOL_DEPTH, (), now_ns, self._spool_depth()),
+            SeriesPoint(catalog.SPOOL_DEPTH, (), now_ns, self.spool_depth()),
             SeriesPoint(catalog.PRICE_TABLE, (("version", price_table_version()),), now_ns, 1),
         ]
-        waiting = outbox.depth(self._facts.connection)
-        signals: set[str] = set()
-        for state in read_states(self._facts.connection):
+        waiting = outbox.depth(self.facts.connection)
+        states = read_states(self.facts.connection)
+        for state in states:
             if state.signal == "metrics" and state.accepted_ns:
                 age = max(0, now_ns - state.accepted_ns)
                 found.append(SeriesPoint(catalog.EXPORT_AGE, (("exporter", state.name),), now_ns, age))
-            if state.signal in ("traces", "logs") and state.signal not in signals:
-                signals.add(state.signal)
-                depth = waiting.get(state.signal, 0)
-                found.append(SeriesPoint(catalog.RECORDS_WAITING, (("signal", state.signal),), now_ns, depth))
+        for signal in sorted({state.signal for state in states} & {TRACES, LOGS}):
+            depth = waiting.get(signal, 0)
+            found.append(SeriesPoint(catalog.RECORDS_WAITING, (("signal", signal),), now_ns, depth))
         return found

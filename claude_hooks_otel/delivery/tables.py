@@ -28,4 +28,4 @@ CREATE TABLE IF NOT EXISTS dropped_item (signal TEXT, reason TEXT, items INTEGER
 
 
 def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> None:
-    """Delete nothing: what waits has bounds of its own (``Outbox.trim``, ``MeasurementLog.trim``)."""
+    """Delete nothing: what waits has its own limits (``outbox.trim``, ``MeasurementLog.trim``)."""

@@ -1,4 +1,7 @@
-"""One worker delivers to one exporter, in a thread of its own. A slow endpoint never holds up the intake or another exporter."""
+"""The base class of workers. A worker delivers to one exporter, in a thread of its own.
+
+So a slow endpoint never delays the sources or another exporter.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Worker(threading.Thread, ABC):
-    """Delivers what waits, waits for more, and pauses after a failure: longer each time, up to a minute.
+    """Delivers what waits, then waits for more. After a failure it pauses, longer each time, up to a minute.
 
     Args:
         signal: what it delivers.
@@ -27,8 +30,8 @@ class Worker(threading.Thread, ABC):
 
     Attributes:
         failures: how many tries have failed since the start.
-        dropped: how many items or measurements were given up since the start.
-        not_sent: why the endpoint gets nothing of this signal, which nobody asked for by name; None if it does.
+        dropped: how many items have been given up since the start.
+        not_sent: why the endpoint gets nothing of this signal; None if it does. Only a signal that no variable names can be left out.
     """
 
     def __init__(self, signal: str, name: str, path: Path) -> None:
@@ -41,37 +44,37 @@ class Worker(threading.Thread, ABC):
         self._path = path
         self._condition = threading.Condition()
         self._news = True
-        self._stopping = self._resting = False
+        self._stopping = False
         self._asked = self._answered = 0
         self._failure: str | None = None
         self._pause = 0.0
 
     @property
     def title(self) -> str:
-        """Its name for people, such as ``otlp traces``."""
+        """Its name for people, for example ``otlp traces``."""
         return f"{self.exporter_name} {self.signal}"
 
     # -- for the loop ----------------------------------------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Say that there is something new. It is no reason to try a failing endpoint any sooner."""
+        """Tell the thread that something new waits. A pause after a failure does not end earlier because of it."""
         with self._condition:
             self._news = True
             self._condition.notify_all()
 
     def ask(self) -> int:
-        """Ask for everything that waits to be delivered now. Return a number for ``answer``."""
+        """Ask the thread to deliver now, even if it pauses. Return a number for ``answer``."""
         with self._condition:
             self._asked += 1
             self._condition.notify_all()
             return self._asked
 
     def answer(self, number: int, timeout: float) -> str | None:
-        """Wait until everything is delivered that waited when it was asked for. Return None, or why it is not.
+        """Wait until everything is delivered that waited when ``ask`` was called. Return None, or the reason for a failure.
 
         Args:
             number: what ``ask`` returned.
-            timeout: seconds to wait.
+            timeout: how long to wait, in seconds.
         """
         with self._condition:
             if self._condition.wait_for(lambda: self._is_off or self._answered >= number, timeout):
@@ -79,7 +82,7 @@ class Worker(threading.Thread, ABC):
             return self._failure or f"no answer within {timeout:g} s"
 
     def stop(self) -> None:
-        """End the thread, a delivery under way included."""
+        """End the thread, and a delivery under way."""
         with self._condition:
             self._stopping = True
             self._condition.notify_all()
@@ -92,7 +95,7 @@ class Worker(threading.Thread, ABC):
         with contextlib.closing(connect(self._path)) as connection:
             while not (self._stopping or self._is_off):
                 with self._condition:
-                    self._news = self._resting = False
+                    self._news = False
                     asked = self._asked
                 self._rest(self._try(connection), asked)
         self.shut_down()
@@ -107,9 +110,9 @@ class Worker(threading.Thread, ABC):
             return f"{type(error).__name__}: {error}"
 
     def _rest(self, failure: str | None, asked: int) -> None:
-        """Answer who asked, and wait: for something new, or for the next try."""
+        """Answer whoever asked, then wait for something new or for the next try."""
         with self._condition:
-            self._failure, self._answered, self._resting = failure, asked, True
+            self._failure, self._answered = failure, asked
             self._condition.notify_all()
             if failure is None:
                 self._pause = 0.0
@@ -127,7 +130,7 @@ class Worker(threading.Thread, ABC):
 
     @abstractmethod
     def deliver(self, connection: sqlite3.Connection) -> str | None:
-        """Deliver everything that waits. Return None, or why something still waits."""
+        """Deliver everything that waits. Return None, or the reason why something still waits."""
 
     def interrupt(self) -> None:
         """End a delivery under way, from another thread."""
@@ -136,11 +139,11 @@ class Worker(threading.Thread, ABC):
         """Close the exporter, in the worker's thread."""
 
     def note_accepted(self, connection: sqlite3.Connection) -> None:
-        """Remember that the endpoint accepted something."""
+        """Write into the store that the endpoint accepted something."""
         exporter_state.note_accepted(connection, self.signal, self.exporter_name, time.time_ns())
 
     def note_error(self, connection: sqlite3.Connection, error: str | None) -> None:
-        """Leave in the store what ``status`` shows, and log it when it changes."""
+        """Write the error into the store, where ``status`` finds it. Log it if it is new."""
         if not exporter_state.note_error(connection, self.signal, self.exporter_name, error or ""):
             return
         if error:

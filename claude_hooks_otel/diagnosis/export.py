@@ -9,7 +9,8 @@ from contextlib import closing
 
 from claude_hooks_otel.delivery.exporter_state import read_state
 from claude_hooks_otel.diagnosis.finding import Finding, Surroundings, fail, info, ok, warn
-from claude_hooks_otel.export.exporters import Exporter, Status, build_item_exporters, build_metric_exporters
+from claude_hooks_otel.export.exporters import Exporter, build_item_exporters, build_metric_exporters
+from claude_hooks_otel.export.outcome import Status
 from claude_hooks_otel.installation.home_files import otel_variables
 from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, Signal
 from claude_hooks_otel.store.connection import connect

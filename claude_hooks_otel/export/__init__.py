@@ -1,5 +1,5 @@
 """From series, spans and log events to OTLP: the OpenTelemetry SDK's data classes, and the exporters that send them.
 
-The data classes are built by hand, because a series outlives the process. The SDK's own instruments begin again with each start,
-which a receiver takes for a counter reset.
+We build the data classes by hand, because a series outlives the process. The SDK's own instruments begin at zero with each start, and
+a receiver would see counter resets.
 """

@@ -1,4 +1,4 @@
-"""Our log events as the OpenTelemetry SDK's log records, which its exporters and encoders take."""
+"""Our log events as log records of the OpenTelemetry SDK. Its exporters and encoders take only those."""
 
 from __future__ import annotations
 
@@ -10,28 +10,25 @@ from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from claude_hooks_otel.export.resource import SCOPE
 from claude_hooks_otel.traces.model import LogEvent
 
-# By this attribute, a receiver recognizes a copy of an event (semantic conventions, "General logs attributes").
+# A receiver recognizes a copy of an event by this attribute (semantic conventions, "General logs attributes").
 UID = "log.record.uid"
 _SAMPLED, _NOT_SAMPLED = trace.TraceFlags(trace.TraceFlags.SAMPLED), trace.TraceFlags(trace.TraceFlags.DEFAULT)
 _NO_SPAN = Context()
 
 
-def readable_log_records(
-    events: Iterable[LogEvent], resource: Resource, scope: InstrumentationScope
-) -> list[ReadableLogRecord]:
-    """Return the events with their own ids and times, as if a logger emitted them. They are observed now.
+def readable_log_records(events: Iterable[LogEvent], resource: Resource) -> list[ReadableLogRecord]:
+    """Return the events with their own ids and times, as if a logger had emitted them. They count as observed now.
 
     Args:
         events: what happened.
         resource: who sends them.
-        scope: our name and version.
     """
     now_ns = time.time_ns()
-    return [ReadableLogRecord(_log_record(event, now_ns), resource, scope) for event in events]
+    return [ReadableLogRecord(_log_record(event, now_ns), resource, SCOPE) for event in events]
 
 
 def _log_record(event: LogEvent, now_ns: int) -> LogRecord:
@@ -48,7 +45,7 @@ def _log_record(event: LogEvent, now_ns: int) -> LogRecord:
 
 
 def _context(event: LogEvent) -> Context:
-    """Return the span that the event belongs to, in the form that the SDK takes."""
+    """Return the event's span in the form that the SDK takes."""
     if event.trace_id is None or event.span_id is None:
         return _NO_SPAN
     flags = _SAMPLED if event.is_sampled else _NOT_SAMPLED

@@ -6,29 +6,16 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from opentelemetry.sdk.metrics import Exemplar
-from opentelemetry.sdk.metrics.export import (
-    AggregationTemporality,
-    Gauge,
-    Histogram,
-    HistogramDataPoint,
-    Metric,
-    MetricsData,
-    NumberDataPoint,
-    ResourceMetrics,
-    ScopeMetrics,
-    Sum,
-)
+from opentelemetry.sdk.metrics import export as sdk
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from claude_hooks_otel import __version__
+from claude_hooks_otel.export.resource import SCOPE
 from claude_hooks_otel.metrics.definition import Kind
 from claude_hooks_otel.series.points import SeriesPoint
 
-SCOPE_NAME = "claude_hooks_otel"
-
-# A gRPC receiver refuses messages over 4 MiB by default. A histogram point with eight labels of 64 four-byte characters (the longest
-# that labels.normalize lets through) is under 2.7 KiB, and an exemplar in each of its buckets is another KiB. So this many always fit.
+# A gRPC receiver refuses messages over 4 MiB by default. The largest point is a histogram point with eight labels of 64 four-byte
+# characters, the longest that labels.normalize lets through. It is under 2.7 KiB, and an exemplar in each of its buckets adds one KiB.
+# So this many points always fit.
 POINTS_PER_REQUEST = 1100
 
 
@@ -37,25 +24,22 @@ def metrics_data(
     resource: Resource,
     now_ns: int,
     *,
-    temporality: AggregationTemporality = AggregationTemporality.CUMULATIVE,
-    scope_version: str = __version__,
-) -> MetricsData:
-    """Return the points of one export, grouped by metric in the order in which the metrics first appear.
+    temporality: sdk.AggregationTemporality = sdk.AggregationTemporality.CUMULATIVE,
+) -> sdk.MetricsData:
+    """Return the points of one export, grouped by metric. The metrics keep the order in which they first appear.
 
     Args:
-        points: cumulative states, or what ``temporality.delta_points`` made of them.
-        resource: who sends (``resource.service_resource``).
+        points: cumulative states, or the deltas from ``temporality.delta_points``.
+        resource: who sends them (``resource.service_resource``).
         now_ns: the time of the points, Unix nanoseconds.
-        temporality: what the values of counters and histograms count from. A gauge has none.
-        scope_version: the version of the instrumentation scope.
+        temporality: what the values of counters and histograms count from. Gauges have none.
     """
     by_metric: dict[str, list[SeriesPoint]] = {}
     for point in points:
         by_metric.setdefault(point.metric.name, []).append(point)
-    scope = InstrumentationScope(SCOPE_NAME, scope_version)
     metrics = [_metric(group, now_ns, temporality) for group in by_metric.values()]
-    scope_metrics = ScopeMetrics(scope=scope, metrics=metrics, schema_url="")
-    return MetricsData([ResourceMetrics(resource=resource, scope_metrics=[scope_metrics], schema_url="")])
+    scope_metrics = sdk.ScopeMetrics(scope=SCOPE, metrics=metrics, schema_url="")
+    return sdk.MetricsData([sdk.ResourceMetrics(resource=resource, scope_metrics=[scope_metrics], schema_url="")])
 
 
 def requests(points: Iterable[SeriesPoint], size: int = POINTS_PER_REQUEST) -> Iterator[list[SeriesPoint]]:
@@ -66,31 +50,31 @@ def requests(points: Iterable[SeriesPoint], size: int = POINTS_PER_REQUEST) -> I
 
 
 def point_time(point: SeriesPoint, now_ns: int) -> int:
-    """Return the time under which a point is exported: never before its start, even if the clock was set back."""
+    """Return the time of an exported point. It is never before the point's start, even if the clock was set back."""
     return max(now_ns, point.start_time_ns)
 
 
-def _metric(points: list[SeriesPoint], now_ns: int, temporality: AggregationTemporality) -> Metric:
+def _metric(points: list[SeriesPoint], now_ns: int, temporality: sdk.AggregationTemporality) -> sdk.Metric:
     """Return one metric with all its points."""
     declared = points[0].metric
-    data: Sum | Gauge | Histogram
+    data: sdk.Sum | sdk.Gauge | sdk.Histogram
     match declared.kind:
         case Kind.COUNTER:
-            data = Sum([_number_point(point, now_ns) for point in points], temporality, is_monotonic=True)
+            data = sdk.Sum([_number_point(point, now_ns) for point in points], temporality, is_monotonic=True)
         case Kind.GAUGE:
-            data = Gauge([_number_point(point, now_ns) for point in points])
+            data = sdk.Gauge([_number_point(point, now_ns) for point in points])
         case Kind.HISTOGRAM:
-            data = Histogram([_histogram_point(point, now_ns) for point in points], temporality)
-    return Metric(name=declared.name, description=declared.meaning, unit=declared.unit, data=data)
+            data = sdk.Histogram([_histogram_point(point, now_ns) for point in points], temporality)
+    return sdk.Metric(name=declared.name, description=declared.meaning, unit=declared.unit, data=data)
 
 
 def _exported(value: int, scale: int) -> int | float:
-    """Return a stored value in exported units: an integer stays one, anything else is the float nearest to the exact quotient."""
+    """Return a stored value in exported units: an unscaled value as an integer, any other as the float nearest to the quotient."""
     return value if scale == 1 else value / scale  # Python rounds the quotient of two integers of any size correctly
 
 
-def _number_point(point: SeriesPoint, now_ns: int) -> NumberDataPoint:
-    return NumberDataPoint(
+def _number_point(point: SeriesPoint, now_ns: int) -> sdk.NumberDataPoint:
+    return sdk.NumberDataPoint(
         attributes=dict(point.labels),
         start_time_unix_nano=point.start_time_ns,
         time_unix_nano=point_time(point, now_ns),
@@ -98,8 +82,8 @@ def _number_point(point: SeriesPoint, now_ns: int) -> NumberDataPoint:
     )
 
 
-def _histogram_point(point: SeriesPoint, now_ns: int) -> HistogramDataPoint:
-    return HistogramDataPoint(
+def _histogram_point(point: SeriesPoint, now_ns: int) -> sdk.HistogramDataPoint:
+    return sdk.HistogramDataPoint(
         attributes=dict(point.labels),
         start_time_unix_nano=point.start_time_ns,
         time_unix_nano=point_time(point, now_ns),
@@ -107,7 +91,7 @@ def _histogram_point(point: SeriesPoint, now_ns: int) -> HistogramDataPoint:
         sum=_exported(point.value, point.metric.scale),
         bucket_counts=list(point.bucket_counts),
         explicit_bounds=list(point.metric.buckets),
-        min=None,  # type: ignore[arg-type]  # absent on the wire: the extremes of all time are not kept
+        min=None,  # type: ignore[arg-type]  # absent on the wire: the store does not keep the extremes
         max=None,  # type: ignore[arg-type]
         exemplars=[
             Exemplar(

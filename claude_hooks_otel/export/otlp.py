@@ -1,60 +1,91 @@
-"""What the OTLP exporters of both protocols share: the receiver's answer, the user agent, and credential providers."""
+"""What OTLP over HTTP and over gRPC have in common: encoding, retries, the user agent and credential providers.
+
+OpenTelemetry's encoders make the requests. Its exporters do not send them: they read ``os.environ`` even where every argument is given,
+they keep the receiver's answer to themselves, and they take a redirect for a success.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from claude_hooks_otel.settings import ConfigError
+from claude_hooks_otel.export.outcome import Outcome
+from claude_hooks_otel.settings import ConfigError, OtlpSettings, Signal
 
-# As OpenTelemetry's own exporters identify themselves (OTLP exporter specification, "User Agent").
+# The text by which OpenTelemetry's exporters identify themselves (OTLP exporter specification, "User Agent").
 USER_AGENT = f"OTel-OTLP-Exporter-Python/{sdk_version}"
-# Entry points that make a ``requests.Session`` or ``grpc.ChannelCredentials``; the group is OpenTelemetry's.
+# OpenTelemetry's group of entry points that make a ``requests.Session`` or ``grpc.ChannelCredentials``.
 PROVIDERS = "opentelemetry_otlp_credential_provider"
+# Tries of one export, and the pause before the second try in seconds. Each pause is twice as long as the one before.
+TRIES, FIRST_PAUSE = 6, 1.0
 
+_ENCODERS: Mapping[Signal, Callable[[Any], Any]] = {
+    Signal.METRICS: encode_metrics,
+    Signal.TRACES: encode_spans,
+    Signal.LOGS: encode_logs,
+}
 _Kind = TypeVar("_Kind")
 
 
-@dataclass(slots=True)
-class Answer:
-    """What the receiver said to the last attempt of an export.
+class OtlpSender(ABC):
+    """Sends batches of one signal. It tries again only if the endpoint is away or asks for it.
 
-    Attributes:
-        error: why the attempt failed; None when it was accepted.
-        code: the HTTP status, or the name of gRPC's; None if no answer came.
-        rejected: how many points, spans or log records of an accepted request were refused (OTLP's partial success).
-        message: what the receiver says to an accepted request.
+    Args:
+        otlp: how to send.
+        signal: what is sent.
+
+    Raises:
+        ConfigError: the credential provider cannot be used.
     """
 
-    error: str | None = None
-    code: int | str | None = None
-    rejected: int = 0
-    message: str = ""
+    def __init__(self, otlp: OtlpSettings, signal: Signal) -> None:
+        self._otlp = otlp
+        self._encode = _ENCODERS[signal]
+        self._closed = threading.Event()
 
-    def clear(self) -> None:
-        """Forget the attempt before."""
-        self.error, self.code, self.rejected, self.message = None, None, 0, ""
+    def send(self, batch: Any) -> Outcome:
+        """Send a batch, and return how the last try ended. All tries together take at most the configured timeout."""
+        request = self._encode(batch)
+        deadline = time.monotonic() + self._otlp.timeout_s
+        for number in range(TRIES):
+            outcome, pause = self._try(request, deadline - time.monotonic())
+            if pause is None:
+                break
+            # The random factor spreads the tries of many machines.
+            pause = pause or FIRST_PAUSE * 2**number * random.uniform(0.8, 1.2)  # noqa: S311
+            if number + 1 == TRIES or pause > deadline - time.monotonic() or self._closed.wait(pause):
+                break
+        return outcome
 
-    def note_partial_success(self, response: Any) -> None:
-        """Take over what an accepted request's response says. Each service has its own name for the number of refused parts.
+    @abstractmethod
+    def _try(self, request: Any, timeout: float) -> tuple[Outcome, float | None]:
+        """Send a request once.
 
-        Source: OTLP specification, "Partial Success".
+        Returns:
+            The outcome, and the pause before the next try: seconds, 0 for the usual pause, None for no further try.
         """
-        self.message = response.partial_success.error_message
-        for field, value in response.partial_success.ListFields():
-            if field.name.startswith("rejected_"):
-                self.rejected = value
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connections for good. A request under way ends at once."""
 
 
 def provided_credentials(provider: str | None, kind: type[_Kind]) -> _Kind | None:
-    """Return what a credential provider makes; None without one.
+    """Return what a credential provider makes; None without a provider.
 
     Args:
         provider: the name of an entry point.
-        kind: what it has to make.
+        kind: the type that it has to make.
 
     Raises:
         ConfigError: the provider is not installed, or makes something else.

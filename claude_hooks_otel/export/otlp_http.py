@@ -1,12 +1,10 @@
-"""OTLP over HTTP, by OpenTelemetry's own exporters. Imported only if this protocol is in use.
-
-The exporters fall back to ``os.environ`` for what they are not given, and add its headers to what they are given. So the session, which
-is an argument, decides about headers and certificates of each request.
-"""
+"""OTLP over HTTP. Imported only if this protocol is in use."""
 
 from __future__ import annotations
 
+import gzip
 import threading
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -15,100 +13,75 @@ from typing import Any
 
 import requests
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.metrics import NoOpMeterProvider
+from google.rpc.status_pb2 import Status as RpcStatus  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from urllib3 import Retry
+from urllib3.exceptions import InvalidHeader
 
-from claude_hooks_otel.export.otlp import USER_AGENT, Answer, provided_credentials
+from claude_hooks_otel.export.otlp import USER_AGENT, OtlpSender, provided_credentials
+from claude_hooks_otel.export.outcome import Outcome, Status, accepted, not_accepted
 from claude_hooks_otel.settings import OtlpSettings, Signal
 from claude_hooks_otel.settings.redaction import MAX_LENGTH
 
 _PROTOBUF = "application/x-protobuf"
-# Signal → OpenTelemetry's exporter, and what a receiver answers it.
-_STOCK: Mapping[Signal, tuple[Any, Any]] = {
-    Signal.METRICS: (OTLPMetricExporter, ExportMetricsServiceResponse),
-    Signal.TRACES: (OTLPSpanExporter, ExportTraceServiceResponse),
-    Signal.LOGS: (OTLPLogExporter, ExportLogsServiceResponse),
+_COMPRESS: Mapping[str, Callable[[bytes], bytes]] = {"none": bytes, "gzip": gzip.compress, "deflate": zlib.compress}
+_RESPONSES: Mapping[Signal, Any] = {
+    Signal.METRICS: ExportMetricsServiceResponse,
+    Signal.TRACES: ExportTraceServiceResponse,
+    Signal.LOGS: ExportLogsServiceResponse,
 }
+# Source: OTLP specification, "Retryable Response Codes".
+_RETRYABLE = frozenset((429, 502, 503, 504))
+# Seconds. ``requests`` accepts no timeout of zero.
+_SHORTEST_TIMEOUT = 0.001
 
 
-def http_exporter(otlp: OtlpSettings, signal: Signal, answer: Answer) -> Any:
-    """Return OpenTelemetry's exporter of a signal.
+class HttpSender(OtlpSender):
+    """Sends over HTTP, each request in a thread of its own: nothing else can end a blocked request from outside."""
 
-    Args:
-        otlp: how to send.
-        signal: what is sent.
-        answer: takes up what the receiver says.
-
-    Raises:
-        ConfigError: the credential provider cannot be used.
-    """
-    stock, response = _STOCK[signal]
-    return stock(
-        endpoint=otlp.endpoint,
-        timeout=otlp.timeout_s,
-        compression=Compression(otlp.compression),
-        session=_Session(otlp, answer, response),
-        max_request_size=0,  # the receiver says what is too large: the exporter drops what is over a limit of its own
-        meter_provider=NoOpMeterProvider(),  # no metrics about the exporter itself
-    )
-
-
-class _Session(requests.Session):
-    """A session that notes each answer: the exporter only logs its reason phrase, and takes a redirect for a success.
-
-    Closing it ends the request under way, whatever that waits for: a name, a connection, an answer.
-    """
-
-    def __init__(self, otlp: OtlpSettings, answer: Answer, response: Any) -> None:
-        super().__init__()
-        self._answer = answer
-        self._response = response
-        # Requests go through another session, because the exporter sets this one's certificates from os.environ.
-        self._inner = provided_credentials(otlp.credential_provider, requests.Session) or requests.Session()
-        headers = {"content-type": _PROTOBUF, "user-agent": USER_AGENT}
-        if otlp.compression != "none":
-            headers["content-encoding"] = otlp.compression
+    def __init__(self, otlp: OtlpSettings, signal: Signal) -> None:
+        super().__init__(otlp, signal)
+        self._response = _RESPONSES[signal]
+        self._session = provided_credentials(otlp.credential_provider, requests.Session) or requests.Session()
+        self._compress = _COMPRESS[otlp.compression]
+        encoding = {} if otlp.compression == "none" else {"content-encoding": otlp.compression}
         certificate, key = otlp.client_certificate, otlp.client_key
-        self._options = {
-            "headers": headers | dict(otlp.headers),
-            "verify": otlp.certificate,  # if None, as the inner session says
-            "cert": (certificate, key) if certificate and key else certificate,
-        }
+        self._post = partial(
+            self._session.post,
+            otlp.endpoint,
+            headers={"content-type": _PROTOBUF, "user-agent": USER_AGENT, **encoding, **otlp.headers},
+            verify=otlp.certificate,  # None leaves it to the session
+            cert=(certificate, key) if certificate and key else certificate,
+            allow_redirects=False,
+        )
         self._results: SimpleQueue[requests.Response | Exception] = SimpleQueue()
-        self._is_closed = False
-
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        self._answer.clear()
-        try:
-            response = self._unless_closed(partial(self._inner.request, *args, **kwargs | self._options))
-        except Exception as error:
-            self._answer.error = f"{type(error).__name__}: {error}"
-            raise
-        self._answer.code = response.status_code
-        if response.ok and not 300 <= response.status_code < 400:
-            with suppress(DecodeError):  # some receivers answer with plain text or nothing
-                self._answer.note_partial_success(self._response.FromString(response.content))
-        else:
-            self._answer.error = _failure(response)
-        return response
 
     def close(self) -> None:
-        """Close the connections, for good."""
-        self._is_closed = True
+        """Close the connections for good. A request under way ends at once, even if it waits for a name or a connection."""
+        self._closed.set()
         self._results.put(requests.ConnectionError("closed while it was under way"))
-        self._inner.close()
+        self._session.close()
+
+    def _try(self, request: Any, timeout: float) -> tuple[Outcome, float | None]:
+        body = self._compress(request.SerializeToString())
+        try:
+            response = self._unless_closed(partial(self._post, data=body, timeout=max(timeout, _SHORTEST_TIMEOUT)))
+        except Exception as error:
+            is_away = isinstance(error, requests.ConnectionError | requests.Timeout)
+            return not_accepted(None, f"{type(error).__name__}: {error}"), 0 if is_away else None
+        if 200 <= response.status_code < 300:
+            with suppress(DecodeError):  # some receivers answer with plain text or nothing
+                return accepted(self._response.FromString(response.content)), None
+            return Outcome(Status.ACCEPTED), None
+        pause = _retry_after(response) if response.status_code in _RETRYABLE else None
+        return not_accepted(response.status_code, _reason(response)), pause
 
     def _unless_closed(self, send: Callable[[], requests.Response]) -> requests.Response:
-        """Return or raise what ``send`` does, from a thread of its own: nothing ends a blocked request from outside."""
+        """Return or raise what ``send`` does, or raise ConnectionError as soon as the sender is closed."""
         results = self._results = SimpleQueue()
-        if self._is_closed:
+        if self._closed.is_set():
             raise requests.ConnectionError("closed")
         threading.Thread(target=_put_result, args=(send, results), name="otlp-request", daemon=True).start()
         result = results.get()
@@ -124,15 +97,22 @@ def _put_result(send: Callable[[], requests.Response], results: SimpleQueue[requ
         results.put(error)
 
 
-def _failure(response: requests.Response) -> str:
-    """Return status, reason and what the body says: by the OTLP specification a ``google.rpc.Status``, from a proxy anything."""
+def _retry_after(response: requests.Response) -> float:
+    """Return the seconds that the header ``Retry-After`` asks for; 0 without a usable one."""
+    with suppress(InvalidHeader):
+        return Retry().parse_retry_after(response.headers.get("retry-after", "0"))
+    return 0
+
+
+def _reason(response: requests.Response) -> str:
+    """Return status, reason and body. By the OTLP specification the body is a ``google.rpc.Status``. A proxy may send any text."""
     reason = f"HTTP {response.status_code} {response.reason or ''}".rstrip()
     if "location" in response.headers:
         return f"{reason}: redirects are not followed (to {response.headers['location']})"
     text = ""
     if response.headers.get("content-type", "").startswith(_PROTOBUF):
         with suppress(DecodeError):
-            text = Status.FromString(response.content).message
+            text = RpcStatus.FromString(response.content).message
     else:
         text = response.content[:MAX_LENGTH].decode("utf-8", "replace")
     return f"{reason}: {text}" if text.strip() else reason

@@ -1,16 +1,12 @@
-"""The OpenTelemetry resource: who sends. It stays the same for an installation, so that totals continue after a restart."""
+"""Who sends: the OpenTelemetry resource and the instrumentation scope.
+
+The resource of an installation stays the same, so that totals continue after a restart.
+"""
 
 from __future__ import annotations
 
-from opentelemetry.sdk.resources import (
-    SERVICE_INSTANCE_ID,
-    SERVICE_NAME,
-    SERVICE_VERSION,
-    TELEMETRY_SDK_LANGUAGE,
-    TELEMETRY_SDK_NAME,
-    TELEMETRY_SDK_VERSION,
-    Resource,
-)
+from opentelemetry.sdk import resources
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.sdk.version import __version__ as sdk_version
 
 from claude_hooks_otel import __version__
@@ -18,26 +14,28 @@ from claude_hooks_otel.settings import OtelSettings
 
 DEFAULT_SERVICE_NAME = "claude-hooks-otel"
 
+SCOPE = InstrumentationScope("claude_hooks_otel", __version__)
 
-def service_resource(otel: OtelSettings, instance_id: str) -> Resource:
+
+def service_resource(otel: OtelSettings, instance_id: str) -> resources.Resource:
     """Return the resource of everything this installation exports.
 
-    ``OTEL_SERVICE_NAME`` wins over ``OTEL_RESOURCE_ATTRIBUTES``, and that over the defaults. There is no host name unless the owner
-    puts one into the attributes.
+    ``OTEL_SERVICE_NAME`` wins over ``OTEL_RESOURCE_ATTRIBUTES``, which wins over the defaults. The resource has no host name unless
+    the owner puts one into the attributes.
 
     Args:
         otel: the settings.
-        instance_id: ``service.instance.id`` if the attributes name none. It stays over restarts and is unique per store.
+        instance_id: ``service.instance.id`` if the attributes name none. Each store has one, and keeps it over restarts.
     """
     attributes = {
-        TELEMETRY_SDK_LANGUAGE: "python",
-        TELEMETRY_SDK_NAME: "opentelemetry",
-        TELEMETRY_SDK_VERSION: sdk_version,
-        SERVICE_NAME: DEFAULT_SERVICE_NAME,
-        SERVICE_VERSION: __version__,
-        SERVICE_INSTANCE_ID: instance_id,
+        resources.TELEMETRY_SDK_LANGUAGE: "python",
+        resources.TELEMETRY_SDK_NAME: "opentelemetry",
+        resources.TELEMETRY_SDK_VERSION: sdk_version,
+        resources.SERVICE_NAME: DEFAULT_SERVICE_NAME,
+        resources.SERVICE_VERSION: __version__,
+        resources.SERVICE_INSTANCE_ID: instance_id,
     }
     attributes |= {key: value for key, value in otel.resource_attributes.items() if value or key not in attributes}
     if otel.service_name is not None:
-        attributes[SERVICE_NAME] = otel.service_name
-    return Resource(attributes)
+        attributes[resources.SERVICE_NAME] = otel.service_name
+    return resources.Resource(attributes)

@@ -1,4 +1,4 @@
-"""Which traces are sent. OpenTelemetry's samplers are asked once for a turn's trace, so that a turn is sent whole or not at all."""
+"""Which traces are sent. An OpenTelemetry sampler decides once for a turn's trace, so that a turn is sent whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,27 +17,24 @@ class TurnSampler:
     """Decides for whole traces.
 
     Args:
-        settings: which sampler to ask.
+        settings: name and ratio of the sampler.
     """
 
     def __init__(self, settings: SamplerSettings) -> None:
-        ratio = settings.ratio
         samplers: Mapping[str, Sampler] = {
             "always_on": ALWAYS_ON,
             "always_off": ALWAYS_OFF,
-            "traceidratio": TraceIdRatioBased(ratio),
-            "parentbased_always_on": ParentBased(ALWAYS_ON),
-            "parentbased_always_off": ParentBased(ALWAYS_OFF),
-            "parentbased_traceidratio": ParentBased(TraceIdRatioBased(ratio)),
+            "traceidratio": TraceIdRatioBased(settings.ratio),
         }
-        self._sampler = samplers[settings.name]
+        root = samplers[settings.name.removeprefix("parentbased_")]
+        self._sampler = ParentBased(root) if settings.name.startswith("parentbased_") else root
 
     def __call__(self, trace_id: int, parent_sampled: bool | None) -> bool:
-        """Return whether a trace is sent: the same for every process that asks.
+        """Return whether a trace is sent. Every process gets the same answer.
 
         Args:
             trace_id: the trace.
-            parent_sampled: whether the caller sampled the trace that continues here; None without a caller.
+            parent_sampled: whether the calling program sampled the trace that continues here; None without one.
         """
         context = _NO_PARENT if parent_sampled is None else _remote(trace_id, sampled=parent_sampled)
         return self._sampler.should_sample(context, trace_id, "invoke_agent").decision is Decision.RECORD_AND_SAMPLE

@@ -1,7 +1,7 @@
-"""Cumulative or delta: what the exported values of counters and histograms count from.
+"""Deltas, for receivers that want them instead of cumulative values.
 
-Series are cumulative. For a receiver that wants deltas, the difference to what it last accepted is computed here, from a baseline
-that the caller keeps. The baseline moves only after an export was accepted, so a failed export becomes part of the next one.
+Series are cumulative. A delta is the difference between a series and its baseline: what the receiver has accepted so far. The caller
+keeps the baselines. A baseline moves only after the receiver has accepted an export, so a failed export becomes part of the next one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from claude_hooks_otel.metrics.definition import Kind
 from claude_hooks_otel.series.points import SeriesPoint
 
 SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
-"""The identity of a series: its metric's name and its sorted labels."""
+"""A series' metric name and sorted labels."""
 
 
 class Baseline(NamedTuple):
@@ -40,9 +40,8 @@ def series_key(point: SeriesPoint) -> SeriesKey:
 def delta_points(points: Iterable[SeriesPoint], baseline: Mapping[SeriesKey, Baseline]) -> Iterator[SeriesPoint]:
     """Return what each series gained since its last accepted interval. The new interval starts where that one ended.
 
-    A series without a baseline starts at its own start time. Unchanged series are left out, gauges pass as they are. A counter
-    that went backwards (which the store rules out) is left out until it is past its baseline again, because a delta cannot
-    take anything back.
+    The first interval of a series starts at the series' start time. Unchanged series are left out, and gauges pass unchanged. A
+    counter below its baseline (the store rules that out) is left out until it passes its baseline again: a delta cannot be negative.
     """
     for point in points:
         before = baseline.get(series_key(point))
@@ -59,14 +58,14 @@ def delta_points(points: Iterable[SeriesPoint], baseline: Mapping[SeriesKey, Bas
 def accepted(
     deltas: Iterable[SeriesPoint], baseline: Mapping[SeriesKey, Baseline], now_ns: int
 ) -> dict[SeriesKey, Baseline]:
-    """Return the baselines that change after a receiver accepted these deltas under the time ``now_ns``. The caller keeps them."""
+    """Return the baselines that change because a receiver accepted these deltas, exported at ``now_ns``."""
     changed = {}
     for delta in deltas:
         if delta.metric.kind is Kind.GAUGE:
             continue
         key = series_key(delta)
         before = baseline.get(key)
-        if before is None or before.time_ns != delta.start_time_ns:  # a new series: its first delta was all of it
+        if before is None or before.time_ns != delta.start_time_ns:  # a new series: its first delta is its whole value
             before = Baseline(0, (0,) * len(delta.bucket_counts), delta.start_time_ns)
         counts = tuple(then + gained for then, gained in zip(before.bucket_counts, delta.bucket_counts, strict=True))
         changed[key] = Baseline(before.value + delta.value, counts, point_time(delta, now_ns))
@@ -74,5 +73,5 @@ def accepted(
 
 
 def _continues(point: SeriesPoint, before: Baseline) -> bool:
-    """Return whether a baseline belongs to this series, and not to an older one of the same name (a new store, other buckets)."""
+    """Return whether a baseline belongs to this series, not to an older one with the same key (a new store, other buckets)."""
     return before.time_ns >= point.start_time_ns and len(before.bucket_counts) == len(point.bucket_counts)

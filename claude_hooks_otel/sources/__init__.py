@@ -1,1 +1,1 @@
-"""The spool: one file an event, written by hooks and the SDK, read by the daemon; it keeps everything while nothing runs."""
+"""Where information comes in: the spool with hook events and program records, and transcripts."""

@@ -1,19 +1,19 @@
-"""What every source gives: items, and a cursor that says how far they were read.
+"""What every source returns: a batch of parsed items, and a cursor that says how far they were read.
 
-A source is read the same way, whatever it is::
+Every source is read in the same way::
 
     with store.transaction():
         for item in batch.items:
             ...
         source.advance(batch)
 
-The cursor moves with the transaction that holds the items. So a death at any instruction repeats work at most.
+The cursor moves in the transaction that holds the items. So if the daemon dies, at most some work is repeated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
@@ -22,8 +22,8 @@ class Batch(Generic[Item]):
     """Some items of a source, read one by one.
 
     Attributes:
-        items: the items; read them once.
-        count: how many have been read so far, unreadable ones included.
+        items: the items. They can be read once.
+        count: how many have been read so far, including unreadable ones.
     """
 
     def __init__(self, items: Iterator[Item]) -> None:
@@ -34,13 +34,3 @@ class Batch(Generic[Item]):
         for item in items:
             self.count += 1
             yield item
-
-
-B_contra = TypeVar("B_contra", contravariant=True)
-
-
-class Source(Protocol[B_contra]):
-    """Where information comes in."""
-
-    def advance(self, batch: B_contra) -> None:
-        """Move the cursor behind the items that were read, as part of the current transaction."""

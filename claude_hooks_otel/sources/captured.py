@@ -1,4 +1,4 @@
-"""The spool as a source: what hooks and programs have captured, parsed, and removed once it is in the store."""
+"""The spool as a source. It parses what hooks and programs have captured, and removes the files once the content is in the store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_hooks_otel.sources.hook_payloads import HookEvent, PayloadError
 from claude_hooks_otel.sources.program_records import ProgramRecord
 from claude_hooks_otel.sources.spool import Broken, Entry, Lost, Spool
 
-# Spool files in a batch: one flush to disk per this many events.
+# Spool files in a batch. Each batch is one commit.
 EVENTS_PER_BATCH: Final = 1000
 
 
@@ -39,7 +39,7 @@ class Unreadable:
 
     Attributes:
         name: the file's name.
-        reason: why it cannot be read; None for an empty file, which a hook leaves that found the disk full.
+        reason: why it cannot be read; None for an empty file, which a hook leaves if the disk is full.
     """
 
     name: str
@@ -54,7 +54,7 @@ class SpoolBatch(Batch[Captured]):
 
     Attributes:
         taken: the names of the files that were read.
-        unreadable: the names of those that are kept for their owner to look at.
+        unreadable: the names of files without usable content. They are set aside for the user to look at.
     """
 
     def __init__(self, entries: Iterator[Entry]) -> None:
@@ -85,7 +85,7 @@ class SpoolSource:
 
     Args:
         spool: the spool.
-        after_commit: has a function called once the current transaction is on disk (``Store.after_commit``).
+        after_commit: calls a function once the current transaction is on disk (``Store.after_commit``).
     """
 
     def __init__(self, spool: Spool, after_commit: Callable[[Callable[[], None]], None]) -> None:
@@ -93,22 +93,22 @@ class SpoolSource:
         self._after_commit = after_commit
 
     def batch(self, limit: int = EVENTS_PER_BATCH) -> SpoolBatch:
-        """Return up to ``limit`` waiting files, the oldest of them first.
+        """Return up to ``limit`` waiting files, oldest first.
 
-        Reading the items raises OSError if this process can open no file at the moment.
+        Reading the items raises OSError if this process cannot open any file at the moment.
         """
         return SpoolBatch(self._spool.take(limit))
 
     def single_batches(self, limit: int = EVENTS_PER_BATCH) -> Iterator[SpoolBatch]:
-        """Return the same files, each in a batch of its own, so that a bad one cannot hold up the others."""
+        """Yield the same files, each in a batch of its own, so that a bad file does not delay the others."""
         return (SpoolBatch(iter([entry])) for entry in self._spool.take(limit))
 
     def advance(self, batch: SpoolBatch) -> None:
-        """Remove the files that were read, once the transaction that holds their content is on disk."""
+        """Remove the batch's files, once the transaction that holds their content is on disk."""
         self._after_commit(lambda: self._remove(batch))
 
     def reject(self, batch: SpoolBatch) -> None:
-        """Keep a batch's files for their owner to look at."""
+        """Set the batch's files aside for the user to look at."""
         for name in batch.taken:
             self._spool.set_aside(name)
 

@@ -1,9 +1,9 @@
-r"""What one file of the spool holds: a few header lines that only the writer can know, an empty line, and the payload as it came.
+r"""The format of a spool file: header lines with what only the writer knows, an empty line, and the unchanged payload.
 
 ``claude-hooks-otel 1\nevent=PostToolUse\nagent=backend\n...\n\n{"session_id": ...}``
 
-The payload is never touched on the way: it may be empty, huge, or no valid UTF-8. An empty *file* is what a hook leaves that had
-no room to write: its name still says which event of which session was lost. Standard library only: the SDK imports this module.
+The payload may be empty, huge, or invalid UTF-8. If the disk is full, a hook leaves an empty *file*. Its name still says which event of
+which session was lost. Standard library only, because the SDK imports this module.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MAGIC = b"claude-hooks-otel 1"
 
 
 class EnvelopeError(ValueError):
-    """A spool file that no version of the writers produced."""
+    """A spool file does not have the format of any version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Envelope:
 
     Attributes:
         name: the file's name in the spool.
-        received_ns: when it was captured: the file's modification time, Unix nanoseconds.
-        event: the hook event's name, or the SDK's record kind.
+        received_ns: when it was captured: the file's modification time, in Unix nanoseconds.
+        event: the name of the hook event, or the kind of program record.
         headers: the other header lines.
         payload: the bytes after the empty line.
     """
@@ -37,18 +37,15 @@ class Envelope:
     payload: bytes = b""
 
     def encode(self) -> bytes:
-        """The file's content. A header value is cut at its first line break, so that it can never end the header."""
+        """Return the file's content. A header value is cut at its first line break, so that it cannot end the header."""
+        first_lines = {key: value.partition("\n")[0] for key, value in self.headers.items() if value}
         lines = [MAGIC, f"event={self.event}".encode()]
-        lines += [f"{key}={_one_line(value)}".encode(errors="replace") for key, value in self.headers.items() if value]
+        lines += [f"{key}={value}".encode(errors="replace") for key, value in first_lines.items()]
         return b"\n".join(lines) + b"\n\n" + self.payload
 
 
-def _one_line(value: str) -> str:
-    return value.partition("\n")[0]
-
-
 def decode(name: str, received_ns: int, content: bytes) -> Envelope:
-    """Reads a spool file's content.
+    """Read the content of a spool file.
 
     Raises:
         EnvelopeError: the content does not begin with a complete header.

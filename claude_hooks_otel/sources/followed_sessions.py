@@ -1,4 +1,4 @@
-"""The sessions whose transcripts are followed: when each was last heard of, when it was last looked at, and which are next."""
+"""The followed sessions: when something of each last arrived, when it was last looked at, and which are next."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Iterable
 
 from claude_hooks_otel.timeline import FOLLOWED_AFTER, LONGEST_LOOK, LOOKS_PER_SILENCE, SHORTEST_LOOK
 
-# Sessions in memory. A backlog of some days holds tens of thousands, and the daemon promises to need little memory.
+# How many sessions are in memory. A backlog of some days has tens of thousands, and the daemon has to need little memory.
 MOST_IN_MEMORY = 5000
 
 
 class FollowedSessions:
-    """The sessions that may still bring something.
+    """The sessions of which more may arrive.
 
-    The table ``followed_session`` holds all of them, so that none is lost when the daemon dies. Memory holds some, and their times.
+    The table ``followed_session`` holds all of them, so that none is lost when the daemon dies. Some are in memory, with their times.
 
     Args:
-        connection: the store's.
-        now_ns: the time, Unix nanoseconds. A session that only the table knows counts as heard of now.
+        connection: the store's connection.
+        now_ns: the time, in Unix nanoseconds. It counts as the last arrival of sessions that are only in the table.
     """
 
     def __init__(self, connection: sqlite3.Connection, now_ns: int) -> None:
         self._connection = connection
-        self._heard_ns: dict[str, int] = {}  # the longest silent session first
+        self._heard_ns: dict[str, int] = {}  # the session that has been silent longest comes first
         self._looked_ns: dict[str, int] = {}
         self._parked = 0  # how many are only in the table
         self._load(now_ns)
@@ -51,10 +51,10 @@ class FollowedSessions:
             self._heard_ns[session_id] = now_ns
 
     def next_ones(self, now_ns: int, *, everything: bool = False) -> list[str]:
-        """Return the sessions to look at now, or all of them, and count each as looked at.
+        """Return the sessions to look at now, or with ``everything`` all of them. They count as looked at.
 
-        The longer a session is silent, the less often it is looked at: after a quarter of its silence. So a late line is seen late
-        by at most that part of its delay, and many open sessions cost next to nothing.
+        A session is looked at again after a quarter of its silence. So a late line is seen late by at most a quarter of its delay, and
+        many open sessions cost almost nothing.
         """
         if self._parked and len(self._heard_ns) < MOST_IN_MEMORY:
             self._load(now_ns)
@@ -65,11 +65,11 @@ class FollowedSessions:
         return found
 
     def heard_ns(self, session_id: str, now_ns: int) -> int:
-        """Return when the session was last heard of, Unix nanoseconds; now, if only the table knows it."""
+        """Return when something of the session last arrived, in Unix nanoseconds; ``now_ns`` if it is only in the table."""
         return self._heard_ns.get(session_id, now_ns)
 
     def is_silent(self, session_id: str, now_ns: int) -> bool:
-        """Return whether nothing of the session has arrived for a while."""
+        """Return whether nothing of the session has arrived for FOLLOWED_AFTER."""
         return now_ns - self.heard_ns(session_id, now_ns) > FOLLOWED_AFTER
 
     def stop(self, session_id: str) -> None:
@@ -80,7 +80,7 @@ class FollowedSessions:
         self._looked_ns.pop(session_id, None)
 
     def _load(self, now_ns: int) -> None:
-        """Fill the memory from the table."""
+        """Load sessions from the table, as many as fit."""
         self._parked = 0
         for (session_id,) in self._connection.execute("SELECT session_id FROM followed_session"):
             if session_id in self._heard_ns:

@@ -1,28 +1,29 @@
-"""Hook payloads as pydantic models: a union discriminated by ``hook_event_name``.
+"""Hook payloads as pydantic models, one for each ``hook_event_name``.
 
-Field names and presence are those of Claude Code 2.1.330. Only what every payload has is required, everything else may be
-missing; fields the models do not know are kept in ``model_extra`` and counted, and an event they do not know becomes
-``OtherEvent``: a newer client is never an error.
+The fields are those of Claude Code 2.1.330. A newer client is never an error. Only the fields that every payload has are required.
+Unknown fields are kept in ``model_extra`` and counted. An unknown event becomes an ``OtherEvent``.
 """
 
 from __future__ import annotations
 
 import json
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
-# What no event can do without; any other field of an unexpected type counts as missing.
+# The fields that every event needs. Any other field of an unexpected type counts as missing.
 _REQUIRED: Final = frozenset(("hook_event_name", "session_id"))
-# Put behind the name of such a field: it is kept, and counted, as one that the models do not know.
+# The suffix for the name of a field with an unexpected type. The field is kept and counted as an unknown one.
 UNEXPECTED: Final = ":unexpected"
-# Thirty years: nanoseconds of it still fit into an integer of the store.
+# Thirty years. As nanoseconds, this still fits into an integer of the store.
 _MOST_MILLISECONDS: Final = 1e12
 Milliseconds = Annotated[float, Field(ge=0, le=_MOST_MILLISECONDS, allow_inf_nan=False)]
 
 
 class HookEvent(BaseModel):
-    """What every hook payload carries."""
+    """The fields of every hook payload."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -39,7 +40,7 @@ class HookEvent(BaseModel):
 
 
 class SessionStart(HookEvent):
-    """``source``: startup, resume, clear, compact or fork."""
+    """A session begins or continues. ``source`` is startup, resume, clear, compact or fork."""
 
     source: str = "startup"
     model: str | None = None
@@ -51,13 +52,13 @@ class SessionStart(HookEvent):
 
 
 class SessionEnd(HookEvent):
-    """``reason``: clear, resume, logout, prompt_input_exit or other."""
+    """A session ends. ``reason`` is clear, resume, logout, prompt_input_exit or other."""
 
     reason: str = "other"
 
 
 class UserPromptSubmit(HookEvent):
-    """Not only humans: task notifications arrive as prompts too."""
+    """A prompt, of a human or of a background task that reports back."""
 
     prompt: str = ""
     source: str | None = None
@@ -65,7 +66,7 @@ class UserPromptSubmit(HookEvent):
 
     @property
     def is_human(self) -> bool:
-        """Whether somebody typed it (or a program passed it in), rather than a background task reporting back."""
+        """Whether a human typed the prompt or a program passed it in. Otherwise, a background task reports back."""
         return not self.prompt.lstrip().startswith("<task-notification>")
 
 
@@ -99,7 +100,7 @@ class PermissionDenied(ToolEvent):
 
 
 class PermissionRequest(HookEvent):
-    """A dialog is shown (or an automatic answer given); it carries no ``tool_use_id``."""
+    """The client shows a dialog or answers automatically. The payload has no ``tool_use_id``."""
 
     tool_name: str = "unknown"
     tool_input: Any = None
@@ -108,21 +109,11 @@ class PermissionRequest(HookEvent):
 
 
 class SubagentStart(HookEvent):
-    """A turn of a sub-agent begins; again for every later turn of the same agent."""
-
-
-class SubagentStop(HookEvent):
-    """A turn of a sub-agent ends; ``agent_type`` is empty for the client's internal agents (compaction)."""
-
-    agent_transcript_path: str | None = None
-    stop_hook_active: bool | None = None
-    last_assistant_message: str | None = None
-    background_tasks: Any = None
-    session_crons: Any = None
+    """A turn of a sub-agent begins, the first one or a later one."""
 
 
 class Stop(HookEvent):
-    """The main conversation's turn ended."""
+    """A turn of the main conversation ends."""
 
     stop_hook_active: bool | None = None
     last_assistant_message: str | None = None
@@ -130,8 +121,14 @@ class Stop(HookEvent):
     session_crons: Any = None
 
 
+class SubagentStop(Stop):
+    """A turn of a sub-agent ends. ``agent_type`` is empty for the client's internal agents, for example for compaction."""
+
+    agent_transcript_path: str | None = None
+
+
 class StopFailure(HookEvent):
-    """A turn (of a sub-agent, where ``agent_id`` is set) ended in an API error."""
+    """A turn ended in an API error. If ``agent_id`` is set, it was a turn of a sub-agent."""
 
     error: str = "unknown"
     error_details: str | None = None
@@ -139,7 +136,7 @@ class StopFailure(HookEvent):
 
 
 class TaskEvent(HookEvent):
-    """``task_id`` counts per session; the subject is the one before the change."""
+    """A change of a task. ``task_id`` is unique within its session. ``task_subject`` is the subject before the change."""
 
     task_id: str = ""
     task_subject: str = ""
@@ -149,11 +146,11 @@ class TaskEvent(HookEvent):
 
 
 class TaskCreated(TaskEvent):
-    """About to be stored: another hook may still refuse it."""
+    """A task is about to be stored. Another hook may still refuse it."""
 
 
 class TaskCompleted(TaskEvent):
-    """About to be completed."""
+    """A task is about to be completed."""
 
 
 class TeammateIdle(HookEvent):
@@ -164,7 +161,7 @@ class TeammateIdle(HookEvent):
 
 
 class PreCompact(HookEvent):
-    """Compaction begins (and may fail)."""
+    """Compaction begins. It may fail."""
 
     trigger: str = "auto"
     custom_instructions: str | None = None
@@ -178,7 +175,7 @@ class PostCompact(HookEvent):
 
 
 class PostModelSwitch(HookEvent):
-    """Another model answers from here on."""
+    """From now on, another model answers."""
 
     from_model: str | None = None
     to_model: str | None = None
@@ -192,7 +189,7 @@ class PostModelSwitch(HookEvent):
 
 
 class InstructionsLoaded(HookEvent):
-    """An instruction file (CLAUDE.md, a rule) entered the context."""
+    """An instruction file (CLAUDE.md, a rule) was loaded into the context."""
 
     file_path: str | None = None
     memory_type: str | None = None
@@ -211,59 +208,37 @@ class Notification(HookEvent):
 
 
 class OtherEvent(HookEvent):
-    """An event these models do not know."""
+    """An event without a model of its own."""
 
 
-_KNOWN: Final[dict[str, type[HookEvent]]] = {
+_MODELS: Final[dict[str, type[HookEvent]]] = {
     model.__name__: model
     for model in (
         SessionStart, SessionEnd, UserPromptSubmit, PostToolUse, PostToolUseFailure, PermissionDenied, PermissionRequest,
         SubagentStart, SubagentStop, Stop, StopFailure, TaskCreated, TaskCompleted, TeammateIdle, PreCompact, PostCompact,
-        PostModelSwitch, InstructionsLoaded, Notification,
+        PostModelSwitch, InstructionsLoaded, Notification, OtherEvent,
     )
 }  # fmt: skip
 
 
 def _tag(value: Any) -> str:
     name = value.get("hook_event_name") if isinstance(value, dict) else getattr(value, "hook_event_name", None)
-    return name if isinstance(name, str) and name in _KNOWN else "OtherEvent"
+    return name if isinstance(name, str) and name in _MODELS else "OtherEvent"
 
 
-AnyHookEvent = Annotated[
-    Annotated[SessionStart, Tag("SessionStart")]
-    | Annotated[SessionEnd, Tag("SessionEnd")]
-    | Annotated[UserPromptSubmit, Tag("UserPromptSubmit")]
-    | Annotated[PostToolUse, Tag("PostToolUse")]
-    | Annotated[PostToolUseFailure, Tag("PostToolUseFailure")]
-    | Annotated[PermissionDenied, Tag("PermissionDenied")]
-    | Annotated[PermissionRequest, Tag("PermissionRequest")]
-    | Annotated[SubagentStart, Tag("SubagentStart")]
-    | Annotated[SubagentStop, Tag("SubagentStop")]
-    | Annotated[Stop, Tag("Stop")]
-    | Annotated[StopFailure, Tag("StopFailure")]
-    | Annotated[TaskCreated, Tag("TaskCreated")]
-    | Annotated[TaskCompleted, Tag("TaskCompleted")]
-    | Annotated[TeammateIdle, Tag("TeammateIdle")]
-    | Annotated[PreCompact, Tag("PreCompact")]
-    | Annotated[PostCompact, Tag("PostCompact")]
-    | Annotated[PostModelSwitch, Tag("PostModelSwitch")]
-    | Annotated[InstructionsLoaded, Tag("InstructionsLoaded")]
-    | Annotated[Notification, Tag("Notification")]
-    | Annotated[OtherEvent, Tag("OtherEvent")],
-    Discriminator(_tag),
-]
-_adapter: TypeAdapter[HookEvent] = TypeAdapter(AnyHookEvent)
+_AnyEvent: Any = reduce(or_, (Annotated[model, Tag(name)] for name, model in _MODELS.items()))
+_adapter: TypeAdapter[HookEvent] = TypeAdapter(Annotated[_AnyEvent, Discriminator(_tag)])
 
 
 class PayloadError(ValueError):
-    """A payload that is no hook event; the message says what is missing and never quotes content."""
+    """A payload is not a hook event. The message says what is missing, and never quotes the payload."""
 
 
 def parse(payload: bytes) -> HookEvent:
-    """Reads one payload. Broken UTF-8 is replaced rather than refused, a field of an unexpected type kept as an unknown one.
+    """Read one payload. Broken UTF-8 is replaced. A field of an unexpected type is kept as an unknown field.
 
     Raises:
-        PayloadError: empty, no JSON object, or without a session or an event name.
+        PayloadError: the payload is empty, is not a JSON object, or has no session or event name.
     """
     if not payload.strip():
         raise PayloadError("the payload is empty")
@@ -271,16 +246,16 @@ def parse(payload: bytes) -> HookEvent:
         return _adapter.validate_json(payload)
     except ValidationError:
         pass
-    try:  # once more, forgiving
-        return _forgiving(_cleaned(json.loads(payload.decode(errors="replace"))))
+    try:  # once more, tolerant of broken UTF-8 and unexpected types
+        return _tolerant(_cleaned(json.loads(payload.decode(errors="replace"))))
     except RecursionError:
         raise PayloadError("the payload is nested too deeply") from None
     except ValueError as error:
         raise PayloadError(_reason(error)) from None
 
 
-def _forgiving(value: Any) -> HookEvent:
-    """The event, with what is not of the expected type put under another name."""
+def _tolerant(value: Any) -> HookEvent:
+    """Return the event. Fields of an unexpected type get another name."""
     try:
         return _adapter.validate_python(value)
     except ValidationError as error:
@@ -293,7 +268,7 @@ def _forgiving(value: Any) -> HookEvent:
 
 
 def _cleaned(value: Any) -> Any:
-    """The value without lone surrogates, which no UTF-8 can hold."""
+    """Return the value without lone surrogates, which UTF-8 cannot encode."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, list):
@@ -309,4 +284,4 @@ def _reason(error: ValueError) -> str:
             f"{'.'.join(map(str, item['loc'][1:])) or 'payload'}: {item['type']}"
             for item in error.errors(include_input=False)[:3]
         )
-    return "the payload is no complete JSON"
+    return "the payload is not complete JSON"

@@ -1,4 +1,4 @@
-"""Program records: what the SDK writes into the spool, one model per event name.
+"""Program records, which the SDK writes into the spool. Each event name has a model.
 
 The SDK checks what it writes. The models check it again, because a file may come from another version or another writer.
 """
@@ -23,11 +23,11 @@ Text = Annotated[str, Field(max_length=256)]
 
 
 class ProgramRecord(BaseModel):
-    """What every program record has.
+    """The fields of every program record.
 
     Attributes:
         id: the natural key.
-        at: when it was written, Unix nanoseconds.
+        at: when it was written, in Unix nanoseconds.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -47,7 +47,7 @@ class MeasurementRecord(ProgramRecord):
 
 
 class TaskRecord(ProgramRecord):
-    """A task that began. With ``ended``, it is over."""
+    """A task that began, and with ``ended``, a task that is over."""
 
     name: Name
     parent: RecordId | None = None
@@ -90,7 +90,7 @@ def parse(event: str, payload: bytes) -> ProgramRecord:
     """Read one program record.
 
     Args:
-        event: the event name of the spool file, such as ``sdk.measurement``.
+        event: the event name of the spool file, for example ``sdk.measurement``.
         payload: JSON.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Which hook events are registered, which must never be, and why: the one table that everything else is held against.
+"""Which hook events are registered, which must never be registered, and why.
 
-``hooks/hooks.json`` (plugin), ``settings.example.json`` and the installer are all made from it. Event names and facts are those
-of Claude Code 2.1.330. Standard library only.
+The plugin's ``hooks/hooks.json``, ``settings.example.json`` and the installer use these tables. The events are those of Claude Code
+2.1.330. Standard library only.
 """
 
 from __future__ import annotations
@@ -9,69 +9,74 @@ from __future__ import annotations
 from typing import Any, Final
 
 REGISTERED: Final[dict[str, str]] = {
-    "SessionStart": "a session begins or goes on; the daemon is started",
+    "SessionStart": "a session begins or continues; the daemon is started",
     "UserPromptSubmit": "a turn begins; a prompt was typed, or a background task reported back",
     "PostToolUse": "a tool call succeeded; the only place that knows its duration",
     "PostToolUseFailure": "a tool call failed",
-    "PermissionRequest": "the session asks its human; waiting begins",
+    "PermissionRequest": "the session asks a human, and waits for the answer",
     "PermissionDenied": "auto mode refused a call",
     "SubagentStart": "a sub-agent's turn begins",
     "SubagentStop": "a sub-agent's turn ends",
-    "TaskCreated": "a task came into being",
+    "TaskCreated": "a task was created",
     "TaskCompleted": "a task was completed",
     "TeammateIdle": "a teammate has nothing to do",
     "PreCompact": "compaction begins",
     "PostCompact": "compaction ended",
-    "PostModelSwitch": "another model answers from here on",
+    "PostModelSwitch": "from now on, another model answers",
     "InstructionsLoaded": "an instruction file was loaded",
     "Notification": "the session waits for attention",
     "Stop": "a turn ended",
     "StopFailure": "a turn ended in an API error",
-    "SessionEnd": "the client says goodbye (a hint: a killed client says nothing)",
+    "SessionEnd": "the client ends; a killed client does not send it",
 }
 
 FORBIDDEN: Final[dict[str, str]] = {
-    "WorktreeCreate": "a registered hook replaces the client's own worktree making: an observer breaks it",
+    "WorktreeCreate": "a registered hook replaces the client's own creation of worktrees, so an observer would break it",
     "WorktreeRemove": "fires only together with WorktreeCreate",
     "PreModelSwitch": "a hook that times out blocks the switch",
-    "MessageDisplay": "synchronous for every piece of text shown: it slows the display",
-    "FileChanged": "its matcher makes the client watch files, which it otherwise would not",
+    "MessageDisplay": "it runs synchronously for every piece of text, so it would slow down the display",
+    "FileChanged": "its matcher would make the client monitor files",
 }
 
 NOT_REGISTERED: Final[dict[str, str]] = {
-    "PreToolUse": "would double the hook processes per tool call; the transcript knows the calls that never ran",
-    "PostToolBatch": "repeats every input and result of the batch; the transcript holds the same",
+    "PreToolUse": "it would double the hook processes of a tool call; transcripts contain the calls that never ran",
+    "PostToolBatch": "it repeats every input and result of the batch, which transcripts contain too",
     "UserPromptExpansion": "UserPromptSubmit fires for the same prompt",
-    "Setup": "concerns the client's own installation, no session's work",
-    "Elicitation": "the MCP tool call it belongs to is measured as a whole",
-    "ElicitationResult": "as Elicitation",
-    "ConfigChange": "says nothing about work done",
-    "CwdChanged": "every event carries the directory",
-    "DirectoryAdded": "says nothing about work done",
+    "Setup": "it is about the installation of the client, not about the work of a session",
+    "Elicitation": "the MCP tool call that it belongs to is measured as a whole",
+    "ElicitationResult": "see Elicitation",
+    "ConfigChange": "it says nothing about the work of a session",
+    "CwdChanged": "every event contains the directory",
+    "DirectoryAdded": "it says nothing about the work of a session",
 }
 
 # Every event name of the client.
 KNOWN_EVENTS: Final = frozenset((*REGISTERED, *FORBIDDEN, *NOT_REGISTERED))
 
-# Seconds. A hook takes milliseconds; the bound only matters if the disk hangs. SessionEnd hooks share 1.5 s anyhow.
+# Seconds. A hook takes milliseconds, so the timeout matters only if the disk hangs. SessionEnd hooks share 1.5 s.
 TIMEOUT: Final = 5
 
 
-# The copy of ``emit`` in the home, as ``paths.Home`` finds it. No path of one machine: settings that a project shares work for
-# everybody who has it installed, and the client, which runs equal commands of several settings files once, sees them as equal.
+# The copy of ``emit`` in the home, found in the same way as by ``paths.Home``. It contains no path of a machine, so settings in a
+# shared project work on every machine. It is also the same in all settings files, and the client runs equal commands once.
 SETTINGS_EMIT: Final = '"${CLAUDE_HOOKS_OTEL_HOME:-${XDG_STATE_HOME:-$HOME/.local/state}/claude-hooks-otel}/emit"'
 
 
 def command(event: str, emit: str) -> str:
-    """The shell command registered for ``event``; ``emit`` is the path of ``hooks/emit`` as the shell should see it, quoted.
+    """Return the shell command for an event.
 
-    It ends with exit code 0 and silence also when the file is gone, unreadable or half written: the trap is set before it is read.
+    The command exits with 0 and prints nothing, even if the file is missing, unreadable or half written: the trap is set before the
+    file is read.
+
+    Args:
+        event: the name of the hook event.
+        emit: the path of ``hooks/emit``, quoted for the shell.
     """
     return f'trap "exit 0" 0; event={event}; . {emit} 2>/dev/null'
 
 
 def hook_settings(emit: str) -> dict[str, list[dict[str, Any]]]:
-    """The ``hooks`` object, for ``settings.json`` or a plugin's ``hooks.json``."""
+    """Return the object ``hooks`` for ``settings.json`` or a plugin's ``hooks.json``."""
     return {
         event: [{"hooks": [{"type": "command", "command": command(event, emit), "timeout": TIMEOUT}]}]
         for event in REGISTERED
@@ -79,7 +84,7 @@ def hook_settings(emit: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def plugin_hooks() -> dict[str, Any]:
-    """The content of ``hooks/hooks.json``."""
+    """Return the content of ``hooks/hooks.json``."""
     return {
         "description": "Telemetry of every session: one small shell process per event, nothing else.",
         "hooks": hook_settings('"${CLAUDE_PLUGIN_ROOT}/hooks/emit"'),
@@ -87,12 +92,12 @@ def plugin_hooks() -> dict[str, Any]:
 
 
 def settings_hooks() -> dict[str, list[dict[str, Any]]]:
-    """The ``hooks`` object for a settings file: ``emit`` is looked for in the home that it will write to."""
+    """Return the object ``hooks`` for a settings file. The hooks run the ``emit`` of the home that they write to."""
     return hook_settings(SETTINGS_EMIT)
 
 
 def is_ours(hook_command: object) -> bool:
-    """Whether a registered command is one that ``command`` made, of whatever version and path."""
+    """Return whether ``command`` made a registered command, in any version and with any path."""
     return (
         isinstance(hook_command, str) and hook_command.startswith('trap "exit 0" 0; event=') and "/emit" in hook_command
     )

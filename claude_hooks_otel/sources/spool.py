@@ -1,6 +1,6 @@
-"""The folder protocol of the spool: write in ``tmp/``, rename into ``new/``, read, delete. No lock, no torn record.
+"""The folders of the spool: a file is written in ``tmp/``, renamed into ``new/``, read, and deleted.
 
-Standard library only: the SDK imports this module.
+So no lock is needed, and no half-written file is read. Standard library only, because the SDK imports this module.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from pathlib import Path
 from claude_hooks_otel.sources.envelope import Envelope, EnvelopeError, decode
 from claude_hooks_otel.timeline import WRITER_GONE_AFTER
 
-# How many files that nobody could read are kept for their owner to look at.
+# How many unreadable files are kept for the user to look at.
 BROKEN_KEPT = 1000
 
-# Failures that say nothing about the file: too many open files, no memory.
-_PASSING = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+# Errors that are not about the file itself: too many open files, no memory.
+_TEMPORARY = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
 _counter = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """An event whose content could not be written: the disk was full when the hook ran."""
+    """An event without its content: the disk was full when the hook ran."""
 
     name: str
     received_ns: int
@@ -38,7 +38,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A file that is no envelope."""
+    """A file that is not an envelope."""
 
     name: str
     reason: str
@@ -48,7 +48,7 @@ Entry = Envelope | Lost | Broken
 
 
 class Spool:
-    """The spool below one folder.
+    """The spool in one folder.
 
     Args:
         root: the folder that holds ``tmp``, ``new`` and ``broken``.
@@ -61,7 +61,7 @@ class Spool:
         self.broken = root / "broken"
 
     def write(self, event: str, headers: Mapping[str, str], payload: bytes) -> str:
-        """Puts one event into the spool and returns its name; it is on its way once this returns.
+        """Write one event into the spool, and return the file's name. When this returns, the daemon can read the event.
 
         Raises:
             OSError: the spool cannot be written.
@@ -76,13 +76,13 @@ class Spool:
                 self.root,
                 self.tmp,
                 self.new,
-            ):  # mkdir's mode is for the last folder alone
+            ):  # mkdir sets the mode only of the last folder
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._put(name, content)
         return name
 
     def _put(self, name: str, content: bytes) -> None:
-        # pathlib costs as much as the writing, and the SDK's callers wait for this.
+        # Callers of the SDK wait for this, and pathlib takes as long as the writing.
         path = f"{self.tmp}/{name}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -99,19 +99,19 @@ class Spool:
             raise
 
     def changed(self) -> int:
-        """A number that changes whenever a file arrives or goes (the folder's modification time, ns); 0 without a folder."""
+        """Return the folder's modification time in nanoseconds, which changes with every file; 0 without a folder."""
         try:
             return self.new.stat().st_mtime_ns
         except FileNotFoundError:
             return 0
 
     def take(self, limit: int) -> Iterator[Entry]:
-        """Reads up to ``limit`` waiting entries one by one, oldest first among those; they stay until ``done``.
+        """Yield up to ``limit`` waiting entries, oldest first. They stay until ``done``.
 
-        A bounded slice of the folder, so that memory does not grow with a backlog.
+        With more files than ``limit``, any of them are taken, so that memory does not grow with a backlog.
 
         Raises:
-            OSError: this process can open no file at the moment.
+            OSError: this process cannot open any file at the moment.
         """
         found: list[tuple[int, str]] = []
         with contextlib.suppress(FileNotFoundError), os.scandir(self.new) as entries:
@@ -126,12 +126,12 @@ class Spool:
 
     def _read(self, name: str, received_ns: int) -> Entry | None:
         try:
-            with open(f"{self.new}/{name}", "rb", buffering=0) as file:  # noqa: PTH123 — pathlib costs more than the reading
+            with open(f"{self.new}/{name}", "rb", buffering=0) as file:  # noqa: PTH123 — pathlib takes longer than the reading
                 content = file.read()
         except FileNotFoundError:
-            return None  # somebody tidied up
+            return None  # another process has removed it
         except OSError as error:
-            if error.errno in _PASSING:
+            if error.errno in _TEMPORARY:
                 raise
             return Broken(name, error.strerror or type(error).__name__)
         if not content:
@@ -143,13 +143,13 @@ class Spool:
             return Broken(name, str(error))
 
     def done(self, names: Iterable[str]) -> None:
-        """Deletes entries whose content is in the store."""
+        """Delete entries whose content is in the store."""
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self.new}/{name}")  # noqa: PTH108
 
     def set_aside(self, name: str) -> None:
-        """Moves an entry that nobody can read to ``broken/``; beyond BROKEN_KEPT files it is deleted."""
+        """Move an unreadable entry to ``broken/``. If that folder has BROKEN_KEPT files, delete the entry."""
         self.broken.mkdir(mode=0o700, parents=True, exist_ok=True)
         if sum(1 for _ in itertools.islice(self.broken.iterdir(), BROKEN_KEPT)) >= BROKEN_KEPT:
             self.done([name])
@@ -164,9 +164,9 @@ class Spool:
             self.done([name])
 
     def recover(self, now: Callable[[], float] = time.time) -> int:
-        """Moves what killed writers left in ``tmp/`` into ``new/``, where its content decides; returns how many there were.
+        """Move files of killed writers from ``tmp/`` into ``new/``, and return how many there were.
 
-        A hook that was killed after its last byte loses nothing this way; a torn one is set aside like anything unreadable.
+        If the hook was killed after its last byte, nothing is lost. A half-written file is set aside later, as any unreadable file.
         """
         recovered = 0
         with contextlib.suppress(FileNotFoundError), os.scandir(self.tmp) as entries:
@@ -174,13 +174,13 @@ class Spool:
                 with contextlib.suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
                     if now() - status.st_mtime > WRITER_GONE_AFTER:
-                        # The inode's number: a second file of the same name must not replace the first.
+                        # The inode's number keeps a second file with this name from replacing the first.
                         Path(entry.path).rename(self.new / f"{entry.name}.{status.st_ino}.recovered")
                         recovered += 1
         return recovered
 
     def depth(self, at_most: int = 100_000) -> int:
-        """How many entries wait, counted up to ``at_most``."""
+        """Return how many entries wait, at most ``at_most``."""
         try:
             with os.scandir(self.new) as entries:
                 return sum(1 for _ in itertools.islice(entries, at_most))

@@ -1,4 +1,4 @@
-"""The tables of the sources room: how far each transcript was read, which sessions are followed, and what was unknown."""
+"""The tables of the sources room: how far each transcript was read, the followed sessions, and counts of unknown things."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ CREATE TABLE IF NOT EXISTS followed_session (session_id TEXT PRIMARY KEY) WITHOU
 
 
 def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> None:  # noqa: ARG001 — every room has these
-    """Delete the cursors of transcripts that end before a time, and what was unknown before it.
+    """Delete the cursors of transcripts that end before ``before_ns``, and older counts of unknown things.
 
-    A transcript that grows again is read from its beginning: lines of a forgotten time count nothing.
+    If such a transcript grows again, it is read from its beginning. Lines older than ``before_ns`` are not counted.
     """
     connection.execute(
         "DELETE FROM transcript_cursor WHERE last_ns < ? AND session_id NOT IN (SELECT session_id FROM followed_session)",

@@ -1,8 +1,7 @@
-"""Finding and tailing the transcripts of a session: its own file and those of its sub-agents.
+"""Finds and reads the transcripts of a session: its own file and those of its sub-agents.
 
-The client moves files (worktrees), names some that never come into being (a resume from another directory), writes late, and
-leaves half a line at the end. So a file is known by its session and agent, found again by name, and read up to its last line
-break only.
+The client moves files (worktrees), names files that it never creates (after a resume from another directory), writes late, and leaves
+half a line at the end. So a file is identified by its session and agent, found again by its name, and read up to its last line break.
 """
 
 from __future__ import annotations
@@ -11,19 +10,20 @@ import glob
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Bytes read at a time: whole transcripts (tens of megabytes) never stand in memory.
+# Bytes that are read at a time. A whole transcript (tens of megabytes) is never in memory.
 CHUNK = 1 << 20
-# A line longer than this is skipped: the largest real ones hold an image or a 600 kB file twice.
+# A longer line is skipped. The largest real lines contain an image, or a file of 600 kB twice.
 LONGEST_LINE = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptFile:
-    """A file to tail: ``agent_id`` is empty for the main conversation."""
+    """A transcript. ``agent_id`` is empty for the main conversation."""
 
     session_id: str
     agent_id: str
@@ -31,13 +31,13 @@ class TranscriptFile:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Session and agent: the same when the client moves the file."""
+        """Session and agent. They stay the same if the client moves the file."""
         return self.session_id, self.agent_id
 
 
 @dataclass(frozen=True, slots=True)
 class AgentMeta:
-    """What ``agent-<id>.meta.json`` says of a sub-agent."""
+    """The content of a sub-agent's ``agent-<id>.meta.json``."""
 
     agent_type: str | None
     tool_use_id: str | None
@@ -45,7 +45,7 @@ class AgentMeta:
 
 
 def find_main(session_id: str, hinted: Path) -> Path | None:
-    """The session's own transcript: where a hook said, else in any project folder next to it; None if there is none (yet)."""
+    """Return the session's own transcript: the path from a hook, or the file in another project folder. None if there is none (yet)."""
     if hinted.name != f"{session_id}.jsonl":
         return None
     try:
@@ -54,11 +54,11 @@ def find_main(session_id: str, hinted: Path) -> Path | None:
         found = [path for path in hinted.parent.parent.glob(f"*/{glob.escape(hinted.name)}") if path.is_file()]
         return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
     except (OSError, ValueError):
-        return None  # moved that very moment, not readable by us, or no path at all
+        return None  # moved just now, not readable for this user, or not a path
 
 
 def find_agents(main: Path) -> Iterator[TranscriptFile]:
-    """The transcripts of the session's sub-agents, workflows' included."""
+    """Yield the transcripts of the session's sub-agents, including those of workflows."""
     folder = main.with_suffix("") / "subagents"
     for directory, _, names in os.walk(folder):
         for name in sorted(names):
@@ -67,7 +67,7 @@ def find_agents(main: Path) -> Iterator[TranscriptFile]:
 
 
 def read_agent_meta(transcript: Path) -> AgentMeta | None:
-    """The file beside an agent's transcript; None if it is not there or not readable (yet)."""
+    """Read the metadata file next to a sub-agent's transcript. Return None if it is missing or unreadable (yet)."""
     try:
         value: Any = json.loads(transcript.with_suffix(".meta.json").read_bytes())
     except (OSError, ValueError):
@@ -82,14 +82,12 @@ def _text(value: object) -> str | None:
 
 
 def read_lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
-    """The complete lines from ``offset`` on, each with the offset behind it. A line without its line break stays for later.
+    """Yield the complete lines from ``offset`` on, each with the offset behind it. A line without a line break is left for later.
 
-    In place of a line longer than LONGEST_LINE an empty one is given.
-
-    Raises:
-        OSError: the file cannot be read.
+    A line longer than LONGEST_LINE is replaced by an empty one. If the file cannot be read, because it was moved or removed, there are no
+    more lines.
     """
-    with path.open("rb") as file:
+    with suppress(OSError), path.open("rb") as file:
         file.seek(offset)
         rest = b""
         while chunk := file.read(CHUNK):
@@ -102,11 +100,11 @@ def read_lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
                 offset, rest = _skip_line(file, offset + len(rest)), b""
                 if not offset:
                     return
-                yield b"", offset  # so that it is behind whoever reads on
+                yield b"", offset  # so that the reader's cursor moves behind it
 
 
 def _skip_line(file: Any, position: int) -> int:
-    """The offset behind the current overlong line; 0 if it is not complete yet."""
+    """Return the offset behind the current overlong line; 0 if the line is not complete yet."""
     while chunk := file.read(CHUNK):
         end = chunk.find(b"\n")
         if end >= 0:

@@ -1,7 +1,6 @@
-"""The lines of a transcript that tell facts, as pydantic models; every other line is skipped unread.
+"""The transcript lines that contain facts, as pydantic models. All other lines are skipped.
 
-Transcripts are the client's own files and may change with any version: unknown types and fields are tolerated, and a line that
-does not read as expected is None. Format as of Claude Code 2.1.330.
+The format is that of Claude Code 2.1.330. It may change with any version, so unknown types and fields are ignored.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from pydantic.alias_generators import to_camel
 
 from claude_hooks_otel.units import unix_nanoseconds
 
-# A cheap look before a line (they grow to megabytes) is parsed. It may let others pass; the parsed type decides.
+# A cheap test before a line, which may have megabytes, is parsed. It may match other lines too. The parsed type decides.
 _WANTED: Final = re.compile(rb'"type"\s*:\s*"(?:assistant|user|system|cost-state)"')
-# How the line begins that the client writes where a human stopped a turn ("… by user", "… by user for tool use").
+# The client writes a line that begins like this when a human stops a turn ("… by user", "… by user for tool use").
 _INTERRUPTED: Final = "[Request interrupted by user"
-# What a message written by the client itself (an API error shown as an answer) names as its model.
+# The model of a message that the client itself wrote, for example of an API error that it shows as an answer.
 SYNTHETIC_MODEL: Final = "<synthetic>"
 
 
@@ -27,7 +26,7 @@ def _nanoseconds(value: Any) -> Any:
     return unix_nanoseconds(value) if isinstance(value, str) else value
 
 
-# What an integer of the store can hold: up to the year 2262.
+# Unix nanoseconds that fit into an integer of the store: up to the year 2262.
 Nanoseconds = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_nanoseconds)]
 
 
@@ -38,18 +37,17 @@ class _Model(BaseModel):
 class CacheCreation(BaseModel):
     """Tokens written to the prompt cache, by lifetime."""
 
-    ephemeral_5m_input_tokens: int | None = None
     ephemeral_1h_input_tokens: int | None = None
 
 
 class ServerToolUse(BaseModel):
-    """Uses of tools that run on the API's side."""
+    """Uses of the API's own tools."""
 
     web_search_requests: int | None = None
 
 
 class Tokens(BaseModel):
-    """Token counts, of an answer or of one iteration of it; ``output_tokens`` includes thinking."""
+    """Token counts of an answer or of one of its iterations. ``output_tokens`` includes thinking."""
 
     type: str | None = None
     input_tokens: int | None = None
@@ -60,18 +58,18 @@ class Tokens(BaseModel):
 
     @property
     def cache_write_1h(self) -> int:
-        """Tokens written for an hour: never more than were written at all."""
+        """Tokens written to the cache for an hour, at most all that were written."""
         split = (self.cache_creation and self.cache_creation.ephemeral_1h_input_tokens) or 0
         return min(split, self.cache_creation_input_tokens or 0)
 
     @property
     def cache_write_5m(self) -> int:
-        """Tokens written for five minutes; what is not split counts here, as in the client."""
+        """Tokens written to the cache for five minutes. Tokens without a lifetime count here, as in the client."""
         return (self.cache_creation_input_tokens or 0) - self.cache_write_1h
 
 
 class Usage(Tokens):
-    """The Messages API's ``usage``. A request that went round through the API's own tools has several ``iterations``."""
+    """The Messages API's ``usage``. A request that used the API's own tools has several ``iterations``."""
 
     iterations: list[Tokens] | None = None
     server_tool_use: ServerToolUse | None = None
@@ -80,18 +78,18 @@ class Usage(Tokens):
 
     @property
     def web_searches(self) -> int:
-        """Searches that the API ran on its side."""
+        """Web searches of the API's own tool."""
         return (self.server_tool_use and self.server_tool_use.web_search_requests) or 0
 
     @property
     def rounds(self) -> list[Tokens]:
-        """The parts that the client prices each by itself: the iterations, where there are several."""
+        """The parts that the client prices separately: the iterations, if there are several."""
         rounds = [part for part in self.iterations or () if part.type == "message"]
         return rounds if len(rounds) > 1 else [self]
 
 
 class Message(BaseModel):
-    """The message of a line: an answer's id, model and usage, and its content blocks."""
+    """The message of a line: its content blocks, and of an answer also id, model and usage."""
 
     id: str | None = None
     model: str | None = None
@@ -100,13 +98,13 @@ class Message(BaseModel):
     usage: Usage | None = None
 
     def blocks(self, kind: str) -> list[dict[str, Any]]:
-        """The content blocks of a type."""
+        """Return the content blocks of a type."""
         content = self.content if isinstance(self.content, list) else []
         return [block for block in content if isinstance(block, dict) and block.get("type") == kind]
 
 
 class Line(_Model):
-    """What conversation lines share. ``session_id`` is rewritten when a fork copies the line."""
+    """The fields of all lines. When a fork copies a line, it replaces ``session_id``."""
 
     type: str
     session_id: str
@@ -120,7 +118,7 @@ class Line(_Model):
 
 
 class AssistantLine(Line):
-    """One content block of an answer; the usage of the whole answer is repeated on each."""
+    """One content block of an answer. Each of an answer's lines repeats the usage of the whole answer."""
 
     message: Message
     request_id: str | None = None
@@ -129,11 +127,10 @@ class AssistantLine(Line):
     attribution_agent: str | None = None
     is_api_error_message: bool = False
     error: str | None = None
-    api_error_status: int | None = None
 
     @property
     def tool_uses(self) -> list[tuple[str, str, Any]]:
-        """The tool calls that the answer asks for: ``tool_use_id``, the tool's name, its input."""
+        """The tool calls that the answer asks for: ``tool_use_id``, name of the tool, input."""
         return [
             (block["id"], block["name"], block.get("input"))
             for block in self.message.blocks("tool_use")
@@ -142,7 +139,7 @@ class AssistantLine(Line):
 
 
 class PermissionDecision(_Model):
-    """How a tool call came to be allowed or refused."""
+    """Who allowed or refused a tool call, and how."""
 
     decision: str | None = None
     source: str | None = None
@@ -161,11 +158,10 @@ class UserLine(Line):
     tool_denial_kind: str | None = None
     tool_denial_before_run: bool | None = None
     permission_decision: PermissionDecision | None = None
-    interrupted_message_id: str | None = None
 
     @property
     def tool_results(self) -> list[tuple[str, dict[str, Any]]]:
-        """The results of tool calls in this line: ``tool_use_id`` and the content block."""
+        """The results of tool calls: ``tool_use_id`` and content block."""
         return [
             (block["tool_use_id"], block)
             for block in self.message.blocks("tool_result")
@@ -174,14 +170,14 @@ class UserLine(Line):
 
     @property
     def is_interrupt(self) -> bool:
-        """Whether it marks that a human stopped the turn."""
+        """Whether a human stopped the turn here."""
         content = self.message.content
         texts = [content] if isinstance(content, str) else [block.get("text") for block in self.message.blocks("text")]
         return any(isinstance(text, str) and text.startswith(_INTERRUPTED) for text in texts)
 
     @property
     def is_human_prompt(self) -> bool:
-        """Whether a human typed this prompt (a slash command names no source), or a program passed it in."""
+        """Whether a human typed this prompt, or a program passed it in. A slash command has no ``prompt_source``."""
         if self.is_meta or self.is_compact_summary or self.turn_origin not in (None, "human", "sdk"):
             return False
         return self.prompt_source in ("typed", "sdk", "queued") or (
@@ -190,21 +186,20 @@ class UserLine(Line):
 
 
 class CompactMetadata(_Model):
-    """What a compaction did."""
+    """What triggered a compaction."""
 
     trigger: str = "auto"
-    pre_tokens: int | None = None
 
 
 class SystemLine(Line):
-    """The client's own remarks, by ``subtype``."""
+    """A line about the conversation itself. ``subtype`` says what it is about."""
 
     subtype: str | None = None
     compact_metadata: CompactMetadata | None = None
 
 
 class ModelUsage(_Model):
-    """One model's share of a ``cost-state``."""
+    """The part of a ``cost-state`` for one model."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -216,15 +211,13 @@ class ModelUsage(_Model):
 
 
 class CostStateLine(Line):
-    """The client's account of a session, cumulative, written when a process ends.
+    """The client's cumulative account of a session, written when a process ends.
 
-    ``start_time``: Unix milliseconds; ``total_duration``: milliseconds over all processes of the account.
+    ``start_time`` is in Unix milliseconds. ``total_duration`` is in milliseconds, over all processes of the account.
     """
 
     start_time: float
     total_duration: float = 0
-    total_lines_added: int | None = None
-    total_lines_removed: int | None = None
     model_usage: dict[str, ModelUsage] = {}
 
 
@@ -237,21 +230,21 @@ _MODELS: Final[dict[str, type[Line]]] = {
 
 
 class UnreadableLineError(ValueError):
-    """A complete line that is not what its type promises."""
+    """A complete line is not valid for its type."""
 
 
 def parse(line: bytes) -> Line | None:
-    """Reads one line; None for a kind that tells no facts.
+    """Read one line. Return None for a type without facts.
 
     Raises:
-        UnreadableLineError: broken JSON, or a known type without its fields; the message quotes no content.
+        UnreadableLineError: the line is not JSON, or is not valid for its type. The message never quotes the line.
     """
     if not _WANTED.search(line):
         return None
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
-        raise UnreadableLineError("no complete JSON") from None
+        raise UnreadableLineError("not complete JSON") from None
     kind = value.get("type") if isinstance(value, dict) else None
     if (model := _MODELS.get(str(kind))) is None:
         return None

@@ -1,4 +1,4 @@
-"""Transcripts as a source: which files a session has, how far each was read, and what is new in them."""
+"""Transcripts as a source: the files of a session, how far each was read, and what is new in them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from claude_hooks_otel.sources.batch import Batch
 from claude_hooks_otel.sources.transcript_files import TranscriptFile, find_agents, find_main, read_lines
 from claude_hooks_otel.sources.transcript_lines import AssistantLine, Line, UnreadableLineError, UserLine
 
-# Lines in a batch: enough to pay for its commit, few enough to let hook events in between.
+# Lines in a batch. Each batch is one commit, and hook events are read between batches.
 LINES_PER_BATCH: Final = 500
-# Calls that wait for their result at the same time: more than any session runs. An interrupted call waits for ever.
+# How many calls may wait for their result at the same time. No session runs so many. An interrupted call would wait forever.
 OPEN_CALLS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptLine:
-    """A line that tells facts.
+    """A line with facts.
 
     Attributes:
         line: the line.
-        before_ns: the last time that stands before it in its file, Unix nanoseconds: an account has no time of its own.
-        inputs: the input of each call whose result the line holds: the result does not repeat it.
+        before_ns: the last time before the line in its file, in Unix nanoseconds. An account has no time of its own.
+        inputs: the inputs of the calls whose results are in the line. The results do not repeat them.
     """
 
     line: Line
@@ -37,13 +37,13 @@ class TranscriptLine:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableLine:
-    """A complete line that is not what its type promises; the reason quotes no content."""
+    """A complete line that is not valid for its type. The reason never quotes the line."""
 
     reason: str
 
 
 TranscriptItem = TranscriptLine | UnreadableLine | None
-"""None stands for a line that tells no facts."""
+"""None stands for a line without facts."""
 
 
 @dataclass(slots=True)
@@ -51,9 +51,9 @@ class Cursor:
     """How far a file was read.
 
     Attributes:
-        inode: the file's.
-        offset: bytes.
-        last_ns: the last time before the offset, Unix nanoseconds.
+        inode: the file's inode.
+        offset: how many bytes were read.
+        last_ns: the last time before the offset, in Unix nanoseconds.
     """
 
     inode: int
@@ -73,7 +73,7 @@ class TranscriptBatch(Batch[TranscriptItem]):
 
     Attributes:
         file: the file.
-        cursor: behind the lines that were read so far.
+        cursor: the cursor behind the lines that were read so far.
     """
 
     def __init__(self, file: TranscriptFile, cursor: Cursor, items: Iterator[TranscriptItem]) -> None:
@@ -83,24 +83,24 @@ class TranscriptBatch(Batch[TranscriptItem]):
 
 
 class TranscriptSource:
-    """Reads on wherever a session's transcripts have grown.
+    """Reads what is new in the transcripts of sessions.
 
     Args:
-        connection: the store's.
+        connection: the store's connection.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._cursors: dict[tuple[str, str], Cursor] = {}
-        # The calls whose result was not read yet, by ``tool_use_id``, the oldest first.
+        # The calls whose results have not been read yet, by ``tool_use_id``, oldest first.
         self._open: dict[str, _OpenCall] = {}
 
     def files(self, session_id: str, hinted: str | None) -> Iterator[TranscriptFile]:
-        """Return the session's own transcript, as far as it exists, and those of its sub-agents.
+        """Yield the session's own transcript, if it exists, and those of its sub-agents.
 
         Args:
             session_id: the session.
-            hinted: where a hook said that its transcript is.
+            hinted: the path of the transcript, from a hook.
         """
         main = find_main(session_id, Path(hinted)) if hinted else None
         if main is None:
@@ -109,7 +109,7 @@ class TranscriptSource:
         yield from find_agents(main)
 
     def batches(self, file: TranscriptFile) -> Iterator[TranscriptBatch]:
-        """Return what is new in a file, one batch after the other. Read each to its end before you ask for the next."""
+        """Yield what is new in a file in batches. Read each batch to its end before you take the next one."""
         try:
             status = file.path.stat()
         except OSError:
@@ -117,33 +117,26 @@ class TranscriptSource:
         cursor = self._cursor(file, status.st_ino, status.st_size)
         if cursor.offset >= status.st_size:
             return
-        lines = _lines_while_readable(file.path, cursor.offset)
+        lines = read_lines(file.path, cursor.offset)
         while (first := next(lines, None)) is not None:
             some = islice(chain([first], lines), LINES_PER_BATCH)
             yield TranscriptBatch(file, cursor, (self._item(file, cursor, raw, end) for raw, end in some))
 
     def advance(self, batch: TranscriptBatch) -> None:
-        """Remember how far the file was read, inside the transaction that holds its lines.
+        """Write how far the file was read, inside the transaction that holds its lines.
 
-        The remembered offset stands before the first call whose result is still missing, so that after a restart the two meet.
+        The offset in the store lies before the first call without a result, so that after a restart the call is read again.
         """
         file, cursor = batch.file, batch.cursor
         open_offsets = (call.offset for call in self._open.values() if call.key == file.key)
         offset = min(open_offsets, default=cursor.offset)
         self._connection.execute(
             "INSERT OR REPLACE INTO transcript_cursor VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                file.session_id,
-                file.agent_id,
-                str(file.path),
-                cursor.inode,
-                min(offset, cursor.offset),
-                cursor.last_ns,
-            ),
+            (*file.key, str(file.path), cursor.inode, min(offset, cursor.offset), cursor.last_ns),
         )
 
     def rewind(self) -> None:
-        """Go back to what the store remembers, after a transaction that did not happen."""
+        """Go back to the cursors in the store, after a transaction was rolled back."""
         self._cursors.clear()
         self._open.clear()
 
@@ -177,15 +170,7 @@ class TranscriptSource:
             ).fetchone()
             cursor = self._cursors[key] = Cursor(*row) if row else Cursor(inode, 0)
         if cursor.inode != inode or cursor.offset > size:
-            # Another file under the same name: facts that are known change nothing.
+            # Another file has the same name, and is read from its beginning. Facts that are known already change nothing.
             cursor.inode, cursor.offset = inode, 0
             self._open = {call_id: call for call_id, call in self._open.items() if call.key != key}
         return cursor
-
-
-def _lines_while_readable(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
-    """Return the lines until the file is moved or removed while it is read. The next look finds it, or nothing."""
-    try:
-        yield from read_lines(path, offset)
-    except OSError:
-        return

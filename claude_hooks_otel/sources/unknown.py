@@ -1,4 +1,4 @@
-"""Counts what the models do not know: the events, fields and lines that a newer client brings."""
+"""Counts events, fields and lines that the models do not know. A newer client may send them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Unknowns:
     """The counts of one store. The caller holds the transaction.
 
     Args:
-        connection: the store's.
-        now_ns: the clock, Unix nanoseconds.
+        connection: the store's connection.
+        now_ns: the clock, in Unix nanoseconds.
     """
 
     def __init__(self, connection: sqlite3.Connection, now_ns: Callable[[], int]) -> None:
@@ -22,7 +22,12 @@ class Unknowns:
         self._now_ns = now_ns
 
     def count(self, kind: str, name: str) -> None:
-        """Count one sighting of something unknown: ``event``, ``field`` or ``transcript``, and its name."""
+        """Count one occurrence of something unknown.
+
+        Args:
+            kind: ``event``, ``field`` or ``transcript``.
+            name: its name.
+        """
         self._connection.execute(
             "INSERT INTO drift VALUES (?, ?, 1, ?) ON CONFLICT DO UPDATE SET seen = seen + 1, last_ns = excluded.last_ns",
             (kind, name, self._now_ns()),

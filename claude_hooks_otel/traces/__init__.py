@@ -1,1 +1,1 @@
-"""The same facts as records of single sessions: a trace a turn, in OpenTelemetry's conventions for generative AI."""
+"""Spans and log events of single sessions, made from facts. A turn is a trace, in OpenTelemetry's conventions for generative AI."""

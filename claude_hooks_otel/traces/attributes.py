@@ -1,4 +1,4 @@
-"""The attributes that spans and log events have in common: whose they are, of which session, at which state of the code."""
+"""The attributes that spans and log events have in common."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.traces import semantic_conventions as names
 from claude_hooks_otel.traces.model import Value
 
-# How the client names a tool of an MCP server: mcp__server__tool.
+# The client names the tools of MCP servers mcp__server__tool.
 _MCP_PREFIX, _MCP_SEPARATOR = "mcp__", "__"
 
 
 def common(session: model.Session, fact: model.Fact, operation: str | None = None) -> dict[str, Value]:
-    """Session and identity; the fact's own labels, else the session's.
+    """Return session and identity: the labels of the fact, or of its session if the fact has none.
 
     Args:
-        session: in which it was.
-        fact: what is told of.
-        operation: ``gen_ai.operation.name``, where it is one.
+        session: the session of the fact.
+        fact: the fact that the span or log event shows.
+        operation: ``gen_ai.operation.name``, if the conventions have a name for it.
     """
     found: dict[str, Value] = {names.SESSION: session.session_id, names.CONVERSATION: session.session_id}
     if operation is not None:
         found |= {names.OPERATION: operation, names.PROVIDER: names.ANTHROPIC}
-    whose = fact if fact.agent is not None else session
-    return found | {names.IDENTITY[label]: value for label, value in whose.labels()}
+    labeled = fact if fact.agent is not None else session
+    return found | {names.IDENTITY[label]: value for label, value in labeled.labels()}
 
 
 def tool(call: model.ToolCall) -> dict[str, Value]:
-    """What tool it was, and how the call ended."""
+    """Return which tool was called, and how the call ended."""
     name = call.tool or ""
     found: dict[str, Value] = {
         names.TOOL_NAME: name,
@@ -40,27 +40,25 @@ def tool(call: model.ToolCall) -> dict[str, Value]:
     return found
 
 
-def compaction(mark: model.CompactBoundary) -> dict[str, Value]:
-    """What brought it about."""
-    return {names.TRIGGER: mark.trigger or "auto"}
+def compaction(boundary: model.CompactBoundary) -> dict[str, Value]:
+    """Return what triggered a compaction."""
+    return {names.TRIGGER: boundary.trigger or "auto"}
 
 
 def model_switch(switch: model.ModelSwitch) -> dict[str, Value]:
-    """Which model answers from then on, and which did before, as far as the client told."""
-    told = {names.REQUEST_MODEL: switch.to_model, names.PREVIOUS_MODEL: switch.from_model}
-    return {name: value for name, value in told.items() if value}
+    """Return the new model and the previous one, if they are known."""
+    return _known({names.REQUEST_MODEL: switch.to_model, names.PREVIOUS_MODEL: switch.from_model})
 
 
 def repository(turn: model.Turn) -> dict[str, Value]:
-    """The repository and branch that a turn began in, where it was in one."""
-    found: dict[str, Value] = {}
-    if turn.repository:
-        found[names.REPOSITORY] = turn.repository
-    if turn.branch:
-        found[names.BRANCH] = turn.branch
-    return found
+    """Return the repository and branch in which a turn began, if there were any."""
+    return _known({names.REPOSITORY: turn.repository, names.BRANCH: turn.branch})
 
 
 def commit(made: model.GitCommit) -> dict[str, Value]:
-    """The commit that a call made; nothing where the client did not show which it was."""
+    """Return the hash of a commit. It is unknown if the client did not show it."""
     return {} if made.sha == made.tool_use_id else {names.REVISION: made.sha}
+
+
+def _known(given: dict[str, str | None]) -> dict[str, Value]:
+    return {name: value for name, value in given.items() if value}

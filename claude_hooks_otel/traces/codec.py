@@ -1,4 +1,4 @@
-"""Records as the texts in which they wait: JSON, the fields under their own names."""
+"""The text form of spans and log events in the outbox: JSON with the names of the fields."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 
 from claude_hooks_otel.traces.model import Item, LogEvent, Severity, Span, SpanEvent, SpanKind, SpanLink
 
-# What stays here: the fact that a span shows.
+# The fact that a span shows is not sent.
 _NOT_SENT = frozenset(("fact",))
 
 
 def encode(item: Item) -> str:
-    """The record's text; ``decode`` makes an equal record of it. Half a surrogate pair, which no UTF-8 can hold, becomes ``?``."""
+    """Return the text of an item. ``decode`` makes an equal item of it. Lone surrogates, which UTF-8 cannot encode, become ``?``."""
     text = json.dumps(_plain(item), separators=(",", ":"), ensure_ascii=False, default=_plain)
     return text.encode(errors="replace").decode()
 
 
 def decode(text: str) -> Item:
-    """The record that a text stands for.
+    """Return the item of a text.
 
     Raises:
-        ValueError, KeyError, TypeError: it is not a text of ``encode``.
+        ValueError, KeyError, TypeError: the text does not come from ``encode``.
     """
     values = json.loads(text)
     values["attributes"] = _attributes(values["attributes"])
@@ -47,9 +47,9 @@ def _plain(value: object) -> Any:
         return dict(value)
     if is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in fields(value) if field.name not in _NOT_SENT}
-    raise TypeError(f"{type(value).__name__} has no place in a record")
+    raise TypeError(f"{type(value).__name__} cannot be encoded")
 
 
 def _attributes(given: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON knows no tuples."""
+    """Return the attributes with tuples, which JSON has turned into lists."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}

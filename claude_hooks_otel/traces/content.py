@@ -1,4 +1,4 @@
-"""What spans and log events tell of prompts, tools' inputs and outputs: length and digest, and the text where its owner wants it."""
+"""The attributes about prompts and the inputs and outputs of tools: length and digest, and the text if the user wants it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.traces import semantic_conventions as names
 from claude_hooks_otel.traces.model import Value
 
-# Kind of text → (what its length and digest are called, what itself is called).
+# Kind of text → (prefix of the attributes for length and digest, attribute for the text itself).
 _NAMES: Final = MappingProxyType({
     content.PROMPT: (names.PROMPT_TEXT, names.PROMPT_TEXT),
     content.COMMAND: (names.COMMAND, names.COMMAND),
@@ -22,15 +22,15 @@ _NAMES: Final = MappingProxyType({
 
 
 def content_of(facts: Facts, owner_ids: Sequence[str]) -> Mapping[str, Mapping[str, Value]]:
-    """The attributes of prompts and tool calls that are known of their texts.
+    """Return the attributes about the texts of prompts and tool calls.
 
     Args:
         facts: where the texts are.
-        owner_ids: prompt ids and ``tool_use_id`` alike.
+        owner_ids: prompt ids and ``tool_use_id``, mixed.
 
     Returns:
-        Owner's id → attributes: ``….length`` in characters and ``….sha256`` in hexadecimal digits, both of the whole text; the text
-        itself, redacted and cut, where it was captured. Owners of whom nothing is known are left out.
+        Owner's id → attributes. ``….length`` is in characters, ``….sha256`` in hexadecimal digits, both of the whole text. If the text
+        was captured, it is there too, redacted and cut. Owners without a known text are left out.
     """
     found: dict[str, dict[str, Value]] = {}
     for owner_id, kind, described in content.contents(facts, owner_ids):

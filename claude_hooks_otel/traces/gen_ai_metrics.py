@@ -1,6 +1,6 @@
-"""The metrics of OpenTelemetry's GenAI conventions, for those who ask for them: made of the finished spans, each counted once.
+"""The metrics of OpenTelemetry's GenAI conventions, made from finished spans. They are optional.
 
-Names, units, attributes and buckets: semantic-conventions-genai 0.1.0, "Generative AI metrics".
+Source of names, units, attributes and buckets: semantic-conventions-genai 0.1.0, "Generative AI metrics".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from claude_hooks_otel.traces import semantic_conventions as names
 from claude_hooks_otel.traces.model import Span
 from claude_hooks_otel.units import SECOND
 
-# Upper bounds as the conventions advise them, seconds: from a hundredth, and from a tenth, doubling.
+# Upper bounds in seconds, as the conventions advise: each twice the one before, from 0.01 s and from 0.1 s.
 _REQUEST_SECONDS: Final = tuple(0.01 * 2**power for power in range(14))
 _AGENT_SECONDS: Final = tuple(0.1 * 2**power for power in range(13))
 _TOKENS: Final = tuple(float(4**power) for power in range(14))
@@ -55,25 +55,20 @@ _DURATIONS: Final = {
 _TOKEN_TYPES: Final = {"input": names.INPUT_TOKENS, "output": names.OUTPUT_TOKENS}
 
 
-class GenAiMetrics:
-    """Counts spans into the series of a store.
+def count_spans(totals: SeriesTotals, spans: Sequence[Span]) -> None:
+    """Count finished spans in the series, inside the transaction that writes the spans.
 
     Args:
-        totals: the series; they know the metrics of CATALOG.
+        totals: the series. They have to know the metrics of CATALOG.
+        spans: finished spans.
     """
-
-    def __init__(self, totals: SeriesTotals) -> None:
-        self._totals = totals
-
-    def observe(self, spans: Sequence[Span]) -> None:
-        """Counts finished spans, inside the transaction that writes them."""
-        for span in spans:
-            for metric, labels, amount in observations(span):
-                self._totals.add(metric, labels, amount, span.end_ns)
+    for span in spans:
+        for metric, labels, amount in observations(span):
+            totals.add(metric, labels, amount, span.end_ns)
 
 
 def observations(span: Span) -> Iterator[tuple[Metric, Labels, int]]:
-    """What a span adds: metric, labels, amount in stored units."""
+    """Return what a span adds to the series: metric, labels, and amount in stored units."""
     metric = _DURATIONS.get(str(span.attributes.get(names.OPERATION)))
     if metric is None:
         return
@@ -87,7 +82,7 @@ def observations(span: Span) -> Iterator[tuple[Metric, Labels, int]]:
 
 
 def _labels(metric: Metric, span: Span, more: dict[str, str] | None = None) -> Labels:
-    """The metric's attributes that the span has, and whose it is by the labels of all other series."""
-    whose = {label: str(span.attributes[name]) for label, name in names.IDENTITY.items() if name in span.attributes}
+    """Return the identity labels that all series have, and the span's values of the metric's own labels."""
+    identity = {label: str(span.attributes[name]) for label, name in names.IDENTITY.items() if name in span.attributes}
     own = {name: str(span.attributes[name]) for name in metric.labels if name in span.attributes}
-    return tuple(sorted((whose | own | (more or {})).items()))
+    return tuple(sorted((identity | own | (more or {})).items()))

@@ -1,4 +1,7 @@
-"""The ids of traces and spans, derived from what they stand for: made again, after a restart or by a retry, they are the same."""
+"""The ids of traces, spans and log events.
+
+Each id is derived from the thing that it identifies. So a restart or a retry makes the same id again.
+"""
 
 from __future__ import annotations
 
@@ -8,46 +11,46 @@ TRACE_BYTES, SPAN_BYTES = 16, 8
 
 
 def trace_id(session_id: str, prompt_id: str) -> int:
-    """The trace of a turn."""
+    """Return the id of a turn's trace."""
     return _derived(TRACE_BYTES, "turn", session_id, prompt_id)
 
 
 def program_trace_id(outermost_id: str) -> int:
-    """The trace of a program's outermost task or span."""
+    """Return the id of the trace that a program's outermost task or span begins."""
     return _derived(TRACE_BYTES, "program", outermost_id)
 
 
-def span_id(kind: str, *name: str | int) -> int:
-    """The span of one thing.
+def span_id(kind: str, *key: str | int) -> int:
+    """Return the id of a span.
 
     Args:
-        kind: what sort of thing, so that equal names of different sorts differ.
-        name: its natural key.
+        kind: the kind of thing that the span shows. Equal keys of different kinds have different ids.
+        key: the natural key of that thing.
     """
-    return _derived(SPAN_BYTES, kind, *map(str, name))
+    return _derived(SPAN_BYTES, kind, *map(str, key))
 
 
 def tool_span_id(tool_use_id: str) -> int:
-    """The span of a tool call."""
+    """Return the id of a tool call's span."""
     return span_id("tool", tool_use_id)
 
 
 def chat_span_id(message_id: str) -> int:
-    """The span of an API request."""
+    """Return the id of an API request's span."""
     return span_id("chat", message_id)
 
 
 def permission_span_id(session_id: str, asked_ns: int, tool: str) -> int:
-    """The span of the wait for an answer to a question."""
+    """Return the id of the span that shows the wait for a human's answer."""
     return span_id("permission", session_id, asked_ns, tool)
 
 
 def event_id(name: str, *key: str | int) -> int:
-    """The unique id of one log event: its name, and the natural key of what it tells of."""
-    return _derived(SPAN_BYTES, "event", name, *map(str, key))
+    """Return the unique id of a log event, from the event's name and the natural key of its fact."""
+    return span_id("event", name, *key)
 
 
 def _derived(size: int, *parts: str) -> int:
-    # Lengths stand before the parts, so that no two lists of parts are one text; zero is no valid id.
+    # Each part follows its length, so that different parts never make the same text. Zero is not a valid id.
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=size).digest()) or 1

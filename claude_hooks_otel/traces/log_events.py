@@ -1,13 +1,14 @@
 """From the facts of a session to log events: one for each thing that people search for.
 
-A pure function, like the spans: the same facts make the same events, ids included. An event is only made of what is final, because
-it is sent once. Bodies are the few words of a table; nothing a human or a model wrote is in an event.
+The same facts make the same events with the same ids. An event is sent once, so it is made only from facts that no longer change. Its
+body is a fixed text. No text of a human or a model is in an event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.traces import attributes, ids
@@ -19,17 +20,20 @@ from claude_hooks_otel.traces.session_facts import SessionFacts, asked_ns, call_
 from claude_hooks_otel.traces.turn_trace import Sampler, trace_of
 from claude_hooks_otel.units import SECOND
 
-# The words of the facts for what went well, and for an end that nobody reported.
+# The facts' words for success, and for an end that no source reported.
 _SUCCESS, _ALLOWED, _COMPLETED, _PASSED, _KILLED = "success", "allowed", "completed", "passed", "killed"
+
+_F = TypeVar("_F", bound=model.Fact)
+_Key = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SessionEvents:
-    """What of a session can be told.
+    """The log events of a session that can be made now.
 
     Attributes:
-        events: in order of time.
-        held_ns: the earliest time of what cannot be told yet, Unix nanoseconds; None where all can.
+        events: the events in order of time.
+        held_ns: the earliest time of an event that cannot be made yet, in Unix nanoseconds; None if there is none.
     """
 
     events: tuple[LogEvent, ...]
@@ -43,14 +47,14 @@ def events_of(
     follow_traceparent: bool = False,
     is_sent: Sampler = lambda *_: True,
 ) -> SessionEvents:
-    """The log events of a session.
+    """Return the log events of a session.
 
     Args:
-        facts: of the session, or of a stretch of it.
-        is_over: whether nothing more is expected of it. Before that, what a sub-agent did waits for the end of its turn, which tells
-            in which trace it is.
-        follow_traceparent: as for the spans.
-        is_sent: which traces are.
+        facts: the facts of the session, or of a stretch of it.
+        is_over: whether the session is over. Before that, the events of a sub-agent wait for the end of its turn, because only the
+            end tells which trace the turn is in.
+        follow_traceparent: whether a turn continues the trace in which its client was started.
+        is_sent: says which traces are sent.
     """
     return _Events(facts, is_over=is_over, follow_traceparent=follow_traceparent, is_sent=is_sent).build()
 
@@ -66,7 +70,7 @@ class _Events:
 
     def build(self) -> SessionEvents:
         found = [*self._calls(), *self._requests(), *self._waits()]
-        # Of all else a stretch of a session's facts has everything.
+        # All other facts are those of the whole session, even in a stretch.
         whole = (
             *self._session(),
             *self._turns(),
@@ -81,7 +85,7 @@ class _Events:
     def _event(
         self,
         name: str,
-        key: tuple[str | int, ...],
+        key: _Key,
         at_ns: int,
         fact: model.Fact,
         given: Mapping[str, Value | None],
@@ -90,7 +94,7 @@ class _Events:
         span_id: int | None = None,
         failed: bool = False,
     ) -> LogEvent:
-        """One event; of the attributes given, those that are known. Its span is one of the turn's, by default the root."""
+        """Return an event with those of the given attributes that are known. By default, its span is the turn's root span."""
         kind = BY_NAME[name]
         trace = trace_of(turn, follow_traceparent=self._follow_traceparent) if turn is not None else None
         known = {attribute: value for attribute, value in given.items() if value is not None and value != ""}
@@ -106,21 +110,29 @@ class _Events:
             is_sampled=trace is not None and self._is_sent(trace.trace_id, trace.parent_sampled),
         )
 
-    def _waits_for(self, place: AgentTurn | None, at_ns: int) -> bool:
-        """Whether something has to be held back because its place is not known yet."""
-        if place is not None or self._is_over:
+    def _ready(
+        self, facts: Iterable[_F], agent_turn_of: Callable[[_F], AgentTurn | None], time_of: Callable[[_F], int]
+    ) -> Iterator[tuple[_F, AgentTurn | None, model.Turn | None]]:
+        """Yield each fact that need not wait for its agent turn, with that agent turn and its turn of the main conversation."""
+        for fact in facts:
+            agent_turn = agent_turn_of(fact)
+            if not self._has_to_wait(agent_turn, time_of(fact)):
+                yield fact, agent_turn, agent_turn.turn if agent_turn else None
+
+    def _has_to_wait(self, agent_turn: AgentTurn | None, at_ns: int) -> bool:
+        """Return whether an event has to be held back, because its agent turn is not known yet."""
+        if agent_turn is not None or self._is_over:
             return False
         self._held_ns = min(at_ns, self._held_ns if self._held_ns is not None else at_ns)
         return True
 
-    # -- by what they tell of ------------------------------------------------------------------------------------------------
+    # -- each kind of fact -----------------------------------------------------------------------------------------------------
 
     def _session(self) -> Iterator[LogEvent]:
-        session = self._facts.session
         for run in self._facts.runs:
             if run.started_ns == model.INFERRED:
-                continue  # when it began, nobody knows
-            key = (session.session_id, run.started_ns)
+                continue  # the time of the start is unknown
+            key = (self._facts.session.session_id, run.started_ns)
             yield self._event(names.EVENT_SESSION_START, key, run.started_ns, run, {names.SOURCE: run.source})
             if run.ended_ns is not None:
                 ended = {names.REASON: run.end_reason, names.DURATION: _seconds(run.started_ns, run.ended_ns)}
@@ -132,59 +144,38 @@ class _Events:
             key, given = (turn.session_id or "", turn.prompt_id), {names.PROMPT: turn.prompt_id}
             if turn.prompts_seen_by_hooks or turn.prompts_in_transcript:
                 yield self._event(names.EVENT_PROMPT, key, turn.started_ns or 0, turn, given, turn=turn)
-            if turn.interrupted_ns is not None:
-                interrupted = names.EVENT_INTERRUPT
-                yield self._event(interrupted, key, turn.interrupted_ns, turn, given, turn=turn, failed=True)
+            if (at_ns := turn.interrupted_ns) is not None:
+                yield self._event(names.EVENT_INTERRUPT, key, at_ns, turn, given, turn=turn, failed=True)
 
     def _calls(self) -> Iterator[LogEvent]:
-        for call in self._facts.calls:
-            place = self._agent_turns.of_call(call)
-            if self._waits_for(place, asked_ns(call)):
-                continue
-            begin, end = times_of_call(call, place)
+        for call, agent_turn, turn in self._ready(self._facts.calls, self._agent_turns.of_call, asked_ns):
+            begin, end = times_of_call(call, agent_turn)
             failed = call.outcome != _SUCCESS
-            given = attributes.tool(call) | {names.DURATION: _seconds(begin, end)}
-            yield self._event(
-                names.EVENT_TOOL_RESULT,
-                (call.tool_use_id,),
-                end,
-                call,
-                given | {names.SUBAGENT: call.agent_id or "", names.ERROR_TYPE: (call.outcome or "") if failed else ""},
-                turn=place.turn if place else None,
-                span_id=ids.tool_span_id(call.tool_use_id),
-                failed=failed,
-            )
+            given: dict[str, Value | None] = {
+                **attributes.tool(call),
+                names.DURATION: _seconds(begin, end),
+                names.SUBAGENT: call.agent_id,
+                names.ERROR_TYPE: call.outcome if failed else None,
+            }
+            key, span_id = (call.tool_use_id,), ids.tool_span_id(call.tool_use_id)
+            yield self._event(names.EVENT_TOOL_RESULT, key, end, call, given, turn=turn, span_id=span_id, failed=failed)
 
     def _requests(self) -> Iterator[LogEvent]:
-        for request in self._facts.requests:
-            if request.error is None:
-                continue
-            place = self._agent_turns.of_request(request)
-            if self._waits_for(place, request.at_ns or 0):
-                continue
+        failed = (request for request in self._facts.requests if request.error is not None)
+        for request, _, turn in self._ready(failed, self._agent_turns.of_request, lambda request: request.at_ns or 0):
             given = {
                 names.REQUEST_MODEL: request.model,
                 names.ERROR_TYPE: request.error,
                 names.REQUEST: request.request_id,
                 names.SUBAGENT: request.agent_id,
             }
+            key, at_ns, span_id = (request.message_id,), request.at_ns or 0, ids.chat_span_id(request.message_id)
             yield self._event(
-                names.EVENT_API_ERROR,
-                (request.message_id,),
-                request.at_ns or 0,
-                request,
-                given,
-                turn=place.turn if place else None,
-                span_id=ids.chat_span_id(request.message_id),
-                failed=True,
+                names.EVENT_API_ERROR, key, at_ns, request, given, turn=turn, span_id=span_id, failed=True
             )
 
     def _waits(self) -> Iterator[LogEvent]:
-        for wait in self._facts.waits:
-            place = self._agent_turns.of_wait(wait)
-            if self._waits_for(place, wait.asked_ns):
-                continue
-            key = (wait.session_id, wait.asked_ns, wait.tool or "")
+        for wait, _, turn in self._ready(self._facts.waits, self._agent_turns.of_wait, lambda wait: wait.asked_ns):
             waited_ns = wait.waited_ns or 0
             given = {
                 names.TOOL_NAME: wait.tool,
@@ -192,37 +183,31 @@ class _Events:
                 names.DECISION: wait.decision,
                 names.DURATION: waited_ns / SECOND,
             }
-            yield self._event(
-                names.EVENT_PERMISSION_DECISION,
-                key,
-                wait.asked_ns + waited_ns,
-                wait,
-                given,
-                turn=place.turn if place else None,
-                span_id=ids.permission_span_id(*key),
-                failed=wait.decision != _ALLOWED,
-            )
+            key = (wait.session_id, wait.asked_ns, wait.tool or "")
+            at_ns, span_id = wait.asked_ns + waited_ns, ids.permission_span_id(*key)
+            name, refused = names.EVENT_PERMISSION_DECISION, wait.decision != _ALLOWED
+            yield self._event(name, key, at_ns, wait, given, turn=turn, span_id=span_id, failed=refused)
 
     def _subagents(self) -> Iterator[LogEvent]:
         for agent_turn in self._agent_turns.of_subagents():
-            told = agent_turn.invocation
-            if told is None:
+            fact = agent_turn.subagent_turn
+            if fact is None:
                 continue
             given = {
-                names.AGENT_NAME: told.agent_type,
-                names.SUBAGENT: told.agent_id,
-                names.OUTCOME: told.outcome,
+                names.AGENT_NAME: fact.agent_type,
+                names.SUBAGENT: fact.agent_id,
+                names.OUTCOME: fact.outcome,
                 names.DURATION: _seconds(agent_turn.begin_ns, agent_turn.end_ns),
             }
             yield self._event(
                 names.EVENT_SUBAGENT,
-                (told.agent_id, told.ended_ns),
+                (fact.agent_id, fact.ended_ns),
                 agent_turn.end_ns,
-                told,
+                fact,
                 given,
                 turn=agent_turn.turn,
                 span_id=agent_turn.span_id,
-                failed=told.outcome != _COMPLETED,
+                failed=fact.outcome != _COMPLETED,
             )
 
     def _tasks(self) -> Iterator[LogEvent]:
@@ -234,12 +219,12 @@ class _Events:
                 names.STORY_POINTS: task.story_points,
             }
             if (at_ns := task.created_ns) is not None:
-                created = names.EVENT_TASK_CREATED
-                yield self._event(created, key, at_ns, task, given, turn=self._facts.turn_at(at_ns))
+                turn = self._facts.turn_at(at_ns)
+                yield self._event(names.EVENT_TASK_CREATED, key, at_ns, task, given, turn=turn)
             if (at_ns := task.completed_ns) is not None:
+                turn = self._facts.turn_at(at_ns)
                 given[names.DURATION] = None if task.duration_ns is None else task.duration_ns / SECOND
-                completed = names.EVENT_TASK_COMPLETED
-                yield self._event(completed, key, at_ns, task, given, turn=self._facts.turn_at(at_ns))
+                yield self._event(names.EVENT_TASK_COMPLETED, key, at_ns, task, given, turn=turn)
 
     def _code(self) -> Iterator[LogEvent]:
         facts = self._facts
@@ -247,7 +232,7 @@ class _Events:
             call = facts.calls_by_id.get(commit.tool_use_id or "")
             given = {names.ACTION: commit.action, **attributes.commit(commit)}
             yield from self._by_call(names.EVENT_COMMIT, (commit.repository, commit.sha), commit, call, given)
-        # Several calls may name one branch or pull request: what was done was done by the first, which ended then.
+        # Several calls may name the same branch or pull request. The fact has the time at which the first of them ended.
         ended = {call.ended_ns: call for call in facts.calls}
         for branch in facts.branches:
             key = (branch.repository, branch.name_digest)
@@ -270,30 +255,30 @@ class _Events:
     def _by_call(
         self,
         name: str,
-        key: tuple[str | int, ...],
+        key: _Key,
         fact: model.GitCommit | model.GitBranch | model.PullRequest | model.SuiteRun,
         call: model.ToolCall | None,
         given: Mapping[str, Value | None],
         *,
         failed: bool = False,
     ) -> Iterator[LogEvent]:
-        """What a tool call did beside: it belongs to the call's span, where that is known."""
+        """Yield the event of something that a tool call did. Its span is the call's, if the call is known."""
         at_ns = call_times(call)[1] if call else fact.at_ns or 0
-        place: AgentTurn | None = self._agent_turns.of_call(call) if call else self._agent_turns.at(None, at_ns)
-        if call and self._waits_for(place, at_ns):
+        agent_turn: AgentTurn | None = self._agent_turns.of_call(call) if call else self._agent_turns.at(None, at_ns)
+        if call and self._has_to_wait(agent_turn, at_ns):
             return
         tool_use_id = call.tool_use_id if call else None
         span_id = ids.tool_span_id(tool_use_id) if tool_use_id else None
-        told = {**given, names.TOOL_CALL: tool_use_id}
-        turn = place.turn if place else None
-        yield self._event(name, key, at_ns, fact, told, turn=turn, span_id=span_id, failed=failed)
+        given = {**given, names.TOOL_CALL: tool_use_id}
+        turn = agent_turn.turn if agent_turn else None
+        yield self._event(name, key, at_ns, fact, given, turn=turn, span_id=span_id, failed=failed)
 
     def _conversation(self) -> Iterator[LogEvent]:
         facts = self._facts
-        for mark in facts.compactions:
-            at_ns = mark.at_ns or 0
-            turn, given = facts.turn_at(at_ns), attributes.compaction(mark)
-            yield self._event(names.EVENT_COMPACTION, (mark.uuid,), at_ns, mark, given, turn=turn)
+        for boundary in facts.compactions:
+            at_ns = boundary.at_ns or 0
+            turn, given = facts.turn_at(at_ns), attributes.compaction(boundary)
+            yield self._event(names.EVENT_COMPACTION, (boundary.uuid,), at_ns, boundary, given, turn=turn)
         for switch in facts.switches:
             at_ns = switch.at_ns or 0
             turn, given = facts.turn_at(at_ns), attributes.model_switch(switch)

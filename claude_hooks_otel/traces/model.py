@@ -1,4 +1,4 @@
-"""Spans and log events as they wait for an exporter, in OpenTelemetry's terms and without its packages."""
+"""Spans and log events as they wait for an exporter. They use OpenTelemetry's terms, but not its packages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Value = str | int | float | tuple[str, ...]
 
 
 class SpanKind(Enum):
-    """OpenTelemetry's kinds, as far as they are used."""
+    """The kinds of span that we use."""
 
     INTERNAL = "internal"
     CLIENT = "client"
@@ -21,7 +21,7 @@ class SpanKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SpanEvent:
-    """Something that happened at one time within a span; Unix nanoseconds."""
+    """Something that happened within a span, at a time in Unix nanoseconds."""
 
     name: str
     at_ns: int
@@ -30,7 +30,7 @@ class SpanEvent:
 
 @dataclass(frozen=True, slots=True)
 class SpanLink:
-    """A span of another trace that this one goes on from."""
+    """The span of another trace that a span continues."""
 
     trace_id: int
     span_id: int
@@ -42,12 +42,12 @@ class Span:
     """One finished span.
 
     Attributes:
-        trace_id, span_id, parent_id: derived (``traces.ids``); a root has no parent.
+        trace_id, span_id, parent_id: derived ids (``traces.ids``). A root span has no parent.
         start_ns, end_ns: Unix nanoseconds.
-        error: why it failed, in a word; None where it did not.
-        is_parent_remote: whether the parent is somebody else's span.
-        parent_sampled: whether whoever began the trace sampled it; None where that is us.
-        fact: what it shows; stays here, is never sent.
+        error: why it failed, in a word; None if it did not fail.
+        is_parent_remote: whether the parent is a span of another program.
+        parent_sampled: whether another program that began the trace sampled it; None if the trace is ours.
+        fact: the fact that the span shows. It is never sent.
     """
 
     trace_id: int
@@ -71,7 +71,7 @@ class Span:
 
 
 class Severity(Enum):
-    """OpenTelemetry's severities, as far as they are used; the values are its severity numbers."""
+    """The severities that we use. Their values are OpenTelemetry's severity numbers."""
 
     INFO = 9
     WARN = 13
@@ -83,11 +83,11 @@ class LogEvent:
     """One log record with an event name.
 
     Attributes:
-        uid: derived from what it tells of (``traces.ids.event_id``), so that a copy can be told from a second event.
+        uid: derived from its fact (``traces.ids.event_id``). A copy of the event has the same uid.
         name: ``claude.*``.
-        at_ns: when it happened, Unix nanoseconds.
-        body: the same few words for all events of a name and outcome.
-        trace_id, span_id: the span it belongs to; None where there is none.
+        at_ns: when it happened, in Unix nanoseconds.
+        body: a fixed text for all events with this name and outcome.
+        trace_id, span_id: the event's span; None if it has none.
         is_sampled: whether that span is sent.
     """
 
@@ -104,5 +104,5 @@ class LogEvent:
 
 Item = Span | LogEvent
 
-# OpenTelemetry's names of the signals that items belong to.
+# OpenTelemetry's names for the signals of items.
 TRACES, LOGS = "traces", "logs"

@@ -1,4 +1,7 @@
-"""Which sessions have something new to write, and since when. It is noted in the transaction of the facts, so that no death loses it."""
+"""The pending sessions: those with something new to write as spans or log events.
+
+They are noted in the transaction of the facts, so that nothing is lost if the daemon dies.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.from_programs import SESSION as PROGRAMS
 from claude_hooks_otel.units import END_OF_TIME
 
-# The kinds of fact that spans and log events of sessions are made of.
+# The kinds of fact from which the spans and log events of sessions are made.
 _KINDS: Final = frozenset(
     (
         model.SessionRun, model.Turn, model.ApiRequest, model.ToolCall, model.Subagent, model.SubagentTurn, model.PermissionWait,
@@ -24,9 +27,9 @@ class Pending:
     """What a session has to write.
 
     Attributes:
-        spans_since_ns: when the part that is not written as spans begins, Unix nanoseconds; None if all is written.
-        events_since_ns: the same for log events.
-        is_new: whether anything changed since the last look.
+        spans_since_ns: since when spans are missing, in Unix nanoseconds; None if all are written.
+        events_since_ns: since when log events are missing, in Unix nanoseconds; None if all are written.
+        is_new: whether a fact of the session has changed since the last look.
     """
 
     spans_since_ns: int | None
@@ -38,7 +41,7 @@ class PendingSessions:
     """The pending sessions of one store, and the program spans that ended in the current transaction.
 
     Args:
-        connection: the store's.
+        connection: the store's connection.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -54,10 +57,10 @@ class PendingSessions:
         session_id: str | None = getattr(fact, "session_id", None)
         if type(fact) not in _KINDS or not session_id or session_id == PROGRAMS:
             return
-        # A change without a time of its own moves no beginning.
+        # A change without a time does not move the beginning.
         since_ns = min(fact.times, default=END_OF_TIME)
         if isinstance(fact, model.SubagentTurn) and not fact.started_ns:
-            since_ns = 0  # what the sub-agent did says when its turn began
+            since_ns = 0  # the turn may have begun at any time: other facts of the sub-agent tell when
         self._since_ns[session_id] = min(since_ns, self._since_ns.get(session_id, END_OF_TIME))
 
     def discard(self) -> None:
@@ -81,18 +84,18 @@ class PendingSessions:
         return found
 
     def get(self, session_id: str) -> Pending | None:
-        """Return what a session has to write; None if that is nothing."""
+        """Return what a session has to write; None if nothing."""
         row = self._connection.execute(
             "SELECT spans_since_ns, events_since_ns, is_new FROM pending_session WHERE session_id = ?", (session_id,)
         ).fetchone()
         return None if row is None else Pending(row[0], row[1], bool(row[2]))
 
     def put_off(self, session_id: str) -> None:
-        """Leave the session alone until something of it changes, or it is over."""
+        """Skip the session until one of its facts changes, or until it is over."""
         self._connection.execute("UPDATE pending_session SET is_new = 0 WHERE session_id = ?", (session_id,))
 
     def written(self, session_id: str, held_spans_ns: int | None, held_events_ns: int | None) -> None:
-        """Note that all is written except what is held back since these times; None if nothing is."""
+        """Note that everything is written, except what is held back since these times (None: nothing is held back)."""
         if held_spans_ns is None and held_events_ns is None:
             self._connection.execute("DELETE FROM pending_session WHERE session_id = ?", (session_id,))
         else:

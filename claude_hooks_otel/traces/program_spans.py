@@ -1,6 +1,6 @@
-"""From the tasks and spans of programs (the SDK's) to finished spans: a trace for each of a program's outermost ones.
+"""From the tasks and spans of programs, which the SDK records, to finished spans. Each outermost task or span begins a trace.
 
-A span is final when it arrives. The record names the outermost span it was inside of, so that it finds its trace whatever arrives first.
+The record of a program span is final. It names the outermost span around it, so that every span finds its trace, whatever arrives first.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _SUCCESS = "success"
 
 
 def spans_of_programs(facts: Sequence[model.ProgramSpan]) -> list[Span]:
-    """The spans that these facts are; what has not ended is none.
+    """Return the spans of the facts that have ended.
 
     Args:
-        facts: of any programs, in any order.
+        facts: tasks and spans of any programs, in any order.
     """
     return [_span(fact, fact.ended_ns) for fact in facts if fact.ended_ns is not None]
 
@@ -29,7 +29,7 @@ def _span(fact: model.ProgramSpan, ended_ns: int) -> Span:
     if fact.outcome:
         attributes[names.OUTCOME] = fact.outcome
     return Span(
-        # An older SDK does not name the outermost one: then it is taken to be the next.
+        # An older SDK does not name the outermost span. Then the parent counts as the outermost one.
         trace_id=ids.program_trace_id(fact.root_id or fact.parent_id or fact.span_id),
         span_id=ids.span_id("program", fact.span_id),
         parent_id=ids.span_id("program", fact.parent_id) if fact.parent_id else None,

@@ -1,13 +1,11 @@
-"""The one place that says which of OpenTelemetry's names our facts go by, and as of which version."""
+"""The names of attributes, operations and log events: those of OpenTelemetry's conventions, and our own for everything else."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import Final
 
-# semantic-conventions-genai; all of it is in development, so a newer version may rename.
-VERSION: Final = "0.1.0"
-
+# semantic-conventions-genai 0.1.0. These conventions are in development, so a newer version may have other names.
 OPERATION: Final = "gen_ai.operation.name"
 PROVIDER: Final = "gen_ai.provider.name"
 AGENT_NAME: Final = "gen_ai.agent.name"
@@ -16,7 +14,7 @@ REQUEST_MODEL: Final = "gen_ai.request.model"
 RESPONSE_MODEL: Final = "gen_ai.response.model"
 RESPONSE_ID: Final = "gen_ai.response.id"
 FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
-INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"  # those read from and written to the cache included
+INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"  # with the tokens read from and written to the cache
 CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
 CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_write.input_tokens"
 OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
@@ -27,12 +25,12 @@ TOOL_CALL: Final = "gen_ai.tool.call.id"
 MCP_METHOD: Final = "mcp.method.name"
 ERROR_TYPE: Final = "error.type"
 SESSION: Final = "session.id"
-# semantic-conventions 1.45, the namespace vcs.
+# semantic-conventions 1.45, namespace vcs.
 REPOSITORY: Final = "vcs.repository.name"
 BRANCH: Final = "vcs.ref.head.name"
 REVISION: Final = "vcs.ref.head.revision"
 
-# What the conventions have no name for.
+# Our own names, because the conventions have none.
 AGENT: Final = "claude.agent"
 PROJECT: Final = "claude.project"
 TEAM: Final = "claude.team"
@@ -59,7 +57,7 @@ TESTS_PASSED: Final = "claude.test.passed"
 TESTS_FAILED: Final = "claude.test.failed"
 TESTS_SKIPPED: Final = "claude.test.skipped"
 
-# Texts: of each, by default, only its length in characters and its SHA-256.
+# Texts. By default, only the length in characters and the SHA-256 of each are sent.
 LENGTH: Final = ".length"
 SHA256: Final = ".sha256"
 PROMPT_TEXT: Final = "claude.prompt"
@@ -76,10 +74,10 @@ EXECUTE_TOOL: Final = "execute_tool"
 
 ANTHROPIC: Final = "anthropic"
 FUNCTION: Final = "function"  # run by the client itself
-EXTENSION: Final = "extension"  # run by somebody whom the client asks
+EXTENSION: Final = "extension"  # run by another program, for the client
 MCP_CALL: Final = "tools/call"
 
-# The names of log events; the last three are events of a turn's root span as well.
+# The names of log events. The last three are also events of a turn's root span.
 EVENT_SESSION_START: Final = "claude.session.start"
 EVENT_SESSION_END: Final = "claude.session.end"
 EVENT_PROMPT: Final = "claude.prompt"
@@ -97,5 +95,5 @@ EVENT_COMPACTION: Final = "claude.compaction"
 EVENT_MODEL_SWITCH: Final = "claude.model.switch"
 EVENT_INTERRUPT: Final = "claude.interrupt"
 
-# The labels of a fact → the attributes of its span.
+# Label of a fact → attribute of its span.
 IDENTITY: Final = MappingProxyType({"agent": AGENT, "project": PROJECT, "team": TEAM, "sprint": SPRINT})

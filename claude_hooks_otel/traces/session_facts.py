@@ -1,4 +1,4 @@
-"""The facts of one session that its traces are made of, and which of its turns each belongs to."""
+"""The facts of one session from which its spans and log events are made."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.timeline import CLEARED_WITHIN
 from claude_hooks_otel.units import END_OF_TIME
 
-# How a session goes on from another one; the latter is SessionStart's and SessionEnd's word for it.
+# How a session continues another one. ``clear`` is also the word of SessionStart and SessionEnd.
 FORK, CLEAR = "fork", "clear"
-# Outcomes of calls that never ran: the time until the answer is the human's, and a span of its own.
+# Outcomes of calls that never ran. The time until the human's answer is a span of its own.
 _NEVER_RAN = ("rejected", "denied")
 
 
@@ -24,14 +24,15 @@ F = TypeVar("F", bound=model.Fact)
 
 @dataclass(frozen=True)
 class SessionFacts:
-    """One session, as far as the store knows it.
+    """The facts of one session, or of a stretch of it.
 
     Attributes:
-        session: itself.
-        turns: those of its turns whose beginning is known, in order of time.
-        origin: the last turn of the session it goes on from (a fork, or after ``/clear``), and how; None where it begins anew.
-        callers: the calls that started its sub-agents, had them go on, made a commit or ran tests, whenever that was.
-        begin_ns, end_ns: the stretch of time whose requests, calls and waits are here, Unix nanoseconds.
+        session: the session.
+        turns: the turns with a known start, in order of time.
+        origin: the last turn of the session that this session continues (a fork, or after ``/clear``), and how it continues it. None
+            if it continues no session.
+        callers: the calls that started sub-agents, woke them, made a commit or ran tests, at any time.
+        begin_ns, end_ns: the stretch of requests, calls and waits, in Unix nanoseconds.
     """
 
     session: model.Session
@@ -60,10 +61,10 @@ class SessionFacts:
         """Read the facts of a session; None if the session is unknown.
 
         Args:
-            facts: where they are.
+            facts: the facts of all sessions.
             session_id: the session.
-            begin_ns: where the range of requests, calls and waits begins, Unix nanoseconds; other facts are read whole.
-            end_ns: where it ends.
+            begin_ns: the start of the stretch of requests, calls and waits, in Unix nanoseconds. All other facts are read whole.
+            end_ns: the end of the stretch.
         """
         session = facts.get(model.Session, session_id)
         if session is None:
@@ -92,7 +93,7 @@ class SessionFacts:
             subagent_turns=all_of(model.SubagentTurn, "ORDER BY agent_id, ended_ns"),
             wakes=all_of(model.SubagentWake),
             waits=between(model.PermissionWait, "asked_ns", "AND waited_ns IS NOT NULL ORDER BY asked_ns, tool"),
-            compactions=_own_marks(facts, session_id, turns),
+            compactions=_own_compactions(facts, session_id, turns),
             switches=all_of(model.ModelSwitch, "AND at_ns IS NOT NULL ORDER BY at_ns"),
             origin=_origin(facts, session, turns, runs) if turns and begin_ns <= (turns[0].started_ns or 0) else None,
             callers=_callers(facts, session_id),
@@ -106,26 +107,15 @@ class SessionFacts:
         )
 
     def turn_at(self, at_ns: int) -> model.Turn | None:
-        """The turn in whose time this lies: the last one begun by then; what lies before all of them is the first one's."""
+        """Return the last turn that began before or at a time. A time before all turns counts as in the first turn."""
         if not self.turns:
             return None
-        return self.turns[max(0, bisect_right(self._begins, at_ns) - 1)]
-
-    def turn_of_call(self, call: model.ToolCall) -> model.Turn | None:
-        """The turn in which the model asked for a call.
-
-        The prompt that a source names with it may be a later one: a killed session that is resumed closes its open calls then.
-        """
-        return self.turn_at(asked_ns(call))
+        return self.turns[max(0, bisect_right(self.turns, at_ns, key=lambda turn: turn.started_ns or 0) - 1)]
 
     @cached_property
     def calls_by_id(self) -> dict[str, model.ToolCall]:
-        """Tool use id → call."""
+        """``tool_use_id`` → call."""
         return {call.tool_use_id: call for call in (*self.callers, *self.calls)}
-
-    @cached_property
-    def _begins(self) -> list[int]:
-        return [turn.started_ns or 0 for turn in self.turns]
 
 
 def _callers(facts: Facts, session_id: str) -> tuple[model.ToolCall, ...]:
@@ -139,7 +129,7 @@ def _callers(facts: Facts, session_id: str) -> tuple[model.ToolCall, ...]:
 def _origin(
     facts: Facts, session: model.Session, turns: Sequence[model.Turn], runs: Sequence[model.SessionRun]
 ) -> tuple[model.Turn, str] | None:
-    """The turn that a session's first one goes on from, in another session, and how."""
+    """Return the turn of another session that this session continues, and how."""
     if session.forked_from:
         before, how = session.forked_from, FORK
     elif (cleared := _cleared(facts, session, runs)) is not None:
@@ -152,9 +142,8 @@ def _origin(
 
 
 def _cleared(facts: Facts, session: model.Session, runs: Sequence[model.SessionRun]) -> str | None:
-    """The session in whose place ``/clear`` began this one: the same client's that ended so just before."""
-    run = next((run for run in runs if run.source == CLEAR), None)
-    if run is None or run is not runs[0]:
+    """Return the session that ``/clear`` replaced by this one: one of the same client that ``/clear`` ended just before."""
+    if not runs or (run := runs[0]).source != CLEAR:
         return None
     ended = facts.connection.execute(
         "SELECT session_id FROM ledger WHERE event = 'SessionEnd' AND detail = ? AND received_ns BETWEEN ? AND ? "
@@ -168,11 +157,11 @@ def _cleared(facts: Facts, session: model.Session, runs: Sequence[model.SessionR
     return None
 
 
-def _own_marks(facts: Facts, session_id: str, turns: Sequence[model.Turn]) -> tuple[model.CompactBoundary, ...]:
-    """The compactions of a session's own time.
+def _own_compactions(facts: Facts, session_id: str, turns: Sequence[model.Turn]) -> tuple[model.CompactBoundary, ...]:
+    """Return the compactions that happened in a session itself.
 
-    A fork's transcript begins with its parent's marks, and whoever is read first has them: those that are older than a fork are
-    its parent's, whichever of the two they stand under.
+    A fork's transcript repeats the compactions of its parent, and the store has them under the session that was read first. So a
+    compaction before the fork began belongs to the parent, even if the store has it under the fork.
     """
     if not turns:
         return ()
@@ -191,18 +180,19 @@ def _own_marks(facts: Facts, session_id: str, turns: Sequence[model.Turn]) -> tu
                 "SELECT MIN(started_ns) FROM turn WHERE session_id = ?", (fork.session_id,)
             ).fetchone()[0]
             waiting.append((fork.session_id, min(until, first if first is not None else END_OF_TIME)))
-    return tuple(sorted(found, key=lambda mark: (mark.at_ns or 0, mark.uuid)))
+    return tuple(sorted(found, key=lambda boundary: (boundary.at_ns or 0, boundary.uuid)))
 
 
 def asked_ns(call: model.ToolCall) -> int:
-    """When the model asked for a call; where no source saw that, when the call began."""
+    """Return when the model asked for a call. If no source has that time, return when the call began."""
     return call.started_ns if call.started_ns is not None else call_times(call)[0]
 
 
 def call_times(call: model.ToolCall) -> tuple[int, int]:
-    """When a call began to run and when it ended.
+    """Return when a call began to run and when it ended.
 
-    The duration is the client's own, without the wait for a permission; where it is not known, the call's announcement begins it.
+    The begin comes from the client's duration, which excludes the wait for a permission. Without a duration, the call counts from when
+    the model asked for it.
     """
     ended = call.ended_ns if call.ended_ns is not None else call.started_ns or 0
     if call.duration_ns is not None:

@@ -1,4 +1,4 @@
-"""Exemplars: histograms point at the spans of the facts that were counted in them."""
+"""Exemplars: they link the buckets of histograms to the spans of the facts that were counted in them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,10 @@ from claude_hooks_otel.series.projection import contributions
 from claude_hooks_otel.traces.model import Span
 
 
-class SpanExemplars:
-    """Keeps an exemplar for each observation that a sent span shows.
-
-    Args:
-        exemplars: of one store.
-    """
-
-    def __init__(self, exemplars: Exemplars) -> None:
-        self._exemplars = exemplars
-
-    def observe(self, spans: Sequence[Span]) -> None:
-        """Keep the exemplars of sent spans, inside the transaction that writes them."""
-        self._exemplars.forget_old()
-        for span in spans:
-            for (metric, labels), amount in contributions(span.fact).items():
-                if metric.kind is Kind.HISTOGRAM:
-                    self._exemplars.keep(metric, labels, Exemplar(amount, span.end_ns, span.trace_id, span.span_id))
+def keep_exemplars(exemplars: Exemplars, spans: Sequence[Span]) -> None:
+    """Keep an exemplar for each observation that a sent span shows, inside the transaction that writes the spans."""
+    exemplars.forget_old()
+    for span in spans:
+        for (metric, labels), amount in contributions(span.fact).items():
+            if metric.kind is Kind.HISTOGRAM:
+                exemplars.keep(metric, labels, Exemplar(amount, span.end_ns, span.trace_id, span.span_id))

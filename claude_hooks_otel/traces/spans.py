@@ -1,16 +1,18 @@
 """From the facts of a session to the finished spans of its turns.
 
-A turn is a trace: ``invoke_agent`` at its root; beneath it a ``chat`` per API request, an ``execute_tool`` per tool call, a wait per
-question to the human, and an ``invoke_agent`` per turn of a sub-agent, which has children of its own. A pure function: the same
-facts make the same spans, ids included. Nothing a human or a model wrote is in them.
+A turn is a trace. Its root span is an ``invoke_agent``. Below it there is a ``chat`` for each API request, an ``execute_tool`` for each
+tool call, a ``permission`` for each question to the human, and an ``invoke_agent`` for each turn of a sub-agent, with children of its own.
+The same facts make the same spans with the same ids. No text of a human or a model is in a span.
 
-A span is sent once, so it is only made when nothing that is still to come can change it: a turn and all that is in it when the turn
-has ended, what a sub-agent did when its own turn has, and all that is left when the session is over.
+A span is sent once, so it is made only when nothing can change it any more. A turn and its contents are complete when the turn has ended.
+The requests and calls of a sub-agent are complete when its own turn has ended. Everything else is complete when the session is over.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.traces import attributes, ids
@@ -23,17 +25,19 @@ from claude_hooks_otel.units import DOLLAR
 
 _RAN = "success"
 _COMPLETED = "completed"
-# Why a turn links to the one before it.
+# How a turn continues the turn before it.
 _RESUME, _COMPACT = "resume", "compact"
+
+_F = TypeVar("_F", bound=model.Fact)
 
 
 @dataclass(frozen=True, slots=True)
 class TurnSpans:
-    """What of a session is finished.
+    """The finished spans of a session.
 
     Attributes:
-        spans: prompt id → the spans of that turn, its root first.
-        held_ns: when the first turn began of which something is not finished yet, Unix nanoseconds; None where all is.
+        spans: prompt id → the spans of that turn, root span first.
+        held_ns: when the first incomplete turn began, in Unix nanoseconds; None if all turns are complete.
     """
 
     spans: dict[str, tuple[Span, ...]]
@@ -41,12 +45,12 @@ class TurnSpans:
 
 
 def spans_of_turns(facts: SessionFacts, *, is_over: bool = True, follow_traceparent: bool = False) -> TurnSpans:
-    """The finished spans of a session's turns.
+    """Return the finished spans of a session's turns.
 
     Args:
-        facts: of the session, or of a stretch of it.
-        is_over: whether nothing more is expected of it: what has not ended by then is closed as its facts say.
-        follow_traceparent: whether a turn goes on in the trace that its client was started in.
+        facts: the facts of the session, or of a stretch of it.
+        is_over: whether the session is over. Then spans are made even if something has no end.
+        follow_traceparent: whether a turn continues the trace in which its client was started.
     """
     return _Traces(facts, is_over=is_over, follow_traceparent=follow_traceparent).build()
 
@@ -68,40 +72,40 @@ class _Traces:
             if facts.begin_ns <= (turn.started_ns or 0) < facts.end_ns and self._has_ended(turn):
                 self._add(turn, self._root(turn, before))
         for agent_turn in self._agent_turns.of_subagents():
-            if agent_turn.invocation is not None and self._has_ended(agent_turn.turn):
-                self._add(agent_turn.turn, self._invocation(agent_turn, agent_turn.invocation))
-        for request in facts.requests:
-            place = self._agent_turns.of_request(request)
-            if place is None or not self._is_finished(request):
-                self._hold(request.at_ns or 0)
-            elif self._has_ended(place.turn):
-                self._add(place.turn, self._chat(request, place))
-        for call in facts.calls:
-            place = self._agent_turns.of_call(call)
-            if place is None:
-                self._hold(asked_ns(call))
-            elif self._has_ended(place.turn):
-                self._add(place.turn, self._tool(call, place))
-        for wait in facts.waits:
-            place = self._agent_turns.of_wait(wait)
-            if place is None:
-                self._hold(wait.asked_ns)
-            elif self._has_ended(place.turn):
-                self._add(place.turn, self._wait(wait, place))
-        return TurnSpans(
-            {prompt_id: tuple(sorted(found, key=_order)) for prompt_id, found in self._spans.items()}, self._held_ns
-        )
+            if agent_turn.subagent_turn is not None and self._has_ended(agent_turn.turn):
+                self._add(agent_turn.turn, self._subagent(agent_turn, agent_turn.subagent_turn))
+        self._add_each(facts.requests, self._of_finished, lambda request: request.at_ns or 0, self._chat)
+        self._add_each(facts.calls, self._agent_turns.of_call, asked_ns, self._tool)
+        self._add_each(facts.waits, self._agent_turns.of_wait, lambda wait: wait.asked_ns, self._wait)
+        spans = {prompt_id: tuple(sorted(found, key=_order)) for prompt_id, found in self._spans.items()}
+        return TurnSpans(spans, self._held_ns)
+
+    def _add_each(
+        self,
+        facts: Iterable[_F],
+        agent_turn_of: Callable[[_F], AgentTurn | None],
+        time_of: Callable[[_F], int],
+        make: Callable[[_F, AgentTurn], Span],
+    ) -> None:
+        """Add the span of each fact whose agent turn is known and has ended. Hold the others back."""
+        for fact in facts:
+            agent_turn = agent_turn_of(fact)
+            if agent_turn is None:
+                self._hold(time_of(fact))
+            elif self._has_ended(agent_turn.turn):
+                self._add(agent_turn.turn, make(fact, agent_turn))
 
     def _has_ended(self, turn: model.Turn) -> bool:
-        """Whether a turn has ended; one that has not is held back with all that is in it."""
+        """Return whether a turn has ended. If not, hold it back with everything in it."""
         if turn.ended_ns is None:
             self._hold(turn.started_ns or 0)
         return turn.ended_ns is not None
 
-    def _is_finished(self, request: model.ApiRequest) -> bool:
-        """Whether an answer is complete: its lines are written one by one while it comes."""
-        told = request.stop_reason is not None or request.error is not None
-        return told or self._is_over or not self._agent_turns.is_last(request.agent_id, request.at_ns or 0)
+    def _of_finished(self, request: model.ApiRequest) -> AgentTurn | None:
+        """Return the agent turn of a request with a complete answer. The lines of an answer are written while it arrives."""
+        has_end = request.stop_reason is not None or request.error is not None
+        is_finished = has_end or self._is_over or not self._agent_turns.is_last(request.agent_id, request.at_ns or 0)
+        return self._agent_turns.of_request(request) if is_finished else None
 
     def _hold(self, at_ns: int) -> None:
         turn = self._facts.turn_at(at_ns)
@@ -138,10 +142,10 @@ class _Traces:
         )
 
     def _events(self, turn: model.Turn, before: model.Turn | None, end_ns: int) -> tuple[SpanEvent, ...]:
-        """What happened in a turn, or between the one before and it: a model is mostly chosen before a prompt is written."""
+        """Return the events of a turn, and those since the turn before: a human often switches models before writing a prompt."""
         found = [
-            SpanEvent(names.EVENT_COMPACTION, mark.at_ns or 0, attributes.compaction(mark))
-            for mark in self._facts.compactions
+            SpanEvent(names.EVENT_COMPACTION, boundary.at_ns or 0, attributes.compaction(boundary))
+            for boundary in self._facts.compactions
         ]
         found += [
             SpanEvent(names.EVENT_MODEL_SWITCH, switch.at_ns or 0, attributes.model_switch(switch))
@@ -150,20 +154,20 @@ class _Traces:
         if turn.interrupted_ns is not None:
             found.append(SpanEvent(names.EVENT_INTERRUPT, turn.interrupted_ns))
         since_ns = 0
-        if before is not None:  # one that has not ended lasts until this one begins
+        if before is not None:  # a turn without an end lasts until the next turn begins
             since_ns = (before.ended_ns if before.ended_ns is not None else turn.started_ns) or 0
         own = [event for event in found if since_ns < event.at_ns <= end_ns]
         return tuple(sorted(own, key=lambda event: (event.at_ns, event.name)))
 
     def _links(self, turn: model.Turn, before: model.Turn | None) -> tuple[SpanLink, ...]:
-        """Where a fork, a cleared, resumed or compacted conversation goes on from."""
+        """Return links to the turn that a forked, cleared, resumed or compacted conversation continues."""
         if before is None:
             return () if self._facts.origin is None else (self._link(*self._facts.origin),)
         begin, end = before.started_ns or 0, turn.started_ns or 0
         found = []
         if any(run.source == _RESUME and begin < run.started_ns <= end for run in self._facts.runs):
             found.append(self._link(before, _RESUME))
-        if any(begin < (mark.at_ns or 0) <= end for mark in self._facts.compactions):
+        if any(begin < (boundary.at_ns or 0) <= end for boundary in self._facts.compactions):
             found.append(self._link(before, _COMPACT))
         return tuple(found)
 
@@ -171,11 +175,11 @@ class _Traces:
         trace = trace_of(turn, follow_traceparent=self._follow_traceparent)
         return SpanLink(trace.trace_id, trace.root_id, {names.LINK: how})
 
-    # -- what is beneath it --------------------------------------------------------------------------------------------------
+    # -- below the root --------------------------------------------------------------------------------------------------------
 
-    def _beneath(
+    def _child(
         self,
-        place: AgentTurn,
+        agent_turn: AgentTurn,
         fact: model.Fact,
         *,
         span_id: int,
@@ -186,11 +190,11 @@ class _Traces:
         kind: SpanKind = SpanKind.INTERNAL,
         error: str | None = None,
     ) -> Span:
-        trace = self._traces[place.turn.prompt_id]
+        trace = self._traces[agent_turn.turn.prompt_id]
         return Span(
             trace_id=trace.trace_id,
             span_id=span_id,
-            parent_id=place.span_id if parent_id is None else parent_id,
+            parent_id=agent_turn.span_id if parent_id is None else parent_id,
             parent_sampled=trace.parent_sampled,
             name=name,
             kind=kind,
@@ -201,24 +205,24 @@ class _Traces:
             fact=fact,
         )
 
-    def _invocation(self, agent_turn: AgentTurn, told: model.SubagentTurn) -> Span:
-        kind = told.agent_type or "subagent"
-        return self._beneath(
+    def _subagent(self, agent_turn: AgentTurn, fact: model.SubagentTurn) -> Span:
+        kind = fact.agent_type or "subagent"
+        return self._child(
             agent_turn,
-            told,
+            fact,
             span_id=agent_turn.span_id,
             parent_id=agent_turn.parent_id,
             name=f"{names.INVOKE_AGENT} {kind}",
             times=(agent_turn.begin_ns, agent_turn.end_ns),
-            attributes=attributes.common(self._facts.session, told, names.INVOKE_AGENT)
-            | {names.AGENT_NAME: kind, names.SUBAGENT: told.agent_id},
-            error=told.outcome if told.outcome != _COMPLETED else None,
+            attributes=attributes.common(self._facts.session, fact, names.INVOKE_AGENT)
+            | {names.AGENT_NAME: kind, names.SUBAGENT: fact.agent_id},
+            error=fact.outcome if fact.outcome != _COMPLETED else None,
         )
 
-    def _chat(self, request: model.ApiRequest, place: AgentTurn) -> Span:
-        """An API request.
+    def _chat(self, request: model.ApiRequest, agent_turn: AgentTurn) -> Span:
+        """Return the span of an API request.
 
-        The transcript only tells when an answer began to come; the request began when what stands before it had ended.
+        A transcript has only the time at which the answer began. The request counts from the end of the request or call before it.
         """
         end = request.at_ns or 0
         found = attributes.common(self._facts.session, request, names.CHAT)
@@ -240,40 +244,38 @@ class _Traces:
             found[names.FINISH_REASONS] = (request.stop_reason,)
         if request.cost is not None:
             found[names.COST] = request.cost / DOLLAR
-        return self._beneath(
-            place,
+        return self._child(
+            agent_turn,
             request,
             span_id=ids.chat_span_id(request.message_id),
             name=f"{names.CHAT} {request.model or 'unknown'}",
             kind=SpanKind.CLIENT,
-            times=(self._agent_turns.before(request.agent_id, end, place), end),
+            times=(self._agent_turns.previous_end(request.agent_id, end, agent_turn), end),
             attributes=found,
             error=request.error,
         )
 
-    def _tool(self, call: model.ToolCall, place: AgentTurn) -> Span:
+    def _tool(self, call: model.ToolCall, agent_turn: AgentTurn) -> Span:
         found = attributes.common(self._facts.session, call, names.EXECUTE_TOOL) | attributes.tool(call)
         if (commit := self._commits.get(call.tool_use_id)) is not None:
             found |= attributes.commit(commit)
-        return self._beneath(
-            place,
+        return self._child(
+            agent_turn,
             call,
             span_id=ids.tool_span_id(call.tool_use_id),
             name=f"{names.EXECUTE_TOOL} {call.tool or ''}".strip(),
-            times=times_of_call(call, place),
+            times=times_of_call(call, agent_turn),
             attributes=found,
             error=call.outcome if call.outcome != _RAN else None,
         )
 
-    def _wait(self, wait: model.PermissionWait, place: AgentTurn) -> Span:
-        found = attributes.common(self._facts.session, wait) | {
-            names.TOOL_NAME: wait.tool or "",
-            names.DECISION: wait.decision or "",
-        }
+    def _wait(self, wait: model.PermissionWait, agent_turn: AgentTurn) -> Span:
+        found = attributes.common(self._facts.session, wait)
+        found |= {names.TOOL_NAME: wait.tool or "", names.DECISION: wait.decision or ""}
         if wait.tool_use_id:
             found[names.TOOL_CALL] = wait.tool_use_id
-        return self._beneath(
-            place,
+        return self._child(
+            agent_turn,
             wait,
             span_id=ids.permission_span_id(wait.session_id, wait.asked_ns, wait.tool or ""),
             name=f"permission {wait.tool or ''}".strip(),
@@ -283,5 +285,5 @@ class _Traces:
 
 
 def _order(span: Span) -> tuple[bool, int, int, int]:
-    """The root first, then in order of time."""
+    """Return a sort key: the root span first, then in order of time."""
     return not isinstance(span.fact, model.Turn), span.start_ns, span.end_ns, span.span_id

@@ -1,4 +1,4 @@
-"""The tables of the traces room: which sessions have something to write, and what was written."""
+"""The tables of the traces room: the pending sessions, and the ids of written spans and log events."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ CREATE TABLE IF NOT EXISTS written_item (
 
 
 def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> None:  # noqa: ARG001 — every room has these
-    """Delete the ids of what was written before a time, and sessions that nobody follows any more.
+    """Delete the ids of what was written before ``before_ns``, and pending sessions that are no longer followed.
 
-    A transcript line can name a session of which no event ever arrives.
+    A transcript line can name a session that never sends an event. Such a session is pending, but never followed.
     """
     connection.execute("DELETE FROM written_item WHERE written_ns < ?", (before_ns,))
     connection.execute("DELETE FROM pending_session WHERE session_id NOT IN (SELECT session_id FROM followed_session)")

@@ -1,4 +1,4 @@
-"""Which trace a turn is: one of its own, derived from session and prompt, or the one that its client was started in."""
+"""The trace of a turn: a trace of its own, derived from session and prompt, or the trace in which its client was started."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from claude_hooks_otel.facts.model import Turn
 from claude_hooks_otel.traces import ids
 
-# W3C Trace Context, "traceparent Header Field Values"; what a version after 00 appends is not for us.
+# Source: W3C Trace Context, "traceparent Header Field Values". Versions after 00 may append more, which is ignored.
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(-.*)?"
 )
 _SAMPLED = 1
 
-# (trace id, whether the inbound parent was sampled, None without one) → whether the trace is sent.
+# (trace id, whether the calling program sampled the trace, None without one) → whether the trace is sent.
 Sampler = Callable[[int, bool | None], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class TraceParent:
-    """The span of somebody else that a client was started in."""
+    """The span of another program in which a client was started."""
 
     trace_id: int
     span_id: int
@@ -29,7 +29,7 @@ class TraceParent:
 
     @classmethod
     def parse(cls, text: str) -> TraceParent | None:
-        """Reads the value of ``TRACEPARENT``; None where it is none.
+        """Parse the value of ``TRACEPARENT``. Return None if it is invalid.
 
         >>> TraceParent.parse("00-0000000000000000000000000000000a-000000000000000b-01")
         TraceParent(trace_id=10, span_id=11, is_sampled=True)
@@ -45,12 +45,12 @@ class TraceParent:
 
 @dataclass(frozen=True, slots=True)
 class TurnTrace:
-    """Where the spans of a turn are.
+    """The trace of a turn, and the turn's root span.
 
     Attributes:
-        trace_id: the trace of all of them.
-        root_id: the span that the others are beneath.
-        parent: what the root is beneath; None where it begins the trace.
+        trace_id: the trace.
+        root_id: the turn's root span.
+        parent: the parent of the root span, in another program; None if the turn begins the trace.
     """
 
     trace_id: int
@@ -59,16 +59,16 @@ class TurnTrace:
 
     @property
     def parent_sampled(self) -> bool | None:
-        """Whether whoever began the trace sampled it; None where that is us."""
+        """Whether the other program sampled the trace; None without one."""
         return self.parent.is_sampled if self.parent else None
 
 
 def trace_of(turn: Turn, *, follow_traceparent: bool = False) -> TurnTrace:
-    """The trace of a turn.
+    """Return the trace of a turn.
 
     Args:
-        turn: which.
-        follow_traceparent: whether it goes on in the trace that its client was started in, if there was one.
+        turn: the turn.
+        follow_traceparent: whether the turn continues the trace in which its client was started.
     """
     session_id = turn.session_id or ""
     root_id = ids.span_id("turn", session_id, turn.prompt_id)

@@ -1,7 +1,6 @@
-"""From facts to waiting spans and log events: what is complete and was not written yet goes into the outbox, once.
+"""Writes spans and log events into the outbox, each once, in the transaction of the facts.
 
-It happens in the transaction of the facts. A session is looked at after some seconds of silence. Then its sources have told what they
-know, and what is written would never be written differently.
+The writer looks at a session after some seconds of silence. Then all its sources have reported, so what it writes is final.
 """
 
 from __future__ import annotations
@@ -22,36 +21,36 @@ from claude_hooks_otel.traces.program_spans import spans_of_programs
 from claude_hooks_otel.traces.session_facts import SessionFacts
 from claude_hooks_otel.traces.spans import spans_of_turns
 from claude_hooks_otel.traces.turn_trace import Sampler
-from claude_hooks_otel.traces.written import mark_written, unwritten
+from claude_hooks_otel.traces.written import mark_written
 from claude_hooks_otel.units import END_OF_TIME
 
-# Requests and calls that are in memory at a time, unless one turn alone has more.
+# How many requests and calls are in memory at a time, unless a single turn has more.
 FACTS_AT_A_TIME = 5000
 
 SpanObserver = Callable[[Sequence[Span]], None]
 
 
 class Outbox(Protocol):
-    """Where items wait for their exporters."""
+    """Where spans and log events wait for their exporters."""
 
     def wants(self, signal: str) -> bool:
         """Return whether any exporter wants the items of a signal."""
 
     def put(self, signal: str, items: Sequence[Item]) -> None:
-        """Let items wait for every exporter that wants them, inside the caller's transaction."""
+        """Write the items for every exporter that wants them, inside the caller's transaction."""
 
 
 class TraceWriter:
     """Writes the spans and log events of one store. A participant of its transactions.
 
     Args:
-        facts: what they are made of.
-        pending: which sessions have something new; it listens to the same facts.
-        outbox: where they go.
+        facts: the facts of the store.
+        pending: the pending sessions. It listens to the same facts.
+        outbox: where spans and log events wait.
         sample: says which traces are sent.
         follow_traceparent: whether a turn continues the trace in which its client was started.
         on_spans: called with all finished spans, each once, whether they are sent or not.
-        on_sent_spans: called with those that are sent.
+        on_sent_spans: called with the spans that are sent.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class TraceWriter:
         self._sample = sample
         self._follow_traceparent = follow_traceparent
         self._on_spans, self._on_sent_spans = on_spans, on_sent_spans
-        # Session → since when it has something new that was not looked at.
+        # Session → since when it waits for a look, in Unix nanoseconds.
         self._waiting_ns: dict[str, int] = {}
 
     @property
@@ -81,7 +80,7 @@ class TraceWriter:
     # -- a participant of the store's transactions ---------------------------------------------------------------------------
 
     def mark(self) -> int:
-        """Return nothing to go back to: looking at a session once too often writes nothing twice."""
+        """Return a dummy mark. A rollback needs no mark: an unnecessary look at a session writes nothing twice."""
         return 0
 
     def rewind(self, mark: int) -> None:
@@ -92,7 +91,7 @@ class TraceWriter:
         self._pending.discard()
 
     def flush(self) -> None:
-        """Write which sessions are pending, and the spans of programs, which are final."""
+        """Write which sessions are pending, and the spans of programs, which are always final."""
         self._pending.flush()
         if (span_ids := self._pending.take_program_spans()) and self._wants_spans:
             found = [self._facts.get(model.ProgramSpan, span_id) for span_id in span_ids]
@@ -101,13 +100,13 @@ class TraceWriter:
     # -- sessions --------------------------------------------------------------------------------------------------------------
 
     def write(self, session_id: str, now_ns: int, silence_ns: int, *, is_over: bool) -> None:
-        """Write what a session has to tell, if the time has come.
+        """Write the spans and log events of a session, if it has been silent long enough.
 
         Args:
-            session_id: the session; it is paired.
-            now_ns: the time, Unix nanoseconds.
-            silence_ns: how long nothing of it has arrived.
-            is_over: whether nothing more is expected of it.
+            session_id: the session. Its facts are paired.
+            now_ns: the time, in Unix nanoseconds.
+            silence_ns: how long nothing of the session has arrived.
+            is_over: whether the session is over.
         """
         self._pending.flush()
         pending = self._pending.get(session_id)
@@ -124,20 +123,20 @@ class TraceWriter:
         if pending.events_since_ns is not None and self._outbox.wants(LOGS):
             held_events_ns = self._write_events(session_id, pending.events_since_ns, is_over=is_over)
         if is_over:
-            held_spans_ns = held_events_ns = None  # what has no place by now never gets one
+            held_spans_ns = held_events_ns = None  # what is incomplete now stays incomplete
         self._pending.written(session_id, held_spans_ns, held_events_ns)
 
     def put_off(self, session_id: str) -> None:
-        """Leave a session alone that cannot be written now, until something of it changes, or it is over."""
+        """Skip a session that cannot be written, until one of its facts changes, or until it is over."""
         self._waiting_ns.pop(session_id, None)
         self._pending.put_off(session_id)
 
     def _write_spans(self, session_id: str, since_ns: int, *, is_over: bool) -> int | None:
-        """Write finished spans. Return since when something is incomplete, Unix nanoseconds."""
+        """Write finished spans. Return when the first incomplete turn began, in Unix nanoseconds; None if all are complete."""
         held: list[int] = []
         until_ns = END_OF_TIME
         if not is_over and (open_ns := self._open_since(session_id)) is not None:
-            # A turn that goes on has nothing to write: it need not be read again and again.
+            # A running turn has nothing to write, so it need not be read.
             if since_ns >= open_ns:
                 return open_ns
             held.append(open_ns)
@@ -153,7 +152,7 @@ class TraceWriter:
         return min(held, default=None)
 
     def _write_events(self, session_id: str, since_ns: int, *, is_over: bool) -> int | None:
-        """Write log events. Return since when something cannot be written yet, Unix nanoseconds."""
+        """Write log events. Return the time of the first that cannot be made yet, in Unix nanoseconds; None if all are made."""
         held: list[int] = []
         for begin_ns, end_ns in self._stretches(session_id, since_ns):
             facts = SessionFacts.of(self._facts, session_id, max(begin_ns, since_ns), end_ns)
@@ -167,10 +166,10 @@ class TraceWriter:
             self._put_events(found.events)
         return min(held, default=None)
 
-    # -- a long session is written in stretches of whole turns, so that memory does not grow with it ---------------------------
+    # -- a long session is written in stretches of whole turns, to limit the memory ---------------------------------------------
 
     def _open_since(self, session_id: str) -> int | None:
-        """Return when the first of the turns began that have not ended and that no ended turn follows, Unix nanoseconds."""
+        """Return when the first running turn after the last ended turn began, in Unix nanoseconds."""
         open_ns: int | None = self._facts.connection.execute(
             "SELECT MIN(started_ns) FROM turn WHERE session_id = :session AND ended_ns IS NULL AND started_ns > COALESCE("
             "(SELECT MAX(started_ns) FROM turn WHERE session_id = :session AND ended_ns IS NOT NULL), 0)",
@@ -179,21 +178,15 @@ class TraceWriter:
         return open_ns
 
     def _stretches(self, session_id: str, since_ns: int, until_ns: int = END_OF_TIME) -> Iterator[tuple[int, int]]:
-        """Return whole turns, as many at a time as fit into memory, from the one in which ``since_ns`` lies."""
-        begins = [
-            at_ns
-            for (at_ns,) in self._facts.connection.execute(
-                "SELECT started_ns FROM turn WHERE session_id = ? AND started_ns IS NOT NULL ORDER BY started_ns",
-                (session_id,),
-            )
-        ]
-        begin = 0  # what lies before the first turn belongs to the first one
-        rest = [at_ns for at_ns in begins[1:] if since_ns < at_ns < until_ns]
-        if passed := [at_ns for at_ns in begins[1:] if at_ns <= since_ns]:
-            begin = passed[-1]
+        """Yield stretches of whole turns that fit into memory, from the turn that runs at ``since_ns``."""
+        rows = self._facts.connection.execute(
+            "SELECT started_ns FROM turn WHERE session_id = ? AND started_ns IS NOT NULL ORDER BY started_ns LIMIT -1 OFFSET 1",
+            (session_id,),
+        )
+        later = [at_ns for (at_ns,) in rows]  # a time before the first turn counts as in the first turn
+        begin = start = max((at_ns for at_ns in later if at_ns <= since_ns), default=0)
         counted = 0
-        start = begin
-        for at_ns in rest:
+        for at_ns in (at_ns for at_ns in later if since_ns < at_ns < until_ns):
             counted += self._facts_between(session_id, start, at_ns)
             start = at_ns
             if counted >= FACTS_AT_A_TIME:
@@ -230,17 +223,13 @@ class TraceWriter:
             observe(sent)
 
     def _mark_fresh(self, signal: str, ids: Collection[int]) -> set[int]:
-        """Return the ids that were never written, and mark them as written."""
-        connection = self._facts.connection
-        fresh = unwritten(connection, signal, ids)
-        mark_written(connection, signal, fresh, self._facts.store.now_ns())
-        return fresh
+        return mark_written(self._facts.connection, signal, ids, self._facts.store.now_ns())
 
     def _is_sent(self, trace_id: int, parent_sampled: bool | None) -> bool:
         return self._outbox.wants(TRACES) and self._sample(trace_id, parent_sampled)
 
     def _with_content(self, items: Sequence[Item]) -> list[Item]:
-        """Return the items with lengths and digests of the texts they are about, and the texts that their owner captures."""
+        """Return the items with the lengths and digests of their texts, and with the texts themselves if they are captured."""
         owners = [_owner(item) for item in items]
         content = content_of(self._facts, [owner for owner in owners if owner])
         return [
@@ -250,7 +239,7 @@ class TraceWriter:
 
 
 def _owner(item: Item) -> str:
-    """Return the id of the prompt or tool call whose texts an item shows; empty if it shows none."""
+    """Return the id of the prompt or tool call to which an item's texts belong; empty if the item has no texts."""
     if isinstance(item, LogEvent):
         name = {names.EVENT_PROMPT: names.PROMPT, names.EVENT_TOOL_RESULT: names.TOOL_CALL}.get(item.name, "")
         return str(item.attributes.get(name, ""))

@@ -17,7 +17,8 @@ from claude_hooks_otel.daemon.assembly import open_store
 from claude_hooks_otel.delivery import items, outbox
 from claude_hooks_otel.delivery.exporter_state import ExporterState, configure, note_accepted, note_error, read_state
 from claude_hooks_otel.delivery.items import ItemWorker
-from claude_hooks_otel.export.exporters import ItemExporter, Outcome, Status
+from claude_hooks_otel.export.exporters import ItemExporter
+from claude_hooks_otel.export.outcome import Outcome, Status
 from claude_hooks_otel.store.store import Store
 from claude_hooks_otel.traces.model import LOGS, Item, LogEvent
 from tests.support.waiting import put

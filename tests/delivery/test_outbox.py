@@ -17,7 +17,7 @@ from claude_hooks_otel.delivery import outbox
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.traces.codec import decode, encode
 from claude_hooks_otel.traces.model import LOGS, TRACES, Item
-from claude_hooks_otel.traces.written import mark_written, unwritten
+from claude_hooks_otel.traces.written import mark_written
 from tests.support.items import EVENT, SPAN
 from tests.support.waiting import put
 
@@ -72,21 +72,21 @@ def test_what_is_no_record_is_no_other_error(text: str) -> None:
 
 
 @given(first=st.sets(ids), second=st.sets(ids))
-def test_what_was_written_is_known_by_its_id(first: set[int], second: set[int]) -> None:
+def test_each_id_is_new_only_once(first: set[int], second: set[int]) -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.execute(
             "CREATE TABLE written_item (signal TEXT, id INTEGER, written_ns INTEGER, PRIMARY KEY (signal, id))"
         )
-        mark_written(connection, TRACES, first, 0)
-        mark_written(connection, TRACES, first, 1)
-        assert unwritten(connection, TRACES, second) == second - first
-        assert unwritten(connection, LOGS, second) == second
+        assert mark_written(connection, TRACES, first, 0) == first
+        assert mark_written(connection, TRACES, first, 1) == set()
+        assert mark_written(connection, TRACES, second, 2) == second - first
+        assert mark_written(connection, LOGS, second, 2) == second
 
 
 def test_more_ids_than_a_statement_takes(connection: sqlite3.Connection) -> None:
     many = range(1, 5000)
     mark_written(connection, TRACES, many[::2], 0)
-    assert unwritten(connection, TRACES, many) == set(many[1::2])
+    assert mark_written(connection, TRACES, many, 0) == set(many[1::2])
 
 
 # -- batches -----------------------------------------------------------------------------------------------------------------

@@ -5,24 +5,12 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import logging
 import tomllib
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
 
 import pytest
-import requests
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.metrics.export import MetricsData
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from claude_hooks_otel.export.spans import readable_spans
-from tests.support.items import SPAN
 from tests.support.places import ROOT
 
 # (module, name) → the arguments that the package gives it. OpenTelemetry's logs are private until they are stable.
@@ -35,13 +23,7 @@ PRIVATE: dict[tuple[str, str], tuple[str, ...]] = {
     ("opentelemetry.sdk._logs", "ReadableLogRecord"): ("log_record", "resource", "instrumentation_scope"),
     ("opentelemetry.sdk._logs.export", "ConsoleLogRecordExporter"): ("out", "formatter"),
     ("opentelemetry.exporter.otlp.proto.common._log_encoder", "encode_logs"): ("batch",),
-    ("opentelemetry.exporter.otlp.proto.http._log_exporter", "OTLPLogExporter"): (
-        *("endpoint", "timeout", "compression", "session", "max_request_size", "meter_provider"),
-    ),
 }
-HTTP_EXPORTERS = pytest.mark.parametrize(
-    ("kind", "batch"), [(OTLPMetricExporter, MetricsData([])), (OTLPSpanExporter, []), (OTLPLogExporter, [])]
-)
 
 
 def private_imports() -> Iterator[tuple[str, str]]:
@@ -67,67 +49,6 @@ def test_private_names_take_what_the_package_gives_them(module: str, name: str, 
     assert not missing, (
         f"{module}.{name} no longer takes {', '.join(missing)}: see where claude_hooks_otel/export uses it"
     )
-
-
-class _RecordingSession(requests.Session):
-    """Notes each call of ``request``, and answers it."""
-
-    def __init__(self, status: int = 200) -> None:
-        super().__init__()
-        self.status = status
-        self.calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-        self.is_closed = False
-
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        self.calls.append((args, kwargs))
-        response = requests.Response()
-        response.status_code = self.status
-        response._content = b""
-        return response
-
-    def send(self, *_: Any, **__: Any) -> requests.Response:
-        pytest.fail(
-            "the OTLP exporters over HTTP no longer send by Session.request, which export/otlp_http.py overrides"
-        )
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
-@HTTP_EXPORTERS
-def test_http_exporters_send_and_close_through_the_session_they_are_given(kind: Any, batch: Any) -> None:
-    session = _RecordingSession()
-    exporter = kind(endpoint="http://127.0.0.1:9/x", session=session, timeout=5)
-    assert exporter.export(batch).name == "SUCCESS", "export() no longer returns an enumeration with SUCCESS"
-    [(arguments, options)] = session.calls
-    given = {**dict(zip(("method", "url"), arguments, strict=False)), **options}
-    assert (given["method"], given["url"]) == ("POST", "http://127.0.0.1:9/x")
-    assert given["allow_redirects"] is False, (
-        "OTLP exporters over HTTP follow redirects: a login page counts as accepted"
-    )
-    exporter.shutdown()
-    assert session.is_closed, (
-        "shutdown() no longer closes the session, so export/otlp_http.py cannot end a request under way"
-    )
-
-
-@HTTP_EXPORTERS
-def test_http_exporters_do_not_take_a_refusal_for_a_success(kind: Any, batch: Any) -> None:
-    exporter = kind(endpoint="http://127.0.0.1:9/x", session=_RecordingSession(400), timeout=5)
-    assert exporter.export(batch).name != "SUCCESS"
-    exporter.shutdown()
-
-
-def test_http_exporters_say_in_a_log_that_a_batch_cannot_be_encoded(caplog: pytest.LogCaptureFixture) -> None:
-    exporter = OTLPSpanExporter(endpoint="http://127.0.0.1:9/x", session=_RecordingSession(), timeout=5)
-    bad = readable_spans([replace(SPAN, start_ns=-1)], Resource({}), InstrumentationScope("x"))
-    with caplog.at_level(logging.WARNING, "opentelemetry"):
-        exporter.export(bad)
-    [message] = [record.getMessage() for record in caplog.records]
-    assert message.startswith("Failed to encode"), (
-        "export/exporters.py knows a batch that cannot be encoded by this text"
-    )
-    exporter.shutdown()
 
 
 @pytest.mark.parametrize("package", ["opentelemetry-sdk", "opentelemetry-exporter-otlp"])

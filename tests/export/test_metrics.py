@@ -93,11 +93,6 @@ def test_a_point_is_never_older_than_its_series() -> None:
     assert (point.start_ns, point.time_ns) == (START, START)
 
 
-def test_the_scope_version_can_be_given() -> None:
-    [point] = encoded(SAMPLE[:1], scope_version="9.9")
-    assert point.scope == ("claude_hooks_otel", "9.9")
-
-
 def test_requests_hold_every_point_once_and_fit_into_a_grpc_message() -> None:
     """A receiver refuses a gRPC message over 4 MiB. This is the largest one that labels and buckets allow."""
     labels = tuple((f"a.long.label.name.{number}", "\U0001f600" * 64) for number in range(8))

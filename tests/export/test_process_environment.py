@@ -15,7 +15,8 @@ import pytest
 import requests
 
 from claude_hooks_otel.export import otlp
-from claude_hooks_otel.export.exporters import Exporter, Status, build_item_exporters, build_metric_exporters
+from claude_hooks_otel.export.exporters import Exporter, build_item_exporters, build_metric_exporters
+from claude_hooks_otel.export.outcome import Status
 from claude_hooks_otel.settings import ConfigError, OtelSettings, Signal
 from tests.support.otlp_receiver import OtlpReceiver, Tls, self_signed_certificate
 

@@ -8,7 +8,6 @@ import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from claude_hooks_otel.export.spans import readable_spans
 from tests.support.corpus import SCENARIOS, Scenario
@@ -25,7 +24,7 @@ def test_spans_arrive_as_they_are_and_hold_no_content(name: str, tmp_path: Path,
     spans = all_spans(replay)
     replay.core.store.close()
     exporter = OTLPSpanExporter(endpoint=f"{otlp_receiver.http_endpoint}/v1/traces")
-    sent = readable_spans(spans, Resource({"service.name": "claude-code"}), InstrumentationScope("claude-hooks-otel"))
+    sent = readable_spans(spans, Resource({"service.name": "claude-code"}))
     assert exporter.export(sent) is SpanExportResult.SUCCESS
     exporter.shutdown()
     got = [

@@ -232,7 +232,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-FIELDS = sorted({name for model in hook_events._KNOWN.values() for name in model.model_fields})
+FIELDS = sorted({name for model in hook_events._MODELS.values() for name in model.model_fields})
 NAMES = st.sampled_from([*sorted(REGISTERED), "Unheard"])
 
 

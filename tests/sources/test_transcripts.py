@@ -159,7 +159,7 @@ def test_an_impossible_time_makes_the_line_unreadable(at: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["progress", "queue-operation", "summary", "Assistant", "", "file-history-snapshot"])
 def test_other_kinds_are_skipped_unread(kind: str) -> None:
-    """Even where they are no complete JSON: their content is nobody's business."""
+    """Even if they are not complete JSON: their content is not read."""
     assert parse(line(kind)) is None
     assert parse(line(kind)[:-1]) is None
 

@@ -1,1 +1,1 @@
-"""Custom exporters: users' code, and some of ours, that gets every measurement. Each has a durable cursor of its own."""
+"""Custom exporters: code of users, and some of ours, that gets every measurement. Each exporter has a durable cursor."""

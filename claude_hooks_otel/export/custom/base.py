@@ -1,4 +1,7 @@
-"""What a custom exporter is, and what it gets. Standard library only: users import it through ``claude_monitoring.exporters``."""
+"""The base class of custom exporters, and the measurements that they get.
+
+Users import it through ``claude_monitoring.exporters``, so it needs only the standard library.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,16 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class MetricRecord:
-    """One measurement: an addition to a counter, an observation of a histogram, or the value of a gauge at a time.
+    """One measurement: an addition to a counter, an observation of a histogram, or the value of a gauge.
 
     Attributes:
-        name: the Prometheus name, such as ``claude_api_calls_total``.
-        value: how much was added or observed, or the value of the gauge, in ``unit``.
-        timestamp: when, UTC.
+        name: the Prometheus name, for example ``claude_api_calls_total``.
+        value: the addition, the observation, or the value of the gauge, in ``unit``.
+        timestamp: when it was measured, in UTC.
         labels: label key to value.
         kind: ``counter``, ``gauge`` or ``histogram``.
         unit: the OTLP unit: ``s``, ``%``, ``By``, or a word in braces.
-        key: identifies this measurement. If it comes a second time, it has the same key.
+        key: identifies this measurement. A repeated measurement has the same key.
     """
 
     name: str
@@ -31,13 +34,13 @@ class MetricRecord:
 
 
 class CustomExporter:
-    """Derive from this, and implement ``export_metric`` or ``export_batch``.
+    """The base class: derive from it, and implement ``export_metric`` or ``export_batch``.
 
-    It runs in the daemon, in a thread of its own, so a slow exporter holds up no other. It gets every measurement at least once:
-    what it did not accept before a failure comes again, under the same ``key``. An exception means "not accepted": the batch is
-    tried again later, at growing intervals.
+    An exporter runs in the daemon, in a thread of its own, so a slow exporter does not delay the others. It gets every measurement at
+    least once. If it raises an exception, the batch counts as not accepted and comes again later, under the same keys, at growing
+    intervals.
 
-    The options of its configuration table are the keyword arguments of its constructor.
+    The options in its configuration table become the keyword arguments of its constructor.
 
     >>> class Printer(CustomExporter):
     ...     def export_metric(self, metric):
@@ -48,7 +51,7 @@ class CustomExporter:
     """
 
     def start(self) -> None:
-        """Start. Called in the exporter's thread before the first batch, and again later if it raises."""
+        """Start. The daemon calls this in the exporter's thread before the first batch, and again later if it raises."""
 
     def export_metric(self, metric: MetricRecord) -> None:
         """Accept one measurement.
@@ -59,9 +62,9 @@ class CustomExporter:
         raise NotImplementedError(f"{type(self).__name__} implements neither export_metric nor export_batch")
 
     def export_batch(self, batch: Sequence[MetricRecord]) -> None:
-        """Accept several measurements, oldest first; by default one by one."""
+        """Accept several measurements, oldest first. By default, ``export_metric`` gets them one by one."""
         for metric in batch:
             self.export_metric(metric)
 
     def shutdown(self) -> None:
-        """Stop. Called once, in the exporter's thread, at the end."""
+        """Stop. The daemon calls this once, in the exporter's thread, at the end."""

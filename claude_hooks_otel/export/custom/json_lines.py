@@ -1,4 +1,4 @@
-"""Measurements as JSON lines in a file: one object per line, appended, rotated by size."""
+"""The JSON Lines exporter. It appends one object per measurement to a file, and rotates the file by size."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 
 from claude_hooks_otel.export.custom.base import CustomExporter, MetricRecord
 
-# Bytes after which a file is rotated, and how many older files are kept.
+# The size in bytes at which a file is rotated, and the number of older files that are kept.
 DEFAULT_BYTES, DEFAULT_KEPT = 64 * 1024 * 1024, 5
 
 
 class JsonLines(CustomExporter):
-    """Appends to a file: ``key``, ``name``, ``value``, ``timestamp`` (RFC 3339, UTC), ``labels``, ``kind``, ``unit``.
+    """Appends objects with ``key``, ``name``, ``value``, ``timestamp`` (RFC 3339, UTC), ``labels``, ``kind`` and ``unit``.
 
     Args:
-        path: the file. Older ones are ``path.1`` (the newest of them), ``path.2``, …
-        max_bytes: size after which it is rotated.
+        path: the file. Older files are ``path.1`` (the newest of them), ``path.2`` and so on.
+        max_bytes: the size at which the file is rotated.
         keep: how many older files are kept.
 
     Raises:
-        ValueError: the size is not positive, or the number of files is negative.
+        ValueError: ``max_bytes`` is not positive, or ``keep`` is negative.
     """
 
     def __init__(self, path: str, max_bytes: int = DEFAULT_BYTES, keep: int = DEFAULT_KEPT) -> None:
@@ -31,7 +31,7 @@ class JsonLines(CustomExporter):
         self._path, self._max_bytes, self._keep = Path(path).expanduser(), max_bytes, keep
 
     def export_batch(self, batch: Sequence[MetricRecord]) -> None:
-        """Append the batch whole or not at all: what a failed write left is cut off.
+        """Append the whole batch, or nothing. If a write fails, the file is cut back to its size before.
 
         Raises:
             OSError: the file cannot be written.
@@ -43,7 +43,7 @@ class JsonLines(CustomExporter):
         try:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                content = b"\n" + content  # the torn line of a killed process stays alone
+                content = b"\n" + content  # a killed process left half a line, which stays by itself
             try:
                 rest = memoryview(content)
                 while rest:
@@ -56,11 +56,8 @@ class JsonLines(CustomExporter):
             os.close(descriptor)
 
     def _rotate(self, coming: int) -> None:
-        if (
-            not self._path.exists()
-            or self._path.stat().st_size == 0
-            or self._path.stat().st_size + coming <= self._max_bytes
-        ):
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size == 0 or size + coming <= self._max_bytes:
             return
         if self._keep == 0:
             self._path.unlink()

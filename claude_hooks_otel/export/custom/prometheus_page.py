@@ -1,8 +1,8 @@
-"""A Prometheus page (``/metrics``) of the series as they stand, for users without a Collector. Needs ``prometheus-client``."""
+"""The page ``/metrics`` with the current series, for users without a Collector. It needs ``prometheus-client``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -15,13 +15,19 @@ from claude_hooks_otel.series.points import SeriesPoint
 
 DEFAULT_PORT = 9464  # OpenTelemetry's default for a Prometheus exporter
 
+_FAMILIES: Mapping[Kind, Callable[..., Any]] = {
+    Kind.COUNTER: CounterMetricFamily,
+    Kind.GAUGE: GaugeMetricFamily,
+    Kind.HISTOGRAM: HistogramMetricFamily,
+}
+
 
 class PrometheusPage(CustomExporter, Collector):
-    """Serves ``/metrics``. It shows totals, so no restart counts anything twice. Gauges are at most a minute old.
+    """Serves ``/metrics``. It shows totals, so a restart counts nothing twice. Gauges are at most a minute old.
 
     Args:
-        port: TCP port; 0 takes a free one.
-        host: the address, by default loopback: only this machine can read the page.
+        port: the TCP port; 0 for any free port.
+        host: the address. The default is loopback, so only this machine can read the page.
     """
 
     def __init__(self, port: int = DEFAULT_PORT, host: str = "127.0.0.1") -> None:
@@ -31,7 +37,7 @@ class PrometheusPage(CustomExporter, Collector):
 
     @property
     def port(self) -> int:
-        """The port it listens on, once started."""
+        """The port that the started server listens on."""
         return int(self._server.server_address[1]) if self._server else self._port
 
     def attach(self, points: Callable[[], Sequence[SeriesPoint]]) -> None:
@@ -39,20 +45,20 @@ class PrometheusPage(CustomExporter, Collector):
         self._points = points
 
     def start(self) -> None:
-        """Begin to serve.
+        """Start the server.
 
         Raises:
-            OSError: the port is taken.
+            OSError: the port is in use.
         """
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
         self._server, _ = start_http_server(self._port, self._host, registry)
 
     def export_batch(self, batch: Sequence[MetricRecord]) -> None:
-        """Accept everything and keep nothing: the page reads totals when somebody asks for it."""
+        """Accept everything and keep nothing. The page reads the totals when a client asks for it."""
 
     def shutdown(self) -> None:
-        """Stop serving."""
+        """Stop the server."""
         if self._server:
             self._server.shutdown()
             self._server.server_close()
@@ -66,7 +72,7 @@ class PrometheusPage(CustomExporter, Collector):
             yield _family(name, points)
 
     def describe(self) -> Iterator[Any]:
-        """Return nothing: which metrics there are is known only when somebody asks for the page."""
+        """Return nothing: the metrics are known only when a client asks for the page."""
         return iter(())
 
 
@@ -74,27 +80,22 @@ def _family(name: str, points: Sequence[SeriesPoint]) -> Any:
     metric = points[0].metric
     keys = sorted({key for point in points for key, _ in point.labels})
     names = [key.replace(".", "_") for key in keys]
-    family: Any
-    if metric.kind is Kind.HISTOGRAM:
-        family = HistogramMetricFamily(name, metric.meaning, labels=names)
-    elif metric.kind is Kind.COUNTER:
-        family = CounterMetricFamily(name, metric.meaning, labels=names)
-    else:
-        family = GaugeMetricFamily(name, metric.meaning, labels=names)
+    family = _FAMILIES[metric.kind](name, metric.meaning, labels=names)
     for point in points:
-        labels = dict(point.labels)
+        labels, value = dict(point.labels), point.value / metric.scale
         values = [labels.get(key, "") for key in keys]
-        if metric.kind is Kind.HISTOGRAM:
-            family.add_metric(values, list(_buckets(metric, point)), sum_value=point.value / point.metric.scale)
-        elif metric.kind is Kind.COUNTER:
-            family.add_metric(values, point.value / point.metric.scale, created=point.start_time_ns / 1e9)
-        else:
-            family.add_metric(values, point.value / point.metric.scale)
+        match metric.kind:
+            case Kind.HISTOGRAM:
+                family.add_metric(values, list(_buckets(metric, point)), sum_value=value)
+            case Kind.COUNTER:
+                family.add_metric(values, value, created=point.start_time_ns / 1e9)
+            case Kind.GAUGE:
+                family.add_metric(values, value)
     return family
 
 
 def _buckets(metric: Metric, point: SeriesPoint) -> Iterator[tuple[str, int]]:
-    """Return cumulative counts, as Prometheus has them."""
+    """Return upper bounds and cumulative counts, as Prometheus has them."""
     count = 0
     for bound, here in zip((*metric.buckets, float("inf")), point.bucket_counts, strict=True):
         count += here

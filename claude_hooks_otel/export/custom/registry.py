@@ -1,7 +1,7 @@
-"""How a custom exporter is made from ``[exporters.NAME]`` in the configuration.
+"""Makes custom exporters from the tables ``[exporters.NAME]`` of the configuration.
 
-``class = "package.module:Class"`` names its class. Without it, NAME is an entry point of the group
-``claude_hooks_otel.exporters``. An entry point alone starts nothing: only a table in the configuration does, even an empty one.
+``class = "package.module:Class"`` names the class. Without it, NAME is an entry point of the group ``claude_hooks_otel.exporters``.
+An entry point alone starts nothing. A table starts its exporter, even if the table is empty.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from claude_hooks_otel.settings.redaction import MASK
 
 GROUP = "claude_hooks_otel.exporters"
 
-# The value of an option with such a name is a secret.
+# The value of an option is a secret if the option's name contains one of these words.
 _SECRET_NAME = re.compile(r"pass|secret|token|key|credential|dsn|conninfo|url|auth", re.IGNORECASE)
 _PASSWORD_IN_TEXT = re.compile(r"(?i)(password\s*=\s*)('[^']*'|\S+)")
 _PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:([^@\s]+)@")
@@ -46,11 +46,11 @@ def build(name: str, table: Mapping[str, Any]) -> CustomExporter:
     """Return the exporter that a configuration table describes.
 
     Args:
-        name: of the table.
+        name: the table's name.
         table: the class and the options.
 
     Raises:
-        ConfigError: the class does not exist, is not an exporter, or does not take the options. The message holds no secret.
+        ConfigError: the class does not exist, is not an exporter, or does not take the options. The message contains no secret.
     """
     options = {key: value for key, value in table.items() if key != "class"}
     hide = OptionRedactor(options)
@@ -66,22 +66,16 @@ def build(name: str, table: Mapping[str, Any]) -> CustomExporter:
 
 
 def _find(name: str, path: object) -> Any:
-    if path is None:
-        for point in entry_points(group=GROUP):
-            if point.name == name:
-                return _loaded(name, point.load)
-        known = ", ".join(sorted({point.name for point in entry_points(group=GROUP)})) or "none"
+    points = entry_points(group=GROUP)
+    module, _, attribute = str(path).partition(":")
+    if path is None and name not in points.names:
+        known = ", ".join(sorted(points.names)) or "none"
         raise ConfigError(
             f'[exporters.{name}]: no exporter of this name is installed (installed: {known}); give class = "module:Class"'
         )
-    module, separator, attribute = str(path).partition(":")
-    if not separator or not module or not attribute:
+    if path is not None and not (module and attribute):
         raise ConfigError(f'[exporters.{name}]: class: "module:Class" is expected, not {str(path)!r}')
-    return _loaded(name, lambda: getattr(importlib.import_module(module), attribute))
-
-
-def _loaded(name: str, load: Any) -> Any:
     try:
-        return load()
+        return points[name].load() if path is None else getattr(importlib.import_module(module), attribute)
     except Exception as error:
         raise ConfigError(f"[exporters.{name}]: cannot be loaded: {type(error).__name__}: {error}") from None

@@ -1,4 +1,4 @@
-"""Writes measurements into PostgreSQL, each row once. Needs ``psycopg`` 3."""
+"""The PostgreSQL exporter. It needs ``psycopg`` 3."""
 
 from claude_hooks_otel.export.custom.postgresql.exporter import PostgreSQL
 

@@ -1,4 +1,4 @@
-"""The PostgreSQL exporter. It copies into the table, or through a temporary table if some rows are there already."""
+"""Writes measurements into PostgreSQL. It copies them into the table, or into a temporary table first if some rows exist already."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from claude_hooks_otel.export.custom.base import CustomExporter, MetricRecord
 from claude_hooks_otel.export.custom.postgresql.migration import following, make_partitions, migrate, month_of
 
 DEFAULT_SCHEMA = "claude_metrics"
-# Seconds that connecting may take, and milliseconds that a statement may take.
+# How long connecting may take, in seconds, and how long a statement may take, in milliseconds.
 CONNECT_TIMEOUT, STATEMENT_TIMEOUT_MS = 10, 120_000
 
 _COLUMNS = "key, at, name, kind, unit, value, labels"
@@ -24,12 +24,13 @@ class PostgreSQL(CustomExporter):
     """Writes every measurement into ``SCHEMA.measurement``, once.
 
     Args:
-        conninfo: libpq's connection string or URL. If empty, ``PG*`` variables, ``.pgpass`` and the service file count, as for psql.
-        schema: the schema, which it creates and keeps for itself.
+        conninfo: libpq's connection string or URL. If it is empty, libpq reads the ``PG*`` variables, ``.pgpass`` and the service file,
+            as for psql.
+        schema: the schema. The exporter creates it, and nothing else should use it.
         options: further libpq parameters (``host``, ``user``, ``password``, …).
 
     Raises:
-        ValueError: the schema has no name.
+        ValueError: the name of the schema is empty.
     """
 
     def __init__(self, conninfo: str = "", schema: str = DEFAULT_SCHEMA, **options: Any) -> None:
@@ -53,7 +54,7 @@ class PostgreSQL(CustomExporter):
         """Connect and bring the schema up to date.
 
         Raises:
-            psycopg.Error: the server cannot be reached, or the rights are missing.
+            psycopg.Error: the server cannot be reached, or rights are missing.
         """
         self._connect()
 
@@ -80,10 +81,10 @@ class PostgreSQL(CustomExporter):
             self._months |= missing
 
     def export_batch(self, batch: Sequence[MetricRecord]) -> None:
-        """Write a batch in one transaction: all of it, or nothing.
+        """Write a batch in one transaction.
 
         Raises:
-            psycopg.Error: the server did not accept it. The next try connects again.
+            psycopg.Error: the server did not accept the batch. The next try opens a new connection.
         """
         connection = self._connect()
         this_month = month_of(self._now())
@@ -94,7 +95,7 @@ class PostgreSQL(CustomExporter):
             try:
                 with connection.transaction():
                     self._send(connection, self._copy, batch)
-            except psycopg.errors.UniqueViolation:  # some rows came before: an answer was lost, or a daemon killed
+            except psycopg.errors.UniqueViolation:  # some rows exist: an answer was lost, or a daemon was killed
                 with connection.transaction():
                     connection.execute(self._stage)
                     self._send(connection, self._copy_stage, batch)
@@ -116,7 +117,7 @@ class PostgreSQL(CustomExporter):
             self._connection.close()
 
 
-# Rows in a block, which then has some hundred kilobytes.
+# Rows in a block: some hundred kilobytes of text.
 _ROWS_A_BLOCK = 2000
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 

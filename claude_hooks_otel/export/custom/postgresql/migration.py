@@ -1,4 +1,4 @@
-"""The schema in the database: numbered SQL files, each applied once, and monthly partitions."""
+"""The database schema: numbered SQL files, each applied once, and monthly partitions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-# A number that no other program locks with. It keeps two daemons from migrating at once.
+# The number of an advisory lock. It keeps two daemons from changing the schema at the same time.
 _LOCK = 0x636C6F74
 
 
 def migrate(connection: Connection[Any], schema: str) -> bool:
     """Bring the schema up to date, in one transaction, and return whether its table is a hypertable of TimescaleDB.
 
-    The extension is used if the database has it (``CREATE EXTENSION timescaledb``) when the schema is created.
+    A new schema uses TimescaleDB if the database has the extension (``CREATE EXTENSION timescaledb``).
 
     Raises:
-        psycopg.Error: the user may not create it. The page in docs/ names the rights that are needed.
+        psycopg.Error: the user may not create the schema.
     """
     name = sql.Identifier(schema)
     with connection.transaction():
@@ -91,14 +91,7 @@ def make_partitions(connection: Connection[Any], schema: str, months: Iterable[t
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         for month in sorted(set(months)):
             start, end = (f"{year:04}-{number:02}-01 00:00:00+00" for year, number in (month, following(month)))
-            connection.execute(
-                sql.SQL(
-                    "CREATE TABLE IF NOT EXISTS {}.{} PARTITION OF {}.measurement FOR VALUES FROM ({}) TO ({})"
-                ).format(
-                    sql.Identifier(schema),
-                    sql.Identifier(f"measurement_{month[0]:04}_{month[1]:02}"),
-                    sql.Identifier(schema),
-                    sql.Literal(start),
-                    sql.Literal(end),
-                )
-            )
+            table, partition = "measurement", f"measurement_{month[0]:04}_{month[1]:02}"
+            names = sql.Identifier(schema, partition), sql.Identifier(schema, table)
+            statement = sql.SQL("CREATE TABLE IF NOT EXISTS {} PARTITION OF {} FOR VALUES FROM ({}) TO ({})")
+            connection.execute(statement.format(*names, start, end))
