@@ -387,12 +387,12 @@ def test_a_receiver_that_hangs_is_left_after_the_timeout_in_milliseconds(
     rig: Callable[..., Rig], protocol: str
 ) -> None:
     here = rig(protocol)
-    exporter = here.exporter(EXPORTER_OTLP_TIMEOUT="60000", EXPORTER_OTLP_METRICS_TIMEOUT="400")
+    a_day = str(24 * 3600 * 1000)  # with it, this test would not end
+    exporter = here.exporter(EXPORTER_OTLP_TIMEOUT=a_day, EXPORTER_OTLP_METRICS_TIMEOUT="400")
     here.endpoint.hang()
     outcome = exporter.export(sample())
     assert not outcome.ok
     assert "timed out" in outcome.error or "DEADLINE_EXCEEDED" in outcome.error
-    assert outcome.duration_s < 60  # the timeout of the general variable
     assert here.receiver.metrics == []
 
 
