@@ -1,4 +1,4 @@
-"""Costs are those that the client reports, to the last digit, and their arithmetic is exact."""
+"""Costs equal those that the client reports, to the last digit. The arithmetic is exact."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.support.places import DATA
 RECORDED = [json.loads(line) for line in (DATA / "pricing/requests.jsonl").read_text().splitlines()]
 NOON = int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()) * SECOND
 
-# The named differences from the client. Names of no model in the list: the client prices them as its default model.
+# Differences from the client. For names of no known model, the client uses the price of its default model.
 UNKNOWN = {"claude-foo-9", "my-gateway/model-x", "claude-opus-5-6", "claude-opus-4-10", "claude-haiku-6", "claude-2.1"}
-# Models of the list that the client no longer offers, and spellings that it does not know. It uses its default model's price.
+# Models that the client no longer offers, and spellings that it does not accept. It uses the price of its default model too.
 UNKNOWN_TO_THE_CLIENT = {
     "claude-3-opus-20240229": "15",
     "claude-3-haiku-20240307": "0.25",
