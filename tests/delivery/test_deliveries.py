@@ -19,7 +19,7 @@ from tests.support.corpus import SCENARIOS, Scenario
 from tests.support.exported_replay import ExportedReplay, exported
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.otlp_records import attributes, log_records, spans
-from tests.support.private_texts import answered, asked, leaked, told_by_traces
+from tests.support.private_texts import answered, asked, leaked, not_private_in_traces
 from tests.support.waiting import put
 
 
@@ -38,7 +38,7 @@ def test_no_signal_carries_private_text_by_default(name: str, tmp_path: Path, ot
         assert b"claude.tool.input.sha256" in wire
         assert str(tmp_path).encode() not in wire  # the folder of the transcripts
         private = (*asked(replay.scenario), *answered(replay.scenario))
-        assert leaked(iter(private), wire) - told_by_traces(replay.scenario) == set()
+        assert leaked(iter(private), wire) - not_private_in_traces(replay.scenario) == set()
 
 
 def test_a_switch_for_prompts_shows_prompts_and_no_other_text(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:

@@ -13,7 +13,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from claude_hooks_otel.export.spans import readable_spans
 from tests.support.corpus import SCENARIOS, Scenario
 from tests.support.otlp_receiver import OtlpReceiver
-from tests.support.private_texts import answered, asked, leaked, told_by_traces
+from tests.support.private_texts import answered, asked, leaked, not_private_in_traces
 from tests.support.replay import play
 from tests.support.span_trees import all_spans
 
@@ -56,4 +56,4 @@ def test_spans_arrive_as_they_are_and_hold_no_content(name: str, tmp_path: Path,
     wire = b"".join(request.body for request in otlp_receiver.requests)
     assert str(tmp_path).encode() not in wire  # where the replayed transcripts are
     private = (*asked(replay.scenario), *answered(replay.scenario))
-    assert leaked(iter(private), wire) - told_by_traces(replay.scenario) == set()
+    assert leaked(iter(private), wire) - not_private_in_traces(replay.scenario) == set()
