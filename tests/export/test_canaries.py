@@ -1,4 +1,7 @@
-"""What the package uses of OpenTelemetry beyond its stable API. A failure says what changed; the pins in pyproject.toml follow these tests."""
+"""The package uses parts of OpenTelemetry that are not stable API. A failure says what changed.
+
+The pins in pyproject.toml allow only versions for which these tests pass.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from claude_hooks_otel.export.spans import readable_spans
 from tests.support.items import SPAN
 from tests.support.places import ROOT
 
-# (module, name) → the arguments that the package gives it. OpenTelemetry's logs are private until they are stable.
+# (module, name) → the arguments that the package passes. OpenTelemetry's logs are private until they are stable.
 PRIVATE: dict[tuple[str, str], tuple[str, ...]] = {
     ("opentelemetry._logs", "LogRecord"): (
         *("timestamp", "observed_timestamp", "context", "severity_number", "severity_text", "body", "attributes"),
@@ -45,7 +48,7 @@ HTTP_EXPORTERS = pytest.mark.parametrize(
 
 
 def private_imports() -> Iterator[tuple[str, str]]:
-    """Return what the package imports from OpenTelemetry under a name with an underscore."""
+    """Return the names with an underscore that the package imports from OpenTelemetry."""
     for path in (ROOT / "claude_hooks_otel").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("opentelemetry"):
@@ -55,12 +58,14 @@ def private_imports() -> Iterator[tuple[str, str]]:
                         yield node.module or "", alias.name
 
 
-def test_the_canaries_know_every_private_name_that_the_package_imports() -> None:
+def test_the_canaries_cover_every_private_name_that_the_package_imports() -> None:
     assert set(private_imports()) == set(PRIVATE)
 
 
 @pytest.mark.parametrize(("module", "name", "arguments"), [(*key, arguments) for key, arguments in PRIVATE.items()])
-def test_private_names_take_what_the_package_gives_them(module: str, name: str, arguments: tuple[str, ...]) -> None:
+def test_private_names_take_the_arguments_that_the_package_passes(
+    module: str, name: str, arguments: tuple[str, ...]
+) -> None:
     found = getattr(importlib.import_module(module), name, None)
     assert found is not None, f"{module} no longer has {name}: see where claude_hooks_otel/export imports it"
     missing = sorted(set(arguments) - set(inspect.signature(found).parameters)) if arguments else []
@@ -70,7 +75,7 @@ def test_private_names_take_what_the_package_gives_them(module: str, name: str, 
 
 
 class _RecordingSession(requests.Session):
-    """Notes each call of ``request``, and answers it."""
+    """A session that records each call of ``request`` and answers it."""
 
     def __init__(self, status: int = 200) -> None:
         super().__init__()
@@ -95,7 +100,7 @@ class _RecordingSession(requests.Session):
 
 
 @HTTP_EXPORTERS
-def test_http_exporters_send_and_close_through_the_session_they_are_given(kind: Any, batch: Any) -> None:
+def test_http_exporters_send_and_close_through_the_given_session(kind: Any, batch: Any) -> None:
     session = _RecordingSession()
     exporter = kind(endpoint="http://127.0.0.1:9/x", session=session, timeout=5)
     assert exporter.export(batch).name == "SUCCESS", "export() no longer returns an enumeration with SUCCESS"
@@ -103,22 +108,22 @@ def test_http_exporters_send_and_close_through_the_session_they_are_given(kind: 
     given = {**dict(zip(("method", "url"), arguments, strict=False)), **options}
     assert (given["method"], given["url"]) == ("POST", "http://127.0.0.1:9/x")
     assert given["allow_redirects"] is False, (
-        "OTLP exporters over HTTP follow redirects: a login page counts as accepted"
+        "OTLP exporters over HTTP follow redirects, so a login page would count as accepted"
     )
     exporter.shutdown()
     assert session.is_closed, (
-        "shutdown() no longer closes the session, so export/otlp_http.py cannot end a request under way"
+        "shutdown() no longer closes the session, so export/otlp_http.py cannot end a running request"
     )
 
 
 @HTTP_EXPORTERS
-def test_http_exporters_do_not_take_a_refusal_for_a_success(kind: Any, batch: Any) -> None:
+def test_http_exporters_do_not_report_a_refusal_as_a_success(kind: Any, batch: Any) -> None:
     exporter = kind(endpoint="http://127.0.0.1:9/x", session=_RecordingSession(400), timeout=5)
     assert exporter.export(batch).name != "SUCCESS"
     exporter.shutdown()
 
 
-def test_http_exporters_say_in_a_log_that_a_batch_cannot_be_encoded(caplog: pytest.LogCaptureFixture) -> None:
+def test_http_exporters_log_that_a_batch_cannot_be_encoded(caplog: pytest.LogCaptureFixture) -> None:
     exporter = OTLPSpanExporter(endpoint="http://127.0.0.1:9/x", session=_RecordingSession(), timeout=5)
     bad = readable_spans([replace(SPAN, start_ns=-1)], Resource({}), InstrumentationScope("x"))
     with caplog.at_level(logging.WARNING, "opentelemetry"):
@@ -131,7 +136,7 @@ def test_http_exporters_say_in_a_log_that_a_batch_cannot_be_encoded(caplog: pyte
 
 
 @pytest.mark.parametrize("package", ["opentelemetry-sdk", "opentelemetry-exporter-otlp"])
-def test_the_pins_allow_only_the_versions_that_the_canaries_saw(package: str) -> None:
+def test_the_pins_allow_only_the_tested_versions(package: str) -> None:
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     major, minor, *_ = map(int, version(package).split("."))
     assert f"{package}>={major}.{minor},<{major}.{minor + 1}" in dependencies

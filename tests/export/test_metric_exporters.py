@@ -1,4 +1,4 @@
-"""Metric exporters over both protocols, against a real receiver that answers, fails, hangs and goes away."""
+"""Metric exporters send to a real receiver, over both protocols. The receiver answers, fails, hangs and goes away."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def exporters(variables: dict[str, str], console: TextIO | None = None) -> list[
 
 @dataclass
 class Rig:
-    """Exporters pointed at a receiver, closed at the end."""
+    """Exporters to a receiver. They are closed at the end."""
 
     receiver: OtlpReceiver
     protocol: str
@@ -91,11 +91,11 @@ def rig(otlp_receiver: OtlpReceiver) -> Iterator[Callable[..., Rig]]:
         yield lambda protocol, receiver=otlp_receiver: Rig(receiver, protocol, cleanup)
 
 
-# --- what arrives ---
+# --- exported data ---
 
 
 @PROTOCOLS
-def test_names_units_values_times_and_resource_arrive(rig: Callable[..., Rig], protocol: str) -> None:
+def test_names_units_values_times_and_resource_arrive_unchanged(rig: Callable[..., Rig], protocol: str) -> None:
     here = rig(protocol)
     outcome = here.exporter().export(
         sample(environment={"OTEL_SERVICE_NAME": "mine", "OTEL_RESOURCE_ATTRIBUTES": "team=red"})
@@ -131,7 +131,7 @@ def test_a_second_export_replaces_the_total(rig: Callable[..., Rig], protocol: s
 
 
 @PROTOCOLS
-def test_headers_are_sent_decoded_and_metrics_headers_win(rig: Callable[..., Rig], protocol: str) -> None:
+def test_headers_are_decoded_and_metrics_headers_win(rig: Callable[..., Rig], protocol: str) -> None:
     here = rig(protocol)
     general = here.exporter(EXPORTER_OTLP_HEADERS="X-Tenant=one,note=a%20b")
     specific = here.exporter(EXPORTER_OTLP_HEADERS="x-tenant=one", EXPORTER_OTLP_METRICS_HEADERS="x-tenant=two")
@@ -144,7 +144,7 @@ def test_headers_are_sent_decoded_and_metrics_headers_win(rig: Callable[..., Rig
 
 
 class ByteCounter:
-    """A relay that counts the bytes of clients. They show whether gRPC compresses."""
+    """A relay that counts the bytes from clients, which show whether gRPC compresses."""
 
     def __init__(self, port: int) -> None:
         self.count = 0
@@ -166,7 +166,7 @@ class ByteCounter:
         server.close()
 
     def _copy(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
-        with suppress(OSError):  # either side may hang up
+        with suppress(OSError):  # either side may close the connection
             while data := source.recv(65536):
                 self.count += len(data) if counted else 0
                 sink.sendall(data)
@@ -180,7 +180,7 @@ class ByteCounter:
     ("protocol", "compression", "smaller"),
     [(GRPC, "gzip", True), (GRPC, "none", False), (HTTP, "gzip", True), (HTTP, "deflate", True), (HTTP, "none", False)],
 )
-def test_compression_shrinks_what_goes_over_the_wire(
+def test_compression_reduces_the_bytes_of_a_request(
     rig: Callable[..., Rig], protocol: str, compression: str, smaller: bool
 ) -> None:
     here = rig(protocol)
@@ -201,7 +201,7 @@ def test_compression_shrinks_what_goes_over_the_wire(
         assert request.encoding == ("" if compression == "none" else compression)
 
 
-def test_the_http_endpoint_is_a_base_and_the_metrics_endpoint_is_used_unchanged(rig: Callable[..., Rig]) -> None:
+def test_the_http_endpoint_gets_a_path_and_the_metrics_endpoint_is_used_unchanged(rig: Callable[..., Rig]) -> None:
     here = rig(HTTP)
     assert here.exporter(EXPORTER_OTLP_ENDPOINT=f"{here.endpoint.url}/prefix/").export(sample()).ok
     outcome = here.exporter(EXPORTER_OTLP_METRICS_ENDPOINT=f"{here.endpoint.url}/elsewhere").export(sample())
@@ -221,12 +221,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 @needs_openssl
 @PROTOCOLS
-def test_tls_with_a_private_authority_and_a_bearer_token(
+def test_export_works_with_a_private_authority_and_a_bearer_token(
     rig: Callable[..., Rig], protocol: str, certificate: Tls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(
         "REQUESTS_CA_BUNDLE", requests.certs.where()
-    )  # as in many companies; OpenTelemetry's variable wins
+    )  # many companies set it; OpenTelemetry's variable wins
     with OtlpReceiver(tls=certificate, bearer=SECRET) as receiver:
         here = rig(protocol, receiver)
         trusted = {"EXPORTER_OTLP_CERTIFICATE": str(certificate.certificate)}
@@ -247,7 +247,9 @@ def test_tls_with_a_private_authority_and_a_bearer_token(
 
 @needs_openssl
 @PROTOCOLS
-def test_client_certificates(rig: Callable[..., Rig], protocol: str, certificate: Tls, tmp_path: Path) -> None:
+def test_export_works_with_a_client_certificate(
+    rig: Callable[..., Rig], protocol: str, certificate: Tls, tmp_path: Path
+) -> None:
     client = self_signed_certificate(tmp_path, "client")
     server = Tls(certificate.certificate, certificate.key, client_authority=client.certificate)
     with OtlpReceiver(tls=server) as receiver:
@@ -266,7 +268,7 @@ def test_client_certificates(rig: Callable[..., Rig], protocol: str, certificate
 @needs_openssl
 @PROTOCOLS
 def test_a_client_certificate_needs_no_private_authority(protocol: str, certificate: Tls, tmp_path: Path) -> None:
-    """A process of its own, because gRPC reads the machine's authorities only once."""
+    """The test has its own process, because gRPC reads the machine's authorities only once."""
     client = self_signed_certificate(tmp_path, "client")
     server = Tls(certificate.certificate, certificate.key, client_authority=client.certificate)
     code = (
@@ -314,7 +316,9 @@ def test_a_missing_certificate_is_named(rig: Callable[..., Rig], protocol: str) 
 
 
 @PROTOCOLS
-def test_a_receiver_that_is_down_and_comes_back(rig: Callable[..., Rig], protocol: str) -> None:
+def test_an_export_fails_while_the_receiver_is_away_and_succeeds_afterwards(
+    rig: Callable[..., Rig], protocol: str
+) -> None:
     here = rig(protocol)
     exporter = here.exporter(EXPORTER_OTLP_TIMEOUT="500")
     assert exporter.export(sample()).ok
@@ -329,7 +333,7 @@ def test_a_receiver_that_is_down_and_comes_back(rig: Callable[..., Rig], protoco
 
 
 @PROTOCOLS
-def test_a_refused_connection_is_named_as_the_reason(rig: Callable[..., Rig], protocol: str) -> None:
+def test_a_refused_connection_is_the_reported_reason(rig: Callable[..., Rig], protocol: str) -> None:
     here = rig(protocol)
     exporter = here.exporter(EXPORTER_OTLP_TIMEOUT="500")
     here.endpoint.go_away()
@@ -347,7 +351,7 @@ def test_a_refused_connection_is_named_as_the_reason(rig: Callable[..., Rig], pr
         (GRPC, grpc.StatusCode.INVALID_ARGUMENT, "gRPC INVALID_ARGUMENT: out of order"),
     ],
 )
-def test_a_refusal_is_reported_in_the_receivers_words(
+def test_a_refusal_is_reported_with_the_receivers_message(
     rig: Callable[..., Rig], protocol: str, status: Any, expected: str
 ) -> None:
     here = rig(protocol)
@@ -363,9 +367,7 @@ def test_a_refusal_is_reported_in_the_receivers_words(
 
 
 @pytest.mark.parametrize(("protocol", "status"), [(HTTP, 503), (GRPC, grpc.StatusCode.UNAVAILABLE)])
-def test_a_transient_failure_is_tried_again_within_the_same_export(
-    rig: Callable[..., Rig], protocol: str, status: Any
-) -> None:
+def test_an_export_retries_a_transient_failure(rig: Callable[..., Rig], protocol: str, status: Any) -> None:
     here = rig(protocol)
     exporter = here.exporter()
     here.endpoint.fail_with(status, "busy", times=1)
@@ -374,7 +376,7 @@ def test_a_transient_failure_is_tried_again_within_the_same_export(
     assert [request.accepted for request in here.receiver.requests] == [False, True]
 
 
-def test_a_retry_after_that_is_too_long_ends_the_export_with_its_reason(rig: Callable[..., Rig]) -> None:
+def test_a_retry_after_beyond_the_timeout_ends_the_export(rig: Callable[..., Rig]) -> None:
     here = rig(HTTP)
     here.endpoint.fail_with(503, "back later", headers={"retry-after": "60"})
     outcome = here.exporter().export(sample())
@@ -383,9 +385,7 @@ def test_a_retry_after_that_is_too_long_ends_the_export_with_its_reason(rig: Cal
 
 
 @PROTOCOLS
-def test_a_receiver_that_hangs_is_left_after_the_timeout_in_milliseconds(
-    rig: Callable[..., Rig], protocol: str
-) -> None:
+def test_an_export_to_a_hanging_receiver_ends_after_the_metrics_timeout(rig: Callable[..., Rig], protocol: str) -> None:
     here = rig(protocol)
     a_day = str(24 * 3600 * 1000)  # with it, this test would not end
     exporter = here.exporter(EXPORTER_OTLP_TIMEOUT=a_day, EXPORTER_OTLP_METRICS_TIMEOUT="400")
@@ -397,7 +397,9 @@ def test_a_receiver_that_hangs_is_left_after_the_timeout_in_milliseconds(
 
 
 @PROTOCOLS
-def test_a_partial_success_is_a_success_that_says_what_was_refused(rig: Callable[..., Rig], protocol: str) -> None:
+def test_a_partial_success_is_a_success_with_the_number_of_refused_points(
+    rig: Callable[..., Rig], protocol: str
+) -> None:
     here = rig(protocol)
     exporter = here.exporter()
     here.endpoint.reject(3, "points are too old")
@@ -409,7 +411,7 @@ def test_a_partial_success_is_a_success_that_says_what_was_refused(rig: Callable
 
 
 def test_a_redirect_is_a_failure(rig: Callable[..., Rig]) -> None:
-    """OpenTelemetry's exporter treats it as a success, and the data is lost."""
+    """OpenTelemetry's exporter counts it as a success, and loses the data."""
     here = rig(HTTP)
     here.endpoint.fail_with(302, headers={"location": "https://login.example/?next=secret"})
     outcome = here.exporter().export(sample())
@@ -418,7 +420,7 @@ def test_a_redirect_is_a_failure(rig: Callable[..., Rig]) -> None:
 
 
 @PROTOCOLS
-def test_no_secret_is_in_a_message_or_a_log(
+def test_no_message_and_no_log_has_a_secret(
     rig: Callable[..., Rig], protocol: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     here = rig(protocol)
@@ -441,7 +443,7 @@ def test_no_secret_is_in_a_message_or_a_log(
 
 
 @PROTOCOLS
-def test_an_exporter_that_raises_is_a_failed_export(
+def test_an_exception_in_an_exporter_is_a_failed_export(
     rig: Callable[..., Rig], protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exporter = rig(protocol).exporter()
@@ -455,7 +457,7 @@ def test_an_exporter_that_raises_is_a_failed_export(
 
 
 @PROTOCOLS
-def test_shutdown_ends_an_export_that_waits_for_its_next_try(rig: Callable[..., Rig], protocol: str) -> None:
+def test_shutdown_ends_an_export_that_waits_for_a_retry(rig: Callable[..., Rig], protocol: str) -> None:
     here = rig(protocol)
     exporter = here.exporter(EXPORTER_OTLP_TIMEOUT="60000")
     here.endpoint.fail_with(503 if protocol == HTTP else grpc.StatusCode.UNAVAILABLE, "busy")
@@ -466,12 +468,12 @@ def test_shutdown_ends_an_export_that_waits_for_its_next_try(rig: Callable[..., 
     exporter.shutdown()
     thread.join(30)
     assert [outcome.ok for outcome in outcomes] == [False]
-    exporter.shutdown()  # calling it twice does no harm
-    assert "already shut down" in exporter.export(sample()).error  # not the reason of the export before
+    exporter.shutdown()  # a second call does no harm
+    assert "already shut down" in exporter.export(sample()).error  # not the reason of the earlier export
 
 
 @PROTOCOLS
-def test_shutdown_ends_an_export_that_is_never_answered(rig: Callable[..., Rig], protocol: str) -> None:
+def test_shutdown_ends_an_export_without_an_answer(rig: Callable[..., Rig], protocol: str) -> None:
     here = rig(protocol)
     exporter = here.exporter(EXPORTER_OTLP_TIMEOUT="60000")
     here.endpoint.hang()
@@ -484,10 +486,10 @@ def test_shutdown_ends_an_export_that_is_never_answered(rig: Callable[..., Rig],
     assert [outcome.ok for outcome in outcomes] == [False]
 
 
-# --- what the settings change ---
+# --- settings ---
 
 
-def test_what_cannot_be_used_is_an_error() -> None:
+def test_an_unusable_setting_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"zipkin is not known; use otlp, console, none"):
         exporters({"OTEL_METRICS_EXPORTER": "otlp,zipkin"})
 
@@ -517,7 +519,7 @@ def test_a_timeout_that_is_not_a_number_is_ignored_with_a_warning(rig: Callable[
 
 
 @PROTOCOLS
-def test_an_unlimited_timeout_can_be_used(rig: Callable[..., Rig], protocol: str) -> None:
+def test_a_timeout_may_be_unlimited(rig: Callable[..., Rig], protocol: str) -> None:
     exporter = rig(protocol).exporter(EXPORTER_OTLP_TIMEOUT="0")
     assert exporter.export(sample()).ok
     assert "no timeout" in exporter.describe()
@@ -531,7 +533,7 @@ def test_an_unknown_compression_is_ignored_with_a_warning(rig: Callable[..., Rig
     assert exporter.export(sample()).ok
 
 
-def test_describe_shows_what_is_used_and_no_secret() -> None:
+def test_describe_shows_the_settings_in_use_without_secrets() -> None:
     [exporter] = exporters(
         {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://user:{SECRET}@collector:4318/?key={SECRET}2",
@@ -556,7 +558,7 @@ def test_describe_shows_what_is_used_and_no_secret() -> None:
     ],
 )
 def test_only_the_chosen_protocol_is_imported(environment: dict[str, str], absent: tuple[str, ...]) -> None:
-    """Each protocol costs 10 to 16 MiB of the daemon's memory."""
+    """Each protocol takes 10 to 16 MiB of the daemon's memory."""
     code = (
         "import json, sys\n"
         "from claude_hooks_otel.export.exporters import build_metric_exporters\n"
@@ -584,7 +586,7 @@ def test_the_console_exporter_writes_one_json_document_a_line() -> None:
     assert first["resource_metrics"][0]["resource"]["attributes"]["service.instance.id"] == "instance-1"
 
 
-def test_a_console_that_is_closed_is_a_failed_export() -> None:
+def test_a_closed_console_is_a_failed_export() -> None:
     stream = io.StringIO()
     [exporter] = exporters({"OTEL_METRICS_EXPORTER": "console"}, stream)
     stream.close()
@@ -593,10 +595,10 @@ def test_a_console_that_is_closed_is_a_failed_export() -> None:
     assert "closed file" in outcome.error
 
 
-# --- the parts ---
+# --- captured logs ---
 
 
-def test_logs_are_caught_in_one_thread_until_the_end(caplog: pytest.LogCaptureFixture) -> None:
+def test_only_logs_of_the_own_thread_are_captured_until_the_end(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("opentelemetry.somewhere")
     with caught_logs() as records:
         logger.warning("mine")
