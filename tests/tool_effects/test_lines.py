@@ -1,4 +1,4 @@
-"""Lines count as ``git diff --numstat`` counts them, in recorded sessions and in texts for the real git."""
+"""Lines are counted as ``git diff --numstat`` counts them, in recorded sessions and in made-up texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SESSIONS = json.loads((RECORDED / "sessions.json").read_text())
 CALLS = json.loads((RECORDED / "calls.json").read_text())
 BASH_EDIT_DIFF = json.loads((RECORDED / "bash_edit_diff.json").read_text())
 
-# Where git sees what no tool call shows, or the reverse: session -> the rows that the calls add up to instead.
+# Sessions in which git counts something that no tool call shows, or the reverse: session → the total of the calls.
 NAMED_DIFFERENCES = {
     "bash-writes": {},  # a file that the shell wrote
     "edit-twice-back-and-forth": {"e10.txt": [2, 2]},  # two edits that cancel each other are two edits
@@ -33,7 +33,7 @@ UNSEEN_BYTES = {"c2.txt": [1, 1], "c3.txt": [1, 0], "u16.txt": [1, 1]}
 
 
 def rows(text: str) -> dict[str, list[int]]:
-    """Numstat's rows; git prints ``-`` for a binary file."""
+    """Return the rows of numstat. For a binary file, git prints ``-``."""
     fields = [line.split("\t") for line in text.splitlines()]
     return {
         name: [0 if added == "-" else int(added), 0 if deleted == "-" else int(deleted)]
@@ -66,7 +66,7 @@ def test_the_calls_of_a_session_add_up_to_what_git_counts(session):
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call['tool_name']}-{name_of(call)}")
 def test_one_call_counts_what_git_counts_right_after_it(call):
-    """Some are rewrites whose count in the client's own patch is not git's."""
+    """For some rewrites, the client's own patch has other counts than git."""
     expected = rows(call["numstat"])
     expected.update({name: counts for name, counts in UNSEEN_BYTES.items() if name in expected})
     assert {name_of(call): [change.added, change.deleted] for change in changes_of(call)} == expected
@@ -81,7 +81,7 @@ def test_some_patches_of_the_client_have_other_counts_than_git():
     assert sum(signs(call) != rows(call["numstat"])[name_of(call)] for call in rewrites) == 4
 
 
-def test_a_new_empty_file_is_a_change_and_a_file_written_as_it_was_is_none():
+def test_a_new_empty_file_is_a_change_and_an_unchanged_file_is_none():
     changes = {session["case"]: sum(len(changes_of(call)) for call in session["calls"]) for session in SESSIONS}
     assert changes["create-empty"] == 1
     assert changes["edit-create-by-empty-old-string"] == 1
@@ -120,7 +120,7 @@ def test_a_diff_shared_by_two_bash_calls_counts_for_neither():
 
 
 def test_a_call_of_a_subagent_counts_by_its_input_because_its_transcript_has_no_response():
-    """The texts are the client's, the edit is that of ``subagent-edit``, the counts are git's."""
+    """The texts come from the client, the edit from ``subagent-edit``, and the counts from git."""
     edit = {"file_path": "/p/s1.txt", "old_string": "line 5", "new_string": "5\n5b"}
     (change,) = file_changes("Edit", edit, "The file /p/s1.txt has been updated successfully. (file state is current)")
     assert (change.added, change.deleted) == (2, 1)
@@ -232,11 +232,11 @@ def test_fields_of_an_unexpected_type_never_raise(tool, tool_input, tool_respons
 
 
 def git_numstat(folder: Path, before: str, after: str) -> tuple[int, int]:
-    """The counts of the real git for two files with these texts."""
+    """Return the counts of the real git for two files with these texts."""
     (folder / "before").write_bytes(before.encode())
     (folder / "after").write_bytes(after.encode())
     command = ["git", "diff", "--no-index", "--numstat", "--no-renames", "before", "after"]
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}  # git's own defaults
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}  # git's defaults
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert result.stderr == ""
     if not result.stdout:
@@ -261,7 +261,7 @@ COMMON_LINES = ["", "", "", "    }", "        return value", "    try:"]
 
 
 def program(random, size: int) -> list[str]:
-    """Rare and common lines, mixed as in a program."""
+    """Return rare and common lines, mixed as in a program."""
     return [
         random.choice(COMMON_LINES) if random.random() < 0.3 else f"line {random.randrange(4 * size)}"
         for _ in range(size)

@@ -1,4 +1,4 @@
-"""The commands of a line are those that bash would run."""
+"""The commands of a line are those that bash runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from claude_hooks_otel.tool_effects.shell import MAX_COMMAND_BYTES, MAX_OPERATOR
 
 
 def argvs(command: str) -> list[str]:
-    """The commands, each with its words joined by a bar."""
+    """Return the commands. A bar joins the words of each."""
     return ["|".join(found.argv) for found in simple_commands(command)]
 
 

@@ -1,4 +1,4 @@
-"""Test runs are found in the command line, and their counts in the output of the frameworks."""
+"""The command line shows test runs, and the output of the frameworks shows their counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.places import DATA
 
 OUTPUTS = DATA / "suite_runs"
 
-# recorded output, command line, exit code -> framework, outcome, passed, failed, skipped, errors, coverage
+# recorded output, command line, exit code → framework, outcome, passed, failed, skipped, errors, coverage
 RECORDED = [
     ("pytest-passing", "pytest test_good.py", 0, ("pytest", "passed", 2, 0, 0, 0, None)),
     ("pytest-passing-quiet", "python -m pytest -q", 0, ("pytest", "passed", 2, 0, 0, 0, None)),
