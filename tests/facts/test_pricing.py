@@ -108,7 +108,7 @@ def test_the_client_prices_an_unknown_name_as_its_default_model(name):
 
 
 @pytest.mark.parametrize(("name", "dollars"), UNKNOWN_TO_THE_CLIENT.items())
-def test_a_model_that_the_client_no_longer_knows_has_its_list_price(name, dollars):
+def test_a_model_that_the_client_no_longer_offers_has_its_list_price(name, dollars):
     assert per_million(name) == Fraction(dollars)
 
 

@@ -191,9 +191,7 @@ def test_an_error_names_the_invalid_variable(home: Home) -> None:
     assert "unknown key series.limits (from CLAUDE_HOOKS_OTEL_SERIES__LIMITS); known here: limit" in message
 
 
-def test_only_the_given_environment_counts(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_given_environment_counts(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLAUDE_HOOKS_OTEL_SERIES__LIMIT", "10")
     assert load(home.config, os.environ).series.limit == 10
     assert load(home.config, {}).series.limit == 2000

@@ -189,7 +189,9 @@ def test_the_sampler_is_read(name: str, argument: str, expected: SamplerSettings
         ("parentbased_traceidratio", "nan", "nan"),
     ],
 )
-def test_with_an_invalid_sampler_or_ratio_everything_is_sent_and_a_warning_names_it(name: str, argument: str, named: str) -> None:
+def test_with_an_invalid_sampler_or_ratio_everything_is_sent_and_a_warning_names_it(
+    name: str, argument: str, named: str
+) -> None:
     settings = read(OTEL_TRACES_SAMPLER=name, OTEL_TRACES_SAMPLER_ARG=argument)
     assert settings.sampler.ratio == 1.0
     (warning,) = settings.warnings

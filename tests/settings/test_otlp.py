@@ -93,9 +93,7 @@ def test_protocol_target_and_tls_equal_those_of_opentelemetrys_exporter(
         ("10", 0.01, True),
     ],
 )
-def test_timeouts_are_milliseconds(
-    protocol: str, text: str, seconds: float, warned: bool
-) -> None:
+def test_timeouts_are_milliseconds(protocol: str, text: str, seconds: float, warned: bool) -> None:
     settings = read(PROTOCOL=protocol, TIMEOUT=text)
     assert settings.timeout_s == seconds
     assert [warning.startswith(f"OTEL_EXPORTER_OTLP_TIMEOUT={text}") for warning in settings.warnings] == [
