@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from claude_hooks_otel.store.store import Store
 from tests.support.corpus import SCENARIOS, Scenario
 from tests.support.known_differences import LEFT_OUT
 from tests.support.otlp_receiver import OtlpReceiver
@@ -49,3 +50,19 @@ def database(postgresql_server: Any) -> str:
     with postgresql_server.connect() as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return postgresql_server.conninfo.replace("dbname=postgres", f"dbname={name}")
+
+
+@pytest.fixture(autouse=True)
+def _close_stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close every store that the test opened: Python 3.13 warns about a connection that is left open."""
+    opened: list[Store] = []
+    open_store = Store.__init__
+
+    def opening(store: Store, *arguments: Any) -> None:
+        open_store(store, *arguments)
+        opened.append(store)
+
+    monkeypatch.setattr(Store, "__init__", opening)
+    yield
+    for store in opened:
+        store.close()

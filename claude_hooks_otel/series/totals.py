@@ -47,6 +47,7 @@ class SeriesTotals:
         self._now_ns = now_ns
         self._observers = observers
         self._additions: list[Addition] = []
+        self._series_counts: dict[str, int] = {}
         self.changes = 0
 
     def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
@@ -74,6 +75,7 @@ class SeriesTotals:
     def discard(self) -> None:
         """Forget what was added since the last flush: its transaction did not happen."""
         self._additions.clear()
+        self._series_counts.clear()
 
     def flush(self) -> None:
         """Write what was added, inside the caller's transaction."""
@@ -119,13 +121,16 @@ class SeriesTotals:
 
     def _admit(self, name: str, labels: Labels, buckets: str) -> Labels:
         """Create the series, or return the labels of the overflow series that counts for it."""
-        present = self._connection.execute("SELECT COUNT(*) FROM series WHERE metric = ?", (name,)).fetchone()[0]
+        present = self._series_counts.get(name)
+        if present is None:
+            present = self._connection.execute("SELECT COUNT(*) FROM series WHERE metric = ?", (name,)).fetchone()[0]
         if present >= self._limit - 1:
             labels = OVERFLOW
-        self._connection.execute(
+        created = self._connection.execute(
             "INSERT OR IGNORE INTO series VALUES (?, ?, ?, 0, ?)",
             (name, encode_labels(labels), self._now_ns(), buckets),
-        )
+        ).rowcount
+        self._series_counts[name] = present + created
         return labels
 
     def points(self) -> Iterator[SeriesPoint]:

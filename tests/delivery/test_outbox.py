@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,14 +73,14 @@ def test_decoding_an_invalid_item_raises_no_unexpected_error(text: str) -> None:
 
 @given(first=st.sets(ids), second=st.sets(ids))
 def test_an_item_is_written_once_for_each_signal_and_id(first: set[int], second: set[int]) -> None:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.execute(
-        "CREATE TABLE written_item (signal TEXT, id INTEGER, written_ns INTEGER, PRIMARY KEY (signal, id))"
-    )
-    mark_written(connection, TRACES, first, 0)
-    mark_written(connection, TRACES, first, 1)
-    assert unwritten(connection, TRACES, second) == second - first
-    assert unwritten(connection, LOGS, second) == second
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute(
+            "CREATE TABLE written_item (signal TEXT, id INTEGER, written_ns INTEGER, PRIMARY KEY (signal, id))"
+        )
+        mark_written(connection, TRACES, first, 0)
+        mark_written(connection, TRACES, first, 1)
+        assert unwritten(connection, TRACES, second) == second - first
+        assert unwritten(connection, LOGS, second) == second
 
 
 def test_there_may_be_more_ids_than_one_sql_statement_takes(connection: sqlite3.Connection) -> None:

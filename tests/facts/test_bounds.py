@@ -12,7 +12,6 @@ from claude_hooks_otel.daemon.assembly import Core, assemble_core, assemble_daem
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
-from claude_hooks_otel.metrics.definition import Metric
 from claude_hooks_otel.metrics.labels import OVERFLOW
 from claude_hooks_otel.settings import Config, OtelSettings
 from tests.support.corpus import SCENARIOS, Scenario
@@ -24,8 +23,12 @@ NAMES = 10_000
 START_NS = 1_795_000_000_000_000_000
 
 
-def _values(core: Core, metric: Metric) -> dict[tuple[tuple[str, str], ...], int]:
-    return {point.labels: point.value for point in core.totals.points() if point.metric is metric}
+def _values(core: Core) -> dict[str, dict[tuple[tuple[str, str], ...], int]]:
+    """Metric's name → labels → value."""
+    found: dict[str, dict[tuple[tuple[str, str], ...], int]] = {}
+    for point in core.totals.points():
+        found.setdefault(point.metric.name, {})[point.labels] = point.value
+    return found
 
 
 def test_ten_thousand_names_stay_within_the_limit_of_series_and_change_no_total(tmp_path: Path) -> None:
@@ -57,15 +60,16 @@ def test_ten_thousand_names_stay_within_the_limit_of_series_and_change_no_total(
         catalog.TOOL_CALLS: NAMES, catalog.API_REQUESTS: NAMES, catalog.TOKENS_INPUT: 3 * NAMES, catalog.COST: 5 * NAMES,
         catalog.TOKENS_OUTPUT: 2 * NAMES, catalog.LINES_ADDED: 7 * NAMES, catalog.TOOL_DURATION: NAMES * 1_000_000,
     }  # fmt: skip
+    found = _values(core)
     for metric, total in expected.items():
-        values = _values(core, metric)
+        values = found[metric.name]
         assert len(values) == limit
         assert OVERFLOW in values
         assert sum(values.values()) == total
     with core.store.transaction():  # an existing series still grows after the limit is reached
         core.facts.upsert(model.ToolCall(tool_use_id="toolu_new", tool="Tool0", outcome="success", **labels))
     first = tuple(sorted({**labels, "tool": "tool0", "outcome": "success"}.items()))
-    assert _values(core, catalog.TOOL_CALLS)[first] == 2
+    assert _values(core)[catalog.TOOL_CALLS.name][first] == 2
     core.store.close()
 
 

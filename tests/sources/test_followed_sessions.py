@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -15,10 +17,10 @@ NOW = 1_795_000_000_000_000_000
 
 
 @pytest.fixture
-def connection() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.execute("CREATE TABLE followed_session (session_id TEXT PRIMARY KEY) WITHOUT ROWID")
-    return connection
+def connection() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE followed_session (session_id TEXT PRIMARY KEY) WITHOUT ROWID")
+        yield connection
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def not_private_in_traces(scenario: Scenario) -> set[str]:
 
 def leaked(texts: Iterator[str], wire: bytes) -> set[str]:
     """Return the texts that are in the bytes."""
-    return {text for text in texts if len(text) >= SHORTEST and text.encode() in wire}
+    return {text for text in set(texts) if len(text) >= SHORTEST and text.encode() in wire}
 
 
 def _printed(value: Any) -> Iterator[str]:

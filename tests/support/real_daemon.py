@@ -162,7 +162,16 @@ class Installation:
         if via == "plugin":
             environ["CLAUDE_PLUGIN_ROOT"] = str(EMIT.parent.parent)
         arguments = ["/bin/sh", "-c", command(hook.event, str(EMIT))]
-        with subprocess.Popen(arguments, stdin=subprocess.PIPE, env=environ, start_new_session=True) as process:
+        ended, held = (
+            os.pipe()
+        )  # the hook and its children hold one end, so a read of the other returns when all have ended
+        with (
+            os.fdopen(ended, "rb") as all_ended,
+            subprocess.Popen(
+                arguments, stdin=subprocess.PIPE, env=environ, start_new_session=True, pass_fds=[held]
+            ) as process,
+        ):
+            os.close(held)
             try:
                 if while_reading:
                     assert process.stdin is not None
@@ -173,6 +182,7 @@ class Installation:
                     process.communicate(hook.payload, timeout=kill_after)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
+            all_ended.read()
         if while_reading:
             assert process.returncode == -signal.SIGKILL
         for part in ("tmp", "new"):

@@ -56,6 +56,12 @@ def missing() -> str | None:
     return None
 
 
+def _path_without_us() -> str:
+    """Return PATH without the folders that hold ``claude-hooks-otel``: the hooks find it as ``install`` wrote it down, or not at all."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if not Path(folder, "claude-hooks-otel").exists())
+
+
 def play(scenario: str, folder: Path, *arguments: str) -> dict[str, Any]:
     """Run a scenario of ``scenarios.py`` in its own namespaces and return its findings."""
     command = [
@@ -148,7 +154,7 @@ class World:
         """Return the environment of a user's terminal. Only PATH comes from this process."""
         return {
             "HOME": str(self.user),
-            "PATH": os.environ["PATH"],
+            "PATH": _path_without_us(),
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
             "IS_SANDBOX": "1",
