@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from claude_hooks_otel.store.store import Store
 from tests.support.corpus import SCENARIOS, Scenario
@@ -15,6 +16,10 @@ from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.replay import Replay, play
 
 _databases = itertools.count()
+
+# Hypothesis limits the time of an example and of its generation by default. No result may depend on the speed of the machine.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 
 @pytest.fixture(scope="session", params=SCENARIOS)

@@ -100,7 +100,10 @@ def test_the_run_without_faults_sends_everything_once(few: Undisturbed) -> None:
 
 
 def _assert_same(found: Records, wanted: Records, most: int) -> None:
-    """Check that everything expected is there and nothing else, at most ``most`` times each, and the same each time."""
+    """Check that everything expected is there and nothing else, at most ``most`` times each, and the same each time.
+
+    A kill can cause one more copy of an item, so ``most`` is the number of kills plus one.
+    """
     assert found.keys() == wanted.keys()
     # Pull requests of two recorded sessions have the same address. They count as one, of the session that comes first.
     differing = {
@@ -145,7 +148,7 @@ def test_kills_of_the_daemon_lose_no_span_and_no_log_event(
     installation, dice = install(), random.Random(7)
     _play_with_kills(installation, few.sessions, dice, 8)
     wait_until(lambda: _everything_is_sent(installation), 60)
-    _assert_same(accepted(otlp_receiver), few.records, most=3)
+    _assert_same(accepted(otlp_receiver), few.records, most=9)
 
 
 @pytest.mark.slow
@@ -157,7 +160,7 @@ def test_fifty_kills_lose_no_span_and_no_log_event_of_all_recorded_sessions(
     installation = install()
     _play_with_kills(installation, undisturbed.sessions, random.Random(11), 50)
     wait_until(lambda: _everything_is_sent(installation), 120)
-    _assert_same(accepted(otlp_receiver), undisturbed.records, most=3)
+    _assert_same(accepted(otlp_receiver), undisturbed.records, most=51)
 
 
 def _play_with_kills(installation: Installation, sessions: RecordedSessions, dice: random.Random, kills: int) -> None:

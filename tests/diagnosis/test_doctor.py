@@ -473,7 +473,7 @@ def test_a_mistake_in_one_signal_hides_no_other_signal(machine: Machine, otlp_re
 @pytest.mark.parametrize(
     ("status", "wanted", "level"), [(404, "", Level.INFO), (404, "otlp", Level.FAIL), (401, "", Level.FAIL)]
 )
-def test_an_endpoint_may_not_serve_a_signal_that_is_not_configured(
+def test_an_endpoint_may_lack_a_signal_that_is_not_configured(
     machine: Machine, otlp_receiver: OtlpReceiver, status: int, wanted: str, level: Level
 ) -> None:
     """An endpoint that rejects our credentials is a failure for every signal."""

@@ -166,7 +166,7 @@ def test_no_content_is_kept_if_nothing_uses_it(tmp_path: Path) -> None:
     assert _attributes(replay) == {}
 
 
-# -- one source alone, any order ------------------------------------------------------------------------------------------------
+# -- order of events, and one source alone --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["basic-edit", "subagents", "resume", "permissions", "tui-more"])
@@ -301,7 +301,7 @@ def test_a_character_that_utf8_cannot_encode_becomes_a_question_mark(core: Core)
     assert content_of(core.facts, ["prompt"])["prompt"] == {**_digests({"prompt": "a?b"}), "claude.prompt": "a?b"}
 
 
-def test_the_first_text_counts_and_the_hook_precedes_the_transcript(core: Core) -> None:
+def test_the_first_text_counts_and_the_hook_wins_over_the_transcript(core: Core) -> None:
     keeper = ContentKeeper(core.facts, CaptureConfig(prompts=True))
     with core.store.transaction():
         for source, at, text in ((TRANSCRIPT, 1, "t"), (HOOK, 9, "second"), (HOOK, 5, "first"), (TRANSCRIPT, 0, "u")):

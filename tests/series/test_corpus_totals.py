@@ -155,7 +155,7 @@ def test_failed_requests_equal_those_of_the_client(played: Replay) -> None:
     assert counted == len(failed)
 
 
-# Failures after which the client tries again by itself and of which the transcript has no line.
+# Failures that are in no transcript, because the client tries again by itself.
 COMPACTED_ERRORS: dict[str, tuple[set[str], str]] = {
     "api-errors": ({"req_035eda19ee2e48dc8245"}, "a prompt that is too long is compacted and sent again"),
 }

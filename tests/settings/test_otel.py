@@ -175,7 +175,7 @@ def test_the_export_interval_is_a_positive_number_of_milliseconds(text: str, sec
         ("parentbased_traceidratio", "0", SamplerSettings("parentbased_traceidratio", 0.0)),
     ],
 )
-def test_the_sampler_is_read(name: str, argument: str, expected: SamplerSettings) -> None:
+def test_the_sampler_comes_from_two_variables(name: str, argument: str, expected: SamplerSettings) -> None:
     settings = read(OTEL_TRACES_SAMPLER=name, OTEL_TRACES_SAMPLER_ARG=argument)
     assert (settings.sampler, settings.warnings) == (expected, ())
 

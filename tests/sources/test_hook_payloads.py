@@ -233,7 +233,7 @@ FIELDS = sorted({name for model in hook_events._KNOWN.values() for name in model
 NAMES = st.sampled_from([*sorted(REGISTERED), "Unheard"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=8), JSON, max_size=8), NAMES)
 def test_every_object_with_event_name_and_session_is_an_event(fields: dict[str, Any], event: str) -> None:
     """No field is lost, whatever its value is."""
@@ -262,7 +262,7 @@ def _check(raw: bytes, secrets: set[str]) -> None:
         assert not {secret for secret in secrets if secret in str(error)}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(JSON)
 def test_any_json_is_an_event_or_refused_without_a_quotation(value: Any) -> None:
     """Only PayloadError is raised, and its message has nothing of the payload."""
@@ -270,14 +270,14 @@ def test_any_json_is_an_event_or_refused_without_a_quotation(value: Any) -> None
     _check(json.dumps(value).encode(), {text for text in _quoted(value) if text not in names})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_event_or_refused(raw: bytes) -> None:
     """Only PayloadError is raised."""
     _check(raw, set())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_a_damaged_payload_is_an_event_or_refused(data: st.DataObject) -> None:
     """Bytes are removed from or added to a real payload. The error quotes nothing of it."""

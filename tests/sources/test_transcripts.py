@@ -1,4 +1,4 @@
-"""Transcripts: the meaning of their lines, how the daemon finds and follows their files, and that restarts change nothing."""
+"""The daemon finds and follows transcripts, and reads each of their lines once, also over restarts."""
 
 from __future__ import annotations
 
@@ -116,13 +116,11 @@ def test_cache_writes_are_split_by_lifetime(fields: dict[str, Any], five_minutes
     assert (usage.cache_write_5m, usage.cache_write_1h) == (five_minutes, one_hour)
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.integers(0, 2**63 // 1_000_000 - 1))
+@settings(max_examples=200)
+@given(st.integers(0, int(datetime(2262, 4, 11, tzinfo=UTC).timestamp()) * 1000))
 def test_times_are_exact_to_the_millisecond(milliseconds: int) -> None:
     """No float is used between the ISO text and the nanoseconds."""
     seconds, rest = divmod(milliseconds, 1000)
-    if seconds > datetime(2262, 4, 11, tzinfo=UTC).timestamp():
-        return
     text = (
         datetime.fromtimestamp(seconds, UTC)
         .replace(microsecond=rest * 1000)
@@ -188,7 +186,7 @@ def test_an_invalid_line_is_an_error_that_quotes_nothing(broken: bytes) -> None:
     assert "hunter2" not in str(raised.value)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_a_damaged_line_is_read_skipped_or_unreadable(data: st.DataObject) -> None:
     """Nothing else can happen."""
@@ -317,7 +315,7 @@ def test_a_half_written_last_line_waits(tmp_path: Path) -> None:
     assert list(read_lines(path, 4)) == [(b"two", 8), (b"", 9)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     content=st.binary(max_size=60).map(lambda raw: raw.replace(b"\1", b"\n")),
     cuts=st.lists(st.integers(0, 60), max_size=4),

@@ -325,7 +325,7 @@ class HttpEndpoint(_Endpoint):
             self._thread.join()
 
     def handle(self, handler: _HttpHandler) -> tuple[int, bytes, Mapping[str, str]] | None:
-        """The answer to a request: status, body, headers; None for no answer at all."""
+        """Return the status, body and headers of the answer to a request. None means no answer."""
         body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
         signal = handler.path.partition("?")[0].rpartition("/")[2]
         if signal not in _SIGNALS or "/v1/" not in handler.path:

@@ -54,7 +54,7 @@ def name_of(call) -> str:
 
 
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session["case"])
-def test_the_calls_of_a_session_add_up_to_what_git_counts(session):
+def test_the_calls_of_a_session_add_up_to_the_lines_that_git_counts(session):
     found: dict[str, list[int]] = {}
     for call in session["calls"]:
         for change in changes_of(call):
@@ -65,7 +65,7 @@ def test_the_calls_of_a_session_add_up_to_what_git_counts(session):
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call['tool_name']}-{name_of(call)}")
-def test_one_call_counts_what_git_counts_right_after_it(call):
+def test_a_call_counts_the_lines_that_git_counts_right_after_it(call):
     """For some rewrites, the client's own patch has other counts than git."""
     expected = rows(call["numstat"])
     expected.update({name: counts for name, counts in UNSEEN_BYTES.items() if name in expected})
@@ -90,7 +90,7 @@ def test_a_new_empty_file_is_a_change_and_an_unchanged_file_is_none():
     assert changes["overwrite-same"] == 0
 
 
-def test_the_changes_that_the_client_reports_of_a_bash_call_count():
+def test_changes_that_the_client_reports_for_a_bash_call_count():
     (call,) = BASH_EDIT_DIFF
     found = sorted((change.file_type, change.added, change.deleted) for change in changes_of(call))
     assert found == [("py", 0, 2), ("py", 1, 0), ("txt", 1, 0)]
@@ -251,7 +251,9 @@ TEXT = st.builds(lambda lines, end: "\n".join(lines) + end, st.lists(LINE, max_s
 
 @given(TEXT, TEXT)
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=300,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    derandomize=True,
 )
 def test_any_two_small_texts_count_as_in_git(tmp_path, before, after):
     assert numstat(before, after) == git_numstat(tmp_path, before, after)
@@ -269,7 +271,9 @@ def program(random, size: int) -> list[str]:
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from([30, 100, 300, 1500]))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(
+    max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], derandomize=True
+)
 def test_rewritten_and_moved_parts_of_a_program_count_as_in_git(tmp_path, random, size):
     """In these cases git's diff is often not the shortest one."""
     before = program(random, size)

@@ -93,7 +93,7 @@ def test_a_commit_outside_the_window_does_not_count(repository):
     assert repository.recorded(NOON + 105, NOON + 200) == []
 
 
-def test_the_second_in_which_the_window_opens_belongs_to_it(repository):
+def test_a_commit_in_the_first_second_of_the_window_counts(repository):
     """Git records whole seconds. It records a commit at 100.9 as 100, so a call that began at 100.8 may have made it."""
     repository.now = NOON + 100
     repository.run("git commit -q --allow-empty -m x")

@@ -132,7 +132,7 @@ def test_a_heredoc_counts_only_where_a_shell_reads_it(command, expected):
         "a=(git commit)",
     ],
 )
-def test_a_text_that_only_looks_like_a_command_is_none(command):
+def test_a_text_that_only_looks_like_a_command_is_no_command(command):
     assert not [found for found in simple_commands(command) if found.program == "git"]
 
 

@@ -119,7 +119,7 @@ def test_runs_of_two_frameworks_come_in_the_order_of_their_summaries():
     assert [(run.framework, run.coverage_percent) for run in found] == [("jest", None), ("pytest", 75.0)]
 
 
-def test_an_unknown_program_ran_the_framework_whose_summary_it_prints():
+def test_a_summary_in_the_output_of_an_unknown_program_counts_as_a_run():
     for command in (
         "npm test",
         "make check",

@@ -1,4 +1,4 @@
-"""Tasks and spans of programs: each outermost one is a trace, in any order of arrival."""
+"""Each outermost task or span of a program is a trace, whatever arrives first."""
 
 from __future__ import annotations
 

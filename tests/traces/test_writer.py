@@ -29,7 +29,7 @@ from tests.support.log_events import all_events
 from tests.support.replay import Replay, play
 from tests.support.span_trees import all_spans
 
-# A session here moves to another project. Only events that come before a transcript line, as they do in life, say whose the line is.
+# A session here moves to another project. The event that names the new project has to come before the transcript lines.
 MOVED = "resume"
 
 

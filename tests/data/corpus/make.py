@@ -303,7 +303,7 @@ def runs(source: Path) -> list[Json]:
 
 
 def truth(source: Path) -> Json:
-    """Return what a replay can be compared with: the client's telemetry, cost states and results, and what git reports."""
+    """Return what tests compare a replay with: the client's telemetry, cost states and results, and git's output."""
     sessions = telemetry(source)
     for session, state in cost_states(source / "transcripts").items():
         sessions.setdefault(session, {})["cost_state"] = state

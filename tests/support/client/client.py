@@ -57,7 +57,7 @@ def missing() -> str | None:
 
 
 def _path_without_us() -> str:
-    """Return PATH without the folders that hold ``claude-hooks-otel``: the hooks find it as ``install`` wrote it down, or not at all."""
+    """Return PATH without folders that have ``claude-hooks-otel``, so that hooks find only the command that ``install`` wrote down."""
     folders = os.environ["PATH"].split(os.pathsep)
     return os.pathsep.join(folder for folder in folders if not Path(folder, "claude-hooks-otel").exists())
 

@@ -83,7 +83,7 @@ COMPACTION = Turn("<summary>A scripted summary.</summary>", usage=Usage(input=90
 
 
 class ScriptedApi:
-    """The server; a context manager.
+    """The server, a context manager.
 
     Args:
         scripts: name → turns. After the last turn the answer is "done".
