@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from claude_hooks_otel.store.store import Store
 from tests.support.corpus import SCENARIOS, Scenario
@@ -16,10 +17,14 @@ from tests.support.replay import Replay, play
 
 _databases = itertools.count()
 
+# Hypothesis limits the time of an example and of its generation by default. No result may depend on the speed of the machine.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
+
 
 @pytest.fixture(scope="session", params=SCENARIOS)
 def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
-    """Each recorded scenario, played to its end. Tests only read it, so all of them share it."""
+    """Each recorded scenario, played to its end. Tests share it, because they only read it."""
     replay = play(Scenario(request.param), tmp_path_factory.mktemp(request.param), leave_out=LEFT_OUT)
     yield replay
     replay.core.store.close()
@@ -34,7 +39,7 @@ def otlp_receiver() -> Iterator[OtlpReceiver]:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[Any]:
-    """A running PostgreSQL server; the test is skipped where none is installed."""
+    """A running PostgreSQL server. Without an installed one, the test is skipped."""
     from tests.support.postgresql_server import missing, server
 
     if reason := missing():
@@ -45,7 +50,7 @@ def postgresql_server() -> Iterator[Any]:
 
 @pytest.fixture
 def database(postgresql_server: Any) -> str:
-    """A new database of that server: its connection string."""
+    """The connection string of a new database of that server."""
     name = f"test_{next(_databases)}"
     with postgresql_server.connect() as connection:
         connection.execute(f"CREATE DATABASE {name}")

@@ -1,6 +1,6 @@
-"""The real Claude Code client with our hooks: its own telemetry and ours of the same sessions, side by side.
+"""The real Claude Code client runs with our hooks. Its own telemetry and ours agree about the same sessions.
 
-It runs offline, in namespaces of its own, against a scripted API; see ``client.py`` for how, and ``scenarios.py`` for what it does.
+The client runs offline, in its own namespaces, against a scripted API. ``tests/support/client`` has the client and its scenarios.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ pytestmark = [
 ]
 
 OURS = ['["backend", "shop"]']
-# The API's and our names of the input tokens' classes.
+# Class of input tokens: the API's name → ours.
 CLASSES = {"input": "none", "cache_read": "read", "cache_write_5m": "write_5m", "cache_write_1h": "write_1h"}
 
 
-def _agree(found: dict[str, Any], *kinds: str) -> None:
-    """Both sides say the same, dollars to 1e-9, of sessions, tokens, cost, requests and finished tool calls (or of ``kinds``)."""
+def _assert_same_totals(found: dict[str, Any], *kinds: str) -> None:
+    """Check sessions, tokens, requests and finished tool calls (or ``kinds``) exactly, and dollars to 1e-9."""
     client, ours = found["client"], found["ours"]
     for kind in kinds or ("sessions", "tokens", "requests", "tools"):
         assert ours[kind] == client[kind], kind
     assert ours["cost"] == pytest.approx(client["cost"], rel=1e-9)
-    assert client["cost"], "the client said nothing"
+    assert client["cost"], "the client sent no telemetry"
 
 
 def _charged(found: dict[str, Any]) -> dict[str, int]:
-    """Input tokens by class, as the API charged them."""
+    """Return the input tokens that the API charged, by class."""
     charged: Counter[str] = Counter()
     for charge in found["charged"]:
         charged.update({ours: charge[theirs] for theirs, ours in CLASSES.items()})
@@ -46,16 +46,16 @@ def _charged(found: dict[str, Any]) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("scenario", ["edits", "subagents", "models", "resume", "commit", "plugin"])
-def test_our_totals_are_the_clients(scenario: str, tmp_path: Path) -> None:
-    """Tokens by model, class and who spent them, dollars, requests, sessions and tool calls are equal; every series is labelled."""
+def test_our_totals_equal_those_of_the_client(scenario: str, tmp_path: Path) -> None:
+    """They cover tokens by model, class and agent, dollars, requests, sessions and tool calls. Every series has its labels."""
     found = play(scenario, tmp_path / "world")
-    _agree(found)
+    _assert_same_totals(found)
     assert found["ours"]["classes"] == _charged(found)
     assert found["labels"] == OURS
 
 
-def test_our_spans_are_the_clients_calls_and_requests(tmp_path: Path) -> None:
-    """By id, as long as the client says, each once and where it belongs; and log events beside."""
+def test_each_call_and_request_of_the_client_has_one_span(tmp_path: Path) -> None:
+    """The spans have the client's ids and durations and the right parents. The log events are complete."""
     found = play("traces", tmp_path / "world")
     assert found["client"]["calls"]
     assert found["client"]["requests"]
@@ -79,8 +79,8 @@ def test_our_spans_are_the_clients_calls_and_requests(tmp_path: Path) -> None:
     )
 
 
-def test_edits_are_counted(tmp_path: Path) -> None:
-    """Lines and outcomes of a session that reads, edits, writes, fails and errs; every hook event is there, nobody saw an error."""
+def test_lines_outcomes_and_hook_events_of_a_session_are_counted(tmp_path: Path) -> None:
+    """The session reads, edits, writes, runs a failing command and makes an invalid call. The client prints no error."""
     found = play("edits", tmp_path / "world")
     assert found["code"] == 0
     assert found["errors"] == ""
@@ -91,24 +91,24 @@ def test_edits_are_counted(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_compaction_is_a_side_request(tmp_path: Path) -> None:
-    """What no transcript shows is counted as auxiliary, as the client counts it."""
+def test_a_compaction_counts_as_an_auxiliary_request(tmp_path: Path) -> None:
+    """No transcript shows this request. The client counts it as auxiliary too."""
     found = play("compaction", tmp_path / "world")
-    _agree(found, "sessions", "tokens", "requests")
+    _assert_same_totals(found, "sessions", "tokens", "requests")
     assert found["ours"]["tokens"]["claude-sonnet-4-5|auxiliary|output"] == 300
     assert found["ours"]["compactions"] == {"all": 1}
 
 
-def test_a_terminated_client(tmp_path: Path) -> None:
-    """SIGTERM in a tool: all that was charged is counted, and the session's end is seen."""
+def test_a_client_that_gets_sigterm_in_a_tool_has_complete_totals_and_an_end(tmp_path: Path) -> None:
+    """Everything that the API charged is counted, and the hooks report the end of the session."""
     found = play("sigterm", tmp_path / "world")
-    _agree(found, "sessions", "tokens", "requests")
+    _assert_same_totals(found, "sessions", "tokens", "requests")
     assert found["ours"]["classes"] == _charged(found)
     assert found["ours"]["events"]["SessionEnd"] == 1
 
 
-def test_a_killed_client(tmp_path: Path) -> None:
-    """SIGKILL in a tool: all that was charged is counted, also what the client's own telemetry took to the grave."""
+def test_a_client_that_gets_sigkill_in_a_tool_has_complete_totals(tmp_path: Path) -> None:
+    """Everything that the API charged is counted, also what the client's own telemetry loses."""
     found = play("sigkill", tmp_path / "world")
     assert found["code"] == -9
     assert found["ours"]["sessions"] == {"all": 1}
@@ -116,18 +116,20 @@ def test_a_killed_client(tmp_path: Path) -> None:
     assert found["ours"]["requests"] == {"claude-sonnet-4-5": 2}
 
 
-def test_without_an_endpoint(tmp_path: Path) -> None:
-    """Nothing is exported, and ``report`` shows the client's own figures from the embedded store."""
+def test_report_shows_the_figures_of_the_client_without_an_endpoint(tmp_path: Path) -> None:
+    """Nothing is exported. ``report`` reads the embedded store."""
     found = play("store_only", tmp_path / "world")
     assert found["labels"] == []
-    told: Counter[str] = Counter()
+    reported: Counter[str] = Counter()
     for series in found["report"]:
-        told[series["name"]] += series["value"]
+        reported[series["name"]] += series["value"]
         assert series["labels"].get("agent", "backend") == "backend"
     client = found["client"]
-    assert told["claude_api_cost_usd_total"] == pytest.approx(sum(client["cost"].values()), rel=1e-9)
-    assert told["claude_tokens_input_total"] + told["claude_tokens_output_total"] == sum(client["tokens"].values())
-    assert told["claude_sessions_total"] == 1
+    assert reported["claude_api_cost_usd_total"] == pytest.approx(sum(client["cost"].values()), rel=1e-9)
+    assert reported["claude_tokens_input_total"] + reported["claude_tokens_output_total"] == sum(
+        client["tokens"].values()
+    )
+    assert reported["claude_sessions_total"] == 1
     assert "backend" in found["table"]
 
 
@@ -137,15 +139,15 @@ TERMINATED = ["SessionStart", "UserPromptSubmit", "SessionEnd"]
 
 @pytest.mark.slow
 def test_no_event_of_forty_sessions_is_lost(tmp_path: Path) -> None:
-    """30 short sessions of one tool call, and 10 that get SIGTERM in a tool: every event is in the spool."""
+    """30 short sessions make one tool call each, and 10 get SIGTERM in a tool. Every event is in the spool."""
     found = play("short_sessions", tmp_path / "world", "30", "10")
     assert Counter(found["codes"]) == {0: 30, 143: 10}
     assert sorted(found["sessions"].values()) == sorted([SHORT] * 30 + [TERMINATED] * 10)
 
 
 @pytest.mark.parametrize("part", ["", ".claude-plugin/plugin.json", ".claude-plugin/marketplace.json"])
-def test_the_client_validates_the_plugin_strictly(tmp_path: Path, part: str) -> None:
-    """``claude plugin validate --strict`` has nothing to say against the plugin, its manifest, or the marketplace's."""
+def test_the_client_finds_nothing_wrong_with_the_plugin(tmp_path: Path, part: str) -> None:
+    """``claude plugin validate --strict`` accepts the plugin, its manifest, and the manifest of the marketplace."""
     for folder in (".claude-plugin", "hooks", "commands"):
         shutil.copytree(ROOT / folder, tmp_path / "plugin" / folder)
     shutil.copy(ROOT / "README.md", tmp_path / "plugin")

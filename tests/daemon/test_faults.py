@@ -1,4 +1,4 @@
-"""Whatever dies, stalls or fills up: after recovery the totals at the receiver are those of an undisturbed run."""
+"""After kills, outages and a full disk, the totals at the receiver are those of a run without faults."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.support.real_daemon import (
     PlayedHook,
     RecordedSessions,
     Totals,
+    final_totals,
     on_a_small_disk,
-    settled_totals,
     steps_back,
     totals,
     wait_for_totals,
@@ -31,17 +31,17 @@ from tests.support.real_daemon import (
 pytestmark = pytest.mark.faults
 
 FEW = ("basic-edit", "subagents", "tasks")
-# Recorded with two copies of every hook, milliseconds apart: which of them counts is nobody's promise.
-# And one whose session goes on in another project: here whole transcripts are there from the start, and their later lines would be
-# read before the event that tells whose they are, which in life always comes first.
+# Two scenarios are left out. In "plugin" every hook has two copies, milliseconds apart, and either of them may count. In "resume" a
+# session moves to another project. Here its whole transcript exists from the start, so the daemon could read the later lines before
+# the event that names the new project. With a real client that event always comes first.
 ALL = tuple(name for name in SCENARIOS if name not in ("plugin", "resume"))
-# Seconds: longer than a daemon needs to take in a few events, follow their transcripts and export.
-LONGEST_LIFE = 0.6
-# Seconds: about what a hook takes.
+# Seconds. A daemon usually needs less to take in a few events, follow their transcripts and export.
+LONGEST_DAEMON = 0.6
+# Seconds. A hook usually needs less.
 LONGEST_HOOK = 0.006
 
-# What the transcripts tell as well as the hooks. Files read and tasks are not among it: the transcript of a sub-agent holds no
-# results of its tools.
+# Metrics that transcripts alone can fill. Files read and tasks are not among them, because the transcript of a sub-agent does not
+# have the results of its tools.
 IN_TRANSCRIPTS = frozenset(
     f"claude.{name}"
     for name in (
@@ -55,7 +55,7 @@ Install = Callable[..., Installation]
 
 @pytest.fixture
 def install(tmp_path: Path, otlp_receiver: OtlpReceiver) -> Iterator[Install]:
-    """Makes installations that export to the receiver over HTTP."""
+    """Return a function that makes installations that export to the receiver over HTTP."""
     made: list[Installation] = []
 
     def make(folder: Path | None = None, **environ: str) -> Installation:
@@ -72,7 +72,7 @@ def install(tmp_path: Path, otlp_receiver: OtlpReceiver) -> Iterator[Install]:
 
 
 class Undisturbed:
-    """Recorded sessions and the totals of a run in which nothing went wrong."""
+    """Recorded sessions, and the totals of a run without faults."""
 
     def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
         self.sessions = RecordedSessions(names, folder / "projects")
@@ -83,19 +83,19 @@ class Undisturbed:
                 for hook in self.sessions.hooks:
                     installation.run_hook(hook)
                 installation.start()
-                self.totals: Totals = settled_totals(receiver, installation)
+                self.totals: Totals = final_totals(receiver, installation)
             finally:
                 installation.close()
 
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """Some dozen sessions, undisturbed."""
+    """A run of some dozen sessions."""
     return Undisturbed(tmp_path_factory.mktemp("few"), FEW)
 
 
-def test_the_undisturbed_run_tells_something(few: Undisturbed) -> None:
-    """The standard that the other tests hold their totals against is not empty."""
+def test_the_run_without_faults_has_totals(few: Undisturbed) -> None:
+    """The other tests compare their totals with these."""
     names = {name for name, _ in few.totals}
     assert {
         "claude.sessions",
@@ -109,28 +109,29 @@ def test_the_undisturbed_run_tells_something(few: Undisturbed) -> None:
     )
 
 
-def _disturb(
+def _play_with_kills(
     installation: Installation, sessions: RecordedSessions, dice: random.Random, daemon_kills: int, *, hooks_too: bool
-) -> int:
-    """Plays the sessions while the daemon, and the second copy of each hook, get SIGKILL; returns how many processes did."""
-    killed = 0
+) -> None:
+    """Play the sessions. The daemon gets SIGKILL at random moments, and with ``hooks_too`` a second copy of each hook does.
+
+    Every second copy still reads its payload when it is killed. The others may have ended.
+    """
     size = -(-len(sessions.hooks) // daemon_kills)
     for start in range(0, len(sessions.hooks), size):
         installation.start()
-        for hook in sessions.hooks[start : start + size]:
+        for number, hook in enumerate(sessions.hooks[start : start + size]):
             installation.run_hook(hook)
             if hooks_too:
-                killed += installation.run_hook(hook, kill_after=dice.uniform(0, LONGEST_HOOK), via="plugin")
-        time.sleep(dice.uniform(0, LONGEST_LIFE))
+                moment = dice.uniform(0, LONGEST_HOOK)
+                installation.run_hook(hook, kill_after=moment, via="plugin", while_reading=bool(number % 2))
+        time.sleep(dice.uniform(0, LONGEST_DAEMON))
         installation.kill()
-        killed += 1
-    return killed
 
 
-def test_the_daemon_dies_again_and_again(few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver) -> None:
-    """SIGKILL at random points, each followed by a restart: the same totals, and no series ever goes back."""
+def test_kills_of_the_daemon_change_no_total(few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver) -> None:
+    """The daemon starts again after each SIGKILL. No series goes back in between."""
     installation = install()
-    assert _disturb(installation, few.sessions, random.Random(7), 15, hooks_too=False) >= 15
+    _play_with_kills(installation, few.sessions, random.Random(7), 15, hooks_too=False)
     installation.start()
     wait_for_totals(otlp_receiver, few.totals)
     installation.kill(signal.SIGTERM)
@@ -140,12 +141,13 @@ def test_the_daemon_dies_again_and_again(few: Undisturbed, install: Install, otl
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_two_hundred_kills_of_daemon_and_hooks(tmp_path: Path, install: Install, otlp_receiver: OtlpReceiver) -> None:
-    """All recorded sessions, every hook registered twice: the totals of a run without a single kill."""
+def test_two_hundred_kills_of_the_daemon_and_kills_of_hooks_change_no_total(
+    tmp_path: Path, install: Install, otlp_receiver: OtlpReceiver
+) -> None:
+    """All recorded sessions, with every hook registered twice."""
     undisturbed = Undisturbed(tmp_path / "undisturbed", ALL)
     installation = install()
-    killed = _disturb(installation, undisturbed.sessions, random.Random(11), 200, hooks_too=True)
-    assert killed >= 300
+    _play_with_kills(installation, undisturbed.sessions, random.Random(11), 200, hooks_too=True)
     installation.start()
     wait_for_totals(otlp_receiver, undisturbed.totals, 60)
     installation.kill(signal.SIGTERM)
@@ -153,8 +155,8 @@ def test_two_hundred_kills_of_daemon_and_hooks(tmp_path: Path, install: Install,
     assert list(steps_back(otlp_receiver)) == []
 
 
-def test_two_copies_of_every_hook(few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver) -> None:
-    """Plugin and settings both registered: everything counts once."""
+def test_two_copies_of_every_hook_count_once(few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver) -> None:
+    """The plugin and the settings both register the hooks."""
     installation = install()
     installation.start()
     for hook in few.sessions.hooks:
@@ -165,8 +167,9 @@ def test_two_copies_of_every_hook(few: Undisturbed, install: Install, otlp_recei
     assert totals(otlp_receiver) == few.totals
 
 
-def test_events_wait_while_no_daemon_runs(few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver) -> None:
-    """Hooks alone, without a daemon, for as long as it takes: one that comes later finds everything."""
+def test_events_wait_for_a_daemon_that_starts_later(
+    few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver
+) -> None:
     installation = install()
     for hook in reversed(few.sessions.hooks):
         installation.run_hook(hook)
@@ -175,8 +178,9 @@ def test_events_wait_while_no_daemon_runs(few: Undisturbed, install: Install, ot
     wait_for_totals(otlp_receiver, few.totals)
 
 
-def test_eight_sessions_at_once(few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver) -> None:
-    """Eight clients whose hooks run at the same moments."""
+def test_hooks_of_eight_sessions_at_once_lose_no_event(
+    few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver
+) -> None:
     installation = install()
     installation.start()
     sessions: dict[str, list[PlayedHook]] = {}
@@ -202,10 +206,10 @@ def _hanging(receiver: OtlpReceiver) -> None:
 
 
 @pytest.mark.parametrize("fault", [_away, _failing, _hanging])
-def test_the_receiver_fails_from_the_start_and_comes_back(
+def test_after_an_outage_the_receiver_gets_every_total(
     few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver, fault: Callable[[OtlpReceiver], None]
 ) -> None:
-    """Unreachable, answering 500, or never answering: the intake goes on, and the first accepted export carries everything."""
+    """The receiver is unreachable, answers 500, or never answers. The daemon takes events in meanwhile."""
     installation = install(OTEL_EXPORTER_OTLP_TIMEOUT="500")
     fault(otlp_receiver)
     installation.start()
@@ -222,24 +226,23 @@ def test_the_receiver_fails_from_the_start_and_comes_back(
     assert list(steps_back(otlp_receiver)) == []
 
 
-def test_hooks_that_die_lose_nothing_the_transcript_knows(
-    few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver
-) -> None:
-    """Hooks get SIGKILL at random points, and nobody repeats them: tokens, dollars, requests, calls, lines are complete."""
+def test_transcripts_make_up_for_killed_hooks(few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver) -> None:
+    """Tokens, dollars, requests, calls and lines are complete. The hooks get SIGKILL at random moments and are not repeated."""
     installation, dice = install(), random.Random(3)
-    killed = 0
-    for hook in few.sessions.hooks:
-        spared = hook.event in ("SessionStart", "SessionEnd")
-        killed += installation.run_hook(hook, kill_after=None if spared else dice.uniform(0, LONGEST_HOOK))
-    assert killed > 0  # how many depends on the machine
+    for number, hook in enumerate(few.sessions.hooks):
+        if hook.event in ("SessionStart", "SessionEnd"):
+            installation.run_hook(hook)
+        else:
+            moment = dice.uniform(0, LONGEST_HOOK)
+            installation.run_hook(hook, kill_after=moment, while_reading=bool(number % 2))
     installation.start()
     wait_for_totals(otlp_receiver, _in_transcripts(few.totals), only=IN_TRANSCRIPTS)
 
 
-def test_a_full_disk_loses_nothing_the_transcript_knows(
+def test_transcripts_make_up_for_a_full_disk(
     few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver, tmp_path: Path
 ) -> None:
-    """Spool and store on a disk that fills up while sessions run: once there is room again, everything is made up for."""
+    """Spool and store are on a disk that is full while sessions run, and later has room again."""
     disk = tmp_path / "disk"
     disk.mkdir()
 
@@ -256,7 +259,7 @@ def test_a_full_disk_loses_nothing_the_transcript_knows(
             installation.run_hook(hook)
         assert any(not path.stat().st_size for path in (installation.home.spool / "new").iterdir())
         ballast.unlink()
-        for hook in ends:  # without its end, a session counts as over after half an hour of silence
+        for hook in ends:  # without this event, a session is over only after half an hour of silence
             installation.run_hook(hook)
         wait_for_totals(otlp_receiver, _in_transcripts(few.totals), 60, only=IN_TRANSCRIPTS)
         installation.close()
@@ -264,11 +267,11 @@ def test_a_full_disk_loses_nothing_the_transcript_knows(
     try:
         on_a_small_disk(disk, body)
     except PermissionError as error:
-        pytest.skip(f"no disk of its own: {error}")
+        pytest.skip(f"this machine allows no disk of its own: {error}")
 
 
 def _by_phase(sessions: RecordedSessions) -> tuple[list[PlayedHook], list[PlayedHook], list[PlayedHook]]:
-    """The starts of all sessions, everything between, and their ends."""
+    """Return the starts of all sessions, the events in between, and the ends."""
     phases: tuple[list[PlayedHook], list[PlayedHook], list[PlayedHook]] = ([], [], [])
     for hook in sessions.hooks:
         phases[{"SessionStart": 0, "SessionEnd": 2}.get(hook.event, 1)].append(hook)
@@ -280,7 +283,7 @@ def _in_transcripts(found: Totals) -> Totals:
 
 
 def _fill(path: Path) -> None:
-    """Takes all the room that is left."""
+    """Write until the disk is full."""
     with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))

@@ -1,4 +1,4 @@
-"""The same sessions in any order, twice, over restarts, by one source or both: the same totals."""
+"""Recorded sessions have the same totals in any order of events, with copies of events, and over restarts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.known_differences import REGISTERED_TWICE
 from tests.support.replay import Replay, play
-
-# A session whose hooks are registered twice: either copy may be the one that counts, and they are milliseconds apart.
-REGISTERED_TWICE = "plugin"
 
 
 def _totals(replay: Replay) -> dict[Any, Any]:
@@ -25,24 +23,24 @@ def _totals(replay: Replay) -> dict[Any, Any]:
 
 @pytest.fixture(scope="module")
 def in_order(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[Any, Any]]:
-    """The totals of every scenario played once, in order."""
+    """The totals of every scenario, played once and in order."""
     return {name: _totals(play(Scenario(name), tmp_path_factory.mktemp(name))) for name in SCENARIOS}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("seed", [1, 2])
-def test_any_order_gives_the_same_totals(name: str, seed: int, tmp_path: Path, in_order: dict[str, Any]) -> None:
-    """Events in random order change nothing."""
+def test_any_order_of_events_gives_the_same_totals(
+    name: str, seed: int, tmp_path: Path, in_order: dict[str, Any]
+) -> None:
     assert _totals(play(Scenario(name), tmp_path, seed=seed)) == in_order[name]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_twice_gives_the_same_totals(name: str, tmp_path: Path, in_order: dict[str, Any]) -> None:
-    """A second copy of every event changes nothing."""
+def test_a_copy_of_every_event_changes_no_total(name: str, tmp_path: Path, in_order: dict[str, Any]) -> None:
     assert _totals(play(Scenario(name), tmp_path, twice=True)) == in_order[name]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_restarts_give_the_same_totals(name: str, tmp_path: Path, in_order: dict[str, Any]) -> None:
-    """Events split over four daemons, in random order, change nothing."""
+def test_restarts_change_no_total(name: str, tmp_path: Path, in_order: dict[str, Any]) -> None:
+    """Four daemons, one after another, take the events in random order."""
     assert _totals(play(Scenario(name), tmp_path, seed=3, restarts=3)) == in_order[name]

@@ -1,4 +1,4 @@
-"""Makes ``claude_hooks_otel/cli/recorded_sessions.json.gz`` from the recorded corpus: a few sessions of three agents.
+"""Make ``claude_hooks_otel/cli/recorded_sessions.json.gz`` from the recorded corpus: a few sessions of three agents.
 
 python -m tests.data.make_demo
 """
@@ -25,12 +25,12 @@ SESSIONS = [
     ("git-work", "pr-create", "frontend", "storefront"),
     ("lines", "edit-replace-all", "frontend", "storefront"),
 ]
-# Lines of a transcript that tell facts; the others are left out.
+# Kinds of transcript lines that become facts. The others are left out.
 KEPT = {"assistant", "user", "system", "cost-state", "pr-link"}
 
 
 def main() -> None:
-    """Writes the file."""
+    """Write the file."""
     hooks: list[dict[str, Any]] = []
     files: dict[str, Any] = {}
     for name, run, agent, project in SESSIONS:

@@ -1,4 +1,4 @@
-"""Spans and log events of the recorded sessions on the wire: all there, as they are, and with nothing of their content."""
+"""Spans and log events of recorded sessions reach a receiver completely and without content."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.corpus import SCENARIOS, Scenario
 from tests.support.exported_replay import ExportedReplay, exported
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.otlp_records import attributes, log_records, spans
-from tests.support.private_texts import answered, asked, leaked, told_by_traces
+from tests.support.private_texts import answered, asked, leaked, not_private_in_traces
 from tests.support.waiting import put
 
 
@@ -28,21 +28,21 @@ def _wire(receiver: OtlpReceiver) -> bytes:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_nothing_private_is_on_the_wire(name: str, tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
-    """Metrics, traces and logs in the default configuration: no prompt, path, command, output or e-mail address."""
+def test_no_signal_carries_private_text_by_default(name: str, tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    """Metrics, traces and logs have no prompt, path, command, output or e-mail address."""
     with exported(name, tmp_path, otlp_receiver) as replay:
         wire = _wire(otlp_receiver)
         assert b"claude.sessions" in wire
         assert b"invoke_agent" in wire
         assert b"claude.tool.result" in wire
         assert b"claude.tool.input.sha256" in wire
-        assert str(tmp_path).encode() not in wire  # where the replayed transcripts are
+        assert str(tmp_path).encode() not in wire  # the folder of the transcripts
         private = (*asked(replay.scenario), *answered(replay.scenario))
-        assert leaked(iter(private), wire) - told_by_traces(replay.scenario) == set()
+        assert leaked(iter(private), wire) - not_private_in_traces(replay.scenario) == set()
 
 
-def test_what_its_owner_shows_is_on_the_wire(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
-    """Prompts alone: every one of them, on the root span and on the log event, and of the others none."""
+def test_a_switch_for_prompts_shows_prompts_and_no_other_text(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    """Root spans and log events have every prompt. No span has another text."""
     shown: Any = {"capture": {"prompts": True}}
     with exported("basic-edit", tmp_path, otlp_receiver, Config(**shown)) as replay:
         prompts = {hook.fields["prompt"] for hook in replay.hooks if hook.event == "UserPromptSubmit"}
@@ -61,16 +61,18 @@ def test_what_its_owner_shows_is_on_the_wire(tmp_path: Path, otlp_receiver: Otlp
         assert not others & {name for span in spans(otlp_receiver) for name in attributes(span)}
 
 
-def test_every_event_belongs_to_a_span_that_is_there(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+def test_every_log_event_of_a_span_names_a_span_that_was_sent(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     with exported("subagents", tmp_path, otlp_receiver):
-        known = {(span.trace_id, span.span_id) for span in spans(otlp_receiver)}
-        told = [(record.trace_id, record.span_id) for record in log_records(otlp_receiver) if record.span_id]
-        assert len(told) > 20
-        assert set(told) <= known
+        sent = {(span.trace_id, span.span_id) for span in spans(otlp_receiver)}
+        named = [(record.trace_id, record.span_id) for record in log_records(otlp_receiver) if record.span_id]
+        assert len(named) > 20
+        assert set(named) <= sent
 
 
-def test_a_tenth_of_the_turns(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
-    """A turn is there as a whole or not at all, by the sampler that OpenTelemetry's variables name."""
+def test_a_sampled_turn_is_complete_and_others_are_missing_completely(
+    tmp_path: Path, otlp_receiver: OtlpReceiver
+) -> None:
+    """OpenTelemetry's variables name the sampler."""
     variables = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.4"}
     with exported("permissions", tmp_path, otlp_receiver, **variables) as replay:
         sent = spans(otlp_receiver)
@@ -82,7 +84,7 @@ def test_a_tenth_of_the_turns(tmp_path: Path, otlp_receiver: OtlpReceiver) -> No
         assert {span.parent_span_id for span in sent if span.parent_span_id} <= known
 
 
-def test_none_of_a_signal_is_written_where_none_is_wanted(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+def test_nothing_of_a_signal_without_an_exporter_is_written(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     variables = {"OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "otlp"}
     with exported("basic-edit", tmp_path, otlp_receiver, **variables) as replay:
         assert spans(otlp_receiver) == []
@@ -91,8 +93,9 @@ def test_none_of_a_signal_is_written_where_none_is_wanted(tmp_path: Path, otlp_r
         assert kinds == [("logs",)]
 
 
-def test_a_mistake_in_the_configuration_loses_nothing_that_waits(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
-    """What waits for an exporter goes on waiting while none can be built, and status says why."""
+def test_items_wait_while_the_configuration_is_invalid_and_status_says_why(
+    tmp_path: Path, otlp_receiver: OtlpReceiver
+) -> None:
     home = Home(tmp_path)
     span = Span(
         trace_id=1, span_id=2, parent_id=None, name="waiting", kind=SpanKind.INTERNAL, start_ns=1, end_ns=2, attributes={}
@@ -118,9 +121,7 @@ def test_a_mistake_in_the_configuration_loses_nothing_that_waits(tmp_path: Path,
     assert "waiting" in {span.name for span in spans(otlp_receiver)}
 
 
-def test_the_bounds_of_waiting_are_kept_and_what_is_given_up_is_counted(
-    tmp_path: Path, otlp_receiver: OtlpReceiver
-) -> None:
+def test_a_full_outbox_gives_up_items_and_counts_each(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     otlp_receiver.http.fail_with(503, "away")
     small: Any = {"outbox": {"max_megabytes": 0.01}}
     variables = {

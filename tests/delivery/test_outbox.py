@@ -1,4 +1,4 @@
-"""What waits for an endpoint: nothing is changed by waiting, written twice, kept beyond the bounds, or given up uncounted."""
+"""The outbox changes no waiting item, has none twice, keeps its bounds, and counts what it gives up."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ def read_all(connection: sqlite3.Connection, signal: str = TRACES, exporter: str
 
 
 @pytest.mark.parametrize("record", [SPAN, EVENT, replace(SPAN, parent_id=None, events=(), links=())])
-def test_a_record_comes_back_as_it_went_in(record: Item) -> None:
+def test_a_decoded_item_equals_the_encoded_one(record: Item) -> None:
     assert decode(encode(record)) == record
 
 
-def test_the_fact_behind_a_span_does_not_wait_with_it() -> None:
+def test_the_fact_of_a_span_is_not_encoded() -> None:
     turn = model.Turn(prompt_id="p", session_id="s")
     assert encode(replace(SPAN, fact=turn)) == encode(SPAN)
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=20))
-def test_any_text_can_wait_and_be_sent(text: str) -> None:
-    """Half a surrogate pair included, which a transcript may hold and UTF-8 may not."""
+def test_any_text_can_be_encoded_and_sent(text: str) -> None:
+    """A transcript may have half a surrogate pair, which UTF-8 cannot encode."""
     (value,) = decode(encode(replace(EVENT, attributes={"text": text}))).attributes.values()
     assert str(value).encode() == text.encode(errors="replace")
 
@@ -63,7 +63,7 @@ def test_any_text_can_wait_and_be_sent(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "null", "{}", '{"attributes": {}}', '{"attributes": {}, "uid": 1, "severity": 99}']
 )
-def test_what_is_no_record_is_no_other_error(text: str) -> None:
+def test_decoding_an_invalid_item_raises_no_unexpected_error(text: str) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
         decode(text)
 
@@ -72,7 +72,7 @@ def test_what_is_no_record_is_no_other_error(text: str) -> None:
 
 
 @given(first=st.sets(ids), second=st.sets(ids))
-def test_each_id_is_new_only_once(first: set[int], second: set[int]) -> None:
+def test_an_item_is_written_once_for_each_signal_and_id(first: set[int], second: set[int]) -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.execute(
             "CREATE TABLE written_item (signal TEXT, id INTEGER, written_ns INTEGER, PRIMARY KEY (signal, id))"
@@ -83,7 +83,7 @@ def test_each_id_is_new_only_once(first: set[int], second: set[int]) -> None:
         assert mark_written(connection, LOGS, second, 2) == second
 
 
-def test_more_ids_than_a_statement_takes(connection: sqlite3.Connection) -> None:
+def test_there_may_be_more_ids_than_one_sql_statement_takes(connection: sqlite3.Connection) -> None:
     many = range(1, 5000)
     mark_written(connection, TRACES, many[::2], 0)
     assert mark_written(connection, TRACES, many, 0) == set(many[1::2])
@@ -92,7 +92,7 @@ def test_more_ids_than_a_statement_takes(connection: sqlite3.Connection) -> None
 # -- batches -----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_oldest_go_first_and_each_exporter_has_its_own(connection: sqlite3.Connection) -> None:
+def test_batches_have_the_oldest_items_and_each_exporter_has_its_own_items(connection: sqlite3.Connection) -> None:
     put(connection, TRACES, "otlp", spans(3), 0)
     put(connection, TRACES, "console", spans(1), 0)
     put(connection, LOGS, "otlp", [EVENT], 0)
@@ -105,17 +105,17 @@ def test_the_oldest_go_first_and_each_exporter_has_its_own(connection: sqlite3.C
     assert outbox.depth(connection) == {TRACES: 2, LOGS: 1}
 
 
-def test_a_batch_stays_below_the_size_that_receivers_take(connection: sqlite3.Connection) -> None:
+def test_a_batch_is_smaller_than_the_limit_of_receivers(connection: sqlite3.Connection) -> None:
     put(connection, TRACES, "otlp", spans(10, size=outbox.BATCH_BYTES // 4), 0)
     assert len(outbox.read_batch(connection, TRACES, "otlp", 0, 512)) == 3
 
 
-def test_a_record_that_is_larger_than_a_batch_goes_alone(connection: sqlite3.Connection) -> None:
+def test_an_item_larger_than_the_limit_is_a_batch_of_its_own(connection: sqlite3.Connection) -> None:
     put(connection, TRACES, "otlp", [*spans(1, size=outbox.BATCH_BYTES + 1), *spans(2)], 0)
     assert len(outbox.read_batch(connection, TRACES, "otlp", 0, 512)) == 1
 
 
-def test_what_was_refused_stands_behind(connection: sqlite3.Connection) -> None:
+def test_a_refused_item_comes_after_the_others(connection: sqlite3.Connection) -> None:
     put(connection, TRACES, "otlp", spans(3), 0)
     outbox.set_aside(connection, outbox.read_batch(connection, TRACES, "otlp", 0, 1))
     assert read_all(connection) == spans(3)[1:]
@@ -126,7 +126,7 @@ def test_what_was_refused_stands_behind(connection: sqlite3.Connection) -> None:
 # -- bounds ------------------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_too_old_is_given_up_and_counted(connection: sqlite3.Connection) -> None:
+def test_items_that_are_too_old_are_given_up_and_counted(connection: sqlite3.Connection) -> None:
     put(connection, TRACES, "otlp", spans(2), 10)
     put(connection, LOGS, "otlp", [EVENT], 19)
     put(connection, TRACES, "otlp", spans(3)[2:], 20)
@@ -136,7 +136,7 @@ def test_what_is_too_old_is_given_up_and_counted(connection: sqlite3.Connection)
     assert not outbox.has_dropped(connection)
 
 
-def test_of_too_much_the_oldest_is_given_up_and_counted(connection: sqlite3.Connection) -> None:
+def test_the_oldest_items_of_a_full_outbox_are_given_up_and_counted(connection: sqlite3.Connection) -> None:
     put(connection, TRACES, "otlp", spans(10, size=1000), 0)
     (size,) = connection.execute("SELECT SUM(bytes) FROM outbox").fetchone()
     outbox.trim(connection, size, 0)

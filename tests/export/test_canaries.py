@@ -1,4 +1,7 @@
-"""What the package uses of OpenTelemetry beyond its stable API. A failure says what changed; the pins in pyproject.toml follow these tests."""
+"""The package uses parts of OpenTelemetry that are not stable API. A failure says what changed.
+
+The pins in pyproject.toml allow only versions for which these tests pass.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ import pytest
 
 from tests.support.places import ROOT
 
-# (module, name) → the arguments that the package gives it. OpenTelemetry's logs are private until they are stable.
+# (module, name) → the arguments that the package passes. OpenTelemetry's logs are private until they are stable.
 PRIVATE: dict[tuple[str, str], tuple[str, ...]] = {
     ("opentelemetry._logs", "LogRecord"): (
         *("timestamp", "observed_timestamp", "context", "severity_number", "severity_text", "body", "attributes"),
@@ -27,7 +30,7 @@ PRIVATE: dict[tuple[str, str], tuple[str, ...]] = {
 
 
 def private_imports() -> Iterator[tuple[str, str]]:
-    """Return what the package imports from OpenTelemetry under a name with an underscore."""
+    """Return the names with an underscore that the package imports from OpenTelemetry."""
     for path in (ROOT / "claude_hooks_otel").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("opentelemetry"):
@@ -37,12 +40,14 @@ def private_imports() -> Iterator[tuple[str, str]]:
                         yield node.module or "", alias.name
 
 
-def test_the_canaries_know_every_private_name_that_the_package_imports() -> None:
+def test_the_canaries_cover_every_private_name_that_the_package_imports() -> None:
     assert set(private_imports()) == set(PRIVATE)
 
 
 @pytest.mark.parametrize(("module", "name", "arguments"), [(*key, arguments) for key, arguments in PRIVATE.items()])
-def test_private_names_take_what_the_package_gives_them(module: str, name: str, arguments: tuple[str, ...]) -> None:
+def test_private_names_take_the_arguments_that_the_package_passes(
+    module: str, name: str, arguments: tuple[str, ...]
+) -> None:
     found = getattr(importlib.import_module(module), name, None)
     assert found is not None, f"{module} no longer has {name}: see where claude_hooks_otel/export imports it"
     missing = sorted(set(arguments) - set(inspect.signature(found).parameters)) if arguments else []
@@ -52,7 +57,7 @@ def test_private_names_take_what_the_package_gives_them(module: str, name: str, 
 
 
 @pytest.mark.parametrize("package", ["opentelemetry-sdk", "opentelemetry-exporter-otlp"])
-def test_the_pins_allow_only_the_versions_that_the_canaries_saw(package: str) -> None:
+def test_the_pins_allow_only_the_tested_versions(package: str) -> None:
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     major, minor, *_ = map(int, version(package).split("."))
     assert f"{package}>={major}.{minor},<{major}.{minor + 1}" in dependencies

@@ -1,4 +1,4 @@
-"""Exporters of spans and log events, over both protocols against a real receiver: what is sent, and what each answer means."""
+"""Exporters of spans and log events send everything, over both protocols, and understand each answer of a real receiver."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import json
 import shutil
 import socket
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -29,7 +28,7 @@ from tests.support.otlp_records import attributes, log_records, spans
 SIGNALS = (Signal.TRACES, Signal.LOGS)
 ITEMS: dict[Signal, list[Item]] = {Signal.TRACES: [SPAN], Signal.LOGS: [EVENT]}
 RESOURCE = Resource({"service.name": "claude-hooks-otel"})
-# OTLP, SpanFlags: whether it is known that a parent is remote, and whether it is.
+# OTLP, SpanFlags: whether the next flag has a value, and whether the parent is remote.
 HAS_IS_REMOTE, IS_REMOTE = 0x100, 0x200
 
 
@@ -38,7 +37,7 @@ def exporters(variables: dict[str, str], signal: Signal, console: TextIO | None 
 
 
 class Rig:
-    """An endpoint of one protocol, and exporters to it."""
+    """An endpoint of a protocol, and exporters to it."""
 
     def __init__(self, receiver: OtlpReceiver, protocol: str) -> None:
         self.receiver, self.protocol = receiver, protocol
@@ -66,7 +65,7 @@ def rig(request: pytest.FixtureRequest, otlp_receiver: OtlpReceiver) -> Any:
 # -- what is sent ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_span_arrives_complete(rig: Rig) -> None:
+def test_a_span_arrives_completely(rig: Rig) -> None:
     outcome = rig.exporter(Signal.TRACES).export([SPAN], RESOURCE)
     assert (outcome.status, outcome.error, outcome.rejected) == (Status.ACCEPTED, None, 0)
     (span,) = spans(rig.receiver)
@@ -82,14 +81,14 @@ def test_a_span_arrives_complete(rig: Rig) -> None:
     assert (span.flags, link.flags) == (HAS_IS_REMOTE, HAS_IS_REMOTE)
 
 
-def test_a_parent_in_another_process_is_marked_as_such(rig: Rig) -> None:
+def test_a_parent_in_another_process_is_marked_as_remote(rig: Rig) -> None:
     rig.exporter(Signal.TRACES).export([replace(SPAN, is_parent_remote=True), replace(SPAN, parent_id=None)], RESOURCE)
     inbound, root = spans(rig.receiver)
     assert (inbound.flags, inbound.parent_span_id) == (HAS_IS_REMOTE | IS_REMOTE, bytes(7) + b"\x07")
     assert (root.flags, root.parent_span_id) == (HAS_IS_REMOTE, b"")
 
 
-def test_a_log_event_arrives_complete(rig: Rig) -> None:
+def test_a_log_event_arrives_completely(rig: Rig) -> None:
     before = time.time_ns()
     assert rig.exporter(Signal.LOGS).export([EVENT], RESOURCE).status is Status.ACCEPTED
     (record,) = log_records(rig.receiver)
@@ -100,8 +99,8 @@ def test_a_log_event_arrives_complete(rig: Rig) -> None:
     assert attributes(record) == {"a": ("x",), "log.record.uid": "f" * 16}
 
 
-def test_an_event_says_that_its_trace_is_not_sent(rig: Rig) -> None:
-    """W3C's sampled flag: otherwise a reader would follow its ids to a span that was never sent."""
+def test_the_flags_of_a_log_event_say_that_its_trace_is_not_sent(rig: Rig) -> None:
+    """It is W3C's sampled flag. Without it, a reader would look for a span that was never sent."""
     rig.exporter(Signal.LOGS).export([replace(EVENT, is_sampled=False)], RESOURCE)
     (record,) = log_records(rig.receiver)
     assert (record.trace_id, record.span_id, record.flags) == (b"\xff" * 16, bytes(7) + b"\x03", 0)
@@ -124,14 +123,14 @@ def test_spans_and_log_events_have_the_same_resource_and_scope(rig: Rig) -> None
     assert found == [("claude-hooks-otel", "claude_hooks_otel", __version__)] * 2
 
 
-def test_an_event_without_a_span_arrives_without_one(rig: Rig) -> None:
+def test_a_log_event_without_a_span_arrives_without_ids(rig: Rig) -> None:
     rig.exporter(Signal.LOGS).export([replace(EVENT, trace_id=None, span_id=None)], RESOURCE)
     (record,) = log_records(rig.receiver)
     assert (record.trace_id, record.span_id) == (b"", b"")
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-def test_a_signals_own_variables_win(rig: Rig, signal: Signal) -> None:
+def test_variables_of_a_signal_win_over_general_ones(rig: Rig, signal: Signal) -> None:
     name = signal.upper()
     exporter = rig.exporter(
         signal,
@@ -147,7 +146,7 @@ def test_a_signals_own_variables_win(rig: Rig, signal: Signal) -> None:
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-def test_a_signals_own_http_endpoint_is_used_unchanged(otlp_receiver: OtlpReceiver, signal: Signal) -> None:
+def test_the_http_endpoint_of_a_signal_is_used_unchanged(otlp_receiver: OtlpReceiver, signal: Signal) -> None:
     environment = {
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT": f"{otlp_receiver.http_endpoint}/prefix/v1/{signal}",
@@ -160,8 +159,8 @@ def test_a_signals_own_http_endpoint_is_used_unchanged(otlp_receiver: OtlpReceiv
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_a_signals_own_certificates_and_headers_open_its_endpoint(tmp_path: Path, protocol: str) -> None:
-    """Both sides show a certificate. The general variables name what the receiver does not accept."""
+def test_certificates_and_headers_of_a_signal_win_over_general_ones(tmp_path: Path, protocol: str) -> None:
+    """Both sides show a certificate. The general variables have values that the receiver does not accept."""
     server, client = self_signed_certificate(tmp_path), self_signed_certificate(tmp_path, "client")
     tls = Tls(server.certificate, server.key, client_authority=client.certificate)
     with OtlpReceiver(tls=tls, bearer="right") as receiver:
@@ -181,7 +180,7 @@ def test_a_signals_own_certificates_and_headers_open_its_endpoint(tmp_path: Path
             exporter.shutdown()
 
 
-# -- how an export ends --------------------------------------------------------------------------------------------------------------
+# -- outcomes of an export -----------------------------------------------------------------------------------------------------------
 
 
 HTTP, GRPC = "http/protobuf", "grpc"
@@ -213,7 +212,7 @@ ANSWERS: list[tuple[str, Any, str, Status]] = [
         "Error decompressing: size limit, of 4 bytes, exceeded while decompressing message",
         Status.TOO_LARGE,
     ),
-    (GRPC, grpc.StatusCode.OUT_OF_RANGE, "too old", Status.UNAVAILABLE),  # may be retried, by the OTLP specification
+    (GRPC, grpc.StatusCode.OUT_OF_RANGE, "too old", Status.UNAVAILABLE),  # the OTLP specification allows a retry
     (GRPC, grpc.StatusCode.RESOURCE_EXHAUSTED, "quota", Status.UNAVAILABLE),
     (HTTP, 404, "unknown service", Status.UNSERVED),
     (GRPC, grpc.StatusCode.UNIMPLEMENTED, "unknown service", Status.UNSERVED),
@@ -237,7 +236,7 @@ ANSWERS: list[tuple[str, Any, str, Status]] = [
 def test_each_answer_has_its_status_after_one_request(
     rig: Rig, signal: Signal, answer: Any, message: str, status: Status
 ) -> None:
-    """Too large stays too large, so trying again is useless."""
+    """An export sends one request. The worker decides about retries."""
     rig.endpoint.fail_with(answer, message)
     outcome = rig.exporter(signal).export(ITEMS[signal], RESOURCE)
     assert outcome.status is status
@@ -256,8 +255,8 @@ def test_a_batch_over_the_limit_of_a_real_grpc_server_is_too_large(otlp_receiver
     assert (outcome.status, otlp_receiver.requests) == (Status.TOO_LARGE, [])
 
 
-def test_a_proxys_answer_to_a_grpc_request_that_is_too_large_is_understood() -> None:
-    """A proxy that knows nothing of gRPC answers with a header frame only (HTTP/2, RFC 9113 and 7541)."""
+def test_a_gateway_answer_of_http_413_to_a_grpc_request_means_too_large() -> None:
+    """A proxy without gRPC answers only with a header frame (HTTP/2, RFC 9113 and 7541)."""
     settings = bytes.fromhex("000000 04 00 00000000")
     headers = bytes.fromhex("000005 01 05 00000001") + b"\x08\x03413"  # END_HEADERS, END_STREAM; `:status: 413`
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
@@ -269,7 +268,7 @@ def test_a_proxys_answer_to_a_grpc_request_that_is_too_large_is_understood() -> 
                 while b"/Export" not in connection.recv(65536):
                     pass
                 connection.sendall(headers)
-                while connection.recv(65536):  # until the client leaves
+                while connection.recv(65536):  # until the client closes the connection
                     pass
 
         answered = pool.submit(answer)
@@ -282,7 +281,7 @@ def test_a_proxys_answer_to_a_grpc_request_that_is_too_large_is_understood() -> 
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-def test_a_partial_success_is_read(rig: Rig, signal: Signal) -> None:
+def test_a_partial_success_says_how_many_items_were_rejected(rig: Rig, signal: Signal) -> None:
     rig.endpoint.reject(2, "2 without a name")
     outcome = rig.exporter(signal).export(ITEMS[signal] * 3, RESOURCE)
     assert (outcome.status, outcome.rejected, outcome.error) == (Status.ACCEPTED, 2, "2 without a name")
@@ -292,7 +291,7 @@ def test_a_partial_success_is_read(rig: Rig, signal: Signal) -> None:
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-def test_an_endpoint_that_is_not_there_is_unavailable(rig: Rig, signal: Signal) -> None:
+def test_an_endpoint_without_a_server_is_unavailable(rig: Rig, signal: Signal) -> None:
     rig.endpoint.go_away()
     outcome = rig.exporter(signal, OTEL_EXPORTER_OTLP_TIMEOUT="300").export(ITEMS[signal], RESOURCE)
     assert outcome.status is Status.UNAVAILABLE
@@ -300,20 +299,7 @@ def test_an_endpoint_that_is_not_there_is_unavailable(rig: Rig, signal: Signal) 
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-def test_shutting_down_ends_an_export_under_way(rig: Rig, signal: Signal) -> None:
-    rig.endpoint.fail_with(503 if rig.protocol != "grpc" else grpc.StatusCode.UNAVAILABLE, "away")
-    exporter = rig.exporter(signal)
-    outcomes: list[Status] = []
-    thread = threading.Thread(target=lambda: outcomes.append(exporter.export(ITEMS[signal], RESOURCE).status))
-    thread.start()
-    rig.receiver.wait_for(lambda it: it.requests)
-    exporter.shutdown()
-    thread.join(5)
-    assert outcomes == [Status.UNAVAILABLE]
-
-
-@pytest.mark.parametrize("signal", SIGNALS)
-def test_shutting_down_ends_an_export_that_is_never_answered(rig: Rig, signal: Signal) -> None:
+def test_shutdown_ends_an_export_without_an_answer(rig: Rig, signal: Signal) -> None:
     rig.endpoint.hang()
     exporter = rig.exporter(signal, OTEL_EXPORTER_OTLP_TIMEOUT="60000")
     with ThreadPoolExecutor(1) as pool:
@@ -326,7 +312,7 @@ def test_shutting_down_ends_an_export_that_is_never_answered(rig: Rig, signal: S
 
 
 @pytest.mark.parametrize("protocol", [GRPC, HTTP])
-def test_shutting_down_ends_an_export_that_never_gets_a_connection(protocol: str) -> None:
+def test_shutdown_ends_an_export_without_a_connection(protocol: str) -> None:
     """The server never answers the TLS handshake."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         environment = {
@@ -342,13 +328,13 @@ def test_shutting_down_ends_an_export_that_never_gets_a_connection(protocol: str
             assert exporting.result(30).status is Status.UNAVAILABLE
 
 
-def test_what_cannot_be_encoded_is_refused(rig: Rig) -> None:
+def test_an_item_that_cannot_be_encoded_is_refused(rig: Rig) -> None:
     outcome = rig.exporter(Signal.TRACES).export([replace(SPAN, start_ns=-1)], RESOURCE)
     assert outcome.status is Status.REFUSED
     assert rig.receiver.requests == []
 
 
-def test_no_secret_is_in_a_message(rig: Rig) -> None:
+def test_no_message_has_a_secret(rig: Rig) -> None:
     rig.endpoint.fail_with(
         500 if rig.protocol != "grpc" else grpc.StatusCode.INTERNAL, "you sent Bearer hunter2-hunter2"
     )
@@ -357,7 +343,7 @@ def test_no_secret_is_in_a_message(rig: Rig) -> None:
     assert "hunter2" not in f"{outcome.error} {exporter.describe()}"
 
 
-# -- which exporters there are ---------------------------------------------------------------------------------------------------------
+# -- the choice of exporters -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -397,7 +383,7 @@ def test_an_invalid_setting_is_an_error_that_says_what_to_do(variables: dict[str
 
 
 @pytest.mark.parametrize(("signal", "key"), [(Signal.TRACES, "name"), (Signal.LOGS, "event_name")])
-def test_the_console_gets_a_json_document_a_line(signal: Signal, key: str) -> None:
+def test_the_console_exporter_writes_a_json_document_a_line(signal: Signal, key: str) -> None:
     stream = io.StringIO()
     variables = {f"OTEL_{signal.upper()}_EXPORTER": "console"}
     (exporter,) = exporters(variables, signal, stream)

@@ -1,4 +1,4 @@
-"""Series as MetricsData: names, units, kinds, exact values, times and resource; and the arithmetic of deltas."""
+"""Series become MetricsData with names, units, kinds, exact values, times and resource. Deltas add up to the totals."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_every_kind_of_metric_arrives_with_its_name_unit_value_and_start() -> No
     assert {point.scope for point in (calls, cost, usage, duration)} == {("claude_hooks_otel", __version__)}
 
 
-def test_points_of_one_metric_share_one_metric_message() -> None:
+def test_points_of_a_metric_are_in_one_metric_message() -> None:
     [resource_metrics] = encode_metrics(metrics_data(SAMPLE, RESOURCE, NOW)).resource_metrics
     [scope_metrics] = resource_metrics.scope_metrics
     assert [metric.name for metric in scope_metrics.metrics] == [m.name for m in (CALLS, COST, USAGE, DURATION)]
@@ -82,19 +82,19 @@ def test_a_scaled_value_is_the_float_nearest_to_the_exact_quotient(value: int, s
     assert exported == float(exact)
 
 
-def test_large_integer_counters_keep_every_digit() -> None:
+def test_a_large_integer_counter_keeps_every_digit() -> None:
     [point] = encoded([SeriesPoint(CALLS, (), START, 2**63 - 1)])
     assert point.value == 2**63 - 1
 
 
 def test_a_point_is_never_older_than_its_series() -> None:
-    """If the clock is set back, an interval must not end before it begins."""
+    """If the clock is set back, an interval still does not end before it begins."""
     [point] = encoded([SeriesPoint(CALLS, (), START, 1)], now_ns=START - 5)
     assert (point.start_ns, point.time_ns) == (START, START)
 
 
-def test_requests_hold_every_point_once_and_fit_into_a_grpc_message() -> None:
-    """A receiver refuses a gRPC message over 4 MiB. This is the largest one that labels and buckets allow."""
+def test_requests_have_every_point_once_and_fit_into_a_grpc_message() -> None:
+    """A receiver refuses a gRPC message over 4 MiB. The points here are the largest that labels and buckets allow."""
     labels = tuple((f"a.long.label.name.{number}", "\U0001f600" * 64) for number in range(8))
     metric = Metric("claude.session.duration", "s", Kind.HISTOGRAM, "", buckets=tuple(map(float, range(16))))
     points = [
@@ -113,7 +113,7 @@ def attributes(**variables: str) -> dict[str, object]:
     return dict(service_resource(OtelSettings.from_variables(variables), "instance-1").attributes)
 
 
-def test_the_default_resource_names_service_version_instance_and_sdk_and_no_host() -> None:
+def test_the_default_resource_has_service_version_instance_and_sdk_but_no_host() -> None:
     found = attributes()
     sdk = {key: found.pop(key) for key in list(found) if key.startswith("telemetry.sdk.")}
     assert found == {
@@ -126,7 +126,7 @@ def test_the_default_resource_names_service_version_instance_and_sdk_and_no_host
     }
 
 
-def test_the_service_name_variable_wins_over_the_attributes_and_those_over_the_defaults() -> None:
+def test_the_service_name_variable_wins_over_the_attributes_and_they_win_over_the_defaults() -> None:
     given = "service.name=from-attributes,service.instance.id=mine,team=red"
     found = attributes(OTEL_RESOURCE_ATTRIBUTES=given)
     assert found["service.name"] == "from-attributes"
@@ -168,14 +168,14 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("name", "unit", "kind", "prometheus_name"), NAMES)
-def test_the_declared_prometheus_name_is_the_translated_one(
+def test_the_declared_prometheus_name_equals_the_translated_one(
     name: str, unit: str, kind: Kind, prometheus_name: str
 ) -> None:
     assert Metric(name, unit, kind, "").prometheus_name == prometheus_name
 
 
 @pytest.mark.parametrize("unit", ["USD", "1", "token"])
-def test_a_unit_that_prometheus_would_add_to_the_name_is_refused(unit: str) -> None:
+def test_a_unit_that_prometheus_adds_to_the_name_is_refused(unit: str) -> None:
     with pytest.raises(KeyError, match="no known Prometheus suffix"):
         _ = Metric("claude.x", unit, Kind.GAUGE, "").prometheus_name
 
@@ -183,11 +183,11 @@ def test_a_unit_that_prometheus_would_add_to_the_name_is_refused(unit: str) -> N
 # --- deltas ---
 
 
-def test_the_first_delta_of_a_series_is_all_of_it_from_its_own_start() -> None:
+def test_the_first_delta_of_a_series_is_its_total_since_its_start() -> None:
     assert list(delta_points(SAMPLE, {})) == SAMPLE
 
 
-def test_a_delta_is_the_gain_and_starts_where_the_accepted_one_ended() -> None:
+def test_a_delta_is_the_increase_since_the_last_accepted_one() -> None:
     baseline = accepted(delta_points(SAMPLE, {}), {}, NOW)
     later = [
         SeriesPoint(CALLS, BACKEND, START, 50),
@@ -208,7 +208,7 @@ def test_a_delta_is_the_gain_and_starts_where_the_accepted_one_ended() -> None:
 
 
 def test_an_unchanged_series_continues_from_its_own_last_interval() -> None:
-    """An export leaves it out. Its next point still starts where its last one ended: no gap, no overlap."""
+    """An export leaves it out. Its next point starts where its last one ended, without a gap or an overlap."""
     point = SeriesPoint(CALLS, BACKEND, START, 5)
     baseline = accepted([point], {}, NOW)
     assert list(delta_points([point], baseline)) == []
@@ -216,26 +216,26 @@ def test_an_unchanged_series_continues_from_its_own_last_interval() -> None:
     assert delta.start_time_ns == NOW
 
 
-def test_a_counter_that_went_backwards_exports_nothing_until_it_is_past_its_baseline() -> None:
+def test_a_decreased_counter_exports_nothing_until_it_exceeds_its_last_exported_value() -> None:
     baseline = {series_key(SAMPLE[0]): Baseline(41, (), NOW)}
     assert list(delta_points([SeriesPoint(CALLS, BACKEND, START, 40)], baseline)) == []
     [delta] = delta_points([SeriesPoint(CALLS, BACKEND, START, 43)], baseline)
     assert delta.value == 2
 
 
-def test_a_histogram_with_a_bucket_that_went_backwards_exports_nothing() -> None:
+def test_a_histogram_with_a_decreased_bucket_exports_nothing() -> None:
     baseline = {series_key(SAMPLE[4]): Baseline(1, (2, 0, 0), NOW)}
     assert list(delta_points([SAMPLE[4]], baseline)) == []
 
 
-def test_a_series_of_a_new_store_starts_again() -> None:
+def test_a_series_of_a_new_store_starts_from_zero() -> None:
     baseline = {series_key(SAMPLE[0]): Baseline(41, (), NOW)}
     reborn = SeriesPoint(CALLS, BACKEND, NOW + 1, 3)
     assert list(delta_points([reborn], baseline)) == [reborn]
     assert accepted([reborn], baseline, NOW + 2) == {series_key(reborn): Baseline(3, (), NOW + 2)}
 
 
-def test_a_histogram_with_other_buckets_starts_again() -> None:
+def test_a_histogram_with_other_buckets_starts_from_zero() -> None:
     baseline = {series_key(SAMPLE[4]): Baseline(1, (1, 0), NOW)}
     assert list(delta_points([SAMPLE[4]], baseline)) == [SAMPLE[4]]
 
@@ -244,8 +244,8 @@ def test_a_histogram_with_other_buckets_starts_again() -> None:
     steps=st.lists(
         st.tuples(
             st.lists(st.tuples(st.sampled_from([CALLS, COST, DURATION]), st.integers(0, 10**15)), max_size=6),
-            st.booleans(),  # whether the export of this step is accepted
-            st.integers(-3, 10),  # how far the clock moves, nanoseconds; it may be set back
+            st.booleans(),  # whether the receiver accepts this export
+            st.integers(-3, 10),  # nanoseconds by which the clock moves; it may go back
         ),
         max_size=12,
     )
@@ -256,7 +256,7 @@ def test_the_accepted_deltas_add_up_to_the_cumulative_total_without_gap_or_overl
     received: dict[str, list[tuple[SeriesPoint, int]]] = {}
     baseline: dict = {}
     now = START
-    for additions, is_accepted, elapsed in [*steps, ([], True, 1)]:  # the last export always gets through
+    for additions, is_accepted, elapsed in [*steps, ([], True, 1)]:  # the last export is always accepted
         for metric, amount in additions:
             totals[metric] += amount
             if metric is DURATION:

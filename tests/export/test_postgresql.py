@@ -1,4 +1,4 @@
-"""Measurements in a real PostgreSQL: each row arrives once, whatever happens in between."""
+"""Each measurement is one row in a real PostgreSQL, also after failures."""
 
 from __future__ import annotations
 
@@ -45,14 +45,16 @@ def test_a_measurement_is_a_complete_row(exporter: PostgreSQL, database: str) ->
     assert found == [("store:1", NOON, "claude_commits_total", "counter", "{x}", 0.87, labels)]
 
 
-def test_a_batch_that_comes_again_changes_nothing_and_its_new_rows_arrive(exporter: PostgreSQL, database: str) -> None:
+def test_a_repeated_batch_adds_only_its_new_rows(exporter: PostgreSQL, database: str) -> None:
     exporter.export_batch([measurement(1), measurement(2)])
     exporter.export_batch([measurement(1), measurement(2), measurement(3)])
     exporter.export_batch([measurement(3), measurement(3), measurement(4)])
     assert [key for key, _ in rows(database)] == ["store:1", "store:2", "store:3", "store:4"]
 
 
-def test_each_month_has_a_partition_created_ahead_or_when_needed(exporter: PostgreSQL, database: str) -> None:
+def test_the_partition_of_a_month_is_created_in_advance_or_when_it_is_needed(
+    exporter: PostgreSQL, database: str
+) -> None:
     exporter.export_batch(
         [
             measurement(1),
@@ -73,7 +75,7 @@ def test_each_month_has_a_partition_created_ahead_or_when_needed(exporter: Postg
     assert {f"claude_metrics.measurement_{now:%Y_%m}", f"claude_metrics.measurement_{ahead}"} <= partitions
 
 
-def test_migrations_are_applied_once_and_in_order(exporter: PostgreSQL, database: str) -> None:
+def test_migrations_run_once_and_in_order(exporter: PostgreSQL, database: str) -> None:
     exporter.export_batch([measurement(1)])
     again = PostgreSQL(database)
     again.start()
@@ -101,7 +103,7 @@ def test_the_views_answer_the_common_questions(exporter: PostgreSQL, database: s
     assert rows(database, f"{view}task_throughput") == [(day, "backend", "shop", 2, 1, 8, 60)]
 
 
-def test_a_password_is_in_no_message(unused_port: int) -> None:
+def test_no_message_has_the_password(unused_port: int) -> None:
     exporter = build("postgresql", {"conninfo": f"host=127.0.0.1 port={unused_port} password=sesame-open"})
     with pytest.raises(psycopg.OperationalError):
         exporter.start()
@@ -120,7 +122,7 @@ def unused_port() -> int:
 
 
 @pytest.mark.skipif(bool(missing()), reason=missing() or "there is one")
-def test_a_server_that_goes_away_and_comes_back_has_every_row_once() -> None:
+def test_after_an_outage_of_the_server_every_row_is_there_once() -> None:
     with server() as own:
         exporter = PostgreSQL(own.conninfo)
         exporter.export_batch([measurement(1)])

@@ -1,4 +1,4 @@
-"""Exporters do what the settings say. Variables of the process that are not among the settings change nothing."""
+"""Exporters follow the settings. Unrelated variables of the process change nothing."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ EVERY_EXPORTER = [
     pytest.param(protocol, signal, id=f"{protocol} {signal}") for protocol in (GRPC, HTTP) for signal in Signal
 ]
 NOWHERE = "/no/such/file.pem"
-STRAY = {
+UNRELATED = {
     "ENDPOINT": "http://127.0.0.1:9",
     "PROTOCOL": "smoke",
-    "HEADERS": "x-stray=1,user-agent=stray,content-type=stray/stray,content-encoding=stray,no header at all",
-    "TIMEOUT": "stray",
+    "HEADERS": "x-unrelated=1,user-agent=unrelated,content-type=unrelated/unrelated,content-encoding=unrelated,no header at all",
+    "TIMEOUT": "unrelated",
     "COMPRESSION": "gzip",
-    "INSECURE": "stray",
+    "INSECURE": "unrelated",
     "CERTIFICATE": NOWHERE,
     "CLIENT_KEY": NOWHERE,
     "CLIENT_CERTIFICATE": NOWHERE,
 }
-STRAY_FOR_METRICS = {
-    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "stray",
-    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "stray",
+UNRELATED_FOR_METRICS = {
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "unrelated",
+    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "unrelated",
 }
-STRAY_IN_PYTHON = {
+UNRELATED_IN_PYTHON = {
     "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED": "true",
-    "OTEL_PYTHON_METER_PROVIDER": "stray",
-    "OTEL_PYTHON_EXPORTER_OTLP_GRPC_RETRYABLE_ERROR_CODES": "stray",
-    "OTEL_PYTHON_EXPORTER_OTLP_GRPC_CREDENTIAL_PROVIDER": "stray",
-    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER": "stray",
+    "OTEL_PYTHON_METER_PROVIDER": "unrelated",
+    "OTEL_PYTHON_EXPORTER_OTLP_GRPC_RETRYABLE_ERROR_CODES": "unrelated",
+    "OTEL_PYTHON_EXPORTER_OTLP_GRPC_CREDENTIAL_PROVIDER": "unrelated",
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER": "unrelated",
 }
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 
 
 @pytest.fixture
-def stray(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables of every kind, for all signals and for each of them."""
-    for name, value in STRAY.items():
+def unrelated_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set variables of every kind, for all signals and for each one."""
+    for name, value in UNRELATED.items():
         for signal in ("", *(f"{signal.upper()}_" for signal in Signal)):
             monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal}{name}", value)
-    for name, value in (STRAY_FOR_METRICS | STRAY_IN_PYTHON).items():
+    for name, value in (UNRELATED_FOR_METRICS | UNRELATED_IN_PYTHON).items():
         monkeypatch.setenv(name, value)
 
 
@@ -78,10 +78,10 @@ def exporter(receiver: OtlpReceiver, protocol: str, signal: Signal, **variables:
 
 
 @pytest.mark.parametrize(("protocol", "signal"), EVERY_EXPORTER)
-def test_a_request_is_the_same_with_stray_variables(
+def test_unrelated_variables_change_no_request(
     otlp_receiver: OtlpReceiver, protocol: str, signal: Signal, request: pytest.FixtureRequest
 ) -> None:
-    for prepare in (lambda: None, lambda: request.getfixturevalue("stray")):
+    for prepare in (lambda: None, lambda: request.getfixturevalue("unrelated_variables")):
         prepare()
         before = dict(os.environ)
         with exporter(otlp_receiver, protocol, signal, OTEL_EXPORTER_OTLP_HEADERS="x-mine=1") as built:
@@ -94,23 +94,25 @@ def test_a_request_is_the_same_with_stray_variables(
     assert (with_stray.encoding, with_stray.body) == (usual.encoding, usual.body)
 
 
-@pytest.mark.usefixtures("stray")
+@pytest.mark.usefixtures("unrelated_variables")
 @pytest.mark.parametrize(("protocol", "signal"), EVERY_EXPORTER)
-def test_no_stray_header_joins_where_none_is_set(otlp_receiver: OtlpReceiver, protocol: str, signal: Signal) -> None:
+def test_without_headers_in_the_settings_a_request_has_no_unrelated_header(
+    otlp_receiver: OtlpReceiver, protocol: str, signal: Signal
+) -> None:
     with exporter(otlp_receiver, protocol, signal) as built:
         assert built.probe().ok
     [received] = otlp_receiver.requests
-    assert "stray" not in str(received.headers)
+    assert "unrelated" not in str(received.headers)
     assert received.headers["user-agent"].startswith("OTel-OTLP-Exporter-Python/")
 
 
 @needs_openssl
 @pytest.mark.parametrize(("protocol", "signal"), EVERY_EXPORTER)
-def test_certificates_are_those_of_the_settings(
+def test_only_certificates_of_the_settings_are_used(
     tmp_path: Path, protocol: str, signal: Signal, request: pytest.FixtureRequest
 ) -> None:
     server, client = self_signed_certificate(tmp_path), self_signed_certificate(tmp_path, "client")
-    request.getfixturevalue("stray")
+    request.getfixturevalue("unrelated_variables")
     with OtlpReceiver(tls=Tls(server.certificate, server.key, client_authority=client.certificate)) as receiver:
         variables = {
             "OTEL_EXPORTER_OTLP_CERTIFICATE": str(server.certificate),
@@ -123,7 +125,7 @@ def test_certificates_are_those_of_the_settings(
 
 @needs_openssl
 @pytest.mark.parametrize(("protocol", "signal"), EVERY_EXPORTER)
-def test_a_stray_authority_or_client_certificate_opens_nothing(
+def test_an_authority_or_client_certificate_outside_the_settings_is_not_used(
     tmp_path: Path, protocol: str, signal: Signal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, client = self_signed_certificate(tmp_path), self_signed_certificate(tmp_path, "client")
@@ -144,11 +146,11 @@ def test_a_stray_authority_or_client_certificate_opens_nothing(
         assert receiver.requests == []
 
 
-# --- credential providers, which are OpenTelemetry's own way to bring a session or a channel's credentials ---
+# --- credential providers: OpenTelemetry's way to provide a session or the credentials of a channel ---
 
 
 class _Session(requests.Session):
-    """What a provider might make: a session with a token."""
+    """A session with a token, as a provider may make it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,7 +164,7 @@ class _Session(requests.Session):
 
 @pytest.fixture
 def providers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Credential providers by name, as if packages had registered them."""
+    """Credential providers by name. They look as if packages had registered them."""
     known: dict[str, Any] = {}
 
     class _Point(EntryPoint):
@@ -178,19 +180,21 @@ def providers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("signal", Signal)
-def test_a_provided_session_sends_over_http(signal: Signal, providers: dict[str, Any]) -> None:
+def test_the_session_of_a_provider_sends_over_http(signal: Signal, providers: dict[str, Any]) -> None:
     providers["signed"] = _Session
     named = {"OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER": "signed"}
     with OtlpReceiver(bearer="provided") as receiver, exporter(receiver, HTTP, signal, **named) as built:
         assert built.probe().ok
-        receiver.http.reject(1, "too old")  # and its answers are read
+        receiver.http.reject(1, "too old")  # the answers are read, too
         outcome = built.probe()
         assert (outcome.ok, outcome.error) == (True, "too old")
 
 
 @needs_openssl
 @pytest.mark.parametrize("signal", Signal)
-def test_provided_credentials_are_used_over_grpc(signal: Signal, providers: dict[str, Any], tmp_path: Path) -> None:
+def test_the_credentials_of_a_provider_are_used_over_grpc(
+    signal: Signal, providers: dict[str, Any], tmp_path: Path
+) -> None:
     server = self_signed_certificate(tmp_path)
     providers["trusting"] = lambda: grpc.ssl_channel_credentials(server.certificate.read_bytes())
     named = {f"OTEL_PYTHON_EXPORTER_OTLP_GRPC_{signal.upper()}_CREDENTIAL_PROVIDER": "trusting"}
@@ -206,7 +210,7 @@ def test_provided_credentials_are_used_over_grpc(signal: Signal, providers: dict
         (HTTP, None, "the OTLP exporter cannot be built: the credential provider x is not installed"),
     ],
 )
-def test_a_provider_that_cannot_be_used_is_an_error(
+def test_an_unusable_provider_is_an_error(
     otlp_receiver: OtlpReceiver, protocol: str, made: str | None, message: str, providers: dict[str, Any]
 ) -> None:
     if made is not None:

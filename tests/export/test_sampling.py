@@ -1,4 +1,4 @@
-"""Which traces are sent: as every other SDK decides."""
+"""The sampler decides which traces are sent, as other SDKs do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRACES = [_DICE.getrandbits(128) for _ in range(2000)]
 
 
 @pytest.mark.parametrize(
-    ("settings", "alone", "beneath_a_sampled_one", "beneath_one_that_is_not"),
+    ("settings", "alone", "with_sampled_parent", "with_unsampled_parent"),
     [
         (SamplerSettings(), True, True, False),
         (SamplerSettings("always_on"), True, True, True),
@@ -25,25 +25,25 @@ TRACES = [_DICE.getrandbits(128) for _ in range(2000)]
         (SamplerSettings("parentbased_always_off"), False, True, False),
     ],
 )
-def test_each_sampler_decides_as_opentelemetry_says(
-    settings: SamplerSettings, alone: bool, beneath_a_sampled_one: bool, beneath_one_that_is_not: bool
+def test_each_sampler_decides_as_opentelemetry_specifies(
+    settings: SamplerSettings, alone: bool, with_sampled_parent: bool, with_unsampled_parent: bool
 ) -> None:
     sampler = TurnSampler(settings)
     assert (sampler(7, None), sampler(7, True), sampler(7, False)) == (
         alone,
-        beneath_a_sampled_one,
-        beneath_one_that_is_not,
+        with_sampled_parent,
+        with_unsampled_parent,
     )
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_every_sampler_of_the_settings_can_be_asked(name: str) -> None:
-    assert all(TurnSampler(SamplerSettings(name))(trace, True) is not None for trace in TRACES[:3])
+def test_there_is_a_sampler_for_every_name_of_the_settings(name: str) -> None:
+    assert all(TurnSampler(SamplerSettings(name))(trace, True) in (True, False) for trace in TRACES[:3])
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.25, 1.0])
-def test_a_share_is_the_sdks_own(ratio: float) -> None:
-    """Any other service with that share sends the same traces."""
+def test_a_ratio_samples_the_traces_that_the_sdk_samples(ratio: float) -> None:
+    """Any other service with this ratio sends the same traces."""
     sampler = TurnSampler(SamplerSettings("traceidratio", ratio))
     other = TraceIdRatioBased(ratio)
     for trace in TRACES:
@@ -52,6 +52,6 @@ def test_a_share_is_the_sdks_own(ratio: float) -> None:
     assert share == pytest.approx(ratio, abs=0.04)
 
 
-def test_a_share_with_a_parent_is_the_parents_decision() -> None:
+def test_a_ratio_with_a_parent_follows_the_parents_decision() -> None:
     sampler = TurnSampler(SamplerSettings("parentbased_traceidratio", 0.0))
     assert (sampler(7, None), sampler(7, True), sampler(7, False)) == (False, True, False)

@@ -1,4 +1,4 @@
-"""Spans on the wire: they arrive with our ids, and nothing private is in their bytes."""
+"""Spans arrive with our ids and without private text."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from claude_hooks_otel.export.spans import readable_spans
 from tests.support.corpus import SCENARIOS, Scenario
 from tests.support.otlp_receiver import OtlpReceiver
-from tests.support.private_texts import answered, asked, leaked, told_by_traces
+from tests.support.private_texts import answered, asked, leaked, not_private_in_traces
 from tests.support.replay import play
 from tests.support.span_trees import all_spans
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_spans_arrive_as_they_are_and_hold_no_content(name: str, tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
-    """Ids, parents, times, statuses and links are ours. No prompt, path, command, output or e-mail address is in the bytes."""
+def test_spans_arrive_unchanged_and_without_content(name: str, tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    """Ids, parents, times, statuses and links are ours. The bytes have no prompt, path, command, output or e-mail address."""
     replay = play(Scenario(name), tmp_path)
     spans = all_spans(replay)
     replay.core.store.close()
@@ -53,6 +53,6 @@ def test_spans_arrive_as_they_are_and_hold_no_content(name: str, tmp_path: Path,
     assert sum(len(s.links) for s in got) == sum(len(span.links) for span in spans)
     assert sum(len(s.events) for s in got) == sum(len(span.events) for span in spans)
     wire = b"".join(request.body for request in otlp_receiver.requests)
-    assert str(tmp_path).encode() not in wire  # where the replayed transcripts are
+    assert str(tmp_path).encode() not in wire  # the folder of the transcripts
     private = (*asked(replay.scenario), *answered(replay.scenario))
-    assert leaked(iter(private), wire) - told_by_traces(replay.scenario) == set()
+    assert leaked(iter(private), wire) - not_private_in_traces(replay.scenario) == set()

@@ -1,4 +1,4 @@
-"""Labels are bounded and private: whatever names are thrown at the series, and whatever the sessions held."""
+"""Labels are bounded and private, whatever names and texts the sessions have."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def _values(core: Core) -> dict[str, dict[tuple[tuple[str, str], ...], int]]:
     return found
 
 
-def test_ten_thousand_names_stay_within_the_limit_and_the_totals_right(tmp_path: Path) -> None:
-    """Tools, MCP names, models and file types: capped per metric, the rest in the overflow series, nothing lost, also later."""
+def test_ten_thousand_names_stay_within_the_limit_of_series_and_change_no_total(tmp_path: Path) -> None:
+    """They are names of tools, MCP servers, models and file types. Each metric has a limit and an overflow series."""
     clock = Clock(START_NS)
     core = assemble_core(Home(tmp_path), Config(), clock)
     limit = Config().series.limit
     labels: dict[str, Any] = {"agent": "backend", "project": "shop"}
-    for _ in range(2):  # the second time every fact is known
+    for _ in range(2):  # the second time, the facts are not new
         with core.store.transaction():
             for number in range(NAMES):
                 call = f"toolu_{number}"
@@ -66,7 +66,7 @@ def test_ten_thousand_names_stay_within_the_limit_and_the_totals_right(tmp_path:
         assert len(values) == limit
         assert OVERFLOW in values
         assert sum(values.values()) == total
-    with core.store.transaction():  # a series that was there before the limit goes on by itself
+    with core.store.transaction():  # an existing series still grows after the limit is reached
         core.facts.upsert(model.ToolCall(tool_use_id="toolu_new", tool="Tool0", outcome="success", **labels))
     first = tuple(sorted({**labels, "tool": "tool0", "outcome": "success"}.items()))
     assert _values(core)[catalog.TOOL_CALLS.name][first] == 2
@@ -74,8 +74,10 @@ def test_ten_thousand_names_stay_within_the_limit_and_the_totals_right(tmp_path:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_nothing_private_is_on_the_wire(name: str, tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
-    """The bytes of every export hold no path, prompt, command, session id or e-mail address, with the default configuration."""
+def test_exported_metrics_have_no_private_text_by_default(
+    name: str, tmp_path: Path, otlp_receiver: OtlpReceiver
+) -> None:
+    """The bytes of every export have no path, prompt, command, session id or e-mail address."""
     replay: Replay = play(Scenario(name), tmp_path)
     replay.core.store.close()
     variables = {

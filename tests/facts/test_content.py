@@ -1,4 +1,4 @@
-"""Prompts, commands, paths, inputs and outputs have a length and a digest by default, and a text where a switch turns it on."""
+"""Prompts, commands, paths, inputs and outputs have a length and a digest. They have a text only if a switch is on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.replay import Replay, adopt_transcripts
 
 Attributes = Mapping[str, Mapping[str, Any]]
 
-# Kind of text → (prefix of its length and digest, its own attribute).
+# Kind of text → (prefix of the attributes with its length and digest, attribute with the text).
 NAMES = {
     "prompt": ("claude.prompt", "claude.prompt"),
     "command": ("claude.tool.command", "claude.tool.command"),
@@ -38,7 +38,7 @@ SWITCHES = {
     "paths": {"path"},
     "tool_output": {"input", "output"},
 }
-# Shorter texts ("ok", "x = 1") may stand in a database by chance.
+# Characters. Shorter texts ("ok", "x = 1") may be in a database by chance.
 SEARCHED_FROM = 16
 
 
@@ -56,7 +56,7 @@ def _play(
     if seed is not None:
         random.Random(seed).shuffle(hooks)
     replay.write_transcripts()
-    for part in (0, 1):  # a restart in between: what the daemon remembered of open calls is gone
+    for part in (0, 1):  # a restart, after which the daemon remembers no open call
         replay.spool(hooks[part::2])
         if twice:
             replay.spool(hooks[part::2], copy="-again")
@@ -75,7 +75,7 @@ def _attributes(replay: Replay) -> Attributes:
     return found
 
 
-# -- the texts in the recordings, read without the product ---------------------------------------------------------------------
+# -- the texts of the recordings, read without the package ---------------------------------------------------------------------
 
 
 def _form(value: Any) -> str:
@@ -94,7 +94,7 @@ def _of_input(tool: str, arguments: dict[str, Any]) -> dict[str, str]:
     return texts
 
 
-def _hooks_say(scenario: Scenario) -> dict[str, dict[str, str]]:
+def _texts_of_hooks(scenario: Scenario) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for hook in scenario.hooks:
         fields = hook.fields
@@ -108,7 +108,7 @@ def _hooks_say(scenario: Scenario) -> dict[str, dict[str, str]]:
     return found
 
 
-def _transcripts_say(scenario: Scenario) -> dict[str, dict[str, str]]:
+def _texts_of_transcripts(scenario: Scenario) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for name in sorted(scenario.transcript_names):
         for line in scenario.transcript(name):
@@ -137,17 +137,17 @@ def _digests(texts: dict[str, str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_by_default_each_text_has_only_a_length_and_a_digest(name: str, tmp_path: Path) -> None:
-    """Each prompt and call has the length and digest of the hook's text, else of the transcript's. No text is kept."""
+    """Length and digest come from the text of the hook, or else of the transcript. No text is kept."""
     scenario = Scenario(name)
     replay = _play(scenario, tmp_path)
     attributes = _attributes(replay)
-    hooks, transcripts = _hooks_say(scenario), _transcripts_say(scenario)
+    hooks, transcripts = _texts_of_hooks(scenario), _texts_of_transcripts(scenario)
     assert {owner for owner in hooks if hooks[owner]} <= attributes.keys()
     for owner, found in attributes.items():
         expected = _digests({**transcripts.get(owner, {}), **hooks.get(owner, {})})
         if "prompt" in hooks.get(owner, {}) or expected:
             assert found == expected, owner
-        else:  # a prompt of a session without hooks, which only its transcript has
+        else:  # only the transcript has this prompt, because its session has no hooks
             assert found.keys() == {"claude.prompt.length", "claude.prompt.sha256"}
     texts = {
         text for source in (hooks, transcripts) for each in source.values() for text in each.values()
@@ -166,7 +166,7 @@ def test_no_content_is_kept_if_nothing_uses_it(tmp_path: Path) -> None:
     assert _attributes(replay) == {}
 
 
-# -- one source alone, any order ------------------------------------------------------------------------------------------------
+# -- order of events, and one source alone --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["basic-edit", "subagents", "resume", "permissions", "tui-more"])
@@ -190,9 +190,9 @@ def test_each_source_alone_gives_the_texts_that_it_has(name: str, tmp_path: Path
     adopt_transcripts(by_transcripts)
     by_transcripts.finish()
     hooks, transcripts = _attributes(by_hooks), _attributes(by_transcripts)
-    expected = _transcripts_say(scenario)
+    expected = _texts_of_transcripts(scenario)
     assert {owner: dict(found) for owner, found in hooks.items()} == {
-        owner: _digests(texts) for owner, texts in _hooks_say(scenario).items()
+        owner: _digests(texts) for owner, texts in _texts_of_hooks(scenario).items()
     }
     calls = {owner: dict(found) for owner, found in transcripts.items() if owner in expected}
     assert calls == {owner: _digests(expected[owner]) for owner in calls}
@@ -202,7 +202,7 @@ def test_each_source_alone_gives_the_texts_that_it_has(name: str, tmp_path: Path
     assert [owner for owner in prompts if hooks[owner] != transcripts[owner]] == []
 
 
-def test_a_subagents_prompt_is_the_input_of_a_call_and_no_prompt(tmp_path: Path) -> None:
+def test_the_prompt_of_a_subagent_counts_as_the_input_of_a_call(tmp_path: Path) -> None:
     scenario = Scenario("subagents")
     everything = CaptureConfig(prompts=True, commands=True, paths=True, tool_output=True, max_characters=10**6)
     attributes = _attributes(_play(scenario, tmp_path, everything))
@@ -227,11 +227,12 @@ def test_a_subagents_prompt_is_the_input_of_a_call_and_no_prompt(tmp_path: Path)
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-def test_a_switch_shows_its_own_texts_and_no_others(switch: str, tmp_path: Path) -> None:
+def test_a_switch_shows_its_texts_and_no_others(switch: str, tmp_path: Path) -> None:
     scenario = Scenario("basic-edit")
     attributes = _attributes(_play(scenario, tmp_path, CaptureConfig(**{switch: True}, max_characters=10**6)))
     expected = {
-        owner: {**_transcripts_say(scenario).get(owner, {}), **texts} for owner, texts in _hooks_say(scenario).items()
+        owner: {**_texts_of_transcripts(scenario).get(owner, {}), **texts}
+        for owner, texts in _texts_of_hooks(scenario).items()
     }
     shown = 0
     for owner, texts in expected.items():
@@ -300,7 +301,7 @@ def test_a_character_that_utf8_cannot_encode_becomes_a_question_mark(core: Core)
     assert content_of(core.facts, ["prompt"])["prompt"] == {**_digests({"prompt": "a?b"}), "claude.prompt": "a?b"}
 
 
-def test_the_first_text_counts_and_the_hook_precedes_the_transcript(core: Core) -> None:
+def test_the_first_text_counts_and_the_hook_wins_over_the_transcript(core: Core) -> None:
     keeper = ContentKeeper(core.facts, CaptureConfig(prompts=True))
     with core.store.transaction():
         for source, at, text in ((TRANSCRIPT, 1, "t"), (HOOK, 9, "second"), (HOOK, 5, "first"), (TRANSCRIPT, 0, "u")):
@@ -339,7 +340,7 @@ def test_content_is_forgotten_when_its_spans_and_log_events_are_written(core: Co
 
 
 def test_the_rules_are_imported_only_for_a_text_that_is_kept(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "detect_secrets", None)  # an import of it would fail
+    monkeypatch.setitem(sys.modules, "detect_secrets", None)  # makes an import of it fail
     for name in [name for name in sys.modules if name.startswith("detect_secrets.")]:
         monkeypatch.delitem(sys.modules, name)
     keeper = ContentKeeper(core.facts, CaptureConfig(commands=True))

@@ -1,4 +1,4 @@
-"""Costs are those that the client reports, to the last digit, and their arithmetic is exact."""
+"""Costs equal those that the client reports, to the last digit. The arithmetic is exact."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.support.places import DATA
 RECORDED = [json.loads(line) for line in (DATA / "pricing/requests.jsonl").read_text().splitlines()]
 NOON = int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()) * SECOND
 
-# The named differences from the client. Names of no model in the list: the client prices them as its default model.
+# Differences from the client. For names of no known model, the client uses the price of its default model.
 UNKNOWN = {"claude-foo-9", "my-gateway/model-x", "claude-opus-5-6", "claude-opus-4-10", "claude-haiku-6", "claude-2.1"}
-# Models of the list that the client no longer offers, and spellings that it does not know. It uses its default model's price.
+# Models that the client no longer offers, and spellings that it does not accept. It uses the price of its default model too.
 UNKNOWN_TO_THE_CLIENT = {
     "claude-3-opus-20240229": "15",
     "claude-3-haiku-20240307": "0.25",
@@ -108,7 +108,7 @@ def test_the_client_prices_an_unknown_name_as_its_default_model(name):
 
 
 @pytest.mark.parametrize(("name", "dollars"), UNKNOWN_TO_THE_CLIENT.items())
-def test_a_model_that_the_client_no_longer_knows_has_its_list_price(name, dollars):
+def test_a_model_that_the_client_no_longer_offers_has_its_list_price(name, dollars):
     assert per_million(name) == Fraction(dollars)
 
 
@@ -172,7 +172,7 @@ def test_no_two_models_of_the_list_share_a_name():
 @pytest.mark.parametrize(
     "name", ["claude-opus-5-5", "claude-opus-4-8", "claude-sonnet-5", "claude-haiku-5-5", "claude-3-opus-latest"]
 )
-def test_a_cost_agrees_with_the_lists_own_arithmetic(name, speed):
+def test_a_cost_equals_that_of_genai_prices(name, speed):
     """For a short prompt, the documented function of genai-prices returns the same price."""
     usage = replace(MIX, web_searches=0 if "3-opus" in name else 3)
     theirs = genai_prices.calc_price(
@@ -208,12 +208,12 @@ def test_a_cost_agrees_with_the_lists_own_arithmetic(name, speed):
         ("claude-fable-5", 1),
     ],
 )
-def test_fast_multiplies_the_price_of_every_token_if_the_model_is_sold_fast(name, factor):
+def test_fast_mode_multiplies_the_price_of_every_token_if_the_model_offers_it(name, factor):
     assert cost(MIX, name, speed="fast") == factor * cost(MIX, name)
     assert cost(MIX, name, speed="standard") == cost(MIX, name)
 
 
-def test_tokens_in_the_us_cost_a_tenth_more_and_searches_do_not():
+def test_us_inference_adds_a_tenth_to_tokens_but_not_to_searches():
     searched = replace(MIX, web_searches=3)
     for name in MODELS:
         plain = cost(MIX, name)
@@ -253,13 +253,13 @@ def test_the_owners_price_gives_an_unknown_model_a_price():
     assert cost(usage, "my-gateway/model-x", overrides={"my-gateway/model-x": OWN}) == 54_321_000_000 + DOLLAR // 100
 
 
-def test_the_owners_price_precedes_the_lists():
+def test_the_owners_price_wins_over_the_price_of_the_list():
     listed = cost(MIX, "claude-sonnet-4-5")
     assert cost(MIX, "claude-sonnet-4-5", overrides={"claude-sonnet-4-5": OWN}) != listed
     assert cost(MIX, "claude-sonnet-4-5", overrides={"claude-sonnet-4-6": OWN}) == listed
 
 
-def test_an_override_of_the_plain_name_covers_every_spelling_and_the_exact_name_precedes_it():
+def test_an_override_of_the_plain_name_covers_every_spelling_and_that_of_the_exact_name_wins():
     bedrock = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
     free = PriceOverride(*[Decimal(0)] * 5)
     assert per_million(bedrock, "output", overrides={"claude-sonnet-4-5": OWN}) == 2
@@ -288,7 +288,7 @@ def test_an_invalid_price_raises_an_error_that_names_it(price, position):
 
 
 @given(models, speeds, geos)
-def test_nothing_used_costs_nothing(model, speed, geo):
+def test_usage_without_tokens_costs_nothing(model, speed, geo):
     assert cost(TokenUsage(), model, speed=speed, inference_geo=geo) == 0
 
 
@@ -364,13 +364,13 @@ def five(dollars):
     }
 
 
-def test_a_fast_price_of_the_list_precedes_the_known_premium(list_of):
+def test_a_fast_price_of_the_list_wins_over_the_known_premium(list_of):
     list_of(model_info("claude-opus-4-7", five(7), **five(5)), model_info("claude-opus-4-6", **five(5)))
     assert per_million("claude-opus-4-7", speed="fast") == 7
     assert per_million("claude-opus-4-6", speed="fast") == 30
 
 
-def test_a_mythos_of_the_list_precedes_the_known_equal(list_of):
+def test_an_entry_for_mythos_in_the_list_wins_over_the_known_price(list_of):
     list_of(model_info("claude-mythos-5", **five(9)), model_info("claude-fable-5", **five(10)))
     assert per_million("claude-mythos-5") == 9
 
@@ -387,7 +387,7 @@ def test_a_variant_with_its_own_entry_does_not_replace_the_model(list_of):
     assert per_million("claude-opus-7") == 5
 
 
-def test_a_price_for_five_minutes_precedes_the_general_write_price(list_of):
+def test_a_price_for_five_minutes_wins_over_the_general_write_price(list_of):
     list_of(model_info("claude-opus-7", cache_write_5m_mtok=Decimal(2), **five(1)))
     assert per_million("claude-opus-7", "cache_write_5m") == 2
 

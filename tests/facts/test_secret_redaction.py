@@ -44,10 +44,10 @@ def _rules() -> list[tuple[str, re.Pattern[str], int]]:
 def test_everything_that_a_rule_matches_is_removed_to_its_last_character(
     name: str, pattern: re.Pattern[str], group: int
 ) -> None:
-    """The secrets come from each rule's own expression and stand on a line among others."""
+    """The secrets come from the expression of each rule and are on a line among others."""
     line = st.from_regex(pattern, fullmatch=True, alphabet=PRINTABLE)
 
-    @settings(max_examples=10, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=10, derandomize=True, database=None)
     @given(line)
     def check(line: str) -> None:
         match = pattern.search(line)
@@ -151,7 +151,7 @@ def test_a_secret_in_escaped_quotes_is_removed(times: int) -> None:
         'C:\\new\\names and \\n \\" escapes \\',
     ],
 )
-def test_a_text_without_a_secret_stays(text: str) -> None:
+def test_a_text_without_a_secret_does_not_change(text: str) -> None:
     assert _redact(text) == text
 
 
@@ -163,7 +163,7 @@ def test_a_long_text_is_cut_and_ends_with_a_mark() -> None:
     assert _redact("a" * 11, 10) == "a" * 10 + "…"
 
 
-def test_a_secret_across_the_cut_is_removed_whole() -> None:
+def test_a_secret_across_the_cut_is_removed_completely() -> None:
     token = "ghp_" + "x" * 36
     for limit in range(1, 60):
         shown = _redact(f"use {token} now and then", limit)
@@ -185,10 +185,10 @@ def test_many_removed_secrets_leave_no_room_for_text_after_the_cut() -> None:
     assert shown == "[REDACTED:github-token] " * 10 + "…"
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, derandomize=True, database=None)
 @given(st.text(alphabet="ab \\\"'n\n{}:=password", max_size=80), st.integers(1, 90))
 def test_the_kept_parts_of_any_text_stay_in_order(text: str, limit: int) -> None:
-    """The texts between the marks stand in the original, in this order."""
+    """The texts between the marks are in the original, in this order."""
     at = 0
     for part in re.split(r"\[REDACTED:[a-z-]+\]", _redact(text, limit).removesuffix("…")):
         found = text.find(part, at)

@@ -1,4 +1,4 @@
-"""How turns end that no Stop event ends: recorded sessions with interrupts, limits and kills."""
+"""Turns of recorded sessions end without a Stop event too: by interrupts, limits and kills."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from claude_hooks_otel.units import SECOND
 from tests.support.corpus import Scenario
 from tests.support.replay import Replay, adopt_transcripts, play
 
-# scenario → why its turns have no answer, as the scenario's runs were made (ESC, limits, SIGKILL, a hook that stops everything).
+# scenario → the failures of its turns, as the recording caused them (ESC, limits, SIGKILL, a hook that stops the turn).
 UNANSWERED = {
     "basic-edit": {},
     "api-errors": {
@@ -33,15 +33,15 @@ def _failures(replay: Replay) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", UNANSWERED)
-def test_a_turn_without_an_answer_says_why(name: str, tmp_path: Path) -> None:
+def test_a_turn_without_an_answer_has_the_reason_as_its_failure(name: str, tmp_path: Path) -> None:
     replay = play(Scenario(name), tmp_path)
     assert _failures(replay) == UNANSWERED[name]
     assert not replay.core.facts.select(model.Turn, "ended_ns IS NULL AND prompts_seen_by_hooks IS NOT NULL")
 
 
 @pytest.mark.parametrize("name", ["basic-edit", "tasks", "subagents"])
-def test_transcripts_alone_know_when_a_turn_ended(name: str, tmp_path: Path) -> None:
-    """Without any Stop event a turn ends with its last answer: no later than the event, and at most a second before."""
+def test_without_stop_events_a_turn_ends_at_its_last_answer(name: str, tmp_path: Path) -> None:
+    """In the recordings, that is at most a second before the Stop event, and never after it."""
     both = play(Scenario(name), tmp_path / "both")
     alone = Replay(Scenario(name), tmp_path / "alone")
     alone.write_transcripts()
@@ -51,22 +51,22 @@ def test_transcripts_alone_know_when_a_turn_ended(name: str, tmp_path: Path) -> 
     found = alone.core.facts.select(model.Turn, "prompts_in_transcript IS NOT NULL")
     assert found
     for turn in found:
-        told = ends[turn.prompt_id]
-        assert turn.failure == told.failure
+        with_hooks = ends[turn.prompt_id]
+        assert turn.failure == with_hooks.failure
         assert turn.ended_ns is not None
-        assert told.ended_ns is not None
-        assert 0 <= told.ended_ns - turn.ended_ns < SECOND
+        assert with_hooks.ended_ns is not None
+        assert 0 <= with_hooks.ended_ns - turn.ended_ns < SECOND
 
 
-def test_an_interrupted_turn_ends_with_the_transcripts_mark(tmp_path: Path) -> None:
+def test_an_interrupted_turn_ends_at_the_interrupt_in_the_transcript(tmp_path: Path) -> None:
     replay = play(Scenario("tui-more"), tmp_path)
     marked = replay.core.facts.select(model.Turn, "interrupted_ns IS NOT NULL")
     assert len(marked) == 10
     assert all(turn.ended_ns == turn.interrupted_ns for turn in marked if turn.failure == "interrupted")
 
 
-def test_waiting_for_a_permission_is_not_work(tmp_path: Path) -> None:
-    """A turn's active time is its length less the waits inside it."""
+def test_a_wait_for_a_permission_is_not_active_time(tmp_path: Path) -> None:
+    """The active time of a turn is its duration without these waits."""
     replay = play(Scenario("tui-more"), tmp_path)
     facts = replay.core.facts
     waits = facts.select(model.PermissionWait, "waited_ns > ?", SECOND)

@@ -1,4 +1,4 @@
-"""Hooks alone, transcripts alone, both: the same totals, but for what only one of them can know."""
+"""Hooks alone and transcripts alone give the same totals as both together, except for metrics that only one of them has."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.support.replay import Replay, adopt_transcripts, play
 
 Totals = dict[tuple[str, tuple[tuple[str, str], ...]], Any]
 
-# What both sources tell. Tokens, cost and requests stand in transcripts alone; durations, starts and ends come from hooks.
-TOLD_BY_BOTH = {
+# Metrics of both sources. Tokens, cost and requests come only from transcripts. Durations, starts and ends come from hooks.
+IN_BOTH_SOURCES = {
     "claude.branches", "claude.commits", "claude.compactions", "claude.features.delivered", "claude.files.modified",
     "claude.files.read", "claude.lines.added", "claude.lines.deleted", "claude.prompts", "claude.pull.requests",
     "claude.story_points.delivered", "claude.subagents", "claude.tasks.completed", "claude.tasks.created", "claude.test.runs",
     "claude.tests", "claude.tool.calls", "claude.bugs.introduced", "claude.patterns.extracted",
 }  # fmt: skip
-# Calls that never ran, or did not end by themselves: no hook hears of them.
+# Outcomes of calls that never ran or did not end by themselves. No hook reports them.
 TRANSCRIPT_ONLY = {"denied", "interrupted", "invalid", "rejected"}
-# scenario → metric → (hooks alone, transcripts alone): sums that differ, and why.
+# scenario → metric → (total of hooks alone, total of transcripts alone, why they differ).
 DIFFERENT: dict[str, dict[str, tuple[int, int, str]]] = {
     "permissions": {"claude.prompts": (20, 19, "a prompt that another hook blocks is in no transcript")},
     "resume": {
@@ -36,18 +36,18 @@ DIFFERENT: dict[str, dict[str, tuple[int, int, str]]] = {
 }
 
 
-def _told(replay: Replay) -> Totals:
+def _totals(replay: Replay) -> Totals:
     found = {
         (name, labels): value
         for (name, labels), value in replay.totals().items()
-        if name in TOLD_BY_BOTH and dict(labels).get("outcome") not in TRANSCRIPT_ONLY
+        if name in IN_BOTH_SOURCES and dict(labels).get("outcome") not in TRANSCRIPT_ONLY
     }
     replay.core.store.close()
     return _without_subagent_outcomes(found)
 
 
 def _without_subagent_outcomes(totals: Totals) -> Totals:
-    """How a sub-agent ended is told by the event that ended it; its transcript only shows that it was there."""
+    """Return the totals without the outcomes of sub-agents. Only hooks report them."""
     kept = {key: value for key, value in totals.items() if key[0] != "claude.subagents"}
     for (name, labels), value in totals.items():
         if name == "claude.subagents":
@@ -57,8 +57,7 @@ def _without_subagent_outcomes(totals: Totals) -> Totals:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_each_witness_alone_and_both_tell_the_same(name: str, tmp_path: Path) -> None:
-    """Whichever source is lost, what the other one knows as well is all there."""
+def test_each_source_alone_gives_the_totals_of_both(name: str, tmp_path: Path) -> None:
     scenario = Scenario(name)
     leave_out = {NO_TRANSCRIPT, *NO_HOOKS}
     hooks = Replay(scenario, tmp_path / "hooks", leave_out=leave_out)
@@ -71,10 +70,10 @@ def test_each_witness_alone_and_both_tell_the_same(name: str, tmp_path: Path) ->
             path.unlink()
     adopt_transcripts(transcripts)
     transcripts.finish()
-    both = _told(play(scenario, tmp_path / "both", leave_out=leave_out))
-    by_hooks, by_transcripts = _told(hooks), _told(transcripts)
-    for metric, (told_by_hooks, told_by_transcripts, _) in DIFFERENT.get(name, {}).items():
-        for totals, expected in ((by_hooks, told_by_hooks), (by_transcripts, told_by_transcripts)):
+    both = _totals(play(scenario, tmp_path / "both", leave_out=leave_out))
+    by_hooks, by_transcripts = _totals(hooks), _totals(transcripts)
+    for metric, (expected_by_hooks, expected_by_transcripts, _) in DIFFERENT.get(name, {}).items():
+        for totals, expected in ((by_hooks, expected_by_hooks), (by_transcripts, expected_by_transcripts)):
             assert sum(value for key, value in totals.items() if key[0] == metric) == expected
         for totals in (by_hooks, by_transcripts, both):
             for key in [key for key in totals if key[0] == metric]:
@@ -83,19 +82,19 @@ def test_each_witness_alone_and_both_tell_the_same(name: str, tmp_path: Path) ->
     assert by_transcripts == both
 
 
-# Commits that no output shows: the recordings keep no .git folder to ask (tests/tool_effects/test_git_operations.py asks real ones).
+# Commits that no output shows. The recordings have no .git folder with a reflog. tests/tool_effects/test_reflog.py reads real ones.
 UNSEEN_COMMITS = {
     "commit-quiet": "git commit -q prints nothing",
-    "commit-script": "a script's output is not git's",
+    "commit-script": "a script prints its own output",
     "branch-merge": "a merge prints no commit line",
-    "rebase": "rewritten commits print none",
+    "rebase": "git prints no line for rewritten commits",
     "commit-background": "the result comes before the commit",
-    "cherry-pick": "a quiet commit stands before it",
+    "cherry-pick": "there is a quiet commit before it",
 }
 
 
-def test_commits_are_gits(tmp_path: Path) -> None:
-    """Every recorded git command line adds as many commits as git has afterwards, where its output shows them."""
+def test_new_commits_equal_those_of_git(tmp_path: Path) -> None:
+    """Each recorded command line with git counts as many commits as git has afterwards, if its output shows them."""
     scenario = Scenario("git-work")
     replay = play(scenario, tmp_path)
     counted = Counter(commit.session_id for commit in replay.core.facts.select(model.GitCommit, "is_new = 1"))
@@ -110,8 +109,8 @@ def test_commits_are_gits(tmp_path: Path) -> None:
     assert all(ours < gits for ours, gits in wrong.values())
 
 
-def test_lines_are_gits(tmp_path: Path) -> None:
-    """Every recorded edit adds and deletes as many lines as git's numstat says; what shell commands write is not seen."""
+def test_changed_lines_equal_those_of_git(tmp_path: Path) -> None:
+    """They are compared with ``git diff --numstat``. Files that a shell command writes do not count."""
     scenario = Scenario("lines")
     replay = play(scenario, tmp_path)
     found: dict[str, Counter[str]] = {}
@@ -129,6 +128,6 @@ def test_lines_are_gits(tmp_path: Path) -> None:
             assert (
                 ours["added"],
                 ours["deleted"],
-            ) != expected  # by a shell command; each of two edits that cancel out counts
+            ) != expected  # a shell command wrote the file; two edits that cancel out both count
         else:
             assert (ours["added"], ours["deleted"]) == expected, case["case"]

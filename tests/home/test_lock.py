@@ -1,4 +1,4 @@
-"""One daemon per home: the lock that the operating system gives back when its holder dies."""
+"""A home has one daemon. The operating system releases the lock when its process dies."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def home(tmp_path: Path) -> Home:
 
 
 @contextmanager
-def another_process_holds(home: Home) -> Iterator[int]:
-    """Yields its process id; it lives until it is killed."""
+def lock_in_another_process(home: Home) -> Iterator[int]:
+    """Hold the lock in another process. Yields the process id, and kills the process afterwards."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -43,7 +43,7 @@ def another_process_holds(home: Home) -> Iterator[int]:
         os.close(writer)
 
 
-def test_it_is_held_from_acquire_to_release(home: Home) -> None:
+def test_the_lock_is_held_from_acquire_to_release(home: Home) -> None:
     assert not is_running(home)
     lock = DaemonLock.acquire(home)
     assert is_running(home)
@@ -55,30 +55,30 @@ def test_it_is_held_from_acquire_to_release(home: Home) -> None:
     assert not home.pid.exists()
 
 
-def test_it_can_be_taken_again(home: Home) -> None:
+def test_a_released_lock_can_be_acquired_again(home: Home) -> None:
     for _ in range(3):
         DaemonLock.acquire(home).release()
 
 
-def test_another_process_keeps_it(home: Home) -> None:
-    with another_process_holds(home) as pid:
+def test_a_lock_of_another_process_cannot_be_acquired(home: Home) -> None:
+    with lock_in_another_process(home) as pid:
         assert is_running(home)
         with pytest.raises(AlreadyRunningError):
             DaemonLock.acquire(home)
         assert home.pid.read_text() == f"{pid}\n"
 
 
-def test_a_killed_holder_gives_it_back(home: Home) -> None:
-    with another_process_holds(home):
+def test_a_killed_process_loses_the_lock(home: Home) -> None:
+    with lock_in_another_process(home):
         pass
-    assert home.pid.exists(), "a killed daemon cannot tidy up"
+    assert home.pid.exists(), "a killed daemon cannot delete its file"
     assert not is_running(home)
     lock = DaemonLock.acquire(home)
     assert home.pid.read_text() == f"{os.getpid()}\n"
     lock.release()
 
 
-def test_of_many_that_start_at_once_one_wins(home: Home) -> None:
+def test_one_of_several_concurrent_starts_gets_the_lock(home: Home) -> None:
     won: list[DaemonLock] = []
     begin = threading.Barrier(8)
 
@@ -96,8 +96,8 @@ def test_of_many_that_start_at_once_one_wins(home: Home) -> None:
     won[0].release()
 
 
-def test_asking_never_keeps_a_daemon_from_starting(home: Home) -> None:
-    """A question holds a shared lock for an instant; a daemon that starts in it waits for its end."""
+def test_a_check_never_prevents_a_daemon_from_starting(home: Home) -> None:
+    """A check holds a shared lock for an instant. A daemon that starts then waits for its end."""
     DaemonLock.acquire(home).release()
     asking = threading.Event()
 
@@ -119,7 +119,7 @@ def open_files() -> int:
     return sum(1 for _ in Path("/dev/fd").iterdir())
 
 
-def test_a_lost_lock_leaves_no_file_open(home: Home) -> None:
+def test_a_failed_acquire_leaves_no_file_open(home: Home) -> None:
     lock = DaemonLock.acquire(home)
     before = open_files()
     for _ in range(5):
@@ -130,8 +130,8 @@ def test_a_lost_lock_leaves_no_file_open(home: Home) -> None:
     lock.release()
 
 
-def test_children_do_not_inherit_it(home: Home) -> None:
-    """A program that the daemon starts must not keep the lock when the daemon dies."""
+def test_children_do_not_inherit_the_lock(home: Home) -> None:
+    """A program that the daemon started must not hold the lock after the daemon has died."""
     import subprocess
 
     lock = DaemonLock.acquire(home)
@@ -141,8 +141,8 @@ def test_children_do_not_inherit_it(home: Home) -> None:
         child.kill()
 
 
-def test_a_full_disk_keeps_no_daemon_from_running(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process id is a hint for hooks; the lock is what counts."""
+def test_a_daemon_gets_the_lock_on_a_full_disk(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the process id, a hint for hooks, cannot be written."""
 
     def full(*_: Any, **__: Any) -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -154,7 +154,7 @@ def test_a_full_disk_keeps_no_daemon_from_running(home: Home, monkeypatch: pytes
     assert not is_running(home)
 
 
-def test_its_files_are_their_owners_alone(home: Home) -> None:
+def test_only_the_owner_can_read_the_files_of_the_lock(home: Home) -> None:
     lock = DaemonLock.acquire(home)
     assert home.root.stat().st_mode & 0o777 == 0o700
     assert home.lock.stat().st_mode & 0o777 == 0o600

@@ -1,4 +1,4 @@
-"""The home: the hook, the registered command and Python mean the same folder."""
+"""The hook, the registered command and Python find the same home."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from claude_hooks_otel.sources import registration
 from tests.support.places import ROOT
 
 SHELLS = [shell for shell in ("sh", "dash", "bash") if shutil.which(shell)]
-# Unset, empty, set; with what shells like to split or expand.
+# Each variable is unset, empty, or has characters that shells split or expand.
 NAMES = ("CLAUDE_HOOKS_OTEL_HOME", "XDG_STATE_HOME", "HOME")
 COMBINATIONS = list(itertools.product((None, "", "a b/$x*"), repeat=3))
 
 
 def environment(tmp_path: Path, values: tuple[str | None, ...]) -> dict[str, str]:
-    """Each variable unset, empty, or a folder of its own below ``tmp_path``."""
+    """Return the variables. A value is empty or a folder of its own below ``tmp_path``."""
     given = {name: value for name, value in zip(NAMES, values, strict=True) if value is not None}
     return {name: value and str(tmp_path / value / name) for name, value in given.items()}
 
@@ -30,7 +30,7 @@ def environment(tmp_path: Path, values: tuple[str | None, ...]) -> dict[str, str
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("values", COMBINATIONS, ids=str)
 def test_the_hook_writes_where_python_reads(tmp_path: Path, shell: str, values: tuple[str | None, ...]) -> None:
-    """All 27 combinations of the three variables being unset, empty and set."""
+    """Each of the three variables is unset, empty or set, in all 27 combinations."""
     variables = environment(tmp_path, values)
     (tmp_path / "work").mkdir()
     command = registration.command("Stop", f'"{ROOT}/hooks/emit"')
@@ -50,7 +50,7 @@ def test_the_hook_writes_where_python_reads(tmp_path: Path, shell: str, values: 
 
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("values", [values for values in COMBINATIONS if any(values)], ids=str)
-def test_the_registered_command_finds_the_emit_that_install_put_there(
+def test_the_registered_command_runs_the_installed_hook(
     tmp_path: Path, shell: str, values: tuple[str | None, ...]
 ) -> None:
     variables = environment(tmp_path, values)
@@ -69,7 +69,7 @@ def test_without_any_variable_there_is_no_home() -> None:
         Home.from_environment({})
 
 
-def test_the_home_is_its_owners_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_enter_the_folders_of_the_home(tmp_path: Path) -> None:
     home = Home(tmp_path / "a" / "home")
     home.create()
     home.create()
@@ -84,7 +84,7 @@ def test_the_home_is_its_owners_alone(tmp_path: Path) -> None:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
 
 
-def test_no_two_things_share_a_path(tmp_path: Path) -> None:
+def test_no_two_paths_of_the_home_are_the_same(tmp_path: Path) -> None:
     home = Home(tmp_path)
     paths = [getattr(home, name) for name, member in vars(Home).items() if isinstance(member, property)]
     assert len(paths) == len(set(paths)) >= 10

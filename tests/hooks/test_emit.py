@@ -1,6 +1,6 @@
-"""The hook itself, ``hooks/emit``, run as Claude Code runs it: through the registered command, in every kind of shell.
+"""The hook script ``hooks/emit``, run as Claude Code runs it: through the registered command, in each kind of shell.
 
-Whatever happens, it says nothing, ends with 0, and what it captured is whole.
+Whatever happens, it prints nothing, ends with 0, and each captured event is complete.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from tests.support.real_daemon import wait_until
 
 SESSION = "11111111-2222-4333-8444-555555555555"
 SHELLS = {"dash": ["dash"], "bash": ["bash"], "bash-posix": ["bash", "--posix"], "sh": ["sh"]}
-# Events at which the hook looks whether the daemon is there.
-ASKING = {"SessionStart", "UserPromptSubmit", "Stop", "SessionEnd"}
+# Events at which the hook checks whether the daemon runs.
+CHECKING = {"SessionStart", "UserPromptSubmit", "Stop", "SessionEnd"}
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Hook:
         return usual | self.variables
 
     def run(self, event: str = "Stop", payload: bytes = b"{}", prefix: tuple[str, ...] = ()) -> None:
-        """Runs the hook and makes sure that it was silent and ended with 0."""
+        """Run the hook, and check that it prints nothing and ends with 0."""
         done = subprocess.run(
             [*prefix, *self.arguments(event)],
             input=payload,
@@ -100,7 +100,7 @@ def sh_hook(tmp_path: Path) -> Hook:
 
 
 def namespace(*kinds: str) -> tuple[str, ...]:
-    """The command that runs another one in namespaces of its own; skips where the machine allows none."""
+    """Return the command that runs another one in its own namespaces. Skip the test if the machine allows none."""
     prefix = ("unshare", *([] if os.geteuid() == 0 else ["-r"]), *kinds)
     if not shutil.which("unshare") or subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode:
         pytest.skip(f"this machine does not allow `{' '.join(prefix)}`")
@@ -119,7 +119,7 @@ def test_shellcheck_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout
 
 
-# -- what arrives ------------------------------------------------------------------------------------------------------------
+# -- captured events ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -136,28 +136,28 @@ def test_shellcheck_finds_nothing() -> None:
     ],
     ids=repr,
 )
-def test_a_payload_arrives_byte_for_byte(hook: Hook, payload: bytes) -> None:
+def test_a_payload_is_captured_byte_for_byte(hook: Hook, payload: bytes) -> None:
     hook.run("PostToolUse", payload)
     [envelope] = hook.captured
     assert (envelope.event, envelope.payload) == ("PostToolUse", payload)
     assert hook.unfinished == []
 
 
-def test_fifty_megabytes_arrive_byte_for_byte(hook: Hook) -> None:
+def test_fifty_megabytes_are_captured_byte_for_byte(hook: Hook) -> None:
     payload = random.Random(1).randbytes(50_000_000)
     hook.run("PostToolUse", payload)
     [envelope] = hook.captured
     assert envelope.payload == payload
 
 
-def test_a_standard_input_that_cannot_be_read_leaves_the_name_of_the_lost_event(hook: Hook) -> None:
+def test_an_unreadable_standard_input_leaves_an_empty_file_that_names_the_lost_event(hook: Hook) -> None:
     hook.run("Stop", prefix=("sh", "-c", 'exec "$@" <&-', "sh"))
     [entry] = Spool(hook.home.spool).take(10)
     assert isinstance(entry, Lost)
     assert (entry.event, entry.session_id) == ("Stop", SESSION)
 
 
-def test_what_only_the_hook_can_know_is_in_the_header(hook: Hook) -> None:
+def test_the_header_has_the_variables_of_the_hook_and_the_file_the_time_of_receipt(hook: Hook) -> None:
     hook.variables = {
         "CLAUDE_AGENT_ID": "backend",
         "CLAUDE_AGENT_PROJECT": "a=b==",
@@ -174,8 +174,11 @@ def test_what_only_the_hook_can_know_is_in_the_header(hook: Hook) -> None:
         "TRACEPARENT": "00-ab-cd-01",
         "SECRET_TOKEN": "never",
     }
-    before = time.time_ns()
+    marker = hook.home.root / "marker"
+    marker.touch()
+    before = marker.stat().st_mtime_ns
     hook.run("SessionEnd", b"{}")
+    marker.touch()
     [envelope] = hook.captured
     assert envelope.headers == {
         "agent": "backend",
@@ -192,11 +195,11 @@ def test_what_only_the_hook_can_know_is_in_the_header(hook: Hook) -> None:
         "registered_by": "plugin",
         "traceparent": "00-ab-cd-01",
     }
-    assert abs(envelope.received_ns - before) < 60_000_000_000
+    assert before <= envelope.received_ns <= marker.stat().st_mtime_ns
     assert b"never" not in (hook.home.spool / "new" / envelope.name).read_bytes()
 
 
-def test_what_it_writes_is_its_owners_alone(hook: Hook) -> None:
+def test_only_the_owner_can_read_the_captured_files(hook: Hook) -> None:
     shutil.rmtree(hook.home.spool)
     hook.run()
     paths = [hook.home.spool, *hook.home.spool.rglob("*")]
@@ -204,7 +207,7 @@ def test_what_it_writes_is_its_owners_alone(hook: Hook) -> None:
     assert [path for path in paths if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
 
 
-# -- what must not matter ----------------------------------------------------------------------------------------------------
+# -- faults that must not disturb the session --------------------------------------------------------------------------------
 
 
 def _gone(file: Path) -> None:
@@ -233,14 +236,16 @@ def _noise(file: Path) -> None:
 
 
 @pytest.mark.parametrize("break_it", [_gone, _directory, _syntax_error, _half, _failing, _noise])
-def test_a_broken_installation_is_silent_and_ends_well(hook: Hook, break_it: Callable[[Path], None]) -> None:
+def test_with_a_broken_installation_the_hook_is_silent_and_ends_with_0(
+    hook: Hook, break_it: Callable[[Path], None]
+) -> None:
     break_it(hook.home.emit)
     for event in registration.REGISTERED:
         hook.run(event)
 
 
 @pytest.mark.parametrize("interpreter", [None, "/nowhere/bin/python", "", "/", "not absolute", str(EMIT)])
-def test_a_missing_package_costs_nothing_but_the_daemon(hook: Hook, interpreter: str | None) -> None:
+def test_without_the_package_every_event_is_captured(hook: Hook, interpreter: str | None) -> None:
     if interpreter is not None:
         hook.home.interpreter.write_text(f"{interpreter}\n")
     hook.variables["PATH"] = "/usr/bin:/bin"
@@ -249,7 +254,7 @@ def test_a_missing_package_costs_nothing_but_the_daemon(hook: Hook, interpreter:
     assert sorted(envelope.event for envelope in hook.captured) == sorted(registration.REGISTERED)
 
 
-def test_without_any_home_it_ends_well(hook: Hook) -> None:
+def test_without_a_home_the_hook_is_silent_and_ends_with_0(hook: Hook) -> None:
     command = registration.command("Stop", f'"{EMIT}"')
     done = subprocess.run(
         [*hook.shell, "-c", command], input=b"{}", env={"PATH": os.environ["PATH"]}, capture_output=True, check=False
@@ -258,13 +263,13 @@ def test_without_any_home_it_ends_well(hook: Hook) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
-def test_a_spool_that_cannot_be_written_is_silent_and_ends_well(shell: list[str]) -> None:
+def test_with_a_read_only_spool_the_hook_is_silent_and_ends_with_0(shell: list[str]) -> None:
     prefix: tuple[str, ...] = ()
     if os.geteuid() == 0:
         if not shutil.which("setpriv"):
             pytest.skip("root may write everywhere, and there is no setpriv to become somebody else")
         prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to other users
+    with tempfile.TemporaryDirectory() as folder:  # other users cannot enter pytest's folder
         Path(folder).chmod(0o755)
         hook = Hook(Home(Path(folder) / "home"), shell).install()
         for path in (hook.home.root, *hook.home.root.rglob("*")):
@@ -280,7 +285,7 @@ def test_a_spool_that_cannot_be_written_is_silent_and_ends_well(shell: list[str]
 def test_a_full_disk_leaves_an_empty_file_that_names_the_lost_event(
     hook: Hook, tmp_path: Path, size: int, left: int
 ) -> None:
-    """On a small tmpfs of its own, with ``left`` KiB free."""
+    """The home is on a small tmpfs with ``left`` KiB free."""
     copy = tmp_path / "result"
     script = f"""
         mount -t tmpfs -o size=1m,mode=700 tmpfs "$CLAUDE_HOOKS_OTEL_HOME" || exit 3
@@ -301,10 +306,10 @@ def test_a_full_disk_leaves_an_empty_file_that_names_the_lost_event(
     assert list((copy / "tmp").iterdir()) == []
 
 
-# -- many at once ------------------------------------------------------------------------------------------------------------
+# -- many hooks at once ------------------------------------------------------------------------------------------------------
 
 
-def test_two_hundred_at_once_lose_nothing(hook: Hook) -> None:
+def test_two_hundred_hooks_at_once_lose_no_event(hook: Hook) -> None:
     running = []
     for number in range(200):
         process = subprocess.Popen(hook.arguments("PostToolUse"), stdin=subprocess.PIPE, env=hook.environ)
@@ -318,8 +323,8 @@ def test_two_hundred_at_once_lose_nothing(hook: Hook) -> None:
     assert hook.unfinished == []
 
 
-def test_equal_process_ids_never_collide(hook: Hook) -> None:
-    """Containers that share the spool: each hook is process 1 of its own process namespace, some at once, some after others."""
+def test_hooks_with_equal_process_ids_lose_no_event(hook: Hook) -> None:
+    """In containers that share the spool, each hook may be process 1. Some run at once, some after others."""
     prefix = namespace("-p", "-f")
     payloads = []
     for batch in range(3):
@@ -338,12 +343,12 @@ def test_equal_process_ids_never_collide(hook: Hook) -> None:
     captured = hook.captured
     assert {envelope.name.split(".")[2] for envelope in captured} == {"1"}
     assert sorted(envelope.payload for envelope in captured) == sorted(payloads)
-    assert hook.unfinished == []  # an empty file left there would count as a lost event later
+    assert hook.unfinished == []  # an empty file would later count as a lost event
 
 
 @pytest.mark.parametrize("victim", ["shell", "everything"])
-def test_kill_at_random_moments_leaves_only_whole_files(hook: Hook, victim: str) -> None:
-    """Whole is what is in new/, whether the kill hits the shell alone or its children, too; the rest is found by ``recover``."""
+def test_kills_at_random_moments_leave_only_complete_events(hook: Hook, victim: str) -> None:
+    """Files in new/ are complete, whether the kill hits the shell alone or its children too. ``recover`` finds the others."""
     chance = random.Random(7)
     payload = b"0123456789" * 30_000
     sessions = set()
@@ -354,7 +359,7 @@ def test_kill_at_random_moments_leaves_only_whole_files(hook: Hook, victim: str)
         sessions.add(process.pid)
         assert process.stdin is not None
         feeder = os.fork()
-        if feeder == 0:  # feeds the payload, however far the reader gets
+        if feeder == 0:  # writes the payload as far as the hook reads it
             try:
                 process.stdin.write(payload)
                 process.stdin.close()
@@ -367,8 +372,15 @@ def test_kill_at_random_moments_leaves_only_whole_files(hook: Hook, victim: str)
         process.wait(10)
         os.waitpid(feeder, 0)
     wait_until(lambda: not any(_is_of(sessions, process) for process in psutil.process_iter()))
+    before = len(hook.unfinished)
+    with subprocess.Popen(
+        hook.arguments("PostToolUse"), stdin=subprocess.PIPE, env=hook.environ, start_new_session=True
+    ) as waits_for_payload:
+        wait_until(lambda: len(hook.unfinished) > before)
+        os.killpg(waits_for_payload.pid, signal.SIGKILL)
+    assert hook.unfinished
     assert all(envelope.payload == payload for envelope in hook.captured)
-    assert len(hook.captured) + len(hook.unfinished) <= 40
+    assert len(hook.captured) + len(hook.unfinished) <= 41
     spool = Spool(hook.home.spool)
     whole = len(hook.captured)
     torn = len(hook.unfinished)
@@ -383,7 +395,7 @@ FAKE = '#!/bin/sh\necho "$(pwd) $*" >"/dev/fd/$STARTED"\n[ -z "${HOLD-}" ] || re
 
 @contextmanager
 def starts(hook: Hook, script: str = FAKE) -> Iterator[Callable[[], list[str]]]:
-    """Puts a program in the interpreter's place; yields what reads the lines that it wrote, once nothing runs any more."""
+    """Put a program in the interpreter's place. Yields a function that waits for its end and returns the lines that it wrote."""
     reader, writer = os.pipe()
     program = hook.home.root.parent / "interpreter"
     program.write_text(script)
@@ -413,7 +425,7 @@ def run_inheriting(hook: Hook, event: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def a_dead_process() -> int:
+def id_of_a_dead_process() -> int:
     process = subprocess.Popen(["true"])
     process.wait()
     return process.pid
@@ -423,15 +435,15 @@ START = "/ -E -P -m claude_hooks_otel.daemon"
 
 
 @pytest.mark.parametrize("event", registration.REGISTERED)
-def test_rare_events_start_a_daemon_that_died_and_tool_calls_ask_nobody(sh_hook: Hook, event: str) -> None:
-    sh_hook.home.pid.write_text(f"{a_dead_process()}\n")
+def test_rare_events_replace_a_dead_daemon_and_tool_calls_do_not_check(sh_hook: Hook, event: str) -> None:
+    sh_hook.home.pid.write_text(f"{id_of_a_dead_process()}\n")
     with starts(sh_hook) as started:
         run_inheriting(sh_hook, event)
-        assert started() == ([START] if event in ASKING else [])
+        assert started() == ([START] if event in CHECKING else [])
 
 
 @pytest.mark.parametrize("content", [None, "", "\n", "nonsense\n"])
-def test_a_daemon_that_left_no_process_id_is_started(hook: Hook, content: str | None) -> None:
+def test_without_a_valid_process_id_a_daemon_is_started(hook: Hook, content: str | None) -> None:
     if content is not None:
         hook.home.pid.write_text(content)
     with starts(hook) as started:
@@ -439,9 +451,9 @@ def test_a_daemon_that_left_no_process_id_is_started(hook: Hook, content: str | 
         assert started() == [START]
 
 
-@pytest.mark.parametrize("event", sorted(ASKING))
+@pytest.mark.parametrize("event", sorted(CHECKING))
 def test_a_running_daemon_is_left_alone(hook: Hook, event: str) -> None:
-    """Only a session's start asks closely, for a process id can belong to another process (this one) by now."""
+    """Only the start of a session checks closely. The process id can belong to another process by then, here to this one."""
     hook.home.pid.write_text(f"{os.getpid()}\n")
     with starts(hook) as started:
         run_inheriting(hook, event)
@@ -450,8 +462,8 @@ def test_a_running_daemon_is_left_alone(hook: Hook, event: str) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="no /proc: a session's start asks the lock")
 @pytest.mark.parametrize("name", ["claude_hooks_otel.daemon", "/usr/bin/claude-hooks-otel"])
-def test_a_running_daemon_costs_a_sessions_start_no_python(hook: Hook, name: str) -> None:
-    """The process table says that the process of that number is the daemon."""
+def test_a_session_starts_no_second_daemon(hook: Hook, name: str) -> None:
+    """The process table says that the process with the id is the daemon."""
     with subprocess.Popen([sys.executable, "-c", "input()", name], stdin=subprocess.PIPE) as daemon:
         hook.home.pid.write_text(f"{daemon.pid}\n")
         with starts(hook) as started:
@@ -465,14 +477,14 @@ def test_the_hook_does_not_wait_for_the_daemon(hook: Hook, tmp_path: Path) -> No
     os.mkfifo(hold)
     hook.variables["HOLD"] = str(hold)
     with starts(hook) as started:
-        run_inheriting(hook, "SessionStart")  # it has returned, its output is closed, and the daemon still waits
+        run_inheriting(hook, "SessionStart")  # returns while the daemon still waits
         assert len(hook.captured) == 1
         with hold.open("w") as release:
             release.write("\n")
         assert started() == [START]
 
 
-def test_without_an_interpreter_the_command_on_the_path_is_taken(hook: Hook, tmp_path: Path) -> None:
+def test_without_an_interpreter_the_hook_uses_the_command_on_the_path(hook: Hook, tmp_path: Path) -> None:
     with starts(hook) as started:
         (tmp_path / "bin").mkdir()
         (hook.home.root.parent / "interpreter").rename(tmp_path / "bin" / "claude-hooks-otel")
@@ -481,7 +493,7 @@ def test_without_an_interpreter_the_command_on_the_path_is_taken(hook: Hook, tmp
         assert started() == ["/ daemon --detached"]
 
 
-def test_the_real_daemon_is_detached_and_holds_no_key(hook: Hook) -> None:
+def test_the_real_daemon_is_detached_and_has_no_keys_in_its_environment(hook: Hook) -> None:
     hook.home.interpreter.write_text(f"{sys.executable}\n")
     secrets = {
         "ANTHROPIC_API_KEY": "k", "ANTHROPIC_AUTH_TOKEN": "k", "CLAUDE_CODE_OAUTH_TOKEN": "k", "CLAUDE_CODE_MESSAGING_TOKEN": "k",
@@ -498,16 +510,16 @@ def test_the_real_daemon_is_detached_and_holds_no_key(hook: Hook) -> None:
         assert _standard_streams(process) == {"/dev/null"}
         reader, writer = os.pipe()
         os.set_inheritable(writer, True)
-        run_inheriting(hook, "SessionStart")  # a second one finds the lock taken ...
+        run_inheriting(hook, "SessionStart")  # a second daemon cannot get the lock ...
         os.close(writer)
-        assert os.read(reader, 1) == b""  # ... and is gone by now
+        assert os.read(reader, 1) == b""  # ... and has ended
         os.close(reader)
         assert int(hook.home.pid.read_text()) == process.pid
 
 
 @pytest.fixture
 def reaper() -> Iterator[None]:
-    """Makes this process the parent of daemons: a container's first process may leave dead ones in the process table."""
+    """Make this process the parent of daemons. The first process of a container may leave dead ones in the process table."""
     if not sys.platform.startswith("linux"):
         yield
         return
@@ -518,7 +530,7 @@ def reaper() -> Iterator[None]:
     libc.prctl(set_child_subreaper, 0, 0, 0, 0)
 
 
-def test_a_daemon_killed_hard_is_replaced_at_the_next_prompt(sh_hook: Hook, reaper: None) -> None:
+def test_a_killed_daemon_is_replaced_at_the_next_prompt(sh_hook: Hook, reaper: None) -> None:
     sh_hook.home.interpreter.write_text(f"{sys.executable}\n")
     sh_hook.run("SessionStart")
     with the_daemon(sh_hook.home) as first:
@@ -534,7 +546,7 @@ def test_a_daemon_killed_hard_is_replaced_at_the_next_prompt(sh_hook: Hook, reap
 
 @contextmanager
 def the_daemon(home: Home, other_than: int | None = None) -> Iterator[psutil.Process]:
-    """The running daemon of a home; it is gone afterwards."""
+    """Yield the running daemon of a home, and end it afterwards."""
 
     def pid() -> int | None:
         text = home.pid.read_text().strip() if home.pid.exists() else ""
@@ -547,7 +559,7 @@ def the_daemon(home: Home, other_than: int | None = None) -> Iterator[psutil.Pro
     try:
         yield process
     finally:
-        # It may not have come to its handler yet: then the signal ends it at once.
+        # Before the daemon has its handler, the signal ends it at once.
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
         wait_until(lambda: not is_running(home))
@@ -561,7 +573,7 @@ def _standard_streams(process: psutil.Process) -> set[str]:
 
 
 def _is_of(sessions: set[int], process: psutil.Process) -> bool:
-    """Whether it runs in one of the sessions: a child that has not yet become ``mv`` has no command line to know it by."""
+    """Return whether a process runs in one of the sessions. Before it becomes ``mv``, a child has no command line of its own."""
     try:
         return os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE
     except (ProcessLookupError, psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""The plugin: its manifests, and that the client itself takes it."""
+"""The plugin's manifests fit the package, and its hooks capture events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def project() -> Any:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def test_the_plugin_has_the_package_s_version_and_licence() -> None:
+def test_the_plugin_has_the_version_and_licence_of_the_package() -> None:
     """Users of the plugin get new code only when its version changes."""
     plugin = manifest("plugin.json")
     assert plugin["name"] == "hooks-otel"
@@ -35,21 +35,21 @@ def test_the_marketplace_offers_the_plugin_of_this_repository() -> None:
     assert (entry["name"], entry["source"]) == (manifest("plugin.json")["name"], "./")
 
 
-def test_the_plugin_registers_hooks_in_the_default_file_alone() -> None:
-    """A manifest that names hooks/hooks.json again would load it twice."""
+def test_only_the_default_file_of_the_plugin_registers_hooks() -> None:
+    """If the manifest named hooks/hooks.json too, the client would load it twice."""
     assert "hooks" not in manifest("plugin.json")
     assert json.loads((ROOT / "hooks" / "hooks.json").read_text()) == registration.plugin_hooks()
 
 
-def test_setup_tells_how_to_finish() -> None:
+def test_the_setup_command_names_the_steps_to_install() -> None:
     text = (ROOT / "commands" / "setup.md").read_text()
     assert re.match(r"---\ndescription: .+\n", text)
     for step in ("pipx install", "uv tool install", "claude-hooks-otel install --plugin", "claude-hooks-otel doctor"):
         assert step in text
 
 
-def test_the_plugin_captures_from_any_folder_without_package_or_configuration(tmp_path: Path) -> None:
-    """As the client runs it: a copy in its cache, nothing else of ours on the machine."""
+def test_the_plugin_captures_events_without_the_package_and_without_configuration(tmp_path: Path) -> None:
+    """The client runs a copy in its cache. Nothing else of this project is on the machine."""
     root = tmp_path / "cache" / "hooks otel" / "0.1.0"
     shutil.copytree(ROOT / "hooks", root / "hooks")
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CLAUDE_PLUGIN_ROOT": str(root)}

@@ -1,4 +1,4 @@
-"""``install`` and ``uninstall``: what they change in a settings file and a home, and that they change nothing else."""
+"""``install`` and ``uninstall`` change only their own part of a settings file and a home."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Cli = Callable[..., Result]
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """The command in a user's account of its own, with no variable set but HOME and PATH."""
+    """Run the command in a new user account in which only HOME and PATH are set."""
     for name in list(os.environ):
         if name.startswith(("OTEL_", "CLAUDE_", "XDG_")):
             monkeypatch.delenv(name)
@@ -71,15 +71,15 @@ def commands(file: Path) -> dict[str, list[str]]:
 
 EVERYTHING = {event: [registration.command(event, registration.SETTINGS_EMIT)] for event in registration.REGISTERED}
 
-# -- what is written ---------------------------------------------------------------------------------------------------------
+# -- what install writes -----------------------------------------------------------------------------------------------------
 
 
-def test_the_example_is_what_install_writes_into_nothing(cli: Cli, tmp_path: Path) -> None:
+def test_without_a_settings_file_install_writes_the_example(cli: Cli, tmp_path: Path) -> None:
     cli("install", "--agent", "backend", "--project", "my-project")
     assert (tmp_path / ".claude" / "settings.json").read_text() == (ROOT / "settings.example.json").read_text()
 
 
-def test_every_registered_event_and_no_other(cli: Cli, user_settings: Path) -> None:
+def test_install_registers_every_event_of_the_table_and_no_other(cli: Cli, user_settings: Path) -> None:
     cli("install")
     assert commands(user_settings) == EVERYTHING
 
@@ -92,7 +92,7 @@ def test_every_registered_event_and_no_other(cli: Cli, user_settings: Path) -> N
         ("local", "project/.claude/settings.local.json"),
     ],
 )
-def test_a_scope_means_the_file_that_the_client_reads(cli: Cli, tmp_path: Path, scope: str, file: str) -> None:
+def test_a_scope_selects_the_file_that_the_client_reads(cli: Cli, tmp_path: Path, scope: str, file: str) -> None:
     cli("install", "--scope", scope)
     assert commands(tmp_path / file) == EVERYTHING
     assert list(tmp_path.rglob("settings*.json")) == [tmp_path / file]
@@ -104,12 +104,12 @@ def test_claude_config_dir_moves_the_user_scope() -> None:
     assert path_of(Scope.PROJECT, environ, Path("/p")) == Path("/p/.claude/settings.json")
 
 
-def test_a_file_can_be_named(cli: Cli, tmp_path: Path) -> None:
+def test_an_option_names_another_settings_file(cli: Cli, tmp_path: Path) -> None:
     cli("install", "--settings", str(tmp_path / "deep" / "own.json"))
     assert commands(tmp_path / "deep" / "own.json") == EVERYTHING
 
 
-def test_the_home_gets_what_a_hook_needs_readable_by_its_owner_alone(cli: Cli, home: Home) -> None:
+def test_the_home_gets_what_a_hook_needs_and_only_its_owner_can_read_it(cli: Cli, home: Home) -> None:
     cli("install", "--endpoint", "http://localhost:4318")
     assert home.interpreter.read_text() == f"{sys.executable}\n"
     assert home.emit.read_bytes() == emit_path().read_bytes()
@@ -127,7 +127,7 @@ def test_endpoint_protocol_and_exporter_go_into_the_configuration(cli: Cli, home
     }
 
 
-def test_variables_that_hooks_never_see_are_taken_over_and_named_without_values(
+def test_otel_variables_are_copied_to_the_configuration_and_named_without_values(
     cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer-s3cret")
@@ -142,8 +142,8 @@ def test_variables_that_hooks_never_see_are_taken_over_and_named_without_values(
     assert "s3cret" not in output
 
 
-def test_the_variables_of_every_signal_are_taken_over(cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Claude Code's own telemetry goes by the same names; its switches for content are not taken over."""
+def test_the_variables_of_every_signal_are_copied(cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claude Code's own telemetry uses the same names. Its switches for content are not copied."""
     wanted = {
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_TRACES_EXPORTER": "otlp",
@@ -162,7 +162,7 @@ def test_the_variables_of_every_signal_are_taken_over(cli: Cli, home: Home, monk
 
 
 @pytest.mark.parametrize("exporter", ["OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER"])
-def test_an_exporter_of_any_signal_that_is_not_known_is_refused_before_anything_is_written(
+def test_an_unknown_exporter_of_any_signal_is_refused_before_anything_is_written(
     cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch, exporter: str
 ) -> None:
     monkeypatch.setenv(exporter, "carrier-pigeon")
@@ -170,7 +170,7 @@ def test_an_exporter_of_any_signal_that_is_not_known_is_refused_before_anything_
     assert not home.root.exists()
 
 
-def test_an_option_wins_over_the_environment_and_its_signal_variable(
+def test_an_option_wins_over_the_general_and_the_signal_variable(
     cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://general:4317")
@@ -182,7 +182,7 @@ def test_an_option_wins_over_the_environment_and_its_signal_variable(
         assert f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT would overrule" in output
 
 
-def test_what_a_configuration_says_besides_stays(cli: Cli, home: Home) -> None:
+def test_other_keys_of_a_configuration_stay(cli: Cli, home: Home) -> None:
     home.create()
     home.config.write_text('[identity]\nteam = "core"\n[otel]\nOTEL_SERVICE_NAME = "mine"\n')
     cli("install", "--endpoint", "http://x:4317")
@@ -198,7 +198,7 @@ def test_what_a_configuration_says_besides_stays(cli: Cli, home: Home) -> None:
         ("--agent", "  "),
     ],
 )
-def test_an_option_that_cannot_work_is_refused_before_anything_is_written(
+def test_an_invalid_option_is_refused_before_anything_is_written(
     cli: Cli, user_settings: Path, home: Home, arguments: tuple[str, ...]
 ) -> None:
     user_settings.write_text("{}")
@@ -207,7 +207,7 @@ def test_an_option_that_cannot_work_is_refused_before_anything_is_written(
     assert not home.root.exists()
 
 
-def test_a_broken_configuration_is_refused_before_anything_is_written(
+def test_an_invalid_configuration_is_refused_before_anything_is_written(
     cli: Cli, user_settings: Path, home: Home
 ) -> None:
     home.create()
@@ -216,7 +216,7 @@ def test_a_broken_configuration_is_refused_before_anything_is_written(
     assert not user_settings.exists()
 
 
-def test_another_home_reaches_the_hooks(
+def test_the_settings_name_a_home_from_the_environment(
     cli: Cli, user_settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(tmp_path / "other home"))
@@ -238,7 +238,7 @@ def test_a_home_named_in_the_settings_is_found_without_the_variable(
     assert not user_settings.exists()
 
 
-def test_an_xdg_state_home_reaches_hooks_of_clients_started_elsewhere(
+def test_the_settings_name_a_home_from_xdg_state_home(
     cli: Cli, user_settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -248,7 +248,7 @@ def test_an_xdg_state_home_reaches_hooks_of_clients_started_elsewhere(
     }
 
 
-def test_shared_settings_never_name_a_path_of_this_machine(
+def test_project_settings_never_name_a_path_of_this_machine(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(tmp_path / "other"))
@@ -258,7 +258,7 @@ def test_shared_settings_never_name_a_path_of_this_machine(
     assert "Set CLAUDE_HOOKS_OTEL_HOME wherever Claude Code is started" in output
 
 
-def test_for_the_plugin_everything_but_the_hooks_is_set_up(cli: Cli, user_settings: Path, home: Home) -> None:
+def test_with_the_plugin_install_registers_no_hooks(cli: Cli, user_settings: Path, home: Home) -> None:
     cli("install")
     cli("install", "--plugin", "--agent", "backend", "--endpoint", "http://x:4317")
     assert json.loads(user_settings.read_text()) == {"env": {"CLAUDE_AGENT_ID": "backend"}}
@@ -266,14 +266,14 @@ def test_for_the_plugin_everything_but_the_hooks_is_set_up(cli: Cli, user_settin
     assert load(home.config, {}).otel == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x:4317"}
 
 
-def test_for_the_plugin_alone_no_settings_file_is_made(cli: Cli, user_settings: Path, home: Home) -> None:
+def test_with_the_plugin_install_makes_no_settings_file(cli: Cli, user_settings: Path, home: Home) -> None:
     cli("install", "--plugin")
     assert not user_settings.exists()
     assert home.interpreter.is_file()
     assert not home.emit.exists()
 
 
-# -- what stays --------------------------------------------------------------------------------------------------------------
+# -- what install and uninstall keep -----------------------------------------------------------------------------------------
 
 
 def test_a_second_run_without_an_endpoint_changes_nothing(cli: Cli) -> None:
@@ -308,7 +308,7 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(cli: Cli, user_settin
     assert not backups(user_settings)
 
 
-def test_the_backup_is_the_file_before_with_its_mode(cli: Cli, user_settings: Path) -> None:
+def test_the_backup_has_the_content_and_mode_of_the_old_file(cli: Cli, user_settings: Path) -> None:
     user_settings.write_text('{"model": "opus"}')
     user_settings.chmod(0o640)
     cli("install")
@@ -317,7 +317,7 @@ def test_the_backup_is_the_file_before_with_its_mode(cli: Cli, user_settings: Pa
     assert [stat.S_IMODE(path.stat().st_mode) for path in (backup, user_settings)] == [0o640, 0o640]
 
 
-def test_a_link_stays_a_link(cli: Cli, user_settings: Path, tmp_path: Path) -> None:
+def test_a_symbolic_link_stays_a_link(cli: Cli, user_settings: Path, tmp_path: Path) -> None:
     real = tmp_path / "dotfiles.json"
     real.write_text("{}\n")
     user_settings.symlink_to(real)
@@ -344,7 +344,7 @@ def test_a_link_stays_a_link(cli: Cli, user_settings: Path, tmp_path: Path) -> N
     ],
 )
 @pytest.mark.parametrize("command", ["install", "uninstall"])
-def test_what_cannot_be_merged_is_refused_and_left_untouched(
+def test_an_invalid_settings_file_is_refused_and_not_changed(
     cli: Cli, user_settings: Path, home: Home, content: bytes, complaint: str, command: str
 ) -> None:
     user_settings.write_bytes(content)
@@ -355,13 +355,13 @@ def test_what_cannot_be_merged_is_refused_and_left_untouched(
     assert not home.root.exists()
 
 
-def test_an_empty_file_counts_as_no_settings(cli: Cli, user_settings: Path) -> None:
+def test_an_empty_file_counts_as_empty_settings(cli: Cli, user_settings: Path) -> None:
     user_settings.write_text("\n")
     cli("install")
     assert commands(user_settings) == EVERYTHING
 
 
-def test_hooks_of_others_stay_where_they_are(cli: Cli, user_settings: Path) -> None:
+def test_other_hooks_stay_in_their_place(cli: Cli, user_settings: Path) -> None:
     theirs = {"Stop": [{"hooks": [FOREIGN_HOOK]}], "PreToolUse": [{"matcher": "Bash", "hooks": [FOREIGN_HOOK]}]}
     user_settings.write_text(json.dumps({"hooks": theirs}))
     cli("install")
@@ -371,7 +371,7 @@ def test_hooks_of_others_stay_where_they_are(cli: Cli, user_settings: Path) -> N
     assert commands(user_settings) == EVERYTHING
 
 
-def test_older_entries_of_ours_are_replaced_not_doubled(cli: Cli, user_settings: Path) -> None:
+def test_our_older_entries_are_replaced(cli: Cli, user_settings: Path) -> None:
     def old(event: str) -> dict[str, Any]:
         return {"type": "command", "command": f'trap "exit 0" 0; event={event}; . /old/venv/hooks/emit 2>/dev/null'}
 
@@ -412,7 +412,7 @@ def test_older_entries_of_ours_are_replaced_not_doubled(cli: Cli, user_settings:
         '{"hooks": {"Stop": []}}',
     ],
 )
-def test_uninstall_gives_back_the_file_byte_for_byte(cli: Cli, user_settings: Path, text: str) -> None:
+def test_uninstall_restores_the_file_byte_for_byte(cli: Cli, user_settings: Path, text: str) -> None:
     user_settings.write_bytes(text.encode())
     cli("install", "--agent", "backend")
     assert user_settings.read_bytes() != text.encode()
@@ -420,13 +420,13 @@ def test_uninstall_gives_back_the_file_byte_for_byte(cli: Cli, user_settings: Pa
     assert user_settings.read_bytes() == text.encode()
 
 
-def test_uninstall_takes_a_file_away_that_install_made(cli: Cli, user_settings: Path) -> None:
+def test_uninstall_deletes_a_file_that_install_made(cli: Cli, user_settings: Path) -> None:
     cli("install", "--agent", "backend")
     cli("uninstall")
     assert not user_settings.exists()
 
 
-def test_uninstall_keeps_what_was_edited_in_between(cli: Cli, user_settings: Path) -> None:
+def test_uninstall_keeps_later_changes_of_the_file(cli: Cli, user_settings: Path) -> None:
     user_settings.write_text('{"env": {"CLAUDE_AGENT_ID": "mine", "OTHER": "x"}}')
     cli("install", "--agent", "backend", "--team", "core", "--sprint", "12")
     edited = json.loads(user_settings.read_text())
@@ -442,7 +442,7 @@ def test_uninstall_keeps_what_was_edited_in_between(cli: Cli, user_settings: Pat
     }
 
 
-def test_the_first_value_is_what_comes_back_after_several_installs(cli: Cli, user_settings: Path) -> None:
+def test_uninstall_restores_the_value_before_the_first_of_several_installs(cli: Cli, user_settings: Path) -> None:
     user_settings.write_text('{"env": {"CLAUDE_AGENT_ID": "mine"}}')
     for agent in ("one", "two", "two"):
         cli("install", "--agent", agent)
@@ -461,7 +461,7 @@ def test_uninstall_without_anything_installed_says_so_and_changes_nothing(
     assert not backups(user_settings)
 
 
-def test_uninstall_keeps_what_was_captured(cli: Cli, user_settings: Path, home: Home) -> None:
+def test_uninstall_keeps_captured_events(cli: Cli, user_settings: Path, home: Home) -> None:
     cli("install")
     Spool(home.spool).write("Stop", {}, b"{}")
     cli("uninstall")
@@ -491,7 +491,7 @@ def test_purge_refuses_a_folder_that_is_not_ours(
     assert (folder / "spool").is_dir()
 
 
-def test_purge_waits_until_every_settings_file_is_free_of_it(cli: Cli, user_settings: Path, home: Home) -> None:
+def test_purge_is_refused_while_a_settings_file_still_has_our_hooks(cli: Cli, user_settings: Path, home: Home) -> None:
     cli("install")
     cli("install", "--scope", "local")
     assert str(user_settings) in "".join(cli("uninstall", "--scope", "local", "--purge", code=1).stderr.split())
@@ -500,27 +500,27 @@ def test_purge_waits_until_every_settings_file_is_free_of_it(cli: Cli, user_sett
     assert not home.root.exists()
 
 
-def test_purge_ends_the_daemon_first(home: Home) -> None:
-    """A daemon that went on would make the folder again."""
+def test_purge_ends_the_daemon_before_it_deletes_the_home(home: Home) -> None:
+    """A running daemon would make the folder again."""
     home.create()
-    release, told = os.pipe(), os.pipe()
+    release, ready = os.pipe(), os.pipe()
     if (child := os.fork()) == 0:
         import signal
 
         signal.signal(signal.SIGTERM, lambda *_: os.write(release[1], b"x"))
         lock = DaemonLock.acquire(home)
-        os.write(told[1], b"x")
+        os.write(ready[1], b"x")
         os.read(release[0], 1)
         lock.release()
         os._exit(0)
-    os.read(told[0], 1)
+    os.read(ready[0], 1)
     assert is_running(home)
     purge(home)
     assert os.waitpid(child, 0)[1] == 0
     assert not home.root.exists()
 
 
-# -- what is said ------------------------------------------------------------------------------------------------------------
+# -- messages ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -531,26 +531,26 @@ def test_purge_ends_the_daemon_first(home: Home) -> None:
         ({"env": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}}, "which hooks never see"),
     ],
 )
-def test_settings_that_work_against_the_hooks_are_named(
+def test_settings_that_affect_the_hooks_are_named(
     cli: Cli, user_settings: Path, content: dict[str, Any], note: str
 ) -> None:
     user_settings.write_text(json.dumps(content))
     assert note in cli("install").output
 
 
-def test_a_name_that_counts_under_another_spelling_is_told(cli: Cli, user_settings: Path) -> None:
+def test_install_says_that_a_name_has_another_spelling_in_metrics(cli: Cli, user_settings: Path) -> None:
     assert "label 'back-end'" in cli("install", "--agent", "Back End").output
     assert json.loads(user_settings.read_text())["env"] == {"CLAUDE_AGENT_ID": "Back End"}
 
 
-def test_the_next_step_is_told(cli: Cli) -> None:
+def test_install_names_the_next_step(cli: Cli) -> None:
     output = cli("install").output
     assert "Restart the sessions that are running" in output
     assert "Everything is in the embedded store" in output
     assert "Everything is in the embedded store" not in cli("install", "--endpoint", "http://x:4317").output
 
 
-def test_a_home_that_cannot_be_made_is_an_error_and_the_settings_stay(
+def test_a_home_that_cannot_be_made_is_an_error_and_the_settings_do_not_change(
     cli: Cli, user_settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -574,7 +574,7 @@ indents = st.sampled_from([None, 0, 1, 2, 4, "\t"])
 
 
 @given(documents, names, values, indents, st.booleans())
-def test_setting_a_member_changes_that_member_alone(
+def test_setting_a_member_changes_only_that_member(
     document: dict[str, Any], name: str, value: Any, indent: int | str | None, ascii_only: bool
 ) -> None:
     text = JsonText(json.dumps(document, indent=indent, ensure_ascii=ascii_only))
@@ -583,7 +583,7 @@ def test_setting_a_member_changes_that_member_alone(
 
 
 @given(documents, names, values, indents)
-def test_removing_what_was_added_gives_back_the_text(
+def test_removing_an_added_member_restores_the_text(
     document: dict[str, Any], name: str, value: Any, indent: int | str | None
 ) -> None:
     document.pop(name, None)
@@ -595,7 +595,7 @@ def test_removing_what_was_added_gives_back_the_text(
 
 
 @given(documents, indents)
-def test_removing_members_one_by_one_leaves_the_others(document: dict[str, Any], indent: int | str | None) -> None:
+def test_removing_a_member_keeps_the_others(document: dict[str, Any], indent: int | str | None) -> None:
     text = JsonText(json.dumps(document, indent=indent))
     while document:
         name = next(iter(document))
@@ -606,7 +606,7 @@ def test_removing_members_one_by_one_leaves_the_others(document: dict[str, Any],
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(documents, hooks_objects, indents)
-def test_registering_and_unregistering_keeps_every_hook_of_others(
+def test_registering_and_unregistering_keeps_all_other_hooks(
     document: dict[str, Any], hooks: dict[str, Any], indent: int | str | None
 ) -> None:
     document["hooks"] = hooks
@@ -630,6 +630,6 @@ def test_the_last_of_two_members_with_one_name_counts() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"a":}', "{'a': 1}", '{"a": 1,}', "nul", '{"a": Infinity}'])
-def test_what_is_no_json_is_refused(text: str) -> None:
+def test_invalid_json_is_refused(text: str) -> None:
     with pytest.raises(JsonTextError):
         JsonText(text)

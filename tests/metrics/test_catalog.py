@@ -1,4 +1,4 @@
-"""The catalog keeps its contract with the dashboards and alerts of users: these names and labels stay."""
+"""Dashboards and alerts of users rely on the names and labels of the catalog, so they stay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Kind, Metric
 
-# Prometheus name → labels besides agent and project. The metrics about the product's own health have neither.
+# Prometheus name → labels besides agent and project. The metrics about the daemon's own health have neither.
 CONTRACT = {
     "claude_sessions_total": ("source",), "claude_session_duration_seconds": (), "claude_sessions_active": (),
     "claude_prompts_total": (), "claude_turn_duration_seconds": (), "claude_turn_failures_total": ("error",),
@@ -40,15 +40,15 @@ HEALTH = {
 }  # fmt: skip
 
 
-def test_names_and_labels_are_the_contract() -> None:
+def test_the_catalog_has_exactly_these_names_and_labels() -> None:
     declared = {metric.prometheus_name: metric.labels for metric in catalog.METRICS if metric.common}
     assert {name: declared.get(name) for name in CONTRACT} == CONTRACT
     assert {metric.prometheus_name for metric in catalog.METRICS if not metric.common} >= HEALTH
 
 
 @pytest.mark.parametrize("metric", catalog.METRICS, ids=lambda metric: metric.name)
-def test_every_metric_is_defined(metric: Metric) -> None:
-    """It has a meaning in whole sentences, a unit, bounded labels, and buckets if it is a histogram."""
+def test_the_definition_of_every_metric_is_complete(metric: Metric) -> None:
+    """It has a description in whole sentences, a unit, bounded labels, and buckets if it is a histogram."""
     assert re.search(r"[.…]$", metric.meaning)
     assert len(metric.meaning) > 20
     assert metric.prometheus_name.startswith("claude_")

@@ -26,16 +26,16 @@ def test_the_first_source_that_sets_a_label_decides() -> None:
     assert found == Identity("back-end", "shop", "core", None)
 
 
-def test_without_any_source_the_identity_has_the_default_agent_and_the_projects_own_name() -> None:
+def test_without_a_source_the_identity_has_the_default_agent_and_the_name_of_the_project() -> None:
     assert resolve_identity({}, project_name=lambda: "book-cataloger") == Identity("default", "book-cataloger")
 
 
-def test_an_identity_as_labels_is_sorted_and_leaves_out_what_is_not_set() -> None:
+def test_the_labels_of_an_identity_are_sorted_and_have_only_values_that_are_set() -> None:
     identity = Identity("backend", "shop", team="core")
     assert identity_labels(identity) == (("agent", "backend"), ("project", "shop"), ("team", "core"))
     assert tuple(identity_columns(identity)) == IDENTITY_LABELS
 
 
 @pytest.mark.parametrize("labels", [(), (("agent", "bäckend"), ("project", 'a"b'))])
-def test_encoded_labels_come_back(labels: tuple[tuple[str, str], ...]) -> None:
+def test_decoded_labels_equal_the_encoded_ones(labels: tuple[tuple[str, str], ...]) -> None:
     assert decode_labels(encode_labels(labels)) == labels

@@ -1,4 +1,4 @@
-"""The benchmarks are commands: each of them starts."""
+"""Each benchmark is a command that starts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMMANDS = sorted(path.stem for path in BENCH.glob("*.py") if path.stem not in (
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_benchmark_is_a_command_that_explains_itself(name: str) -> None:
+def test_every_benchmark_has_a_help_text(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"bench.{name}", "--help"], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md name files that exist, and a forgotten step fails."""
+"""The recipes of CONTRIBUTING.md name existing files, and a test fails if a step is forgotten."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`([\w.]+(?:/[\w.]*)*\.?(?:py|md|json|toml)|[\w/]+/)`", TEXT))))
-def test_a_named_file_exists(name: str) -> None:
+def test_every_named_file_exists(name: str) -> None:
     assert (ROOT / name).exists()
 
 
@@ -62,7 +62,7 @@ def test_the_documentation_shows_every_exporter() -> None:
     assert [name for name in named if f"[exporters.{name}]" not in page] == []
 
 
-def test_every_counter_is_fed_by_the_package() -> None:
+def test_the_package_adds_to_every_counter() -> None:
     rooms = ROOT / "claude_hooks_otel"
     code = "".join(path.read_text("utf-8") for path in rooms.rglob("*.py") if path.name != "catalog.py")
     names = {name for name, value in vars(catalog).items() if value in catalog.METRICS}
@@ -70,6 +70,6 @@ def test_every_counter_is_fed_by_the_package() -> None:
     assert {name for name in names if not re.search(rf"\bcatalog\.{name}\b|\b{name}\b", code)} == set()
 
 
-def test_every_registered_event_is_read_by_the_facts() -> None:
+def test_facts_are_made_of_every_registered_event() -> None:
     code = (ROOT / "claude_hooks_otel" / "sources" / "hook_payloads.py").read_text(encoding="utf-8")
     assert {event for event in REGISTERED if event not in code} == set()

@@ -1,14 +1,14 @@
-"""The recorded corpus agrees with itself: transcripts, cost states and the client's telemetry tell one story.
+"""The recorded corpus is consistent: its transcripts, its cost states and the client's telemetry agree.
 
-An accounting of its own, from the files alone, so that the product's can be measured against it. The rule it proves,
+The accounting here uses only the files and none of the package, so the package's totals can be compared with it. This rule holds
 for every session, requested model and class of token, and for dollars:
 
     telemetry = own requests in the transcripts + side requests
     side requests = sum over the session's processes of (cost state at its end - cost state at its start - own requests)
 
-Own requests: one usage per `message.id` in the session's transcript and its subagents', without those that a fork
-copied (`requestSessionId` names the session that paid). The cost state at a process's start is the session's previous
-one; for a fork the parent's, if both have the same `startTime`; otherwise nothing.
+Own requests have one usage per `message.id` in the transcripts of the session and its sub-agents. Messages that a fork copied
+are left out (`requestSessionId` names the session that paid). The cost state at a process's start is the session's previous one.
+For a fork, it is that of the parent if both have the same `startTime`, and otherwise zero.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ import pytest
 
 from tests.support.corpus import FOLDER, RECORDED_PROJECTS, SCENARIOS, Scenario, replay_payload
 
-SIZE_LIMIT = 8_000_000  # bytes: what a checkout may pay for the corpus
-CLASSES = {  # token.usage's `type` → its name in a message's usage, in a cost state, in an api_request record
+SIZE_LIMIT = 8_000_000  # bytes that the corpus may add to a checkout
+CLASSES = {  # `type` of token.usage → its name in a message's usage, in a cost state, and in an api_request record
     "input": ("input_tokens", "inputTokens", "input_tokens"),
     "output": ("output_tokens", "outputTokens", "output_tokens"),
     "cacheRead": ("cache_read_input_tokens", "cacheReadInputTokens", "cache_read_tokens"),
     "cacheCreation": ("cache_creation_input_tokens", "cacheCreationInputTokens", "cache_creation_tokens"),
 }
-# Model name pattern → USD per million tokens: input, output, cache write of 5 minutes, of 1 hour, cache read; the first
-# match counts. The client's own table, read off its api_request records; a name it does not know costs as Opus 5.5.
+# Pattern of model names → USD per million tokens of input, output, cache writes of 5 minutes and of 1 hour, and cache reads. The
+# first match counts. This is the client's own table, derived from its api_request records. An unknown name costs as Opus 5.5.
 PRICES = {
     r"opus-5-5|opus-4-1|opus-4-2025": (4, 20, 5, 8, 0.2),
     r"opus-(5|4-[5678])": (5, 25, 6.25, 10, 0.5),
@@ -50,18 +50,18 @@ PRICES = {
     r"": (4, 20, 5, 8, 0.2),
 }
 
-# Sessions whose telemetry says more or less than their files can, each with the reason.
-UNSAVED = "the session ran with --no-session-persistence: no transcript, no cost state"
-UNWATCHED = "the client ran without telemetry: nothing can be compared with transcript and cost state"
+# Sessions that have either telemetry or files, each with the reason.
+UNSAVED = "the session ran with --no-session-persistence, without a transcript and a cost state"
+NO_TELEMETRY = "the client ran without telemetry"
 SESSION_EXCEPTIONS = {
     "3067f072-dbf1-4cc6-992b-31b07dbda338": UNSAVED,
-    "efc4f8aa-30c1-47c9-a6c5-1ebb509c9c38": UNWATCHED,
+    "efc4f8aa-30c1-47c9-a6c5-1ebb509c9c38": NO_TELEMETRY,
 }
-# Streams that were cut off: what they had cost is in the cost state, and in the metrics as main requests, but not in
-# the transcript. Session → {class: tokens that the transcript does not show}.
+# Session with cut streams → {class: tokens that its transcript does not show}. The cost state has them, and the metrics have them as
+# main requests.
 CUT_STREAMS = {
     "f33f9e9f-a36e-43b0-a952-cf86f2132b8c": {"input": 120, "output": 2},  # two of four dropped connections were billed
-    "aa5610b3-9b90-4288-b4e8-dde35648eb83": {"output": 41},  # two streams ended by Escape: their lines say output 1
+    "aa5610b3-9b90-4288-b4e8-dde35648eb83": {"output": 41},  # Escape ended two streams; their lines have output 1
 }
 MORE_THAN_LOGGED = {  # sessions whose metrics count requests that have no api_request record
     "5f86ac97-af22-4532-a0f9-2ed35db9311b": "--max-budget-usd ended the run before the last request was logged",
@@ -71,7 +71,7 @@ WITHOUT_HOOKS = {
     "8e901532-73bb-4283-bf4e-580e2d5a91cf": "--bare runs no hooks",
     "dc297d16-25ef-4e64-9995-1eb43cb5883a": "the plugin that held the hooks was disabled",
 }
-# Paths in payloads that lead to no file, each with the reason.
+# Paths in payloads without a file, each with the reason.
 COMPACTION_AGENT = "a compaction announces the end of an agent that writes no transcript"
 MISSING_TRANSCRIPTS = {
     "-home-dev-agent-main-project/67dd86cc-6560-43c6-9278-c22014e27135.jsonl": "--init-only: nothing was said",
@@ -88,7 +88,7 @@ Usage = dict[tuple[str, ...], float]  # tokens by (…, class), and dollars unde
 
 @dataclass(frozen=True)
 class Request:
-    """One answered request of a session, as its transcript tells it."""
+    """One answered request of a session, as its transcript has it."""
 
     payer: tuple[str, str, str]  # query_source, agent.name ("" for none), requested model
     time: float
@@ -97,20 +97,20 @@ class Request:
 
 @dataclass
 class Process:
-    """One life of a session: from SessionStart to SessionEnd, or to the kill that left no SessionEnd."""
+    """One process of a session, from SessionStart to SessionEnd. A killed process has no end."""
 
     start: float
     end: float | None = None
-    state: dict[str, Any] | None = None  # the last cost state it wrote
+    state: dict[str, Any] | None = None  # the last cost state that it wrote
 
 
 @dataclass
 class Session:
-    """What the files hold of one session."""
+    """What the files contain about one session."""
 
     requests: list[Request] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
-    copied_from: str | None = None  # for a fork: the session that paid for the last copied message
+    copied_from: str | None = None  # in a fork, the session that paid for the last copied message
 
 
 def add(total: Usage, more: Usage, sign: int = 1) -> None:
@@ -123,7 +123,7 @@ def seconds(timestamp: str) -> float:
 
 
 def dollars(model: str, usage: dict[str, Any]) -> float:
-    """What the client computes one request costs."""
+    """Return the cost of a request as the client computes it."""
     price = next(price for pattern, price in PRICES.items() if re.search(pattern, model))
     hour = (usage.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0
     tokens = (
@@ -142,7 +142,7 @@ def dollars(model: str, usage: dict[str, Any]) -> float:
 
 
 def session_of(transcript: str) -> str:
-    """The session that a transcript belongs to: `<project>/<session>.jsonl`, `<project>/<session>/subagents/…`."""
+    """Return the session of a transcript: `<project>/<session>.jsonl` or `<project>/<session>/subagents/…`."""
     return transcript.split("/")[1].removesuffix(".jsonl")
 
 
@@ -181,7 +181,7 @@ def read_sessions(scenario: Scenario) -> dict[str, Session]:
             if isinstance(timestamp := record.get("timestamp"), str):
                 latest = max(latest, seconds(timestamp))
             if record["type"] == "cost-state":
-                # It has no time of its own: the first process to end after the line before it wrote it.
+                # A cost state has no time. The process that ended first after the preceding line wrote it.
                 writer = next(process for process in session.processes if process.end and process.end >= latest)
                 writer.state = record
             elif record["type"] == "assistant" and record["message"]["model"] != "<synthetic>":
@@ -204,7 +204,7 @@ def spent(state: dict[str, Any]) -> Usage:
 
 
 def inherited(sessions: dict[str, Session], identifier: str, process: Process) -> Usage:
-    """Return what a session's first cost state took over: its parent's last one when the fork began."""
+    """Return the part of a session's first cost state that comes from its parent: the parent's last one when the fork began."""
     assert process.state is not None
     earlier = [
         (other == sessions[identifier].copied_from, ended.end, ended.state)
@@ -217,7 +217,7 @@ def inherited(sessions: dict[str, Session], identifier: str, process: Process) -
 
 
 def side_requests(sessions: dict[str, Session], identifier: str) -> Usage:
-    """Return what a session's cost states hold beyond its transcripts, by (model, class)."""
+    """Return what a session's cost states have in addition to its transcripts, by (model, class)."""
     session, before = sessions[identifier], None
     sides: Usage = defaultdict(float)
     for process in session.processes:
@@ -246,41 +246,41 @@ def telemetry(of_session: dict[str, Any]) -> Usage:
 
 
 def files(sessions: dict[str, Session], identifier: str) -> Usage:
-    """Return what the files say, in the same terms as `telemetry`."""
+    """Return the usage in the files, under the same keys as `telemetry`."""
     total: Usage = defaultdict(float)
     for request in sessions[identifier].requests:
         add(total, {(*request.payer, *name): amount for name, amount in request.usage.items()})
-    # What cut streams had cost cannot be told from a side request by its numbers, but the client calls it main.
+    # The numbers do not distinguish cut streams from side requests. The client counts cut streams as main.
     source = "main" if identifier in CUT_STREAMS else "auxiliary"
     add(total, {(source, "", *key): amount for key, amount in side_requests(sessions, identifier).items()})
     return total
 
 
 def significant(usage: Usage) -> Usage:
-    """Leave out zeros, and round dollars to a millionth of a cent, which hides the order of additions only."""
+    """Leave out zeros, and round dollars to a millionth of a cent. Only the order of additions makes smaller differences."""
     rounded = {key: round(amount, 8) if key[-1] == "USD" else amount for key, amount in usage.items()}
     return {key: amount for key, amount in rounded.items() if amount}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_every_recorded_path_leads_to_an_unpacked_file(name: str, tmp_path: Path) -> None:
-    """Replayed hooks name transcripts that are there, but for those that never were; each has its reason."""
+def test_every_recorded_path_has_an_unpacked_file(name: str, tmp_path: Path) -> None:
+    """Some transcripts never existed, each for a known reason."""
     scenario = Scenario(name)
     scenario.write_transcripts(tmp_path)
-    astray = set()
+    missing = set()
     for hook in scenario.hooks:
         recorded, replayed = hook.fields, json.loads(replay_payload(hook, tmp_path))
         for key in {"transcript_path", "agent_transcript_path"} & recorded.keys():
             path = Path(replayed.pop(key))
             assert recorded.pop(key) == RECORDED_PROJECTS + path.relative_to(tmp_path).as_posix()
             if not path.is_file() and not (hook.event == "SubagentStop" and not recorded["agent_type"]):
-                astray.add(path.relative_to(tmp_path).as_posix())
+                missing.add(path.relative_to(tmp_path).as_posix())
         assert replayed == recorded
-    assert astray == {path for path in MISSING_TRANSCRIPTS if path.startswith(f"-home-dev-{name}-project")}
+    assert missing == {path for path in MISSING_TRANSCRIPTS if path.startswith(f"-home-dev-{name}-project")}
 
 
-def test_every_session_with_a_transcript_was_seen_by_hooks() -> None:
-    """But for those that had none, each with its reason."""
+def test_every_session_with_a_transcript_has_hook_events() -> None:
+    """Some sessions ran without hooks, each for a known reason."""
     unseen = set()
     for scenario in map(Scenario, SCENARIOS):
         seen = {hook.fields["session_id"] for hook in scenario.hooks}
@@ -288,7 +288,7 @@ def test_every_session_with_a_transcript_was_seen_by_hooks() -> None:
     assert unseen == WITHOUT_HOOKS.keys()
 
 
-def test_events_are_named_alike_in_argument_and_payload() -> None:
+def test_argument_and_payload_name_the_same_event() -> None:
     for name in SCENARIOS:
         for hook in Scenario(name).hooks:
             assert hook.event == hook.fields["hook_event_name"]
@@ -304,8 +304,8 @@ def test_unpacked_transcripts_hold_the_same_records(tmp_path: Path) -> None:
         assert [json.loads(line) for line in lines] == scenario.transcript(name)
 
 
-def test_the_corpus_is_small_and_its_bytes_follow_from_its_content() -> None:
-    """A checkout stays cheap, and making the corpus again changes no byte: no gzip header holds a time or a name."""
+def test_the_corpus_is_small_and_its_bytes_depend_only_on_its_content() -> None:
+    """Making the corpus again changes no byte, because no gzip header has a time or a name."""
     paths = [path for path in FOLDER.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in paths) < SIZE_LIMIT
     headers = {path.read_bytes()[3:10] for path in paths if path.suffix == ".gz"}
@@ -323,7 +323,7 @@ def test_the_corpus_holds_no_path_of_the_machine_and_no_token() -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_api_request_records_never_exceed_the_metrics(name: str) -> None:
-    """Metrics count every request that has a log record; only interrupted ones lack theirs."""
+    """Metrics count every request that has a log record. Only interrupted requests have none."""
     for identifier, of_session in Scenario(name).truth["sessions"].items():
         logged, counted = dict.fromkeys(CLASSES, 0), dict.fromkeys(CLASSES, 0)
         for record in of_session.get("api_request", ()):
@@ -340,7 +340,7 @@ def test_api_request_records_never_exceed_the_metrics(name: str) -> None:
 
 
 def test_the_model_label_is_the_requested_one() -> None:
-    """A model that answers under another name is counted, and priced, as the one that was asked for."""
+    """If a model answers under another name, the requested name counts and decides the price."""
     scenario = Scenario("models")
     renamed = 0
     for name in sorted(scenario.transcript_names):
@@ -354,27 +354,26 @@ def test_the_model_label_is_the_requested_one() -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_transcripts_and_cost_states_add_up_to_the_telemetry(name: str) -> None:
-    """Per session, source, agent and requested model: every token exactly, and every dollar."""
+    """They are compared by session, source, agent and requested model: tokens exactly, and dollars."""
     scenario = Scenario(name)
     sessions = read_sessions(scenario)
-    told = {identifier: significant(telemetry(of)) for identifier, of in scenario.truth["sessions"].items()}
-    compared = (set(sessions) | set(told)) - set(SESSION_EXCEPTIONS)
+    reported = {identifier: significant(telemetry(of)) for identifier, of in scenario.truth["sessions"].items()}
+    compared = (set(sessions) | set(reported)) - set(SESSION_EXCEPTIONS)
     computed = {identifier: significant(files(sessions, identifier)) for identifier in sorted(compared)}
-    assert computed == {identifier: told.get(identifier, {}) for identifier in sorted(compared)}
+    assert computed == {identifier: reported.get(identifier, {}) for identifier in sorted(compared)}
 
 
 @pytest.mark.parametrize(("identifier", "missing"), CUT_STREAMS.items())
 def test_cut_streams_cost_more_than_their_transcript_shows(identifier: str, missing: dict[str, int]) -> None:
-    """The exception is real, and its size known."""
+    """The difference is exactly the listed one."""
     scenario = next(s for s in map(Scenario, SCENARIOS) if identifier in s.truth["sessions"])
     sides = significant(side_requests(read_sessions(scenario), identifier))
     assert {name: amount for (_, name), amount in sides.items() if name != "USD"} == missing
 
 
 @pytest.mark.parametrize(("identifier", "reason"), SESSION_EXCEPTIONS.items())
-def test_sessions_without_a_second_witness(identifier: str, reason: str) -> None:
-    """The exceptions are real: these have either telemetry or files, not both."""
+def test_each_excepted_session_has_either_files_or_telemetry(identifier: str, reason: str) -> None:
     scenario = next(s for s in map(Scenario, SCENARIOS) if any(h.fields["session_id"] == identifier for h in s.hooks))
     has_files = any(identifier in name for name in scenario.transcript_names)
     has_telemetry = bool(telemetry(scenario.truth["sessions"].get(identifier, {})))
-    assert (has_files, has_telemetry) == {UNSAVED: (False, True), UNWATCHED: (True, False)}[reason]
+    assert (has_files, has_telemetry) == {UNSAVED: (False, True), NO_TELEMETRY: (True, False)}[reason]

@@ -1,4 +1,4 @@
-"""What the documentation says is so."""
+"""The documentation is true."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ TREES = ROOT / "tests" / "data" / "span_trees"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_reference_page_is_the_catalogs() -> None:
+def test_the_reference_of_metrics_is_up_to_date() -> None:
     """Run: python -m claude_hooks_otel.metrics.reference > docs/metrics.md."""
     assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == page()
 
 
-def test_the_events_page_is_the_tables() -> None:
+def test_the_reference_of_events_is_up_to_date() -> None:
     """Run: python -m claude_hooks_otel.traces.reference > docs/events.md."""
     assert (ROOT / "docs" / "events.md").read_text(encoding="utf-8") == events_page()
 
 
-def test_the_page_on_traces_names_only_attributes_that_exist() -> None:
+def test_the_page_on_traces_names_only_existing_attributes() -> None:
     declared = {value for value in vars(names).values() if isinstance(value, str)}
     declared |= {f"{name}{part}" for name in declared for part in (names.LENGTH, names.SHA256, ".*")}
     declared |= set(gen_ai_metrics.CATALOG) | {metric.name for metric in catalog.METRICS}
@@ -48,7 +48,7 @@ def test_the_page_on_traces_names_only_attributes_that_exist() -> None:
     assert named <= declared
 
 
-def test_every_attribute_of_a_span_is_on_the_page_on_traces() -> None:
+def test_the_page_on_traces_names_every_attribute_of_spans() -> None:
     text = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
     sent = {name for path in TREES.glob("*.json") for name in _attribute_names(json.loads(path.read_text("utf-8")))}
     assert len(sent) > 25
@@ -74,12 +74,12 @@ def test_the_configuration_on_the_page_on_traces_loads(tmp_path: Path) -> None:
         load(home.config, {})
 
 
-def test_the_readme_names_only_metrics_that_exist() -> None:
+def test_the_readme_names_only_existing_metrics() -> None:
     names = {metric.prometheus_name for metric in catalog.METRICS}
     assert set(re.findall(r"`(claude_[a-z_]+(?:_total|_seconds|_percent|_active))`", README)) <= names
 
 
-def test_every_command_is_in_the_readme_and_has_help() -> None:
+def test_every_command_is_in_the_readme_and_has_a_help_text() -> None:
     for command in app.registered_commands:
         assert command.callback is not None
         name = command.name or command.callback.__name__.replace("_", "-")
@@ -95,7 +95,7 @@ def test_the_example_of_the_configuration_loads(tmp_path: Path, page: str) -> No
     assert load(Home(tmp_path).config, {}).identity.agent == "backend"
 
 
-def test_every_page_the_readme_links_is_there() -> None:
+def test_every_page_that_the_readme_links_exists() -> None:
     for target in re.findall(r"\]\(((?!http|#)[^)]+)\)", README):
         assert (ROOT / target).exists(), target
 

@@ -1,4 +1,4 @@
-"""The rooms of the package: imports go one way, and everything stays small."""
+"""Imports between the rooms of the package go one way, and modules, functions and rooms stay small."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-# Lines of a module and of a function, and a room's share of all lines.
+# The most lines of a module and of a function, and the largest share of a room in all lines.
 LONGEST_MODULE, LONGEST_FUNCTION, LARGEST_SHARE = 400, 50, 0.15
-# The room that may be larger: everything the product knows is said there.
+# This room may be larger, because it has everything that the package knows about what happened.
 UNBOUNDED = "facts"
 
 
 def imported(module: str) -> Iterator[str]:
-    """Return every module of the package that a module imports, wherever the import stands."""
+    """Return every module of the package that a module imports, at its top or inside a function."""
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -36,11 +36,11 @@ def imported(module: str) -> Iterator[str]:
 
 
 def room(module: str) -> str:
-    """Return the room of a module; empty for the package itself."""
+    """Return the room of a module. It is empty for the package itself."""
     return module.split(".")[1] if "." in module else ""
 
 
-def test_the_rooms_are_those_of_the_package() -> None:
+def test_the_list_of_rooms_is_complete() -> None:
     assert {room(module) for module in MODULES} == {"", *ROOMS}
 
 
@@ -85,7 +85,7 @@ def test_no_room_holds_more_than_15_percent_of_the_lines(name: str) -> None:
 
 
 def test_tests_mirror_the_rooms() -> None:
-    """A folder of tests is named after a room, or after what it tests outside the package."""
+    """A folder of tests has the name of a room, or of what it tests outside the package."""
     others = {"client", "data", "hooks", "project", "stack", "support"}
     folders = {path.name for path in Path(ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders - others <= set(ROOMS)

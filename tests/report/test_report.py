@@ -1,4 +1,4 @@
-"""``report``: what people read, at the width of a terminal nobody has widened."""
+"""``report`` shows complete numbers at the width of a usual terminal."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def report(home: Home, *arguments: str) -> str:
 
 
 def test_no_number_is_cut_at_eighty_columns(home: Home) -> None:
-    """Names are shortened, numbers never, and no line is longer."""
+    """No line is longer. Names may be shortened, but never numbers."""
     text = report(home)
     for number in ("1,001.3M", "98.8k", "$1,234.00", "+123.5k", "−9,999", "2,269", "1,000.0M", "43.2k"):
         assert number in text, number
@@ -59,7 +59,7 @@ def test_no_number_is_cut_at_eighty_columns(home: Home) -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_the_machines_report_holds_every_series_exactly(home: Home) -> None:
+def test_the_json_report_has_the_exact_value_of_every_series(home: Home) -> None:
     found = {
         (point["name"], *sorted(point["labels"].items())): point["value"]
         for point in json.loads(report(home, "--json"))
@@ -71,5 +71,5 @@ def test_the_machines_report_holds_every_series_exactly(home: Home) -> None:
     assert sum(value for key, value in found.items() if key[0] == "claude_tokens_input_total") == 1_001_277_776
 
 
-def test_another_agents_numbers_are_left_out(home: Home) -> None:
+def test_a_report_of_one_agent_has_no_numbers_of_others(home: Home) -> None:
     assert "Nothing was captured yet." in report(home, "--agent", "frontend")

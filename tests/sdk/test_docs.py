@@ -1,4 +1,4 @@
-"""What docs/sdk.md and the examples say is true."""
+"""docs/sdk.md and the examples are true."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOW = 1_780_000_000_000_000_000
 
 
 def totals(home: Home) -> dict[str, float]:
-    """Return Prometheus name → total over all labels. For a histogram, that is its count."""
+    """Return Prometheus name → total over all labels. The total of a histogram is its count."""
     found: dict[str, float] = {}
     core = assemble_core(home, Config(), lambda: NOW)
     core.intake.take_events()
@@ -31,7 +31,9 @@ def totals(home: Home) -> dict[str, float]:
     return found
 
 
-def test_the_code_on_the_page_runs_and_records_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_on_the_page_runs_and_records_the_promised_totals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(tmp_path))
     monkeypatch.setattr(names, "_in_use", {})
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -44,7 +46,7 @@ def test_the_code_on_the_page_runs_and_records_what_it_says(tmp_path: Path, monk
         "claude_span_duration_seconds": 2, "claude_operation_items_out_total": 3, "claude_story_points_delivered_total": 10,
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
-    assert "claude_requests_served_total" not in found  # it went to the host's provider
+    assert "claude_requests_served_total" not in found  # the host's provider has the others
 
 
 def test_the_configuration_on_the_page_loads(tmp_path: Path) -> None:

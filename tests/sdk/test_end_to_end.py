@@ -1,4 +1,4 @@
-"""The SDK keeps its promises from the spool through a real daemon to an OTLP receiver and a real PostgreSQL."""
+"""Records of the SDK reach an OTLP receiver and a real PostgreSQL through the spool and a real daemon."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.real_daemon import Installation, wait_until
 
 IDENTITY = {"agent": "backend", "project": "book-cataloger"}
 
-# The snippets that the SDK was specified with. Only the bodies of the functions are made up.
+# The snippets of the SDK's specification. Only the bodies of the functions are made up.
 SNIPPETS = """
 from claude_monitoring import AgentMonitor, track_task, track_performance, track_quality
 
@@ -61,7 +61,7 @@ AgentMonitor(agent_id="Backend", project_name="book-cataloger", agent_level=2, s
 AgentMonitor(agent_id="backend", project_name="book-cataloger", export_to_grafana=False).record_metric("api_calls", 1)
 """
 
-# What the snippets add up to: Prometheus name and labels besides the identity → value. OBSERVATIONS has counts of histograms.
+# The totals of the snippets: Prometheus name and labels besides the identity → value. OBSERVATIONS has the counts of histograms.
 EXPECTED = {
     ("claude_tasks_created_total", "task_type=task"): 1,
     ("claude_tasks_created_total", "task_type=feature"): 1,
@@ -129,7 +129,7 @@ def run(installation: Installation, program: str, **popen: object) -> subprocess
 
 
 def received(receiver: OtlpReceiver) -> dict[tuple[str, str], object]:
-    """Return Prometheus name and labels besides the identity → the newest value. For a histogram, that is count and sum."""
+    """Return Prometheus name and labels besides the identity → the newest value, which is (count, sum) for a histogram."""
     from claude_hooks_otel.metrics.declared import metric_of
 
     kinds = {"sum": "counter"}
@@ -160,32 +160,33 @@ def table_exists(database: str) -> bool:
         return connection.execute("SELECT to_regclass('claude_metrics.measurement')").fetchone() != (None,)
 
 
-def test_every_snippet_arrives_at_otlp_and_in_postgresql(
+def test_the_records_of_every_snippet_reach_otlp_and_postgresql(
     install: Install, otlp_receiver: OtlpReceiver, database: str, tmp_path: Path
 ) -> None:
     installation = install({"postgresql": {"conninfo": database}})
     report = tmp_path / "coverage.json"
     report.write_text('{"totals": {"percent_covered": 93.5}}')
     installation.start()
-    wait_until(lambda: table_exists(database))  # measurements are kept from the first daemon on that has an exporter
+    wait_until(lambda: table_exists(database))  # measurements are kept once a daemon has an exporter
     run(installation, f"REPORT = {str(report)!r}\n{SNIPPETS}")
     wait_until(lambda: EXPECTED.items() <= received(otlp_receiver).items())
     at_otlp = received(otlp_receiver)
     assert {key: at_otlp[key] for key in EXPECTED} == EXPECTED
     assert {key: at_otlp[key][0] for key in OBSERVATIONS} == OBSERVATIONS
-    assert at_otlp["claude_task_duration_seconds", "task_type=task"][1] == pytest.approx(3600, abs=60)
     gauges = {name for name, _ in EXPECTED if name.endswith(("percent", "efficiency"))}
-    wait_until(lambda: EXPECTED.keys() <= stored(database).keys())
+    wait_until(lambda: read_status(installation.home)["custom_exporters"][0]["waiting"] == 0)
     in_database = stored(database)
     for (name, labels), value in EXPECTED.items():
         values = in_database[name, labels]
         assert (values[-1] if name in gauges else sum(values)) == value, name
     assert {key: len(in_database[key]) for key in OBSERVATIONS} == OBSERVATIONS
-    assert 3600 in in_database["claude_task_duration_seconds", "task_type=task"]
+    durations = in_database["claude_task_duration_seconds", "task_type=task"]
+    assert 3600 in durations
+    assert at_otlp["claude_task_duration_seconds", "task_type=task"][1] == pytest.approx(sum(durations))
     assert "secret content" not in b"".join(otlp_receiver.raw_bodies).decode(errors="replace")
 
 
-def test_level_and_sprint_arrive_and_export_to_grafana_false_records_nothing(
+def test_level_and_sprint_arrive_and_a_monitor_without_export_records_nothing(
     install: Install, otlp_receiver: OtlpReceiver
 ) -> None:
     installation = install()
@@ -196,7 +197,7 @@ def test_level_and_sprint_arrive_and_export_to_grafana_false_records_nothing(
     assert ("claude_api_calls_total", "") not in received(otlp_receiver)
 
 
-def test_every_call_before_a_sigkill_arrives(install: Install, otlp_receiver: OtlpReceiver) -> None:
+def test_every_call_before_a_sigkill_is_recorded(install: Install, otlp_receiver: OtlpReceiver) -> None:
     installation = install()
     done = run(
         installation,
@@ -221,7 +222,7 @@ def test_every_call_before_a_sigkill_arrives(install: Install, otlp_receiver: Ot
     wait_until(lambda: received(otlp_receiver).get(("claude_api_calls_total", "")) == 238)
 
 
-def test_threads_and_forks_lose_nothing_and_repeat_nothing(install: Install, otlp_receiver: OtlpReceiver) -> None:
+def test_calls_of_threads_and_forks_count_once(install: Install, otlp_receiver: OtlpReceiver) -> None:
     installation = install()
     run(
         installation,
@@ -250,7 +251,7 @@ def test_threads_and_forks_lose_nothing_and_repeat_nothing(install: Install, otl
     wait_until(lambda: received(otlp_receiver).get(("claude_api_calls_total", "")) == (8 + 4 + 1) * 25)
 
 
-def test_a_custom_exporter_continues_at_its_cursor_after_the_daemon_was_killed(
+def test_after_a_kill_of_the_daemon_a_custom_exporter_continues_at_its_cursor(
     install: Install, otlp_receiver: OtlpReceiver, database: str, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").mkdir()
@@ -289,7 +290,7 @@ def test_a_custom_exporter_continues_at_its_cursor_after_the_daemon_was_killed(
     one = "from claude_monitoring import AgentMonitor as A; A('backend', 'shop').record_metric('api_calls', {})"
     run(installation, one.format(2.5))
 
-    def taken(name: str) -> bool:
+    def accepted_everything(name: str) -> bool:
         states = {state["name"]: state for state in read_status(installation.home)["custom_exporters"]}
         return states[name]["waiting"] == 0
 
@@ -299,9 +300,8 @@ def test_a_custom_exporter_continues_at_its_cursor_after_the_daemon_was_killed(
             return [value for (value,) in found]
 
     wait_until(lambda: values() == [2.5])
-    wait_until(
-        lambda: taken("mine") and taken("json_lines")
-    )  # otherwise it can come again, because the promise is "at least once"
+    # Before that, measurements may come again, because delivery is at least once.
+    wait_until(lambda: accepted_everything("mine") and accepted_everything("json_lines"))
     installation.kill()
     run(installation, one.format(4))
     installation.start()
@@ -310,7 +310,7 @@ def test_a_custom_exporter_continues_at_its_cursor_after_the_daemon_was_killed(
 
 
 @pytest.mark.skipif(bool(missing()), reason=missing() or "there is one")
-def test_postgresql_has_every_row_once_after_it_was_unavailable(install: Install, tmp_path: Path) -> None:
+def test_after_an_outage_postgresql_has_every_row_once(install: Install, tmp_path: Path) -> None:
     with server() as own:
         installation = install({"postgresql": {"conninfo": own.conninfo}})
         installation.start()
@@ -325,7 +325,7 @@ def test_postgresql_has_every_row_once_after_it_was_unavailable(install: Install
         own.stop()
         run(installation, count.format(51, 101))
         wait_until(lambda: installation.waiting() == 0)
-        installation.kill()  # the cursor survives the daemon
+        installation.kill()  # the next daemon continues at the cursor
         installation.start()
         run(installation, count.format(101, 151))
         wait_until(lambda: custom_error(installation))

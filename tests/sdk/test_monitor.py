@@ -1,4 +1,4 @@
-"""The SDK in the program that calls it: what it records, what it refuses, and what it leaves alone."""
+"""The SDK inside a program: what it records, what it refuses, and what it does not change."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def monitor(home: Home) -> AgentMonitor:
     return AgentMonitor(agent_id="backend", project_name="shop", now_ns=lambda: NOW)
 
 
-def taken_in(home: Home) -> dict[tuple[str, str], float]:
-    """Take in the whole spool. Return Prometheus name and labels besides the identity → total, count or gauge."""
+def totals_of(home: Home) -> dict[tuple[str, str], float]:
+    """Take in the whole spool, and return Prometheus name and labels besides the identity → total, count or gauge."""
     core = assemble_core(home, Config(), lambda: NOW)
     try:
         while core.intake.take_events():
@@ -146,30 +146,30 @@ def test_importing_the_sdk_and_recording_imports_nothing_slow(home: Home) -> Non
         (lambda _: AgentMonitor("a", "b", agent_level=1.5), "whole number"),
     ],
 )  # fmt: skip
-def test_misuse_raises_at_once_and_says_what_was_expected(monitor: AgentMonitor, home: Home, call, says: str) -> None:
+def test_misuse_raises_an_error_that_says_what_is_expected(monitor: AgentMonitor, home: Home, call, says: str) -> None:
     with pytest.raises(MisuseError, match=says):
         call(monitor)
     assert recorded(home) == []
 
 
-def test_a_name_keeps_its_kind_and_unit_for_all_monitors_of_a_program(monitor: AgentMonitor) -> None:
+def test_all_monitors_of_a_program_share_kind_and_unit_of_a_name(monitor: AgentMonitor) -> None:
     monitor.gauge("queue_length", -3, unit="job")
     with pytest.raises(MisuseError, match="already used as a gauge"):
         AgentMonitor("other", "shop").increment("queue_length")
     with pytest.raises(MisuseError, match="unit"):
         monitor.gauge("queue_length", 3, unit="s")
-    monitor.record_metric("queue_length", 4)  # takes the kind that the name has
+    monitor.record_metric("queue_length", 4)  # uses the kind of the name
 
 
 def test_the_daemon_counts_a_kind_conflict_between_programs(
     monitor: AgentMonitor, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monitor.increment("jobs", 2)
-    taken_in(home)
-    monkeypatch.setattr(names, "_in_use", {})  # another program
+    totals_of(home)
+    monkeypatch.setattr(names, "_in_use", {})  # as if it were another program
     monitor.gauge("jobs", 7)
     monitor.increment("others")
-    found = taken_in(home)
+    found = totals_of(home)
     assert found["claude_jobs_total", ""] == 2
     assert found["claude_others_total", ""] == 1
     assert found["claude_hooks_events_dropped_total", "reason=kind_conflict"] == 1
@@ -181,7 +181,7 @@ def test_labels_are_normalized_and_can_replace_the_identity(home: Home) -> None:
     AgentMonitor(agent_id="other", project_name="z").increment(
         "x", labels={"agent": "BACKEND", "project": "Book Cataloger", "team": "Core"}
     )
-    found = taken_in(home)
+    found = totals_of(home)
     assert (found["claude_x_total", ""], found["claude_x_total", "team=core"]) == (2, 1)
 
 
@@ -189,10 +189,10 @@ def test_a_registered_label_is_accepted(home: Home) -> None:
     monitor = AgentMonitor("a", "b", labels=("customer",))
     monitor.increment("x", labels={"customer": "ACME"})
     monitor.record_cost(Decimal("0.1"))
-    assert taken_in(home)["claude_x_total", "customer=acme"] == 1
+    assert totals_of(home)["claude_x_total", "customer=acme"] == 1
 
 
-def test_the_identity_comes_from_the_environment_if_the_caller_gives_none(
+def test_without_arguments_the_identity_comes_from_the_environment(
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CLAUDE_AGENT_ID", "Frontend")
@@ -202,7 +202,7 @@ def test_the_identity_comes_from_the_environment_if_the_caller_gives_none(
     assert (envelope.headers["agent"], envelope.headers["project_directory"]) == ("Frontend", str(tmp_path))
 
 
-def test_fractions_add_up_exactly_and_the_newest_gauge_counts(home: Home) -> None:
+def test_fractions_add_up_exactly_and_a_gauge_has_its_newest_value(home: Home) -> None:
     times = iter((30, 10, 20))
     monitor = AgentMonitor("a", "b", now_ns=lambda: NOW + next(times, 0))
     for value in (3.5, -1.25, 2):
@@ -210,7 +210,7 @@ def test_fractions_add_up_exactly_and_the_newest_gauge_counts(home: Home) -> Non
     for _ in range(10):
         monitor.increment("x", 0.1)
         monitor.record_cost(0.87)
-    found = taken_in(home)
+    found = totals_of(home)
     assert found["claude_temperature", ""] == 3.5
     assert found["claude_x_total", ""] == 1
     assert found["claude_api_cost_usd_total", "agent_type=sdk,model=unknown"] == 8.7
@@ -222,7 +222,7 @@ def test_two_copies_of_a_program_record_count_once(monitor: AgentMonitor, home: 
         pass
     for path in list((home.spool / "new").iterdir()):
         (home.spool / "new" / f"{path.name}.copy").write_bytes(path.read_bytes())
-    found = taken_in(home)
+    found = totals_of(home)
     assert (found["claude_x_total", ""], found["claude_tasks_completed_total", "task_type=task"]) == (1, 1)
 
 
@@ -231,7 +231,7 @@ def test_an_invalid_program_record_is_set_aside(home: Home) -> None:
     spool = Spool(home.spool)
     spool.write("sdk.measurement", {}, b'{"id": "1"}')
     spool.write("sdk.unheard_of", {}, b"{}")
-    assert taken_in(home)["claude_hooks_events_dropped_total", "reason=unreadable"] == 2
+    assert totals_of(home)["claude_hooks_events_dropped_total", "reason=unreadable"] == 2
     assert len(list(spool.broken.iterdir())) == 2
 
 
@@ -258,21 +258,21 @@ def test_a_failed_task_is_recorded_and_its_exception_propagates(monitor: AgentMo
         except ZeroDivisionError as error:
             monitor.record_error(error)
             raise
-    found = taken_in(home)
+    found = totals_of(home)
     assert found["claude_tasks_failed_total", "task_type=task"] == 2
     assert found["claude_errors_total", "error=zerodivisionerror"] == 1
     assert ("claude_tasks_completed_total", "task_type=task") not in found
     assert ("claude_story_points_delivered_total", "") not in found
 
 
-def test_a_task_of_a_program_that_dies_counts_as_created(monitor: AgentMonitor, home: Home) -> None:
+def test_a_task_of_a_killed_program_counts_as_created(monitor: AgentMonitor, home: Home) -> None:
     contextvars.copy_context().run(monitor.track_task("t").__enter__)
-    found = taken_in(home)
+    found = totals_of(home)
     assert found["claude_tasks_created_total", "task_type=task"] == 1
     assert ("claude_tasks_completed_total", "task_type=task") not in found
 
 
-def test_tasks_and_spans_know_their_parents_in_asyncio_tasks_too(monitor: AgentMonitor, home: Home) -> None:
+def test_tasks_and_spans_have_their_parents_in_asyncio_tasks_too(monitor: AgentMonitor, home: Home) -> None:
     async def child(name: str) -> None:
         async with monitor.span(name):
             await asyncio.sleep(0)
@@ -346,12 +346,12 @@ def test_decorated_functions_of_every_kind_behave_as_before(monitor: AgentMonito
         return found
 
     assert asyncio.run(use()) == [0, 1, 0, "caught"]
-    found = taken_in(home)
+    found = totals_of(home)
     assert found["claude_tasks_completed_total", "task_type=task"] == 6
     assert ("claude_tasks_failed_total", "task_type=task") not in found
 
 
-def test_what_happens_between_a_generators_items_is_not_part_of_it(monitor: AgentMonitor, home: Home) -> None:
+def test_spans_between_the_items_of_a_generator_are_not_its_children(monitor: AgentMonitor, home: Home) -> None:
     @track_task(monitor=monitor)
     def items() -> Iterator[int]:
         yield 1
@@ -375,7 +375,7 @@ def test_performance_counts_items_in_and_out(monitor: AgentMonitor, home: Home) 
     assert list(halve([1, 2, 3, 4])) == [1, 3]
     with pytest.raises(OSError):  # noqa: PT011
         fails([1])
-    found = taken_in(home)
+    found = totals_of(home)
     assert found["claude_operation_items_in_total", "operation=halve"] == 4
     assert found["claude_operation_items_out_total", "operation=halve"] == 2
     assert found["claude_operation_efficiency", "operation=halve"] == 0.5
@@ -383,8 +383,8 @@ def test_performance_counts_items_in_and_out(monitor: AgentMonitor, home: Home) 
     assert found["claude_operation_duration_seconds", "operation=failing,outcome=failure"] == 1
 
 
-def test_quality_reads_what_coverage_py_measured_during_the_call(home: Home, tmp_path: Path) -> None:
-    """The decorated function runs the real coverage.py on a program of which half is covered."""
+def test_quality_reads_the_coverage_of_a_run_during_the_call(home: Home, tmp_path: Path) -> None:
+    """The decorated function runs the real coverage.py on a program. Half of that is covered."""
     (tmp_path / "half.py").write_text("import sys\nif len(sys.argv) > 5:\n    a = 1\n    b = 2\n")
     program = """
 import subprocess, sys, os
@@ -402,13 +402,13 @@ except QualityError as error:
         [sys.executable, "-c", program], env=environ, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "the tests cover 50.0%; 90.0% is required", done.stderr
-    found = taken_in(home)
+    found = totals_of(home)
     assert found["claude_test_coverage_percent", ""] == 50
     assert found["claude_quality_checks_total", "outcome=passed"] == 1
     assert found["claude_quality_checks_total", "outcome=failed"] == 1
 
 
-def test_quality_reads_the_coverage_py_that_measures_the_program(home: Home, tmp_path: Path) -> None:
+def test_quality_reads_the_coverage_of_the_program_itself(home: Home, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(
         "from claude_monitoring import AgentMonitor, track_quality\n"
         "monitor = AgentMonitor('a', 'b')\n"
@@ -422,10 +422,10 @@ def test_quality_reads_the_coverage_py_that_measures_the_program(home: Home, tmp
         env=environ, cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert taken_in(home)["claude_test_coverage_percent", ""] == 100
+    assert totals_of(home)["claude_test_coverage_percent", ""] == 100
 
 
-def test_quality_without_a_result_warns_or_raises_as_chosen(
+def test_quality_without_a_result_warns_or_raises_as_configured(
     monitor: AgentMonitor, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -440,13 +440,13 @@ def test_quality_without_a_result_warns_or_raises_as_chosen(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         track_quality(monitor=monitor, test_coverage_required=0.9, report=tmp_path / "coverage.xml")(lambda: None)()
-    assert taken_in(home)["claude_quality_checks_total", "outcome=unknown"] == 2
+    assert totals_of(home)["claude_quality_checks_total", "outcome=unknown"] == 2
 
 
-# -- trouble -------------------------------------------------------------------------------------------------------------
+# -- failures ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_raises_nothing_is_logged_once_and_the_daemon_sees_it(
+def test_a_full_disk_raises_nothing_and_is_logged_once_and_counted(
     monitor: AgentMonitor, home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monitor.increment("x")
@@ -456,7 +456,7 @@ def test_a_full_disk_raises_nothing_is_logged_once_and_the_daemon_sees_it(
     monkeypatch.undo()
     assert monitor.lost == 2
     assert [record.levelname for record in caplog.records if record.name == "claude_monitoring"] == ["WARNING"]
-    found = taken_in(home)
+    found = totals_of(home)
     assert found["claude_x_total", ""] == 1
     assert found["claude_hooks_events_dropped_total", "reason=spool_full"] == 2
 
@@ -472,13 +472,13 @@ def test_a_missing_home_folder_raises_nothing(
     assert "no home folder" in caplog.text
 
 
-def test_an_exception_that_cannot_be_marked_is_still_recorded(monitor: AgentMonitor, home: Home) -> None:
+def test_an_exception_that_cannot_be_marked_is_recorded_too(monitor: AgentMonitor, home: Home) -> None:
     class Slotted(Exception):  # noqa: N818
         def __setattr__(self, *_: object) -> None:
             raise AttributeError
 
     monitor.record_error(Slotted())
-    assert taken_in(home)["claude_errors_total", "error=slotted"] == 1
+    assert totals_of(home)["claude_errors_total", "error=slotted"] == 1
 
 
 def test_a_counted_exception_can_still_be_pickled(monitor: AgentMonitor) -> None:
@@ -487,10 +487,10 @@ def test_a_counted_exception_can_still_be_pickled(monitor: AgentMonitor) -> None
     assert pickle.loads(pickle.dumps(error)).args == ("x",)
 
 
-# -- providers of the host ----------------------------------------------------------------------------------------------
+# -- the host's own providers -------------------------------------------------------------------------------------------
 
 
-def test_with_providers_everything_goes_to_the_host_and_nothing_to_the_spool(home: Home) -> None:
+def test_with_providers_everything_goes_to_them_and_nothing_to_the_spool(home: Home) -> None:
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
     from opentelemetry.sdk.trace import TracerProvider
@@ -533,11 +533,11 @@ def test_with_providers_everything_goes_to_the_host_and_nothing_to_the_spool(hom
     assert not home.spool.exists()
 
 
-# -- bounds in the daemon ------------------------------------------------------------------------------------------------
+# -- limits in the daemon ------------------------------------------------------------------------------------------------
 
 
 def write(home: Home, **fields: object) -> None:
-    """Write a program record that does not come from this SDK."""
+    """Write a program record without the SDK."""
     home.create()
     record = {
         "id": os.urandom(8).hex(),
@@ -555,35 +555,35 @@ def test_the_number_of_declared_names_is_limited(home: Home, monkeypatch: pytest
     monkeypatch.setattr(from_programs, "MOST_METRICS", 3)
     for number in range(5):
         write(home, metric=f"claude.order_{number}")
-    found = taken_in(home)
+    found = totals_of(home)
     assert sum(name.startswith("claude_order_") for name, _ in found) == 3
     assert found["claude_hooks_events_dropped_total", "reason=too_many_metrics"] == 2
 
 
-def test_the_number_of_a_gauges_label_sets_is_limited_and_known_ones_still_change(
+def test_a_gauge_has_a_limited_number_of_label_sets_and_existing_ones_still_change(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program_gauges, "MOST_GAUGES", 2)
     for tool in ("p", "q", "r"):
         write(home, kind="gauge", labels={"tool": tool})
     write(home, kind="gauge", labels={"tool": "p"}, value=7, at=NOW + 1)
-    found = taken_in(home)
+    found = totals_of(home)
     assert found["claude_hooks_events_dropped_total", "reason=too_many_series"] == 1
     assert len([name for name, _ in found if name == "claude_x"]) == 2
     assert 7 in found.values()
 
 
-def test_no_program_can_write_the_products_own_metrics(home: Home) -> None:
+def test_no_program_can_write_metrics_of_the_catalog(home: Home) -> None:
     write(home, metric="claude.hooks.spool.depth", kind="gauge")
-    assert taken_in(home)["claude_hooks_events_dropped_total", "reason=reserved_name"] == 1
+    assert totals_of(home)["claude_hooks_events_dropped_total", "reason=reserved_name"] == 1
 
 
-def test_declared_metrics_outlive_the_daemon(monitor: AgentMonitor, home: Home) -> None:
+def test_declared_metrics_survive_a_restart_of_the_daemon(monitor: AgentMonitor, home: Home) -> None:
     monitor.increment("x", 1)
     monitor.histogram("latency", 0.2, unit="s")
-    taken_in(home)
+    totals_of(home)
     monitor.increment("x", 1)
-    found = taken_in(home)
+    found = totals_of(home)
     assert found["claude_x_total", ""] == 2
     assert found["claude_latency_seconds", ""] == 1
 

@@ -1,4 +1,4 @@
-"""Exemplars: our histograms point at spans that were sent, of observations that are in them."""
+"""Exemplars of our histograms name spans that were sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.otlp_records import spans
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name in ("basic-edit", "subagents", "permissions")])
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_each_is_a_span_that_was_sent_and_stands_in_its_bucket(
+def test_each_bucket_has_an_exemplar_of_a_sent_span_with_a_duration_in_the_bucket(
     name: str, protocol: str, tmp_path: Path, otlp_receiver: OtlpReceiver
 ) -> None:
     variables = {"OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
@@ -32,7 +32,7 @@ def test_each_is_a_span_that_was_sent_and_stands_in_its_bucket(
                 bounds = list(point.explicit_bounds)
                 filled = {bucket for bucket, count in enumerate(point.bucket_counts) if count}
                 pointed = [bisect.bisect_left(bounds, exemplar.as_double) for exemplar in point.exemplars]
-                assert sorted(pointed) == sorted(filled)  # one in each
+                assert sorted(pointed) == sorted(filled)
                 for exemplar in point.exemplars:
                     span = known[exemplar.trace_id, exemplar.span_id]
                     lasted = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9
@@ -40,15 +40,14 @@ def test_each_is_a_span_that_was_sent_and_stands_in_its_bucket(
                     assert exemplar.time_unix_nano == span.end_time_unix_nano
 
 
-def test_there_are_none_where_no_span_is_sent(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
-    """Neither without an exporter nor of traces that were not sampled."""
+def test_without_sent_spans_there_are_no_exemplars(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     with exported("basic-edit", tmp_path, otlp_receiver, OTEL_TRACES_SAMPLER="always_off"):
         assert not [
             point for points in received_histograms(otlp_receiver).values() for _, point in points if point.exemplars
         ]
 
 
-def test_they_are_sent_for_some_minutes_only(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+def test_an_exemplar_is_exported_for_some_minutes(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     with exported("basic-edit", tmp_path, otlp_receiver) as replay:
         assert [
             point for points in received_histograms(otlp_receiver).values() for _, point in points if point.exemplars

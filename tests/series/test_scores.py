@@ -1,4 +1,4 @@
-"""Scores: computed from what was delivered, with the configured weights; nothing comes of doing nothing."""
+"""Scores are computed from delivered work, with the configured weights. An agent without work has no score."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def core(tmp_path: Path) -> Iterator[Core]:
     core.store.close()
 
 
-def enter(core: Core, *facts: model.Fact) -> None:
+def add(core: Core, *facts: model.Fact) -> None:
     with core.store.transaction():
         core.facts.upsert(*facts)
 
@@ -73,37 +73,37 @@ def pull_request(action: str) -> model.PullRequest:
     return model.PullRequest(address_digest=str(next(_numbers)), action=action, at_ns=NOW_NS, **BACKEND)
 
 
-def test_experience_is_the_worked_example_of_its_definition(core: Core) -> None:
-    enter(core, task(5, "feature"), task(7, "feature"))
-    enter(
+def test_experience_follows_the_example_of_its_definition(core: Core) -> None:
+    add(core, task(5, "feature"), task(7, "feature"))
+    add(
         core,
         *(
             model.GitCommit(repository="shop", sha=f"{n:040x}", action="committed", is_new=1, **BACKEND)
             for n in range(9)
         ),
     )
-    enter(core, model.Regression(session_id="s", framework="pytest", bugs=1, at_ns=NOW_NS, **BACKEND))
+    add(core, model.Regression(session_id="s", framework="pytest", bugs=1, at_ns=NOW_NS, **BACKEND))
     found = scores(core)
     assert (found["xp"], found["level"]) == (163, 2)
 
 
 @pytest.mark.parametrize(("points", "level"), [(0, 1), (9, 1), (10, 2), (39, 2), (40, 3), (250, 6)])
-def test_each_level_takes_more_than_the_one_before(core: Core, points: int, level: int) -> None:
-    enter(core, *(task(5) for _ in range(points // 5)), *(task(1) for _ in range(points % 5)))
+def test_each_level_needs_more_points_than_the_one_before(core: Core, points: int, level: int) -> None:
+    add(core, *(task(5) for _ in range(points // 5)), *(task(1) for _ in range(points % 5)))
     assert scores(core).get("level", 1) == level
 
 
-def test_experience_is_never_negative_and_its_weights_are_the_owners(core: Core) -> None:
-    enter(core, task(3), model.Regression(session_id="s", framework="pytest", bugs=9, at_ns=NOW_NS, **BACKEND))
+def test_experience_is_never_negative_and_uses_the_configured_weights(core: Core) -> None:
+    add(core, task(3), model.Regression(session_id="s", framework="pytest", bugs=9, at_ns=NOW_NS, **BACKEND))
     assert scores(core)["xp"] == 0
     mild = ScoresConfig(xp=XpWeights(story_point=1, bug_introduced=0.1))
     assert scores(core, config=mild)["xp"] == pytest.approx(2.1)
 
 
-def test_efficiency_is_points_per_new_token_of_the_window(core: Core) -> None:
-    """What was read from the cache, open tasks, and what lies before the window do not count."""
+def test_efficiency_is_points_per_new_token_in_the_window(core: Core) -> None:
+    """Tokens from the cache, open tasks, and work before the window do not count."""
     old = NOW_NS - 31 * DAY
-    enter(
+    add(
         core,
         task(12),
         task(100, completed_ns=None),
@@ -114,32 +114,32 @@ def test_efficiency_is_points_per_new_token_of_the_window(core: Core) -> None:
     assert scores(core)["efficiency.score"] == pytest.approx(0.00003)
 
 
-def test_an_agent_that_did_nothing_has_no_score(core: Core) -> None:
-    enter(core, model.Session(session_id="s", first_seen_ns=NOW_NS, last_seen_ns=NOW_NS, **BACKEND))
+def test_an_agent_without_work_has_no_score(core: Core) -> None:
+    add(core, model.Session(session_id="s", first_seen_ns=NOW_NS, last_seen_ns=NOW_NS, **BACKEND))
     assert scores(core) == {}
 
 
-def test_an_agent_that_delivered_nothing_has_the_lowest_efficiency(core: Core) -> None:
-    enter(core, request(1000))
+def test_an_agent_without_delivered_points_has_the_lowest_efficiency(core: Core) -> None:
+    add(core, request(1000))
     assert scores(core)["efficiency.score"] == 0
 
 
-def test_quality_asks_how_a_session_left_its_suites(core: Core) -> None:
-    """Failing first and passing last is good work; the other way round is not."""
-    enter(core, *(run for n in range(9) for run in (suite(f"g{n}", "failed", NOW_NS - 5), suite(f"g{n}", "passed"))))
-    enter(core, suite("bad", "passed", NOW_NS - 5), suite("bad", "failed"))
+def test_quality_depends_on_the_last_run_of_each_test_suite(core: Core) -> None:
+    """Tests that fail first and pass in the end are good work. The reverse is not."""
+    add(core, *(run for n in range(9) for run in (suite(f"g{n}", "failed", NOW_NS - 5), suite(f"g{n}", "passed"))))
+    add(core, suite("bad", "passed", NOW_NS - 5), suite("bad", "failed"))
     assert scores(core)["quality.score"] == pytest.approx(wilson_lower_bound(9, 10), abs=1e-9)
 
 
 def test_quality_counts_merged_pull_requests_and_bugs(core: Core) -> None:
-    enter(core, pull_request("created"), pull_request("merged"), pull_request("merged"), pull_request("closed"))
-    enter(core, model.Regression(session_id="s", framework="pytest", bugs=2, at_ns=NOW_NS, **BACKEND))
+    add(core, pull_request("created"), pull_request("merged"), pull_request("merged"), pull_request("closed"))
+    add(core, model.Regression(session_id="s", framework="pytest", bugs=2, at_ns=NOW_NS, **BACKEND))
     assert scores(core)["quality.score"] == pytest.approx(wilson_lower_bound(2, 5), abs=1e-9)
     lenient = ScoresConfig(quality=QualityWeights(bug_introduced=0, pull_request=10))
     assert scores(core, config=lenient)["quality.score"] == pytest.approx(wilson_lower_bound(20, 30), abs=1e-9)
 
 
-def test_collaboration_counts_hand_overs_that_ended_well(core: Core) -> None:
+def test_collaboration_counts_successful_hand_overs(core: Core) -> None:
     turns = [
         model.SubagentTurn(
             agent_id=f"a{n}",
@@ -150,28 +150,28 @@ def test_collaboration_counts_hand_overs_that_ended_well(core: Core) -> None:
         )
         for n in range(4)
     ]
-    enter(core, *turns, task(1, owner="ann"), task(1, owner="bob", completed_ns=None), task(1))
+    add(core, *turns, task(1, owner="ann"), task(1, owner="bob", completed_ns=None), task(1))
     assert scores(core)["collaboration.score"] == pytest.approx(wilson_lower_bound(4, 6), abs=1e-9)
 
 
-def test_scores_stand_for_some_seconds_unless_asked_anew(core: Core) -> None:
+def test_scores_are_kept_for_some_seconds_unless_they_are_requested_again(core: Core) -> None:
     kept = Scores(core.facts, ScoresConfig())
     assert kept.points([], NOW_NS) == []
-    enter(core, request(1000))
+    add(core, request(1000))
     assert kept.points([], NOW_NS + SCORES_KEPT - 1) == []
     assert len(kept.points([], NOW_NS + 1, anew=True)) == 1
-    enter(core, pull_request("merged"))
+    add(core, pull_request("merged"))
     assert len(kept.points([], NOW_NS + 1 + SCORES_KEPT)) == 3
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**6))
-def test_a_share_is_between_nothing_and_what_was_seen(good: int, total: int) -> None:
+def test_an_estimated_share_is_between_zero_and_the_observed_share(good: int, total: int) -> None:
     bound = wilson_lower_bound(min(good, total), total)
     assert 0 <= bound <= min(good, total) / total + 1e-12
 
 
 @given(st.integers(1, 1000))
-def test_more_evidence_of_the_same_share_vouches_for_more(count: int) -> None:
+def test_more_observations_of_the_same_share_raise_the_estimate(count: int) -> None:
     assert wilson_lower_bound(count * 3, count * 4) < wilson_lower_bound((count + 1) * 3, (count + 1) * 4)
 
 
@@ -182,7 +182,7 @@ def created(arguments: dict[str, Any], defaults: dict[str, str] | None = None) -
     )  # fmt: skip
 
 
-# -- what the scores and counters are made of ----------------------------------------------------------------------------------
+# -- the facts behind scores and counters --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -193,12 +193,12 @@ def created(arguments: dict[str, Any], defaults: dict[str, str] | None = None) -
         ("Call 5 times", "task", 1), ("feat: answer (42)", "feature", 1), ("[0] nothing", "task", 1),
     ],
 )  # fmt: skip
-def test_a_subject_may_carry_type_and_points(subject: str, kind: str, points: int) -> None:
+def test_a_task_subject_may_name_type_and_points(subject: str, kind: str, points: int) -> None:
     (fact,) = task_facts(created({"subject": subject}))
     assert (fact.task_type, fact.story_points) == (kind, points)
 
 
-def test_metadata_wins_over_the_subject_and_that_over_the_environment() -> None:
+def test_metadata_wins_over_the_subject_and_the_subject_over_the_environment() -> None:
     defaults = {"task_complexity": "2", "task_type": "docs"}
     for metadata, subject, expected in (
         ({"story_points": 8, "type": "test"}, "feat(5): x", ("test", 8)),
@@ -209,9 +209,9 @@ def test_metadata_wins_over_the_subject_and_that_over_the_environment() -> None:
         assert (fact.task_type, fact.story_points) == expected
 
 
-def test_a_bug_counts_for_the_agent_that_its_task_blames(core: Core) -> None:
+def test_a_bug_counts_for_the_agent_that_its_task_names(core: Core) -> None:
     facts = task_facts(created({"subject": "fix: x", "metadata": {"introduced_by": "Front End"}}))
-    enter(core, *facts)
+    add(core, *facts)
     bugs = {
         dict(point.labels)["agent"]: point.value
         for point in core.totals.points()
@@ -221,13 +221,13 @@ def test_a_bug_counts_for_the_agent_that_its_task_blames(core: Core) -> None:
 
 
 @pytest.mark.parametrize("opened_first", [True, False])
-def test_a_review_lasts_from_opening_to_merge_across_sessions_and_counts_for_the_opener(
+def test_a_review_lasts_from_opening_to_merge_and_counts_for_the_agent_that_opened_it(
     core: Core, opened_first: bool
 ) -> None:
     opened = model.PullRequestReview(address_digest="d", opened_ns=NOW_NS, **BACKEND)
     merged = model.PullRequestReview(address_digest="d", merged_ns=NOW_NS + 3600 * 10**9)
-    enter(core, *((opened, merged) if opened_first else (merged, opened)))
-    enter(
+    add(core, *((opened, merged) if opened_first else (merged, opened)))
+    add(
         core,
         model.Session(session_id="s", first_seen_ns=NOW_NS, last_seen_ns=NOW_NS, agent="other", project="shop"),
     )
@@ -238,11 +238,11 @@ def test_a_review_lasts_from_opening_to_merge_across_sessions_and_counts_for_the
     assert (point.count, point.value) == (1, 3600 * 10**9)
 
 
-def test_a_session_is_charged_for_what_it_left_failing(core: Core) -> None:
-    """Its last run of a suite against its first; better, or as bad as before, is no bug."""
+def test_tests_that_a_session_leaves_failing_count_as_a_bug(core: Core) -> None:
+    """The last run of a suite is compared with the first. If it is no worse, there is no bug."""
     start = model.Session(session_id="worse", first_seen_ns=NOW_NS, last_seen_ns=NOW_NS, **BACKEND)
-    enter(core, start, suite("worse", "passed", NOW_NS - 9), suite("worse", "failed", NOW_NS - 1))
-    enter(core, suite("better", "failed", NOW_NS - 9), suite("better", "passed", NOW_NS - 1), suite("once", "failed"))
+    add(core, start, suite("worse", "passed", NOW_NS - 9), suite("worse", "failed", NOW_NS - 1))
+    add(core, suite("better", "failed", NOW_NS - 9), suite("better", "passed", NOW_NS - 1), suite("once", "failed"))
     with core.store.transaction():
         for session in ("worse", "better", "once"):
             core.facts.upsert(*core.intake._pairing._regressions(session))

@@ -1,4 +1,4 @@
-"""The configuration file and the variables that win over it."""
+"""The configuration file, and the variables that win over it."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
 
 
-def written(home: Home, text: str | bytes) -> Home:
+def write_config(home: Home, text: str | bytes) -> Home:
     home.root.mkdir(parents=True, exist_ok=True)
     home.config.write_bytes(text if isinstance(text, bytes) else text.encode())
     return home
 
 
-def error_of(home: Home, environ: dict[str, str] | None = None) -> str:
+def config_error(home: Home, environ: dict[str, str] | None = None) -> str:
     with pytest.raises(ConfigError) as caught:
         load(home.config, environ or {})
     return str(caught.value)
 
 
-def test_without_a_file_the_defaults_hold(home: Home) -> None:
+def test_without_a_file_every_setting_has_its_default(home: Home) -> None:
     config = load(home.config, {})
     assert config == Config()
     assert config.identity == IdentityConfig(agent=None, project=None, team=None, sprint=None)
@@ -53,7 +53,7 @@ def test_without_a_file_the_defaults_hold(home: Home) -> None:
 
 
 def test_every_key_of_the_file_is_read(home: Home) -> None:
-    written(
+    write_config(
         home,
         """
         [identity]
@@ -102,7 +102,7 @@ def test_every_key_of_the_file_is_read(home: Home) -> None:
     }
 
 
-def test_a_price_override_holds_only_the_given_classes() -> None:
+def test_a_price_override_has_only_the_given_classes() -> None:
     config = Config(prices={"m": PriceConfig(input=Decimal(1), output=Decimal(2))})
     assert config.price_overrides() == {"m": {"input": Decimal(1), "output": Decimal(2)}}
 
@@ -132,46 +132,46 @@ def test_a_price_override_holds_only_the_given_classes() -> None:
         ("[prices.m]\ninput = -1\noutput = 1", "prices.m.input: input should be greater than or equal to 0"),
         ("[prices.m]\ninput = 1", "prices.m.output: field required"),
         ("[identity]\nagent = ' '", "identity.agent: string should have at least 1 character"),
-        ("daemon = 1", "daemon: a table is expected here, written [daemon]"),
-        ("otel = 'x'", "otel: a table is expected here, written [otel]"),
+        ("daemon = 1", "daemon: a table is expected here, write_config [daemon]"),
+        ("otel = 'x'", "otel: a table is expected here, write_config [otel]"),
         ("a =", "not TOML: Invalid value"),
         (b"a = '\xff'", "not UTF-8 text"),
     ],
 )
-def test_a_broken_file_is_an_error_that_names_the_file_and_what_was_expected(
+def test_an_invalid_file_is_an_error_that_names_the_file_and_what_is_expected(
     home: Home, text: str | bytes, expected: str
 ) -> None:
-    message = error_of(written(home, text))
+    message = config_error(write_config(home, text))
     assert message.startswith(f"{home.config}:\n")
     assert expected in message
     assert message.endswith("Correct it, or move it away to use the defaults.")
 
 
-def test_an_error_repeats_no_value(home: Home) -> None:
-    """A value may be a secret, and the message goes to a log."""
-    message = error_of(written(home, "[otel]\nOTEL_EXPORTER_OTLP_HEADERS = ['authorization=secret-token']"))
+def test_an_error_shows_no_value(home: Home) -> None:
+    """A value may be a secret, and logs have the message."""
+    message = config_error(write_config(home, "[otel]\nOTEL_EXPORTER_OTLP_HEADERS = ['authorization=secret-token']"))
     assert "otel.OTEL_EXPORTER_OTLP_HEADERS" in message
     assert "secret-token" not in message
     assert "secret-token" not in repr(Config(otel={"OTEL_EXPORTER_OTLP_HEADERS": "secret-token"}))
 
 
-def test_all_mistakes_are_named_at_once(home: Home) -> None:
-    message = error_of(written(home, "x = 1\n[daemon]\ny = 2\nretention_days = 0"))
+def test_one_error_names_all_mistakes(home: Home) -> None:
+    message = config_error(write_config(home, "x = 1\n[daemon]\ny = 2\nretention_days = 0"))
     assert message.count("\n  - ") == 3
 
 
 def test_a_file_that_cannot_be_read_is_a_config_error(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    written(home, "")
+    write_config(home, "")
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)  # file modes do not stop root
-    assert "cannot be read: Permission denied" in error_of(home)
+    monkeypatch.setattr(Path, "open", refuse)  # root can read every file
+    assert "cannot be read: Permission denied" in config_error(home)
 
 
-def test_variables_of_daemon_and_series_win_over_the_file(home: Home) -> None:
-    written(home, "[daemon]\nidle_timeout_seconds = 60\nretention_days = 7")
+def test_variables_win_over_the_file(home: Home) -> None:
+    write_config(home, "[daemon]\nidle_timeout_seconds = 60\nretention_days = 7")
     config = load(
         home.config,
         {
@@ -184,16 +184,14 @@ def test_variables_of_daemon_and_series_win_over_the_file(home: Home) -> None:
     assert config.series.limit == 10
 
 
-def test_a_bad_variable_is_named_as_the_variable(home: Home) -> None:
-    message = error_of(home, {"CLAUDE_HOOKS_OTEL_SERIES__LIMIT": "many"})
+def test_an_error_names_the_invalid_variable(home: Home) -> None:
+    message = config_error(home, {"CLAUDE_HOOKS_OTEL_SERIES__LIMIT": "many"})
     assert "series.limit (from CLAUDE_HOOKS_OTEL_SERIES__LIMIT): input should be a valid integer" in message
-    message = error_of(home, {"CLAUDE_HOOKS_OTEL_SERIES__LIMITS": "1"})
+    message = config_error(home, {"CLAUDE_HOOKS_OTEL_SERIES__LIMITS": "1"})
     assert "unknown key series.limits (from CLAUDE_HOOKS_OTEL_SERIES__LIMITS); known here: limit" in message
 
 
-def test_the_environment_of_the_process_counts_only_if_it_is_handed_over(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_given_environment_counts(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLAUDE_HOOKS_OTEL_SERIES__LIMIT", "10")
     assert load(home.config, os.environ).series.limit == 10
     assert load(home.config, {}).series.limit == 2000
@@ -205,17 +203,17 @@ def test_the_deepest_listed_folder_decides_the_project(monkeypatch: pytest.Monke
     config = Config(projects={"/srv": "all", "/srv/shop/": "shop", "~/work": "mine"})
     assert config.project_for("/srv/shop/cart") == "shop"
     assert config.project_for("/srv/shop") == "shop"
-    assert config.project_for("/srv/shopping") == "all"  # a folder counts, not a prefix of letters
+    assert config.project_for("/srv/shopping") == "all"  # the folder must match, not only its first letters
     assert config.project_for(Path("/home/ann/work/x")) == "mine"
     assert config.project_for("/home/ann") is None
 
 
-def test_dump_writes_only_what_was_set(home: Home) -> None:
+def test_dump_writes_only_values_that_were_set(home: Home) -> None:
     assert dump(Config()) == ""
     config = Config(identity=IdentityConfig(agent="backend"), daemon=DaemonConfig())
     assert dump(config) == '[identity]\nagent = "backend"\n'
-    written(home, "[daemon]\nretention_days = 90\n")
-    assert dump(load(home.config, {})) == "[daemon]\nretention_days = 90\n"  # a default that somebody wrote stays
+    write_config(home, "[daemon]\nretention_days = 90\n")
+    assert dump(load(home.config, {})) == "[daemon]\nretention_days = 90\n"  # a default value that was set stays
 
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1).map(str.strip).filter(bool)
@@ -235,11 +233,11 @@ configs = st.builds(
 
 
 @given(config=configs)
-def test_what_is_dumped_is_what_is_read_back(config: Config) -> None:
+def test_a_loaded_dump_equals_the_configuration(config: Config) -> None:
     assert Config(**tomllib.loads(dump(config))) == config
 
 
-def test_save_and_load_are_inverse_and_the_file_is_private(home: Home) -> None:
+def test_a_saved_file_loads_and_only_its_owner_can_read_it(home: Home) -> None:
     config = Config(otel={"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20x"})
     save(home.config, config)
     assert load(home.config, {}) == config
@@ -251,7 +249,7 @@ def test_save_and_load_are_inverse_and_the_file_is_private(home: Home) -> None:
     assert [path.name for path in home.root.iterdir()] == ["config.toml"]
 
 
-def test_a_save_that_fails_leaves_the_old_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_save_keeps_the_old_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     save(home.config, Config(series=SeriesConfig(limit=5)))
 
     def full(_: int) -> None:
@@ -264,8 +262,8 @@ def test_a_save_that_fails_leaves_the_old_file(home: Home, monkeypatch: pytest.M
     assert [path.name for path in home.root.iterdir()] == ["config.toml"]
 
 
-def test_save_writes_through_a_link(home: Home, tmp_path: Path) -> None:
-    """A file among somebody's dotfiles stays there."""
+def test_save_writes_to_the_target_of_a_link(home: Home, tmp_path: Path) -> None:
+    """A user may keep the file among other dotfiles."""
     target = tmp_path / "dotfiles" / "otel.toml"
     target.parent.mkdir()
     target.write_text("")
@@ -287,7 +285,7 @@ def test_with_changes_sets_and_removes_keys_and_keeps_the_rest() -> None:
     )
 
 
-def test_with_changes_refuses_what_a_file_may_not_hold() -> None:
+def test_with_changes_refuses_invalid_values() -> None:
     with pytest.raises(ConfigError, match=r"identity\.agent: string should have at least 1 character"):
         Config().with_changes({"identity": {"agent": ""}})
     with pytest.raises(ConfigError, match=r"unknown key foo"):

@@ -1,4 +1,4 @@
-"""OpenTelemetry's variables: which take effect, and what they say."""
+"""OpenTelemetry's variables: which of them count, and what they mean."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def read(**variables: str) -> OtelSettings:
     return OtelSettings.from_variables(variables)
 
 
-# --- which variables take effect ---
+# --- which variables count ---
 
 
-def test_the_file_is_lowest_then_the_process_then_the_prefixed_variables() -> None:
+def test_process_variables_win_over_the_file_and_prefixed_variables_over_both() -> None:
     environ = {"OTEL_B": "process", "OTEL_C": "process", "OTEL_D": "process", "CLAUDE_HOOKS_OTEL_C": "prefixed"}
     assert variables_in_effect(FILE, environ) == {
         "OTEL_A": "file",
@@ -37,12 +37,12 @@ def test_the_file_is_lowest_then_the_process_then_the_prefixed_variables() -> No
 
 
 def test_an_empty_value_counts_as_unset() -> None:
-    """OpenTelemetry's rule: it does not hide a lower layer."""
+    """This is OpenTelemetry's rule. An empty value hides no value of a lower layer."""
     environ = {"OTEL_A": "", "CLAUDE_HOOKS_OTEL_B": " ", "OTEL_E": ""}
     assert variables_in_effect(FILE, environ) == {"OTEL_A": "file", "OTEL_B": "file", "OTEL_C": "file"}
 
 
-def test_our_own_and_foreign_variables_are_left_out() -> None:
+def test_only_otel_variables_are_read() -> None:
     environ = {
         HOME_VARIABLE: "/x",
         "CLAUDE_HOOKS_OTEL_DAEMON__RETENTION_DAYS": "3",
@@ -54,7 +54,7 @@ def test_our_own_and_foreign_variables_are_left_out() -> None:
     assert variables_in_effect(Config(), environ) == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 
 
-def test_the_environment_of_the_process_counts_only_if_it_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_given_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "process")
     monkeypatch.setenv("CLAUDE_HOOKS_OTEL_SERVICE_NAME", "mine")
     assert OtelSettings.from_config(Config(), os.environ).service_name == "mine"
@@ -62,7 +62,7 @@ def test_the_environment_of_the_process_counts_only_if_it_is_handed_over(monkeyp
     assert OtelSettings.from_variables({}).service_name is None
 
 
-def test_only_the_edges_read_the_environment_of_the_process() -> None:
+def test_only_cli_sdk_daemon_main_and_home_paths_read_the_environment() -> None:
     package = ROOT / "claude_hooks_otel"
     readers = {
         path.relative_to(package).as_posix()
@@ -78,7 +78,7 @@ def is_os(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id == "os"
 
 
-# --- which exporters ---
+# --- exporters ---
 
 
 @pytest.mark.parametrize("signal", Signal)
@@ -129,20 +129,20 @@ def test_the_variables_choose_the_exporters_of_each_signal(
         ),
     ],
 )
-def test_what_cannot_be_used_is_an_error_with_a_remedy(variables: dict[str, str], message: str) -> None:
+def test_an_unusable_setting_is_an_error_with_a_remedy(variables: dict[str, str], message: str) -> None:
     found = read(**variables).signals[Signal.METRICS]
     assert message in (found.error or "")
     assert SECRET not in (found.error or "")
     assert (found.exporters, found.otlp) == ((), None)
 
 
-def test_an_error_of_one_signal_leaves_the_others_alone() -> None:
+def test_an_error_of_one_signal_does_not_affect_the_others() -> None:
     settings = read(OTEL_TRACES_EXPORTER="oltp", **SOMEWHERE)
     assert [settings.signals[signal].exporters for signal in Signal] == [("otlp",), (), ("otlp",)]
     assert [settings.signals[signal].error is None for signal in Signal] == [True, False, True]
 
 
-# --- the rest ---
+# --- other variables ---
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_the_export_interval_is_a_positive_number_of_milliseconds(text: str, sec
         ("parentbased_traceidratio", "0", SamplerSettings("parentbased_traceidratio", 0.0)),
     ],
 )
-def test_the_sampler_is_read(name: str, argument: str, expected: SamplerSettings) -> None:
+def test_the_sampler_comes_from_two_variables(name: str, argument: str, expected: SamplerSettings) -> None:
     settings = read(OTEL_TRACES_SAMPLER=name, OTEL_TRACES_SAMPLER_ARG=argument)
     assert (settings.sampler, settings.warnings) == (expected, ())
 
@@ -189,7 +189,9 @@ def test_the_sampler_is_read(name: str, argument: str, expected: SamplerSettings
         ("parentbased_traceidratio", "nan", "nan"),
     ],
 )
-def test_an_unknown_sampler_or_share_is_named_and_everything_is_sent(name: str, argument: str, named: str) -> None:
+def test_with_an_invalid_sampler_or_ratio_everything_is_sent_and_a_warning_names_it(
+    name: str, argument: str, named: str
+) -> None:
     settings = read(OTEL_TRACES_SAMPLER=name, OTEL_TRACES_SAMPLER_ARG=argument)
     assert settings.sampler.ratio == 1.0
     (warning,) = settings.warnings
@@ -211,13 +213,13 @@ def test_an_unknown_sampler_or_share_is_named_and_everything_is_sent(name: str, 
         ("a=", {"a": ""}),
     ],
 )
-def test_resource_attributes_are_decoded_as_the_specification_says(text: str, expected: dict[str, str]) -> None:
+def test_resource_attributes_are_decoded_as_the_specification_requires(text: str, expected: dict[str, str]) -> None:
     assert resource_attributes(text) == expected
     assert read(OTEL_RESOURCE_ATTRIBUTES=text).resource_attributes == expected
 
 
 @pytest.mark.parametrize("text", ["a", "a=1,b", "=1", "a=%FF"])
-def test_attributes_that_cannot_be_decoded_are_left_out_as_a_whole_with_a_warning(text: str) -> None:
+def test_undecodable_resource_attributes_are_all_left_out_with_a_warning(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         resource_attributes(text)
     settings = read(OTEL_RESOURCE_ATTRIBUTES=f"team=red,{text}")
@@ -229,7 +231,7 @@ def test_attributes_that_cannot_be_decoded_are_left_out_as_a_whole_with_a_warnin
 # --- secrets ---
 
 
-def test_no_secret_is_in_the_representation() -> None:
+def test_the_repr_has_no_secret() -> None:
     settings = read(
         OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer%20{SECRET}",
         OTEL_EXPORTER_OTLP_ENDPOINT=f"https://ann:{SECRET}@host:4318",
@@ -250,11 +252,11 @@ def test_no_secret_is_in_the_representation() -> None:
         ("got Bearer%20" + SECRET, f"got {MASK}"),
         ("at http://ann:pw@host/x", f"at http://{MASK}@host/x"),
         ("url: /v1/metrics?key=1 (Caused by", f"url: /v1/metrics?{MASK} (Caused by"),
-        ("tenant 7 is full", "tenant 7 is full"),  # a value as short as that hides nothing
+        ("tenant 7 is full", "tenant 7 is full"),  # so short a value is not masked
         ("two\nlines  of\ttext", "two lines of text"),
     ],
 )
-def test_secrets_are_taken_out_of_a_text(text: str, expected: str) -> None:
+def test_secrets_in_a_text_are_masked(text: str, expected: str) -> None:
     settings = read(OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer%20{SECRET},x-tenant=7")
     assert settings.redact(text) == expected
 

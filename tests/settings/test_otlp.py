@@ -1,4 +1,4 @@
-"""The OTLP variables of one signal, held against OpenTelemetry's own exporters, which read the same variables."""
+"""The OTLP variables of a signal have the same effect as in OpenTelemetry's own exporters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STOCK = {
 
 
 def stock_exporter(protocol: str, signal: Signal) -> Any:
-    """OpenTelemetry's own exporter, with what it reads from the environment."""
+    """Return OpenTelemetry's own exporter, which reads the environment."""
     module, name = STOCK[signal]
     package = f"opentelemetry.exporter.otlp.proto.{protocol.partition('/')[0]}"
     return getattr(importlib.import_module(f"{package}.{module}"), name)()
@@ -65,7 +65,7 @@ def read(signal: Signal = Signal.METRICS, **variables: str) -> OtlpSettings:
         ({"ENDPOINT": "unix:///run/otel.sock", "INSECURE": "true"}, (GRPC, "unix:///run/otel.sock", False)),
     ],
 )
-def test_protocol_target_and_tls_are_those_of_opentelemetrys_own_exporter(
+def test_protocol_target_and_tls_equal_those_of_opentelemetrys_exporter(
     variables: dict[str, str], expected: tuple[str, str, bool], signal: Signal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     protocol, endpoint, secure = expected
@@ -93,9 +93,7 @@ def test_protocol_target_and_tls_are_those_of_opentelemetrys_own_exporter(
         ("10", 0.01, True),
     ],
 )
-def test_timeouts_are_milliseconds_as_opentelemetry_says(
-    protocol: str, text: str, seconds: float, warned: bool
-) -> None:
+def test_timeouts_are_milliseconds(protocol: str, text: str, seconds: float, warned: bool) -> None:
     settings = read(PROTOCOL=protocol, TIMEOUT=text)
     assert settings.timeout_s == seconds
     assert [warning.startswith(f"OTEL_EXPORTER_OTLP_TIMEOUT={text}") for warning in settings.warnings] == [
@@ -105,7 +103,7 @@ def test_timeouts_are_milliseconds_as_opentelemetry_says(
 
 @PROTOCOLS
 @SIGNALS
-def test_a_message_names_the_variable_to_correct(protocol: str, signal: Signal) -> None:
+def test_a_warning_names_the_variable_to_correct(protocol: str, signal: Signal) -> None:
     for name in ("TIMEOUT", "{SIGNAL}_TIMEOUT", "{SIGNAL}_COMPRESSION"):
         [warning] = read(signal, PROTOCOL=protocol, **{name: "soon"}).warnings
         assert warning.startswith(f"OTEL_EXPORTER_OTLP_{name.format(SIGNAL=signal.upper())}=soon")
@@ -117,7 +115,7 @@ def test_a_message_names_the_variable_to_correct(protocol: str, signal: Signal) 
         read(signal, PROTOCOL=protocol, **{"{SIGNAL}_ENDPOINT": bad})
 
 
-def test_compression_is_what_the_protocol_knows() -> None:
+def test_each_protocol_has_its_own_compressions() -> None:
     assert read(PROTOCOL=GRPC, COMPRESSION=" GZIP ").compression == "gzip"
     assert read(PROTOCOL=HTTP, COMPRESSION="deflate").compression == "deflate"
     settings = read(PROTOCOL=GRPC, COMPRESSION="deflate")
@@ -127,25 +125,25 @@ def test_compression_is_what_the_protocol_knows() -> None:
     )
 
 
-# Pieces of headers, well-formed and not.
+# Pieces of valid and invalid headers.
 pieces = st.sampled_from(["a", "X-Y", "=", ",", " ", "\t", "%20", "%2C", "%", ";", '"', "\\", "é", "Bearer x", "\n"])
 
 
 @given(text=st.lists(pieces, max_size=12).map("".join))
 @example("authorization=Bearer%20x,x-tenant=red team,note=100%,broken,=x,a=b=c")
-def test_headers_are_those_of_opentelemetrys_own_exporters(text: str) -> None:
+def test_headers_equal_those_of_opentelemetrys_exporters(text: str) -> None:
     settings = read(HEADERS=text)
     assert settings.headers == parse_env_headers(text.strip(), liberal=True)
 
 
-def test_a_header_that_is_not_sent_is_named_without_its_value() -> None:
+def test_a_warning_names_a_header_that_is_not_sent_without_its_value() -> None:
     settings = read(HEADERS="a=1,,secret;value", METRICS_CERTIFICATE="/c.pem")
     assert settings.warnings == ("OTEL_EXPORTER_OTLP_HEADERS: entry 2 is not of the form name=value and is not sent",)
     assert settings.certificate == "/c.pem"
 
 
 @SIGNALS
-def test_a_signals_own_files_win_over_the_general_ones(signal: Signal) -> None:
+def test_certificate_files_of_a_signal_win_over_general_ones(signal: Signal) -> None:
     settings = read(
         signal, CERTIFICATE="/a", CLIENT_KEY="/b", CLIENT_CERTIFICATE="/c", **{"{SIGNAL}_CERTIFICATE": "/own"}
     )
@@ -156,7 +154,7 @@ def test_a_signals_own_files_win_over_the_general_ones(signal: Signal) -> None:
 
 @SIGNALS
 @PROTOCOLS
-def test_a_credential_provider_is_of_one_protocol_and_a_signals_own_wins(protocol: str, signal: Signal) -> None:
+def test_a_credential_provider_serves_one_protocol_and_that_of_a_signal_wins(protocol: str, signal: Signal) -> None:
     here, other = ("GRPC", "HTTP") if protocol == GRPC else ("HTTP", "GRPC")
     variables = {
         "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
@@ -179,7 +177,7 @@ def test_a_credential_provider_is_of_one_protocol_and_a_signals_own_wins(protoco
         ("sideways", "cumulative", True),
     ],
 )
-def test_the_preference_decides_the_temporality(preference: str, temporality: str, warned: bool) -> None:
+def test_the_temporality_follows_the_preference(preference: str, temporality: str, warned: bool) -> None:
     settings = read(METRICS_TEMPORALITY_PREFERENCE=preference)
     assert settings.temporality == temporality
     assert ["TEMPORALITY_PREFERENCE=sideways is not known" in warning for warning in settings.warnings] == [
@@ -187,7 +185,7 @@ def test_the_preference_decides_the_temporality(preference: str, temporality: st
     ] * warned
 
 
-def test_exponential_histograms_are_said_to_be_ignored() -> None:
+def test_a_warning_says_that_exponential_histograms_are_not_supported() -> None:
     assert read(METRICS_DEFAULT_HISTOGRAM_AGGREGATION="explicit_bucket_histogram").warnings == ()
     assert read(METRICS_DEFAULT_HISTOGRAM_AGGREGATION="base2_exponential_bucket_histogram").warnings == (
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION is ignored: series keep explicit buckets",

@@ -1,4 +1,4 @@
-"""Sessions that are followed: none is forgotten by a death or a backlog, and the memory for them is bounded."""
+"""No kill and no backlog makes the daemon forget a followed session, and their memory is bounded."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def connection() -> Iterator[sqlite3.Connection]:
     ("quiet", "next_one"),
     [(0, SHORTEST_LOOK), (SECOND, SECOND // 3), (6 * SECOND, 2 * SECOND), (3600 * SECOND, LONGEST_LOOK)],
 )
-def test_the_longer_it_is_silent_the_less_often_it_is_looked_at(
+def test_a_session_that_is_silent_longer_is_looked_at_less_often(
     connection: sqlite3.Connection, quiet: int, next_one: int
 ) -> None:
-    """After a quarter of the silence, which goes on meanwhile: a third of what it was when it was looked at last."""
+    """The next look is after a quarter of the silence at that time, which is a third of the silence at the last look."""
     followed = FollowedSessions(connection, NOW)
     followed.hear(["s"], NOW)
     at = NOW + quiet
@@ -39,7 +39,7 @@ def test_the_longer_it_is_silent_the_less_often_it_is_looked_at(
     assert followed.next_ones(at + next_one + 1) == ["s"]
 
 
-def test_what_arrives_is_looked_at_next(connection: sqlite3.Connection) -> None:
+def test_a_session_with_a_new_event_is_looked_at_next(connection: sqlite3.Connection) -> None:
     followed = FollowedSessions(connection, NOW)
     followed.hear(["s"], NOW)
     assert followed.next_ones(NOW) == ["s"]
@@ -48,7 +48,7 @@ def test_what_arrives_is_looked_at_next(connection: sqlite3.Connection) -> None:
     assert followed.next_ones(NOW + 2) == ["s"]
 
 
-def test_a_death_forgets_no_session(connection: sqlite3.Connection) -> None:
+def test_a_kill_of_the_daemon_forgets_no_session(connection: sqlite3.Connection) -> None:
     first = FollowedSessions(connection, NOW)
     first.hear(["a", "b"], NOW)
     first.stop("a")
@@ -58,7 +58,7 @@ def test_a_death_forgets_no_session(connection: sqlite3.Connection) -> None:
     assert not after.is_silent("b", NOW + 9)
 
 
-def test_a_backlog_is_worked_off_with_few_sessions_in_memory(
+def test_a_backlog_is_processed_with_few_sessions_in_memory(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(followed_sessions, "MOST_IN_MEMORY", 10)
@@ -82,7 +82,7 @@ def test_a_backlog_is_worked_off_with_few_sessions_in_memory(
     assert connection.execute("SELECT COUNT(*) FROM followed_session").fetchone() == (0,)
 
 
-def test_a_parked_session_that_is_heard_of_again_counts_once(
+def test_a_parked_session_with_a_new_event_counts_once(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(followed_sessions, "MOST_IN_MEMORY", 1)
@@ -90,5 +90,5 @@ def test_a_parked_session_that_is_heard_of_again_counts_once(
     for name in ("a", "b", "a", "b", "b", "a"):
         followed.hear([name], NOW)
         assert len(followed) == len(set(connection.execute("SELECT session_id FROM followed_session")))
-    followed.stop("b")  # which is in the table alone
+    followed.stop("b")  # only the table has it
     assert len(followed) == 1

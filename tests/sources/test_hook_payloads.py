@@ -1,4 +1,4 @@
-"""Hook payloads: what the real client sent, what a newer or broken one might send, and what no client would."""
+"""Hook payloads of the real client, of a newer or broken one, and arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def payload(event: Any = "Stop", **fields: Any) -> bytes:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_recorded_payload_parses_and_keeps_every_field(name: str) -> None:
-    """What the real client sent is read as the event it says it is; nothing of it is dropped or of an unexpected type."""
+    """Each is an event of the named kind. No field is dropped or has an unexpected type."""
     hooks = Scenario(name).hooks
     assert hooks
     for hook in hooks:
@@ -38,8 +38,7 @@ def test_every_recorded_payload_parses_and_keeps_every_field(name: str) -> None:
         assert not [field for field in event.model_extra or () if field.endswith(UNEXPECTED)]
 
 
-def test_the_models_know_every_recorded_field_of_a_registered_event() -> None:
-    """No field that the recorded client sends with a registered event is a surprise."""
+def test_the_models_have_every_recorded_field_of_a_registered_event() -> None:
     surprises = {
         f"{hook.event}.{field}"
         for name in SCENARIOS
@@ -50,13 +49,12 @@ def test_the_models_know_every_recorded_field_of_a_registered_event() -> None:
     assert surprises == set()
 
 
-def test_every_registered_event_is_recorded_somewhere() -> None:
-    """The corpus speaks for all that is registered."""
+def test_the_corpus_has_every_registered_event() -> None:
     assert REGISTERED.keys() - {hook.event for name in SCENARIOS for hook in Scenario(name).hooks} == set()
 
 
-def test_teammate_idle_parses_as_observed() -> None:
-    """The fields that the client was seen to send."""
+def test_a_teammate_idle_event_is_read_as_observed() -> None:
+    """A real client sent these fields."""
     event = parse(
         payload(
             "TeammateIdle", teammate_name="ann", team_name="session-d824aa89", cwd="/work", permission_mode="default"
@@ -70,8 +68,8 @@ def test_teammate_idle_parses_as_observed() -> None:
 
 
 @pytest.mark.parametrize("event", sorted(REGISTERED))
-def test_only_session_and_name_are_required(event: str) -> None:
-    """Every registered event has a model of its own that reads without any optional field."""
+def test_only_session_and_event_name_are_required(event: str) -> None:
+    """The model of each registered event accepts a payload without optional fields."""
     parsed = parse(payload(event))
     assert type(parsed).__name__ == event
     assert parsed.session_id == "s-1"
@@ -82,7 +80,7 @@ def test_only_session_and_name_are_required(event: str) -> None:
     ["", "stop", "Brand New Event", "OtherEvent", "HookEvent", "ToolEvent", *sorted(KNOWN_EVENTS - REGISTERED.keys())],
 )
 def test_an_unknown_event_is_kept(event: str) -> None:
-    """An event of a newer client, or one that is not registered, is an event all the same, with all its fields."""
+    """It has all its fields, whether a newer client sent it or the event is not registered."""
     parsed = parse(payload(event, tool_name="Read", new={"deep": [1, None]}))
     assert type(parsed) is OtherEvent
     assert parsed.hook_event_name == event
@@ -90,7 +88,7 @@ def test_an_unknown_event_is_kept(event: str) -> None:
 
 
 def test_unknown_fields_are_kept() -> None:
-    """Whatever they are called: names that Python or pydantic use, too."""
+    """They may have names that Python or pydantic use."""
     extra = {"new_field": 1, "model_config": 2, "model_extra": 3, "__class__": 4, "": 5, "self": 6}
     assert parse(payload("Stop", **extra)).model_extra == extra
 
@@ -98,7 +96,7 @@ def test_unknown_fields_are_kept() -> None:
 @pytest.mark.parametrize("missing", ["hook_event_name", "session_id"])
 @pytest.mark.parametrize("value", [None, 7, [], {}, True], ids=repr)
 def test_a_payload_without_a_session_or_an_event_is_refused(missing: str, value: Any) -> None:
-    """Absent or of a type that cannot be one: refused, and the message names the field."""
+    """The field is missing or has a wrong type. The message names it."""
     fields = {"hook_event_name": "Stop", "session_id": "s-1", "prompt": SECRET}
     for broken in ({**fields, missing: value}, {key: item for key, item in fields.items() if key != missing}):
         with pytest.raises(PayloadError, match=missing) as raised:
@@ -121,7 +119,7 @@ def test_a_payload_without_a_session_or_an_event_is_refused(missing: str, value:
     ],
 )
 def test_a_field_of_an_unexpected_type_is_kept_as_unknown(event: str, field: str, value: Any) -> None:
-    """One field that changed its type in a newer client does not cost the event, nor its other fields."""
+    """If a newer client changes the type of a field, the event and its other fields remain."""
     parsed = parse(payload(event, **{field: value, "cwd": "/work"}))
     default = type(parsed).model_fields[field].default
     assert getattr(parsed, field) == default
@@ -146,15 +144,15 @@ def test_a_field_of_an_unexpected_type_is_kept_as_unknown(event: str, field: str
     ],
     ids=lambda broken: repr(broken[:40]),
 )  # fmt: skip
-def test_what_is_no_event_is_refused(broken: bytes) -> None:
-    """Empty, no object, truncated, in another encoding, nested without end: one kind of error, in words."""
+def test_a_payload_that_is_no_event_is_refused(broken: bytes) -> None:
+    """It is empty, no object, truncated, in another encoding or nested too deeply. The error is always a PayloadError with a message."""
     with pytest.raises(PayloadError) as raised:
         parse(broken)
     assert str(raised.value)
 
 
-def test_every_truncation_is_refused() -> None:
-    """A payload that ends early is never taken for an event."""
+def test_a_truncated_payload_is_refused() -> None:
+    """It is refused wherever it ends."""
     whole = payload("PostToolUse", tool_input={"file_path": "/a/ü.py", "content": 'x "\\ y'}, duration_ms=12)
     assert parse(whole)
     for length in range(len(whole)):
@@ -163,24 +161,24 @@ def test_every_truncation_is_refused() -> None:
 
 
 def test_broken_utf8_is_replaced() -> None:
-    """A cut multi-byte character costs itself only."""
+    """Only the cut multi-byte character is lost."""
     event = parse(b'{"hook_event_name": "UserPromptSubmit", "session_id": "s", "prompt": "caf\xc3 \xff!"}')
     assert isinstance(event, hook_events.UserPromptSubmit)
     assert event.prompt == "caf\ufffd \ufffd!"
 
 
 def test_lone_surrogates_are_replaced_everywhere() -> None:
-    r"""JavaScript writes half a character as ``\udXXX``; no UTF-8 can hold it, so no value or key may."""
+    r"""JavaScript writes half a character as ``\udXXX``. UTF-8 cannot encode it, so no value and no key may have it."""
     event = parse(
         rb'{"hook_event_name": "PostToolUse", "session_id": "s", "tool_input": {"k\ud800": ["\udfff", {"x": "a\ud83d"}]}, "new\udc00": 1}'
     )
-    assert event.model_dump_json()  # which writes UTF-8
+    assert event.model_dump_json()  # writes UTF-8
     json.dumps(event.model_dump(), ensure_ascii=False).encode()
     assert event.model_extra == {"new?": 1}
 
 
-def test_whole_characters_beyond_the_plane_survive() -> None:
-    r"""A pair of ``\u`` escapes is one character, in a payload that needs repair elsewhere as well."""
+def test_characters_outside_the_basic_plane_are_kept() -> None:
+    r"""A pair of ``\u`` escapes is one character, also in a payload that needs a repair elsewhere."""
     event = parse(
         rb'{"hook_event_name": "UserPromptSubmit", "session_id": "s", "prompt": "\ud83d\ude00", "x": "\ud800"}'
     )
@@ -188,16 +186,15 @@ def test_whole_characters_beyond_the_plane_survive() -> None:
     assert event.prompt == "😀"
 
 
-def test_nul_characters_and_huge_numbers_are_values_like_others() -> None:
-    """They are kept where anything may be."""
+def test_nul_characters_and_huge_numbers_are_kept() -> None:
+    """They are kept in fields that accept any value."""
     event = parse(payload("PostToolUse", tool_input={"a\0b": "\0"}, big=10**300, tool_use_id="t\0"))
     assert isinstance(event, hook_events.PostToolUse)
     assert (event.tool_input, event.tool_use_id) == ({"a\0b": "\0"}, "t\0")
     assert (event.model_extra or {})["big"] == 10**300
 
 
-def test_a_payload_of_many_megabytes_parses() -> None:
-    """The size of a file that was written says nothing about the event."""
+def test_a_payload_of_many_megabytes_is_an_event() -> None:
     event = parse(payload("PostToolUse", tool_input={"content": "ü" * 5_000_000}))
     assert isinstance(event, hook_events.PostToolUse)
     assert len(event.tool_input["content"]) == 5_000_000
@@ -213,14 +210,14 @@ def test_a_payload_of_many_megabytes_parses() -> None:
         ("\n <task-notification>", False),
     ],
 )
-def test_reports_of_background_tasks_are_not_human(prompt: str, human: bool) -> None:
-    """They come as prompts; only their beginning tells."""
+def test_a_report_of_a_background_task_is_no_prompt_of_a_human(prompt: str, human: bool) -> None:
+    """Only the beginning of the text distinguishes them."""
     event = parse(payload("UserPromptSubmit", prompt=prompt))
     assert isinstance(event, hook_events.UserPromptSubmit)
     assert event.is_human is human
 
 
-# -- anything ------------------------------------------------------------------------------------------------------------
+# -- arbitrary input -----------------------------------------------------------------------------------------------------
 
 JSON = st.recursive(
     st.none()
@@ -236,10 +233,10 @@ FIELDS = sorted({name for model in hook_events._MODELS.values() for name in mode
 NAMES = st.sampled_from([*sorted(REGISTERED), "Unheard"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=8), JSON, max_size=8), NAMES)
-def test_with_name_and_session_every_object_is_an_event(fields: dict[str, Any], event: str) -> None:
-    """Whatever the other fields hold: nothing is refused, and no field is lost."""
+def test_every_object_with_event_name_and_session_is_an_event(fields: dict[str, Any], event: str) -> None:
+    """No field is lost, whatever its value is."""
     given_fields = fields | {"hook_event_name": event, "session_id": "s"}
     parsed = parse(json.dumps(given_fields).encode())
     assert isinstance(parsed, HookEvent)
@@ -249,7 +246,7 @@ def test_with_name_and_session_every_object_is_an_event(fields: dict[str, Any], 
 
 
 def _quoted(value: Any) -> set[str]:
-    """Every text in a value that is long enough to be recognized."""
+    """Return every text in a value that is long enough to be recognized."""
     if isinstance(value, str):
         return {value} if len(value) > 5 else set()
     if isinstance(value, list | dict):
@@ -265,25 +262,25 @@ def _check(raw: bytes, secrets: set[str]) -> None:
         assert not {secret for secret in secrets if secret in str(error)}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(JSON)
-def test_any_json_is_an_event_or_refused_without_quoting_it(value: Any) -> None:
-    """Nothing but PayloadError is ever raised, and its message holds nothing of the payload."""
-    names = " ".join(hook_events.HookEvent.model_fields)  # a message may name a field: no secret
+def test_any_json_is_an_event_or_refused_without_a_quotation(value: Any) -> None:
+    """Only PayloadError is raised, and its message has nothing of the payload."""
+    names = " ".join(hook_events.HookEvent.model_fields)  # the message may name a field, which is no secret
     _check(json.dumps(value).encode(), {text for text in _quoted(value) if text not in names})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=200))
-def test_any_bytes_are_refused_in_order(raw: bytes) -> None:
-    """Nothing but PayloadError is ever raised."""
+def test_any_bytes_are_an_event_or_refused(raw: bytes) -> None:
+    """Only PayloadError is raised."""
     _check(raw, set())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
-def test_a_damaged_payload_is_read_or_refused(data: st.DataObject) -> None:
-    """Bytes cut out of, or put into, a real payload: an event or a PayloadError that quotes nothing."""
+def test_a_damaged_payload_is_an_event_or_refused(data: st.DataObject) -> None:
+    """Bytes are removed from or added to a real payload. The error quotes nothing of it."""
     whole = payload("UserPromptSubmit", prompt=f"my password is {SECRET}", permission_mode=SECRET)
     start = data.draw(st.integers(0, len(whole)))
     end = data.draw(st.integers(start, min(len(whole), start + 8)))

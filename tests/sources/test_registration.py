@@ -1,4 +1,4 @@
-"""The one table of hook events, and that everything made from it holds the same."""
+"""The table of hook events is complete, and everything made from it is up to date."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ CLIENT_EVENTS = [
 ]
 
 
-def test_every_event_of_the_client_is_in_the_table_once() -> None:
+def test_the_table_has_every_event_of_the_client_once() -> None:
     assert len(CLIENT_EVENTS) == 33
     assert sorted((*REGISTERED, *FORBIDDEN, *NOT_REGISTERED)) == sorted(CLIENT_EVENTS)
     assert set(CLIENT_EVENTS) == KNOWN_EVENTS
 
 
-def test_every_event_has_its_reason() -> None:
+def test_every_event_has_a_reason() -> None:
     assert all(reason.strip() for table in (REGISTERED, FORBIDDEN, NOT_REGISTERED) for reason in table.values())
 
 
@@ -75,26 +75,26 @@ def example() -> Any:
 @pytest.mark.parametrize(
     "hooks", [plugin, example, registration.settings_hooks], ids=["plugin", "example", "installer"]
 )
-def test_exactly_the_registered_events_are_hooked_and_never_a_forbidden_one(hooks: Any) -> None:
+def test_hooks_exist_for_exactly_the_registered_events_and_for_no_forbidden_one(hooks: Any) -> None:
     registered = hooks()
     assert set(registered) == set(REGISTERED)
     assert not set(registered) & (set(FORBIDDEN) | set(NOT_REGISTERED))
     for event, groups in registered.items():
         [group] = groups
         [handler] = group["hooks"]
-        # No matcher: every tool. Synchronous: an asynchronous hook is killed when a `-p` run ends, and arrives out of order.
+        # Without a matcher, the hook runs for every tool. It is synchronous, because an asynchronous one is killed when a `-p` run ends.
         assert set(group) == {"hooks"}
         assert set(handler) == {"type", "command", "timeout"}
         assert (handler["type"], handler["timeout"]) == ("command", TIMEOUT)
         assert f"event={event};" in handler["command"]
 
 
-def test_the_plugin_file_is_the_one_made_from_the_table() -> None:
+def test_the_plugin_file_is_up_to_date() -> None:
     assert json.loads((ROOT / "hooks" / "hooks.json").read_text()) == registration.plugin_hooks()
 
 
-def test_a_command_cannot_end_otherwise_than_well_and_silently() -> None:
-    """The trap is set before anything else is read, and the shell's own complaint about a missing file goes nowhere."""
+def test_a_command_always_ends_with_0_and_silently() -> None:
+    """It sets the trap before it reads the hook file, and discards the shell's message about a missing file."""
     for event in REGISTERED:
         assert re.fullmatch(
             r'trap "exit 0" 0; event=\w+; \. "[^"]*/emit" 2>/dev/null',
@@ -112,12 +112,12 @@ def test_a_command_cannot_end_otherwise_than_well_and_silently() -> None:
         registration.plugin_hooks()["hooks"]["Stop"][0]["hooks"][0]["command"],
     ],
 )
-def test_a_command_of_ours_is_known_whatever_its_path(command: str) -> None:
+def test_our_command_is_recognized_with_any_path(command: str) -> None:
     assert registration.is_ours(command)
 
 
 @pytest.mark.parametrize(
     "command", ["", "echo /emit", 'trap "exit 0" 0; echo', 'trap "exit 0" 0; event=Stop; . /x/other', None, 3]
 )
-def test_a_command_of_others_is_not_ours(command: object) -> None:
+def test_another_command_is_not_taken_for_ours(command: object) -> None:
     assert not registration.is_ours(command)

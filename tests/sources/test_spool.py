@@ -1,4 +1,4 @@
-"""The spool: what one file holds, and the folder protocol around it."""
+"""The spool: the format of its files, and how writers and the daemon use its folders."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ one_line = st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_si
 
 
 @given(event=one_line, headers=st.dictionaries(keys, one_line, max_size=5), payload=st.binary(max_size=200))
-def test_what_is_encoded_is_decoded(event: str, headers: dict[str, str], payload: bytes) -> None:
+def test_a_decoded_envelope_equals_the_encoded_one(event: str, headers: dict[str, str], payload: bytes) -> None:
     envelope = Envelope("name", 42, event, headers, payload)
     assert decode("name", 42, envelope.encode()) == envelope
 
 
 @given(value=st.text(), payload=st.binary(max_size=50))
-def test_no_value_can_end_the_header(value: str, payload: bytes) -> None:
-    """Whatever a variable holds, the payload stays the payload, and of the value its first line is kept, as the hook does."""
+def test_a_value_of_several_lines_does_not_end_the_header(value: str, payload: bytes) -> None:
+    """Only the first line of the value is kept, as the hook does it. The payload does not change."""
     decoded = decode("n", 0, Envelope("n", 0, "Stop", {"team": value}, payload).encode())
     assert (decoded.event, decoded.payload) == ("Stop", payload)
     expected = value.partition("\n")[0].encode(errors="replace").decode()
@@ -51,19 +51,19 @@ def test_any_bytes_are_an_envelope_or_refused(content: bytes) -> None:
 
 
 @given(st.data())
-def test_a_torn_header_is_refused(data: st.DataObject) -> None:
+def test_a_truncated_header_is_refused(data: st.DataObject) -> None:
     whole = Envelope("n", 0, "Stop", {"agent": "backend"}, b"").encode()
     length = data.draw(st.integers(0, len(whole) - 1))
     with pytest.raises(EnvelopeError):
         decode("n", 0, whole[:length])
 
 
-def test_broken_utf8_in_a_header_is_kept_readable() -> None:
+def test_broken_utf8_in_a_header_is_replaced() -> None:
     decoded = decode("n", 0, b"claude-hooks-otel 1\nevent=Stop\nagent=\xffx\nodd\n\n\n\n")
     assert (decoded.headers, decoded.payload) == ({"agent": "\ufffdx", "odd": ""}, b"\n\n")
 
 
-# -- the folder --------------------------------------------------------------------------------------------------------------
+# -- the folders -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def spool(tmp_path: Path) -> Spool:
 
 
 def put(spool: Spool, name: str, content: bytes, age_s: float = 0, folder: str = "new") -> Path:
-    """A file as a hook left it ``age_s`` seconds ago."""
+    """Write a file that a hook left ``age_s`` seconds ago."""
     path = spool.root / folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -85,7 +85,7 @@ def whole(payload: bytes = b"{}") -> bytes:
     return Envelope("", 0, "Stop", {}, payload).encode()
 
 
-def test_what_is_written_is_taken_once_done(spool: Spool) -> None:
+def test_a_written_event_is_taken_again_until_it_is_done(spool: Spool) -> None:
     name = spool.write("measurement", {"agent": "backend"}, b"payload")
     [entry] = spool.take(10)
     assert isinstance(entry, Envelope)
@@ -95,12 +95,12 @@ def test_what_is_written_is_taken_once_done(spool: Spool) -> None:
         {"agent": "backend"},
         b"payload",
     )
-    assert list(spool.take(10)) == [entry], "it stays until done"
+    assert list(spool.take(10)) == [entry], "the event stays until it is done"
     spool.done([name, "one that never was"])
     assert list(spool.take(10)) == []
 
 
-def test_writing_makes_folders_and_files_for_the_owner_alone(spool: Spool) -> None:
+def test_only_the_owner_can_read_written_files_and_folders(spool: Spool) -> None:
     old = os.umask(0)
     try:
         spool.write("e", {}, b"")
@@ -112,7 +112,7 @@ def test_writing_makes_folders_and_files_for_the_owner_alone(spool: Spool) -> No
 
 
 @pytest.mark.parametrize("missing", ["tmp", "new"])
-def test_writing_makes_a_folder_that_is_missing(spool: Spool, missing: str) -> None:
+def test_a_write_makes_a_missing_folder(spool: Spool, missing: str) -> None:
     spool.write("e", {}, b"")
     for path in sorted((spool.root / missing).iterdir()):
         path.unlink()
@@ -121,7 +121,7 @@ def test_writing_makes_a_folder_that_is_missing(spool: Spool, missing: str) -> N
     assert b"two" in [entry.payload for entry in spool.take(10) if isinstance(entry, Envelope)]
 
 
-def test_many_threads_write_without_collision(spool: Spool) -> None:
+def test_many_threads_write_without_a_collision(spool: Spool) -> None:
     def write(first: int) -> None:
         for number in range(50):
             spool.write("e", {}, b"%d" % (first + number))
@@ -134,7 +134,7 @@ def test_many_threads_write_without_collision(spool: Spool) -> None:
     assert sorted(int(entry.payload) for entry in spool.take(1000) if isinstance(entry, Envelope)) == list(range(400))
 
 
-def test_a_write_that_fails_leaves_nothing_behind(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_no_file(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     spool.write("e", {}, b"")
     monkeypatch.setattr(os, "rename", _fail_with(errno.ENOSPC))
     with pytest.raises(OSError, match="No space"):
@@ -149,20 +149,20 @@ def _fail_with(number: int) -> Any:
     return fail
 
 
-def test_the_oldest_come_first(spool: Spool) -> None:
+def test_the_oldest_events_come_first(spool: Spool) -> None:
     for name, age in (("b", 10), ("a", 5), ("c", 20)):
         put(spool, name, whole(), age)
     assert [entry.name for entry in spool.take(10)] == ["c", "b", "a"]
 
 
-def test_taking_is_bounded(spool: Spool) -> None:
+def test_take_returns_at_most_the_given_number_of_events(spool: Spool) -> None:
     for number in range(30):
         put(spool, str(number), whole())
     assert len(list(spool.take(7))) == 7
 
 
-def test_taking_reads_one_file_at_a_time(spool: Spool) -> None:
-    """Lazy: a file that goes while others are read is not there any more; nothing was held in memory."""
+def test_take_reads_one_file_at_a_time(spool: Spool) -> None:
+    """A file that is deleted meanwhile is left out, because take does not read files in advance."""
     for number in range(5):
         put(spool, str(number), whole(), age_s=10 - number)
     entries = spool.take(5)
@@ -171,7 +171,7 @@ def test_taking_reads_one_file_at_a_time(spool: Spool) -> None:
     assert [entry.name for entry in entries] == ["1", "3", "4"]
 
 
-def test_an_empty_file_is_a_lost_event_with_its_name(spool: Spool) -> None:
+def test_an_empty_file_is_a_lost_event_whose_name_is_known(spool: Spool) -> None:
     put(spool, "PostToolUse.1111-2222.77", b"")
     [entry] = spool.take(1)
     assert isinstance(entry, Lost)
@@ -181,14 +181,14 @@ def test_an_empty_file_is_a_lost_event_with_its_name(spool: Spool) -> None:
 @pytest.mark.parametrize(
     "content", [b"x", b"claude-hooks-otel 1\nevent=Stop", b"claude-hooks-otel 2\nevent=Stop\n\n", b"\0" * 5]
 )
-def test_what_no_writer_made_is_broken(spool: Spool, content: bytes) -> None:
+def test_a_file_that_no_writer_made_is_unreadable(spool: Spool, content: bytes) -> None:
     put(spool, "x", content)
     [entry] = spool.take(1)
     assert isinstance(entry, Broken)
 
 
-def test_what_is_no_file_is_passed_over(spool: Spool) -> None:
-    """A pipe would block the daemon for ever; and strangers take no place in the slice."""
+def test_an_entry_that_is_no_file_is_ignored(spool: Spool) -> None:
+    """Opening a pipe would block the daemon for ever. Other entries do not count towards the limit."""
     put(spool, "event", whole())
     (spool.new / "folder").mkdir()
     os.mkfifo(spool.new / "pipe")
@@ -196,7 +196,7 @@ def test_what_is_no_file_is_passed_over(spool: Spool) -> None:
     assert [entry.name for entry in spool.take(1)] == ["event"]
 
 
-def test_a_file_that_cannot_be_read_is_broken(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_read_permission_is_unreadable(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     put(spool, "x", whole())
     monkeypatch.setattr(maildir, "open", _fail_with(errno.EACCES), raising=False)
     [entry] = spool.take(1)
@@ -204,7 +204,7 @@ def test_a_file_that_cannot_be_read_is_broken(spool: Spool, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
-def test_a_process_out_of_resources_takes_nothing_for_broken(
+def test_a_process_without_free_resources_counts_no_file_as_unreadable(
     spool: Spool, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     put(spool, "x", whole())
@@ -214,12 +214,12 @@ def test_a_process_out_of_resources_takes_nothing_for_broken(
     assert spool.depth() == 1
 
 
-def test_without_a_folder_nothing_waits(spool: Spool) -> None:
+def test_without_a_folder_no_event_waits(spool: Spool) -> None:
     assert (list(spool.take(5)), spool.depth(), spool.changed(), spool.recover()) == ([], 0, 0, 0)
 
 
-def test_an_arrival_and_a_departure_are_seen(spool: Spool) -> None:
-    """The folder's modification time tells; files that differ by no time at all are the file system's limit, hence the utime."""
+def test_the_spool_notices_that_a_file_arrives_or_leaves(spool: Spool) -> None:
+    """It compares modification times of the folder. The test sets them, because the file system's clock is coarse."""
     spool.write("e", {}, b"")
     os.utime(spool.new, ns=(0, 0))
     assert spool.changed() == 0
@@ -230,21 +230,21 @@ def test_an_arrival_and_a_departure_are_seen(spool: Spool) -> None:
     assert spool.changed() > 0
 
 
-def test_depth_counts_up_to_a_bound(spool: Spool) -> None:
+def test_depth_counts_up_to_a_limit(spool: Spool) -> None:
     for number in range(12):
         put(spool, str(number), whole())
     assert (spool.depth(), spool.depth(at_most=5)) == (12, 5)
 
 
-def test_what_is_set_aside_is_kept_and_out_of_the_way(spool: Spool) -> None:
+def test_a_file_that_was_set_aside_is_kept_and_not_taken_again(spool: Spool) -> None:
     put(spool, "x", b"unreadable")
     spool.set_aside("x")
-    spool.set_aside("x")  # gone by now: nothing happens
+    spool.set_aside("x")  # the file is gone, so nothing happens
     assert (spool.broken / "x").read_bytes() == b"unreadable"
     assert spool.depth() == 0
 
 
-def test_only_so_many_are_set_aside(spool: Spool) -> None:
+def test_a_limited_number_of_files_is_set_aside(spool: Spool) -> None:
     for number in range(BROKEN_KEPT):
         put(spool, str(number), b"", folder="broken")
     put(spool, "one more", b"x")
@@ -253,17 +253,19 @@ def test_only_so_many_are_set_aside(spool: Spool) -> None:
     assert spool.depth() == 0
 
 
-def test_on_a_full_disk_what_cannot_be_set_aside_is_deleted(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_full_disk_a_file_that_cannot_be_set_aside_is_deleted(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(spool, "x", b"unreadable")
     monkeypatch.setattr(Path, "rename", _fail_with(errno.ENOSPC))
     spool.set_aside("x")
     assert spool.depth() == 0
 
 
-# -- what killed writers leave -----------------------------------------------------------------------------------------------
+# -- files of killed writers -------------------------------------------------------------------------------------------------
 
 
-def test_files_of_dead_writers_are_recovered_and_those_of_living_ones_left(spool: Spool) -> None:
+def test_files_of_dead_writers_are_recovered_and_those_of_running_ones_stay(spool: Spool) -> None:
     put(spool, "filler", whole())
     put(spool, "Stop.s.1", whole(b"late but whole"), WRITER_GONE_AFTER + 10, "tmp")
     put(spool, "Stop.s.2", whole()[:12], WRITER_GONE_AFTER + 10, "tmp")
@@ -279,8 +281,8 @@ def test_files_of_dead_writers_are_recovered_and_those_of_living_ones_left(spool
     assert (found["Stop.s.3"].event, found["Stop.s.3"].session_id) == ("Stop", "s")
 
 
-def test_two_dead_writers_of_one_name_are_both_recovered(spool: Spool) -> None:
-    """Process ids come again: what was recovered and still waits must not be replaced."""
+def test_files_of_two_dead_writers_with_the_same_name_are_both_recovered(spool: Spool) -> None:
+    """Process ids repeat. A recovered file that still waits must not be replaced."""
     (spool.new).mkdir(parents=True)
     for payload in (b"first", b"second"):
         put(spool, "Stop.s.1", whole(payload), WRITER_GONE_AFTER + 1, "tmp")
@@ -288,14 +290,14 @@ def test_two_dead_writers_of_one_name_are_both_recovered(spool: Spool) -> None:
     assert sorted(entry.payload for entry in spool.take(5) if isinstance(entry, Envelope)) == [b"first", b"second"]
 
 
-def test_the_age_that_counts_is_the_clock_s(spool: Spool) -> None:
+def test_the_age_of_a_file_is_measured_with_the_given_clock(spool: Spool) -> None:
     (spool.new).mkdir(parents=True)
     put(spool, "x", whole(), folder="tmp")
     assert spool.recover(now=lambda: time.time() + WRITER_GONE_AFTER - 5) == 0
     assert spool.recover(now=lambda: time.time() + WRITER_GONE_AFTER + 5) == 1
 
 
-def test_the_sdk_s_way_in_imports_the_standard_library_alone() -> None:
+def test_writing_an_event_imports_only_the_standard_library() -> None:
     import subprocess
     import sys
 

@@ -1,4 +1,4 @@
-"""Transcripts: what their lines tell, how their files are found and tailed, and that a restart in between changes nothing."""
+"""The daemon finds and follows transcripts, and reads each of their lines once, also over restarts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def tool_use(call: str, name: str = "Write", **tool_input: Any) -> dict[str, Any
 
 
 def write_call(call: str) -> dict[str, Any]:
-    """A call whose input alone tells the file: its result line does not repeat it."""
+    """A call with the file in its input. The line of its result does not repeat it."""
     return tool_use(call, "Read", file_path=f"/project/{call}.py")
 
 
@@ -107,22 +107,20 @@ def usage_of(**fields: Any) -> transcript_lines.Usage:
             {"cache_creation": {"ephemeral_1h_input_tokens": 30, "ephemeral_5m_input_tokens": 40}},
             0,
             0,
-        ),  # as the client: never more than was written at all
+        ),  # as in the client, never more than all written tokens
     ],
 )
 def test_cache_writes_are_split_by_lifetime(fields: dict[str, Any], five_minutes: int, one_hour: int) -> None:
-    """What the answer does not split counts as five minutes; together they are never less than nothing."""
+    """Tokens without a lifetime count as five minutes. No count is negative."""
     usage = usage_of(**fields)
     assert (usage.cache_write_5m, usage.cache_write_1h) == (five_minutes, one_hour)
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.integers(0, 2**63 // 1_000_000 - 1))
+@settings(max_examples=200)
+@given(st.integers(0, int(datetime(2262, 4, 11, tzinfo=UTC).timestamp()) * 1000))
 def test_times_are_exact_to_the_millisecond(milliseconds: int) -> None:
-    """No float stands between the ISO text and the nanoseconds."""
+    """No float is used between the ISO text and the nanoseconds."""
     seconds, rest = divmod(milliseconds, 1000)
-    if seconds > datetime(2262, 4, 11, tzinfo=UTC).timestamp():
-        return
     text = (
         datetime.fromtimestamp(seconds, UTC)
         .replace(microsecond=rest * 1000)
@@ -134,8 +132,8 @@ def test_times_are_exact_to_the_millisecond(milliseconds: int) -> None:
     assert parsed.timestamp == milliseconds * 1_000_000
 
 
-def test_a_time_with_an_offset_or_without_fraction_is_the_same_moment() -> None:
-    """As ISO 8601 has it."""
+def test_a_time_may_have_an_offset_and_no_fraction() -> None:
+    """ISO 8601 allows both."""
     for text in (START, "2026-11-23T05:52:38.118+01:00", "2026-11-23T04:52:38.118000Z"):
         parsed = parse(line("user", text, message={}))
         assert parsed is not None
@@ -149,7 +147,7 @@ def test_a_time_with_an_offset_or_without_fraction_is_the_same_moment() -> None:
     "at", ["yesterday", "", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", 10**30, -1, 1.5, [], {}], ids=repr
 )
 def test_an_impossible_time_makes_the_line_unreadable(at: Any) -> None:
-    """Also one that no integer of the store could hold: it would stop the whole transcript."""
+    """So does a time beyond the integers of the store, which would stop the whole transcript."""
     with pytest.raises(UnreadableLineError, match="timestamp"):
         parse(line("user", at, message={}))
 
@@ -158,14 +156,14 @@ def test_an_impossible_time_makes_the_line_unreadable(at: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["progress", "queue-operation", "summary", "Assistant", "", "file-history-snapshot"])
-def test_other_kinds_are_skipped_unread(kind: str) -> None:
-    """Even if they are not complete JSON: their content is not read."""
+def test_lines_of_other_kinds_are_skipped(kind: str) -> None:
+    """They need not be valid JSON, because nobody reads their content."""
     assert parse(line(kind)) is None
     assert parse(line(kind)[:-1]) is None
 
 
-def test_a_kind_inside_content_does_not_make_a_line() -> None:
-    """A tool that printed a transcript is not one."""
+def test_a_kind_inside_the_content_of_a_line_does_not_count() -> None:
+    """A tool may print a transcript."""
     assert parse(line("progress", content={"type": "assistant"})) is None
     assert parse(b'[{"type":"assistant"}]') is None
     assert parse(b'"\\"type\\":\\"assistant\\""') is None
@@ -181,17 +179,17 @@ def test_a_kind_inside_content_does_not_make_a_line() -> None:
     ],
     ids=lambda broken: repr(broken[:60]),
 )  # fmt: skip
-def test_a_broken_line_says_so_and_quotes_nothing(broken: bytes) -> None:
-    """A known kind that is not what it promises: one kind of error."""
+def test_an_invalid_line_is_an_error_that_quotes_nothing(broken: bytes) -> None:
+    """Every invalid line of a known kind raises the same kind of error."""
     with pytest.raises(UnreadableLineError) as raised:
         parse(broken)
     assert "hunter2" not in str(raised.value)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_a_damaged_line_is_read_skipped_or_unreadable(data: st.DataObject) -> None:
-    """Nothing else ever happens."""
+    """Nothing else can happen."""
     whole = answer("m1", tool_use("t1"), output_tokens=7)
     start = data.draw(st.integers(0, len(whole)))
     damaged = whole[:start] + data.draw(st.binary(max_size=4)) + whole[start + data.draw(st.integers(0, 6)) :]
@@ -202,8 +200,8 @@ def test_a_damaged_line_is_read_skipped_or_unreadable(data: st.DataObject) -> No
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_every_recorded_line_reads(name: str) -> None:
-    """No line of the real client's transcripts is unreadable."""
+def test_every_recorded_line_is_readable(name: str) -> None:
+    """The lines come from transcripts of the real client."""
     scenario = Scenario(name)
     for transcript in scenario.transcript_names:
         for record in scenario.transcript(transcript):
@@ -225,15 +223,15 @@ def main(projects: Path) -> Path:
     return projects / "-home-dev-shop" / f"{SESSION}.jsonl"
 
 
-def test_the_hinted_file_is_taken_where_it_is(main: Path) -> None:
-    """And nothing where there is none yet."""
+def test_the_file_at_the_given_path_is_the_transcript(main: Path) -> None:
+    """Before the file exists, there is no transcript."""
     assert find_main(SESSION, main) is None
     main.touch()
     assert find_main(SESSION, main) == main
 
 
 def test_a_moved_file_is_found_in_its_new_project_folder(main: Path, projects: Path) -> None:
-    """As the client moves it when it enters a worktree; the newest one counts."""
+    """The client moves it when it enters a worktree. The newest file counts."""
     for name, at in (("-old", 1), ("-home-dev-shop--claude-worktrees-x", 2)):
         (projects / name).mkdir()
         (projects / name / main.name).touch()
@@ -253,20 +251,20 @@ def test_a_moved_file_is_found_in_its_new_project_folder(main: Path, projects: P
         "/a\0b/5e55.jsonl",
     ],
 )
-def test_a_wrong_hint_finds_nothing_and_harms_nothing(hint: str) -> None:
-    """A file of another name is not the session's transcript, wherever a payload says it is."""
+def test_a_path_with_another_file_name_finds_no_transcript(hint: str) -> None:
+    """A payload may name any path."""
     assert find_main(SESSION, Path(hint)) is None
 
 
 @pytest.mark.parametrize("session", ["x" * 300, "*", "[!a]*", "..", "a\0b"])
-def test_a_strange_session_id_finds_nothing(projects: Path, session: str) -> None:
-    """Too long for a file system, or with the signs of a pattern: never somebody else's file."""
+def test_an_invalid_session_id_finds_no_transcript(projects: Path, session: str) -> None:
+    """It is too long for a file system or has the characters of a pattern. It never finds the file of another session."""
     (projects / "-home-dev-shop" / "other.jsonl").touch()
     assert find_main(session, projects / "-away" / f"{session}.jsonl") is None
 
 
-def test_agents_are_found_workflows_included(main: Path) -> None:
-    """Every agent-*.jsonl below subagents/, with the id in its name; nothing else."""
+def test_transcripts_of_subagents_and_workflows_are_found(main: Path) -> None:
+    """They are all files agent-*.jsonl below subagents/. The id is in the name."""
     folder = main.with_suffix("") / "subagents"
     (folder / "workflows" / "wf_1").mkdir(parents=True)
     for name in (
@@ -287,8 +285,8 @@ def test_agents_are_found_workflows_included(main: Path) -> None:
 @pytest.mark.parametrize(
     "content", [None, b"", b"{", b"[]", b"7", b"\xff", b'{"agentType": 7}', b'{"agentType": ""}'], ids=repr
 )
-def test_a_missing_or_broken_meta_file_tells_nothing(tmp_path: Path, content: bytes | None) -> None:
-    """It may come later."""
+def test_without_a_valid_meta_file_the_agent_is_unknown(tmp_path: Path, content: bytes | None) -> None:
+    """The file may come later."""
     if content is not None:
         (tmp_path / "agent-a.meta.json").write_bytes(content)
     meta = read_agent_meta(tmp_path / "agent-a.jsonl")
@@ -296,7 +294,7 @@ def test_a_missing_or_broken_meta_file_tells_nothing(tmp_path: Path, content: by
 
 
 def test_a_meta_file_names_the_agent(tmp_path: Path) -> None:
-    """Its type, the call that started it, and its parent."""
+    """It has the type, the call that started the agent, and the parent."""
     (tmp_path / "agent-a.meta.json").write_text(
         '{"agentType": "Explore", "toolUseId": "t", "parentAgentId": "p", "spawnDepth": 2}'
     )
@@ -307,7 +305,7 @@ def test_a_meta_file_names_the_agent(tmp_path: Path) -> None:
 
 
 def test_a_half_written_last_line_waits(tmp_path: Path) -> None:
-    """It is given once, whole, when its line break is there."""
+    """It is read once, completely, after its line break is there."""
     path = tmp_path / "t"
     path.write_bytes(b"one\ntw")
     assert list(read_lines(path, 0)) == [(b"one", 4)]
@@ -317,16 +315,16 @@ def test_a_half_written_last_line_waits(tmp_path: Path) -> None:
     assert list(read_lines(path, 4)) == [(b"two", 8), (b"", 9)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     content=st.binary(max_size=60).map(lambda raw: raw.replace(b"\1", b"\n")),
     cuts=st.lists(st.integers(0, 60), max_size=4),
     chunk=st.integers(1, 7),
 )
-def test_growth_between_reads_never_tears_a_line(
+def test_a_file_that_grows_between_reads_gives_complete_lines(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, cuts: list[int], chunk: int
 ) -> None:
-    """However the file grows, and wherever a chunk ends: the same lines, each once, and offsets that lead on."""
+    """Each line is read once, however the file grows and wherever a chunk ends."""
     path = tmp_path_factory.mktemp("grow") / "t"
     found: list[bytes] = []
     offset = 0
@@ -342,8 +340,8 @@ def test_growth_between_reads_never_tears_a_line(
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 8, 64])
-def test_an_overlong_line_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    """In its place stands an empty one; what follows is read, and it is not read again."""
+def test_a_line_over_the_limit_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    """There is an empty line in its place. The following lines are read."""
     monkeypatch.setattr(transcript_files, "CHUNK", chunk)
     monkeypatch.setattr(transcript_files, "LONGEST_LINE", 20)
     path = tmp_path / "t"
@@ -364,8 +362,8 @@ def test_an_overlong_line_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # -- following -----------------------------------------------------------------------------------------------------------
 
 
-class Desk:
-    """A core that follows one session's transcripts; ``restart`` is a new process on the same store."""
+class Follower:
+    """A core that follows the transcripts of one session. ``restart`` replaces it by a new one on the same store."""
 
     def __init__(self, folder: Path, main: Path, history_ns: int = 0) -> None:
         self.home, self.main, self.history_ns = Home(folder), main, history_ns
@@ -389,7 +387,7 @@ class Desk:
         self._open()
 
     def follow(self) -> int:
-        """How many lines were read."""
+        """Follow the session, and return how many lines were read."""
         return self.intake._read_transcripts(model.Session(session_id=SESSION, transcript_path=str(self.main)))
 
     def take(self, batch: TranscriptBatch) -> None:
@@ -408,9 +406,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, main: Path) -> Iterator[Desk]:
+def follower(tmp_path: Path, main: Path) -> Iterator[Follower]:
     main.touch()
-    made = Desk(tmp_path, main)
+    made = Follower(tmp_path, main)
     yield made
     made.store.close()
 
@@ -421,102 +419,102 @@ def append(path: Path, *lines: bytes, end: bytes = b"\n") -> None:
         file.write(b"\n".join(lines) + end)
 
 
-def test_only_what_is_new_is_read(desk: Desk) -> None:
-    """Also by a new process; a half line is read when it is whole."""
-    append(desk.main, answer("m1", output_tokens=1), answer("m2", output_tokens=2)[:-5], end=b"")
-    assert desk.follow() == 1
-    desk.restart()
-    assert desk.follow() == 0
-    append(desk.main, answer("m2", output_tokens=2)[-5:])
-    assert desk.follow() == 1
-    assert desk.requests() == {"m1": 1, "m2": 2}
+def test_only_new_lines_are_read(follower: Follower) -> None:
+    """A new process reads only new lines, too. An incomplete line is read when it is complete."""
+    append(follower.main, answer("m1", output_tokens=1), answer("m2", output_tokens=2)[:-5], end=b"")
+    assert follower.follow() == 1
+    follower.restart()
+    assert follower.follow() == 0
+    append(follower.main, answer("m2", output_tokens=2)[-5:])
+    assert follower.follow() == 1
+    assert follower.requests() == {"m1": 1, "m2": 2}
 
 
-def test_the_usage_repeated_on_each_block_counts_once(desk: Desk) -> None:
-    """And while an answer still streams, its tokens grow to the last figure."""
+def test_the_repeated_usage_of_an_answer_counts_once(follower: Follower) -> None:
+    """Each block repeats it. While the answer still streams, its tokens grow to the last value."""
     append(
-        desk.main,
+        follower.main,
         answer("m1", output_tokens=3),
         answer("m1", tool_use("t1"), output_tokens=9),
         answer("m1", output_tokens=9),
     )
-    desk.follow()
-    assert desk.requests() == {"m1": 9}
+    follower.follow()
+    assert follower.requests() == {"m1": 9}
 
 
 @pytest.mark.parametrize("between", [False, True], ids=["at once", "after other lines"])
 @pytest.mark.parametrize("restarts", [0, 1, 2])
-def test_a_result_after_a_restart_meets_its_call(desk: Desk, restarts: int, between: bool) -> None:
-    """The result's line does not repeat the input: what the call did is still known, though it was read by another process."""
-    append(desk.main, answer("m1", write_call("t1"), write_call("t2")))
-    desk.follow()
+def test_a_result_after_a_restart_belongs_to_its_call(follower: Follower, restarts: int, between: bool) -> None:
+    """The line of the result does not repeat the input, which another process has read."""
+    append(follower.main, answer("m1", write_call("t1"), write_call("t2")))
+    follower.follow()
     if between:
-        append(desk.main, result("t2"), answer("m2"))
-        desk.follow()
+        append(follower.main, result("t2"), answer("m2"))
+        follower.follow()
     for _ in range(restarts):
-        desk.restart()
-        desk.follow()
-    append(desk.main, result("t1"), *([] if between else [result("t2")]))
-    desk.follow()
-    assert desk.files_read() == 2
-    assert {call.outcome for call in desk.facts.select(model.ToolCall)} == {"success"}
+        follower.restart()
+        follower.follow()
+    append(follower.main, result("t1"), *([] if between else [result("t2")]))
+    follower.follow()
+    assert follower.files_read() == 2
+    assert {call.outcome for call in follower.facts.select(model.ToolCall)} == {"success"}
 
 
-def test_a_file_replaced_by_a_shorter_one_is_read_anew(desk: Desk) -> None:
-    """As after a restore; what was known changes nothing."""
-    append(desk.main, answer("m1", output_tokens=5), answer("m2", output_tokens=6))
-    desk.follow()
-    desk.main.write_bytes(answer("m1", output_tokens=5) + b"\n")
-    assert desk.follow() == 1
-    append(desk.main, answer("m3", output_tokens=7))
-    desk.restart()
-    assert desk.follow() == 1
-    assert desk.requests() == {"m1": 5, "m2": 6, "m3": 7}
+def test_a_file_that_is_replaced_by_a_shorter_one_is_read_again(follower: Follower) -> None:
+    """A restore of a backup does that. Known lines change nothing."""
+    append(follower.main, answer("m1", output_tokens=5), answer("m2", output_tokens=6))
+    follower.follow()
+    follower.main.write_bytes(answer("m1", output_tokens=5) + b"\n")
+    assert follower.follow() == 1
+    append(follower.main, answer("m3", output_tokens=7))
+    follower.restart()
+    assert follower.follow() == 1
+    assert follower.requests() == {"m1": 5, "m2": 6, "m3": 7}
 
 
-def test_another_file_under_the_same_name_is_read_anew(desk: Desk) -> None:
-    """Longer than the old one, too: a copy has another inode."""
-    append(desk.main, answer("m1"))
-    desk.follow()
-    copy = desk.main.with_suffix(".copy")
+def test_another_file_with_the_same_name_is_read_again(follower: Follower) -> None:
+    """It may also be longer than the old one. A copy has another inode."""
+    append(follower.main, answer("m1"))
+    follower.follow()
+    copy = follower.main.with_suffix(".copy")
     append(copy, answer("m0"), answer("m1"), answer("m2"))
-    copy.replace(desk.main)
-    assert desk.follow() == 3
-    assert desk.requests().keys() == {"m0", "m1", "m2"}
+    copy.replace(follower.main)
+    assert follower.follow() == 3
+    assert follower.requests().keys() == {"m0", "m1", "m2"}
 
 
-def test_a_moved_file_is_read_on(desk: Desk, projects: Path) -> None:
-    """Moved into a worktree's project folder in mid-session, with its sub-agents: nothing is read twice, nothing missed."""
-    append(desk.main, answer("m1"))
-    append(desk.main.with_suffix("") / "subagents" / "agent-a.jsonl", answer("m2"))
-    assert desk.follow() == 2
-    moved = projects / "-home-dev-shop--claude-worktrees-x" / desk.main.name
+def test_a_moved_file_is_read_from_its_last_position(follower: Follower, projects: Path) -> None:
+    """It moves into the project folder of a worktree during the session, with its sub-agents."""
+    append(follower.main, answer("m1"))
+    append(follower.main.with_suffix("") / "subagents" / "agent-a.jsonl", answer("m2"))
+    assert follower.follow() == 2
+    moved = projects / "-home-dev-shop--claude-worktrees-x" / follower.main.name
     moved.parent.mkdir()
-    desk.main.rename(moved)
-    desk.main.with_suffix("").rename(moved.with_suffix(""))
+    follower.main.rename(moved)
+    follower.main.with_suffix("").rename(moved.with_suffix(""))
     append(moved, answer("m3"))
     append(moved.with_suffix("") / "subagents" / "agent-a.jsonl", answer("m4"))
-    assert desk.follow() == 2
-    assert desk.requests().keys() == {"m1", "m2", "m3", "m4"}
+    assert follower.follow() == 2
+    assert follower.requests().keys() == {"m1", "m2", "m3", "m4"}
 
 
-def test_a_path_that_never_comes_into_being(desk: Desk) -> None:
-    """A resume from another directory names one."""
-    desk.main = desk.main.with_name("5e55.jsonl.d") / "nowhere" / "5e55.jsonl"
-    assert desk.follow() == 0
+def test_a_transcript_path_may_never_exist(follower: Follower) -> None:
+    """A resume from another directory names such a path."""
+    follower.main = follower.main.with_name("5e55.jsonl.d") / "nowhere" / "5e55.jsonl"
+    assert follower.follow() == 0
 
 
-def test_an_agent_is_known_by_its_meta_file_even_if_that_comes_later(desk: Desk) -> None:
-    """Until then its requests count under a general name."""
-    file = desk.main.with_suffix("") / "subagents" / "agent-a1.jsonl"
+def test_a_later_meta_file_still_names_the_agent(follower: Follower) -> None:
+    """Until then, its requests count under a general name."""
+    file = follower.main.with_suffix("") / "subagents" / "agent-a1.jsonl"
     append(file, answer("m1"))
-    desk.follow()
+    follower.follow()
     file.with_suffix(".meta.json").write_text('{"agentType": "Explore", "toolUseId": "t9"}')
     append(file, answer("m2"))
-    desk.follow()
-    types = {request.message_id: request.agent_type for request in desk.facts.select(model.ApiRequest)}
+    follower.follow()
+    types = {request.message_id: request.agent_type for request in follower.facts.select(model.ApiRequest)}
     assert types == {"m1": UNNAMED_AGENT, "m2": "Explore"}
-    agent = desk.facts.get(model.Subagent, "a1")
+    agent = follower.facts.get(model.Subagent, "a1")
     assert agent is not None
     assert (agent.agent_type, agent.tool_use_id, agent.in_transcript, agent.agent, agent.project) == (
         "Explore",
@@ -527,25 +525,25 @@ def test_an_agent_is_known_by_its_meta_file_even_if_that_comes_later(desk: Desk)
     )
 
 
-def test_lines_older_than_the_history_count_nothing(desk: Desk) -> None:
-    """Installing it does not count the past; the boundary itself is counted."""
-    desk.history_ns = START_NS
-    desk.restart()
+def test_lines_from_before_the_history_do_not_count(follower: Follower) -> None:
+    """An installation does not count earlier lines. A line at the exact boundary counts."""
+    follower.history_ns = START_NS
+    follower.restart()
     before = "2026-11-23T04:52:38.117Z"
     append(
-        desk.main,
+        follower.main,
         answer("m1", write_call("t1"), at=before),
         result("t1", before),
         answer("m2", write_call("t2")),
         result("t2"),
     )
-    assert desk.follow() == 4
-    assert desk.requests().keys() == {"m2"}
-    assert [call.tool_use_id for call in desk.facts.select(model.ToolCall)] == ["t2"]
-    assert desk.files_read() == 1
+    assert follower.follow() == 4
+    assert follower.requests().keys() == {"m2"}
+    assert [call.tool_use_id for call in follower.facts.select(model.ToolCall)] == ["t2"]
+    assert follower.files_read() == 1
 
 
-POISON = [
+UNUSUAL_LINES = [
     b"{" * 50 + b'"type":"user"',
     b'{"type":"user","message":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     line("assistant", message={"usage": 7}),
@@ -562,81 +560,81 @@ POISON = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("poison", POISON, ids=lambda poison: repr(poison[:50]))
-def test_a_poison_line_does_not_stop_the_rest(desk: Desk, poison: bytes) -> None:
-    """Whatever stands in a line: those before and after it are read, now and by the next process."""
-    append(desk.main, answer("m1"), poison, answer("m2"))
-    assert desk.follow() == 3
-    append(desk.main, poison, answer("m3"))
-    desk.restart()
-    desk.follow()
-    assert desk.requests().keys() - {"m-big"} == {"m1", "m2", "m3"}
+@pytest.mark.parametrize("unusual", UNUSUAL_LINES, ids=lambda unusual: repr(unusual[:50]))
+def test_no_line_prevents_reading_the_others(follower: Follower, unusual: bytes) -> None:
+    """The lines before and after it are read, by this process and by the next one."""
+    append(follower.main, answer("m1"), unusual, answer("m2"))
+    assert follower.follow() == 3
+    append(follower.main, unusual, answer("m3"))
+    follower.restart()
+    follower.follow()
+    assert follower.requests().keys() - {"m-big"} == {"m1", "m2", "m3"}
 
 
-def test_a_line_that_fails_half_way_leaves_nothing_behind(desk: Desk) -> None:
-    """What it wrote before it failed is undone, and it is counted as drift."""
-    append(desk.main, answer("m-big", tool_use("t-half"), input_tokens=10**30), answer("m1"))
-    desk.follow()
-    assert desk.facts.select(model.ToolCall) == []
-    assert desk.requests().keys() == {"m1"}
-    assert desk.drift() == {"assistant: error": 1}
+def test_a_line_that_fails_leaves_no_facts(follower: Follower) -> None:
+    """What it wrote before the failure is undone. The line counts as drift."""
+    append(follower.main, answer("m-big", tool_use("t-half"), input_tokens=10**30), answer("m1"))
+    follower.follow()
+    assert follower.facts.select(model.ToolCall) == []
+    assert follower.requests().keys() == {"m1"}
+    assert follower.drift() == {"assistant: error": 1}
 
 
-def test_more_lines_than_a_transaction_holds(desk: Desk) -> None:
-    """They come in batches, each of them resumable."""
+def test_a_long_transcript_is_read_in_several_transactions(follower: Follower) -> None:
+    """A new process continues after the last complete batch."""
     count = 2 * LINES_PER_BATCH + 7
-    append(desk.main, *(answer(f"m{number}") for number in range(count)))
-    batch = next(desk.source.batches(TranscriptFile(SESSION, "", desk.main)))
-    with desk.store.transaction():
-        desk.take(batch)
-        desk.source.advance(batch)
+    append(follower.main, *(answer(f"m{number}") for number in range(count)))
+    batch = next(follower.source.batches(TranscriptFile(SESSION, "", follower.main)))
+    with follower.store.transaction():
+        follower.take(batch)
+        follower.source.advance(batch)
     assert batch.count == LINES_PER_BATCH
-    desk.restart()  # killed between two batches
-    assert desk.follow() == count - LINES_PER_BATCH
-    assert len(desk.requests()) == count
+    follower.restart()  # a kill between two batches
+    assert follower.follow() == count - LINES_PER_BATCH
+    assert len(follower.requests()) == count
 
 
-def test_a_batch_whose_transaction_fails_is_read_again(desk: Desk) -> None:
-    """What is remembered of offsets is dropped with it."""
-    append(desk.main, answer("m1", write_call("t1")), result("t1"))
-    batch = next(desk.source.batches(TranscriptFile(SESSION, "", desk.main)))
-    with pytest.raises(ZeroDivisionError), desk.store.transaction():
-        desk.take(batch)
-        desk.source.advance(batch)
+def test_a_batch_is_read_again_after_its_transaction_failed(follower: Follower) -> None:
+    """The remembered positions are dropped as well."""
+    append(follower.main, answer("m1", write_call("t1")), result("t1"))
+    batch = next(follower.source.batches(TranscriptFile(SESSION, "", follower.main)))
+    with pytest.raises(ZeroDivisionError), follower.store.transaction():
+        follower.take(batch)
+        follower.source.advance(batch)
         raise ZeroDivisionError
-    desk.source.rewind()
-    assert desk.requests() == {}
-    assert desk.follow() == 2
-    assert (desk.requests().keys(), desk.files_read()) == ({"m1"}, 1)
+    follower.source.rewind()
+    assert follower.requests() == {}
+    assert follower.follow() == 2
+    assert (follower.requests().keys(), follower.files_read()) == ({"m1"}, 1)
 
 
-def test_calls_that_wait_for_ever_are_forgotten(desk: Desk) -> None:
-    """Interrupted calls neither fill the memory nor keep a restart from reading on."""
-    append(desk.main, *(answer(f"m{number}", write_call(f"t{number}")) for number in range(OPEN_CALLS + 50)))
-    desk.follow()
-    desk.restart()
-    assert desk.follow() == OPEN_CALLS
+def test_calls_without_a_result_are_forgotten(follower: Follower) -> None:
+    """Interrupted calls do not fill the memory. After a restart, only the lines of the newest ones are read again."""
+    append(follower.main, *(answer(f"m{number}", write_call(f"t{number}")) for number in range(OPEN_CALLS + 50)))
+    follower.follow()
+    follower.restart()
+    assert follower.follow() == OPEN_CALLS
 
 
-def test_a_request_is_priced_with_every_class_of_token(desk: Desk) -> None:
-    """As the answer's usage tells them."""
+def test_the_price_of_a_request_has_every_class_of_token(follower: Follower) -> None:
+    """The usage of the answer has them."""
     append(
-        desk.main,
+        follower.main,
         answer("m1", input_tokens=1, output_tokens=2, cache_read_input_tokens=3, cache_creation_input_tokens=9,
                cache_creation={"ephemeral_1h_input_tokens": 5}, server_tool_use={"web_search_requests": 6}),
     )  # fmt: skip
-    desk.follow()
-    assert desk.prices == [
+    follower.follow()
+    assert follower.prices == [
         TokenUsage(input=1, output=2, cache_read=3, cache_write_5m=4, cache_write_1h=5, web_searches=6)
     ]
 
 
-def test_messages_of_the_client_itself_are_no_requests(desk: Desk) -> None:
-    """An API error shown as an answer carries usage, and nobody pays for it."""
+def test_messages_that_the_client_made_itself_are_no_requests(follower: Follower) -> None:
+    """An API error that the client shows as an answer has a usage, but no cost."""
     message = {"id": "m1", "model": "<synthetic>", "content": [], "usage": {"input_tokens": 0}}
-    append(desk.main, line("assistant", message=message, isApiErrorMessage=True))
-    desk.follow()
-    assert desk.requests() == {}
+    append(follower.main, line("assistant", message=message, isApiErrorMessage=True))
+    follower.follow()
+    assert follower.requests() == {}
 
 
 @pytest.mark.parametrize(
@@ -653,14 +651,14 @@ def test_messages_of_the_client_itself_are_no_requests(desk: Desk) -> None:
         ({"is_error": True, "toolDenialKind": "permission-rule"}, "denied"),
     ],
 )
-def test_how_a_call_ended(desk: Desk, fields: dict[str, Any], outcome: str) -> None:
-    """In the words of the metric."""
+def test_the_outcome_of_a_call_comes_from_its_result(follower: Follower, fields: dict[str, Any], outcome: str) -> None:
+    """The outcomes are those of the metric."""
     block = {"type": "tool_result", "tool_use_id": "t1", "content": "x"} | {
         name: value for name, value in fields.items() if name in ("is_error", "content")
     }
     rest = {name: value for name, value in fields.items() if name not in block}
-    append(desk.main, answer("m1", tool_use("t1")), line("user", message={"content": [block]}, **rest))
-    desk.follow()
-    call = desk.facts.get(model.ToolCall, "t1")
+    append(follower.main, answer("m1", tool_use("t1")), line("user", message={"content": [block]}, **rest))
+    follower.follow()
+    call = follower.facts.get(model.ToolCall, "t1")
     assert call is not None
     assert call.outcome == outcome

@@ -1,4 +1,4 @@
-"""Retention: every kind of fact is forgotten, the store stops growing, and no total moves."""
+"""Every kind of fact is forgotten after the retention time, the store stops growing, and no total changes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tests.support.replay import Clock
 
 START_NS = 1_795_000_000_000_000_000
 RETENTION_DAYS = 30
-# Tables that hold something other than what happened: totals, settings of the store, and what an endpoint has accepted.
-LASTING = {"series", "meta", "sqlite_sequence", "declared_metric", "program_gauge", "exporter_state", "baseline"}
+# Tables that are never forgotten: totals, settings of the store, and what an endpoint has accepted.
+KEPT_TABLES = {"series", "meta", "sqlite_sequence", "declared_metric", "program_gauge", "exporter_state", "baseline"}
 
 
 def iso(at_ns: int) -> str:
@@ -33,7 +33,7 @@ def iso(at_ns: int) -> str:
 
 
 class Days:
-    """A home in which one session works every day."""
+    """A home with one session every day."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,7 +43,7 @@ class Days:
         )
 
     def work(self, day: int) -> None:
-        """Let a session edit a file, run a command, finish a task, compact, and end; then forget what is old."""
+        """Let a session edit a file, run a command, finish a task, compact and end. Then forget old facts."""
         self.clock.now_ns = START_NS + day * DAY
         session = f"session-{day:04}"
         transcript = self.folder / "projects" / "shop" / f"{session}.jsonl"
@@ -108,13 +108,13 @@ class Days:
         self.core.intake.forget(self.clock.now_ns - RETENTION_DAYS * DAY)
 
     def rows(self) -> dict[str, int]:
-        """How many rows each table has, of those that hold what happened."""
+        """Return the number of rows of each table that can be forgotten."""
         connection = self.core.store.connection
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return {
             name: connection.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0]
             for name in names
-            if name not in LASTING
+            if name not in KEPT_TABLES
         }
 
     def totals(self) -> dict[tuple[str, Any], tuple[int, tuple[int, ...]]]:
@@ -130,7 +130,7 @@ def days(tmp_path: Path) -> Iterator[Days]:
     found.core.store.close()
 
 
-def test_a_store_fed_for_400_days_stops_growing_and_its_totals_go_on(days: Days) -> None:
+def test_a_store_stops_growing_within_400_days_and_keeps_its_totals(days: Days) -> None:
     rows: dict[int, dict[str, int]] = {}
     for day in range(400):
         days.work(day)
@@ -154,7 +154,7 @@ def test_a_store_fed_for_400_days_stops_growing_and_its_totals_go_on(days: Days)
     assert by_agent == {"main": 400 * 5, "auxiliary": 400 * 50}
 
 
-def test_a_session_that_comes_back_after_it_was_forgotten_counts_only_what_is_new(days: Days) -> None:
+def test_a_forgotten_session_that_continues_counts_only_what_is_new(days: Days) -> None:
     days.work(0)
     for day in range(1, RETENTION_DAYS + 3):
         days.work(day)
@@ -201,7 +201,7 @@ def test_a_session_that_comes_back_after_it_was_forgotten_counts_only_what_is_ne
 
 
 def example(kind: type[model.Fact], at_ns: int) -> model.Fact:
-    """A fact of a kind that happened at a time, in a session that is not known."""
+    """Return a fact of a kind at a time, in an unknown session."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         hint = typing.get_type_hints(kind)[field.name]
@@ -227,7 +227,7 @@ def test_every_kind_of_fact_is_forgotten(days: Days) -> None:
     assert {table.name for table in TABLES.values()} <= set(days.rows())
 
 
-def test_a_session_that_is_still_followed_is_kept_whole(days: Days) -> None:
+def test_a_followed_session_is_kept_completely(days: Days) -> None:
     days.work(0)
     connection = days.core.store.connection
     with days.core.store.transaction():

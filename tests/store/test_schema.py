@@ -1,4 +1,4 @@
-"""The schema: new stores, older ones, newer ones."""
+"""New stores, the migration of older ones, and the refusal of newer ones."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def indexes(connection: sqlite3.Connection) -> set[str]:
 
 @pytest.fixture
 def first_version(tmp_path: Path) -> Path:
-    """A store that version 0.1.0 wrote (schema 1): one recorded session, with spans and log events waiting."""
+    """A store of version 0.1.0 (schema 1) with one recorded session. Spans and log events wait in it."""
     path = tmp_path / "store.db"
     path.write_bytes(gzip.decompress((DATA / "stores" / "schema-1.db.gz").read_bytes()))
     return path
 
 
-def test_an_older_store_is_migrated_and_loses_nothing(first_version: Path, tmp_path: Path) -> None:
+def test_a_migration_keeps_everything(first_version: Path, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(first_version)) as old:
         counts = {
             new: old.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0]
@@ -78,7 +78,7 @@ def test_a_migrated_store_is_not_migrated_again(first_version: Path) -> None:
     assert points
 
 
-def test_a_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_newer_store_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     open_store(path, lambda: 0).close()
     with contextlib.closing(connect(path)) as connection:

@@ -1,6 +1,6 @@
-"""The recorded sessions of the real client, for tests: hook events, transcripts and what the client's telemetry said.
+"""The recorded sessions of the real client: hook events, transcripts and the client's telemetry.
 
-`data/corpus/README.md` says where the recordings come from and what `truth.json` holds.
+`data/corpus/README.md` describes the recordings and the content of `truth.json`.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ class RecordedHook:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The payload, parsed."""
+        """Return the parsed payload."""
         parsed: dict[str, Any] = json.loads(self.payload)
         return parsed
 
 
 def _json_bytes(value: object) -> bytes:
-    """JSON as the client writes it (JavaScript's `JSON.stringify`)."""
+    """Return JSON as the client writes it (JavaScript's `JSON.stringify`)."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class Scenario:
-    """One recorded scenario: a few sessions that share a home and a project."""
+    """A recorded scenario: a few sessions with the same home and project."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -58,7 +58,7 @@ class Scenario:
 
     @cached_property
     def hooks(self) -> list[RecordedHook]:
-        """Every hook event of the scenario, in order of receipt."""
+        """Return every hook event of the scenario, in order of receipt."""
         with gzip.open(self.folder / "hooks.jsonl.gz", "rt", encoding="utf-8") as lines:
             return [
                 RecordedHook(
@@ -74,13 +74,13 @@ class Scenario:
 
     @cached_property
     def truth(self) -> dict[str, Any]:
-        """What the client's own telemetry, its results and git say about the scenario."""
+        """Return what the client's own telemetry, its results and git report about the scenario."""
         content: dict[str, Any] = json.loads((self.folder / "truth.json").read_text(encoding="utf-8"))
         return content
 
     @cached_property
     def teammates(self) -> dict[str, str]:
-        """Agent call → the teammate of an agent team that it began, by agent id."""
+        """Return agent call → agent id of the teammate that it started."""
         told = [recorded.fields for recorded in self.hooks if recorded.event == "PostToolUse"]
         return {
             fields["tool_use_id"]: fields["tool_response"]["agentId"]
@@ -90,17 +90,17 @@ class Scenario:
 
     @property
     def transcript_names(self) -> set[str]:
-        """The transcripts' names, relative to the client's `projects/` folder."""
+        """Return the names of the transcripts, relative to the client's `projects/` folder."""
         root = self.folder / "transcripts"
         return {path.relative_to(root).as_posix().removesuffix(".gz") for path in root.rglob("*.jsonl.gz")}
 
     def transcript(self, name: str) -> list[dict[str, Any]]:
-        """The records of one transcript, by its name in `transcript_names`."""
+        """Return the lines of one transcript, by its name in `transcript_names`."""
         with gzip.open(self.folder / "transcripts" / (name + ".gz"), "rt", encoding="utf-8") as lines:
             return [json.loads(line) for line in lines]
 
     def write_transcripts(self, target_dir: Path) -> None:
-        """Unpack the client's `projects/` folder, as it was at the end, under `target_dir`."""
+        """Unpack the client's `projects/` folder into `target_dir`, as it was at the end."""
         root = self.folder / "transcripts"
         for path in sorted(root.rglob("*")):
             if not path.is_file():
@@ -114,9 +114,9 @@ class Scenario:
 
 
 def replay_payload(hook: RecordedHook, target: Path) -> bytes:
-    """The hook's payload with its transcript paths leading under `target`, where `write_transcripts` unpacked them.
+    """Return the hook's payload with transcript paths below `target`, where `write_transcripts` unpacks them.
 
-    A path that led nowhere in the recording (a compaction's agent, a session that is not saved) leads nowhere still.
+    A path without a file in the recording, such as that of a compaction's agent, has no file here either.
     """
     fields = hook.fields
     for name in ("transcript_path", "agent_transcript_path"):

@@ -1,4 +1,4 @@
-"""Replays whose every signal goes to a receiver, as in a daemon."""
+"""Replays that export every signal to a receiver, as a daemon does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.replay import Replay
 
 
 class ExportedReplay(Replay):
-    """A replay whose every signal goes to a receiver, as in a daemon."""
+    """A replay that exports every signal to a receiver."""
 
     def __init__(
         self, scenario: Scenario, folder: Path, variables: dict[str, str], config: Config | None = None
@@ -29,11 +29,11 @@ class ExportedReplay(Replay):
         return self.daemon.core
 
     def play(self) -> FlushAnswer:
-        """Play it and send everything."""
+        """Play the scenario and send everything."""
         self.write_transcripts()
         self.spool(self.hooks)
         self.drain()
-        for seconds in (3600, 70, 70):  # every grace period passes, and exemplars are still fresh
+        for seconds in (3600, 70, 70):  # every session is over, and exemplars are still exported
             self.clock.advance(seconds)
             self.core.intake.follow_sessions(everything=True)
         self.daemon.deliveries.work()
@@ -44,7 +44,7 @@ class ExportedReplay(Replay):
 def exported(
     name: str, folder: Path, receiver: OtlpReceiver, config: Config | None = None, **variables: str
 ) -> Iterator[ExportedReplay]:
-    """A scenario, played and sent; all of it was accepted."""
+    """Play a scenario and send everything. The receiver accepted all of it."""
     given = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http_endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
     replay = ExportedReplay(Scenario(name), folder, given | variables, config)
     try:

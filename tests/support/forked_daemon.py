@@ -1,6 +1,6 @@
-"""Starts daemons quickly: imports everything once, then forks, and the copy runs the daemon's own ``main``.
+"""Starts daemons quickly: the imports are done once, and each daemon is a fork that runs the daemon's ``main``.
 
-Reads ``start`` (answers with the process id) and ``wait`` (answers when that process is gone) on standard input.
+The commands come on standard input. ``start`` answers with the process id, ``wait`` when that process is gone.
 """
 
 from __future__ import annotations

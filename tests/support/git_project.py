@@ -14,7 +14,7 @@ NOON = 1_600_000_000  # a moment in 2020, Unix seconds: before any file of these
 
 
 class GitProject:
-    """A repository with its own clock. Git takes the time of every commit and reflog entry from it."""
+    """A repository with its own clock, from which git takes the time of every commit and reflog entry."""
 
     def __init__(self, root: Path) -> None:
         self.root = root / "project"
@@ -55,20 +55,20 @@ class GitProject:
         return result.stdout + result.stderr
 
     def count(self) -> int:
-        """The number of commits on branches, as git counts them."""
+        """Return the number of commits on branches, as git counts them."""
         return int(self.run("git rev-list --branches --count"))
 
     def recorded(self, since: float, until: float) -> list[tuple[str, str]]:
         return [(each.kind, each.action) for each in self.operations(since, until)]
 
     def operations(self, since: float, until: float) -> list[GitOperation]:
-        """What git recorded between two moments, Unix seconds."""
+        """Return what git recorded between two times, Unix seconds."""
         found = find_repository(self.root)
         assert found is not None
         return reflog_operations(found, since, until)
 
     def call(self, command: str, seconds=1) -> list[GitOperation]:
-        """Makes a Bash call that takes some seconds, a minute after the last one. Returns what git recorded in its window."""
+        """Run a command as a Bash call of some seconds, a minute after the last one, and return what git recorded meanwhile."""
         self.now += 60
         began = self.now
         self.run(command, check=False)

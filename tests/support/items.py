@@ -1,4 +1,4 @@
-"""A span and a log event that hold everything that one can hold."""
+"""A span and a log event in which every field has a value."""
 
 from __future__ import annotations
 

@@ -9,5 +9,5 @@ from tests.support.span_trees import all_facts
 
 
 def all_events(replay: Replay) -> list[LogEvent]:
-    """Those of all sessions."""
+    """Return the log events of all sessions."""
     return [event for facts in all_facts(replay) for event in events_of(facts).events]

@@ -1,4 +1,4 @@
-"""OTLP requests as flat data points, for tests to compare."""
+"""OTLP requests as flat data points that tests can compare."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _TEMPORALITIES = {1: "delta", 2: "cumulative"}
 
 @dataclass(frozen=True)
 class Point:
-    """One data point with what its metric, scope and resource say of it.
+    """One data point, with the fields of its metric, scope and resource.
 
-    ``value`` is a number; for a histogram, (count, sum). ``temporality`` is ``cumulative``, ``delta`` or None (gauge).
+    ``value`` is a number, or (count, sum) for a histogram. ``temporality`` is ``cumulative``, ``delta``, or None for a gauge.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Point:
 
 
 def points(request: Any) -> Iterator[Point]:
-    """The points of an ``ExportMetricsServiceRequest``."""
+    """Return the points of an ``ExportMetricsServiceRequest``."""
     for resource_metrics in request.resource_metrics:
         resource = attributes(resource_metrics.resource.attributes)
         for scope_metrics in resource_metrics.scope_metrics:
@@ -79,7 +79,7 @@ def _histogram(point: Any) -> dict[str, Any]:
 
 
 def attributes(pairs: list[KeyValue]) -> dict[str, Any]:
-    """OTLP attributes as a dict."""
+    """Return OTLP attributes as a dict."""
     return {pair.key: _value(pair.value) for pair in pairs}
 
 

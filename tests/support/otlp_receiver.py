@@ -1,6 +1,6 @@
-"""An OTLP receiver on loopback, gRPC and HTTP, that keeps everything it gets and fails in whatever way a test asks for.
+"""An OTLP receiver on loopback, for gRPC and HTTP. It keeps every request, and fails in the ways that a test asks for.
 
-Built on the generated services of opentelemetry-proto, so a test reads what really went over the wire.
+It uses the generated services of opentelemetry-proto, so a test reads what really arrived.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
 
 @dataclass(frozen=True)
 class Received:
-    """One request: ``body`` is the serialized message after decompression, ``accepted`` whether it was answered with a success."""
+    """One request. ``body`` is the message after decompression. ``accepted`` says whether the answer was a success."""
 
     protocol: Literal["grpc", "http"]
     signal: Signal
@@ -60,7 +60,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Tls:
-    """A server's certificate and key; with ``client_authority``, only clients that show a certificate of it are let in."""
+    """A server's certificate and key. With ``client_authority``, every client needs a certificate of that authority."""
 
     certificate: Path
     key: Path
@@ -68,7 +68,7 @@ class Tls:
 
 
 def self_signed_certificate(folder: Path, name: str = "server") -> Tls:
-    """A certificate for loopback, its own authority, made with openssl."""
+    """Make a certificate for loopback with openssl. It is its own authority."""
     certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
     command = [
         "openssl",
@@ -90,19 +90,19 @@ def self_signed_certificate(folder: Path, name: str = "server") -> Tls:
 
 @dataclass
 class _Behaviour:
-    """How an endpoint answers; guarded by the receiver's condition."""
+    """How an endpoint answers. The receiver's condition guards it."""
 
     mode: Literal["normal", "fail", "hang"] = "normal"
     status: Any = None
     message: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    left: int | None = None  # how many more requests to treat so; None: all
+    left: int | None = None  # for how many more requests; None means all
     rejected: int = 0
-    accepts: bool = False  # although it hangs
+    accepts: bool = False  # also a request that it never answers
 
 
 class OtlpReceiver:
-    """A receiver for both protocols, each on a port of its own; a context manager."""
+    """A receiver for both protocols, each on its own port. It is a context manager."""
 
     def __init__(self, *, tls: Tls | None = None, bearer: str | None = None) -> None:
         self.tls, self.bearer = tls, bearer
@@ -130,7 +130,7 @@ class OtlpReceiver:
 
     @property
     def metrics(self) -> list[Point]:
-        """All points of accepted requests, in the order of arrival."""
+        """Return all points of accepted requests, in the order of arrival."""
         return [point for message in self.messages("metrics") for point in points(message)]
 
     @property
@@ -143,17 +143,17 @@ class OtlpReceiver:
 
     @property
     def raw_bodies(self) -> list[bytes]:
-        """The bytes of every request, accepted or not."""
+        """Return the bytes of every request, accepted or not."""
         with self.changed:
             return [request.body for request in self.requests]
 
     def messages(self, signal: Signal) -> list[Any]:
-        """The accepted requests of one signal, as protobuf messages."""
+        """Return the accepted requests of one signal, as protobuf messages."""
         with self.changed:
             return [request.message for request in self.requests if request.signal == signal and request.accepted]
 
     def latest_totals(self) -> dict[tuple[str, frozenset[tuple[str, Any]]], Any]:
-        """(name, attributes) -> value: the newest of a cumulative series or a gauge, the sum of a delta series."""
+        """Return (name, attributes) → the newest value of a cumulative series or gauge, or the sum of a delta series."""
         totals: dict[tuple[str, frozenset[tuple[str, Any]]], Any] = {}
         for point in sorted(self.metrics, key=lambda point: point.time_ns):
             if point.temporality != "delta" or point.key not in totals:
@@ -165,7 +165,7 @@ class OtlpReceiver:
         return totals
 
     def wait_for(self, predicate: Callable[[OtlpReceiver], Any], timeout: float = 10.0) -> Any:
-        """Waits until ``predicate(self)`` is true after some request, and returns what it returned."""
+        """Wait until ``predicate(self)`` is true after some request, and return its value."""
         with self.changed:
             if self.changed.wait_for(lambda: predicate(self), timeout):
                 return predicate(self)
@@ -178,7 +178,7 @@ class OtlpReceiver:
 
 
 class _Endpoint:
-    """One protocol's server. It keeps its port while it is away."""
+    """The server of one protocol. It keeps its port while it is away."""
 
     def __init__(self, receiver: OtlpReceiver) -> None:
         self.receiver = receiver
@@ -196,15 +196,15 @@ class _Endpoint:
     def fail_with(
         self, status: Any, message: str = "", *, headers: Mapping[str, str] | None = None, times: int | None = None
     ) -> None:
-        """Answers with an HTTP status (int) or a ``grpc.StatusCode``, ``times`` times or until told otherwise."""
+        """Answer with an HTTP status (int) or a ``grpc.StatusCode``, ``times`` times or until the behaviour changes."""
         self._behave(_Behaviour("fail", status, message, headers or {}, times))
 
     def hang(self, *, accepting: bool = False) -> None:
-        """Takes requests and never answers them; ``accepting``: it keeps what is in them all the same."""
+        """Take requests and never answer them. With ``accepting``, they count as accepted all the same."""
         self._behave(_Behaviour("hang", accepts=accepting))
 
     def reject(self, count: int, message: str) -> None:
-        """Accepts requests, but says that ``count`` of their items were refused (partial success)."""
+        """Accept requests, and answer that ``count`` of their items were refused (partial success)."""
         self._behave(_Behaviour(message=message, rejected=count))
 
     def _behave(self, behaviour: _Behaviour) -> None:
@@ -214,7 +214,7 @@ class _Endpoint:
             self._released = threading.Event()
 
     def _next(self) -> tuple[_Behaviour, threading.Event]:
-        """The behaviour towards the request that is there now, and the event that ends a hang."""
+        """Return the behaviour towards the current request, and the event that ends a hang."""
         with self.receiver.changed:
             behaviour = self._behaviour
             if behaviour.left is not None:
@@ -257,7 +257,7 @@ class GrpcEndpoint(_Endpoint):
         server, self._server = self._server, None
         if server is not None:
             stopped = server.stop(grace=None)
-            self._behave(self._behaviour)  # a hanging handler ends
+            self._behave(self._behaviour)  # ends handlers that hang
             stopped.wait()
 
     def handle(self, signal: Signal, message: Any, context: grpc.ServicerContext) -> Any:
@@ -308,7 +308,7 @@ class HttpEndpoint(_Endpoint):
             if tls.client_authority:
                 context.verify_mode = ssl.CERT_REQUIRED
                 context.load_verify_locations(tls.client_authority)
-            # The handshake waits for the connection's own thread: a client that stalls in it must not stop the others.
+            # The thread of the connection does the handshake, so a client that stalls in it does not stop the others.
             self._server.socket = context.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
@@ -319,13 +319,13 @@ class HttpEndpoint(_Endpoint):
         server, self._server = self._server, None
         if server is not None:
             server.shutdown()
-            self._behave(self._behaviour)  # a hanging handler ends
+            self._behave(self._behaviour)  # ends handlers that hang
             server.close_connections()
             server.server_close()
             self._thread.join()
 
     def handle(self, handler: _HttpHandler) -> tuple[int, bytes, Mapping[str, str]] | None:
-        """The answer to a request: status, body, headers; None for no answer at all."""
+        """Return the status, body and headers of the answer to a request. None means no answer."""
         body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
         signal = handler.path.partition("?")[0].rpartition("/")[2]
         if signal not in _SIGNALS or "/v1/" not in handler.path:
@@ -349,7 +349,7 @@ class HttpEndpoint(_Endpoint):
 
 
 class _HttpServer(ThreadingHTTPServer):
-    daemon_threads = False  # all of them are joined by server_close
+    daemon_threads = False  # server_close joins them all
     endpoint: HttpEndpoint
 
     def __init__(self, *arguments: Any) -> None:
@@ -365,7 +365,7 @@ class _HttpServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def close_connections(self) -> None:
-        """Ends the connections that clients keep open, so that going away is noticed."""
+        """End the connections that clients keep open, so that they notice that the server is away."""
         for connection in list(self._connections):
             try:
                 connection.shutdown(2)
@@ -373,12 +373,12 @@ class _HttpServer(ThreadingHTTPServer):
                 continue  # already gone
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up or refused the certificate is what some tests are about."""
+        """Ignore clients that hang up or refuse the certificate, because some tests cause that."""
 
 
 class _HttpHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # connections are kept, as by any real receiver
-    disable_nagle_algorithm = True  # or each answer would wait 40 ms for the client's delayed acknowledgement
+    protocol_version = "HTTP/1.1"  # keeps connections, as any real receiver does
+    disable_nagle_algorithm = True  # otherwise each answer waits 40 ms for the client's delayed acknowledgement
     server: _HttpServer
 
     def do_POST(self) -> None:
@@ -395,4 +395,4 @@ class _HttpHandler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Log nothing."""

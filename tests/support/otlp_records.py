@@ -1,4 +1,4 @@
-"""The spans and log records that a receiver accepted, as plain values that can be compared."""
+"""The spans and log records that a receiver accepted, as values that tests can compare."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Records = dict[str, list[bytes]]
 
 
 def spans(receiver: OtlpReceiver) -> list[Any]:
-    """All spans of accepted requests, as protobuf messages, in the order of arrival."""
+    """Return all spans of accepted requests, as protobuf messages, in the order of arrival."""
     return [
         span
         for message in receiver.traces
@@ -23,7 +23,7 @@ def spans(receiver: OtlpReceiver) -> list[Any]:
 
 
 def log_records(receiver: OtlpReceiver) -> list[Any]:
-    """All log records of accepted requests, as protobuf messages, in the order of arrival."""
+    """Return all log records of accepted requests, as protobuf messages, in the order of arrival."""
     return [
         record
         for message in receiver.logs
@@ -34,24 +34,24 @@ def log_records(receiver: OtlpReceiver) -> list[Any]:
 
 
 def attributes(record: Any) -> dict[str, Any]:
-    """The attributes of a span, an event, a link or a log record; lists as tuples."""
+    """Return the attributes of a span, an event, a link or a log record. Lists are tuples."""
     return otlp_points.attributes(record.attributes)
 
 
 def accepted(receiver: OtlpReceiver) -> Records:
-    """Id → what was accepted under it, each time: spans by their span id, log records by ``log.record.uid``."""
+    """Return id → each accepted copy. Spans have their span id, log records ``log.record.uid``."""
     found: Records = defaultdict(list)
     for span in spans(receiver):
         found[f"span {span.span_id.hex()}"].append(span.SerializeToString(deterministic=True))
     for record in log_records(receiver):
         copy = type(record).FromString(record.SerializeToString())
-        copy.observed_time_unix_nano = 0  # when it was sent
+        copy.observed_time_unix_nano = 0  # the time of sending
         found[f"log {attributes(record)['log.record.uid']}"].append(copy.SerializeToString(deterministic=True))
     return dict(found)
 
 
 def histograms(receiver: OtlpReceiver) -> dict[str, list[tuple[dict[str, Any], Any]]]:
-    """Name → (attributes, the protobuf point) of the last export that had it."""
+    """Return metric name → (attributes, protobuf point) of the last export with that metric."""
     found: dict[str, list[tuple[dict[str, Any], Any]]] = {}
     for message in receiver.messages("metrics"):
         for resource in message.resource_metrics:

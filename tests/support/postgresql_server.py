@@ -1,4 +1,4 @@
-"""A real PostgreSQL server of a test's own: a temporary data folder, loopback, an unprivileged user where the tests run as root."""
+"""A real PostgreSQL server for tests, on loopback, with a temporary data folder. It has an unprivileged user if the tests run as root."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 
 import psycopg
 
-# Seconds that starting may take on a busy machine.
+# Seconds that the start may take on a busy machine.
 TIMEOUT_S = 60
 
 
 def binaries() -> Path | None:
-    """The folder of initdb and pg_ctl: the newest installed version's; None without one."""
+    """Return the folder of initdb and pg_ctl of the newest installed version, or None."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if found:
         return found[-1].parent
@@ -28,14 +28,14 @@ def binaries() -> Path | None:
 
 
 def missing() -> str:
-    """Why no server can run here; empty where one can."""
+    """Return why no server can run here. Empty if one can."""
     if binaries() is None:
         return "no PostgreSQL server here (Debian's package: postgresql)"
     return ""
 
 
 class Server:
-    """One server; it may go away and come back."""
+    """A server that tests can stop and start again."""
 
     def __init__(self, folder: Path) -> None:
         self._bin = binaries()
@@ -106,7 +106,7 @@ def _exists(name: str) -> bool:
 
 @contextmanager
 def server() -> Iterator[Server]:
-    """A running server."""
+    """Run a server."""
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     try:
         made = Server(folder)

@@ -1,4 +1,4 @@
-"""What of a recorded session must never leave the machine, and what a trace is there to tell."""
+"""Texts of a recorded session that must never leave the machine, and names that traces may have."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 from tests.support.corpus import Scenario
 
-# What a tool was asked with that is also a name of a label's bounded set: a skill, an agent's type, a tool's name.
+# Inputs of tools that are also values of bounded labels: a skill, an agent's type.
 KNOWN_NAMES = {"reviewing", "general-purpose"}
-# Our own words, in labels, descriptions and outcomes, which outputs hold as well.
+# Words of our labels, descriptions and outcomes that outputs of tools contain too.
 _OUR_WORDS = {"completed", "committed", "cherry-picked", "notebook", "metadata", "in_progress"}
-# What a trace is there to tell: whose turn, which call.
+# Identifiers that traces have on purpose.
 _NAMED_BY_ID = ("session_id", "prompt_id", "agent_id", "tool_use_id")
-# Names of bounded sets, which outputs hold as well (a list of tools); models' names the client's telemetry tells.
+# Fields with values of bounded sets that outputs of tools contain too, for instance in a list of tools.
 _NAMES = ("tool_name", "agent_type", "hook_event_name")
-# Shorter texts are words like "done" or "ls", which any wire holds by chance.
+# Characters. Shorter texts are words such as "done" or "ls", which any request may contain.
 SHORTEST = 8
 
 
 def asked(scenario: Scenario) -> Iterator[str]:
-    """Every prompt, path, command, identifier and e-mail address of the scenario's events."""
+    """Yield every prompt, path, command, identifier and e-mail address of the scenario's events."""
     for hook in scenario.hooks:
         fields = hook.fields
         yield from (str(fields[name]) for name in _NAMED_BY_ID if fields.get(name))
@@ -37,25 +37,25 @@ def asked(scenario: Scenario) -> Iterator[str]:
 
 
 def answered(scenario: Scenario) -> Iterator[str]:
-    """Every text in a tool's response or the model's last message, whole and by line."""
+    """Yield every text in a tool's response or the model's last message, as a whole and line by line."""
     for hook in scenario.hooks:
         yield from _printed(hook.fields.get("tool_response"))
         yield from _printed(hook.fields.get("last_assistant_message"))
 
 
-def told_by_traces(scenario: Scenario) -> set[str]:
-    """The identifiers, names and branches that are no content, although an output or a command may hold them."""
+def not_private_in_traces(scenario: Scenario) -> set[str]:
+    """Return identifiers, names and branches. They are no content, although an output or a command may contain them."""
     fields = [hook.fields for hook in scenario.hooks]
     found = {str(one[name]) for one in fields for name in (*_NAMED_BY_ID, *_NAMES) if one.get(name)}
     for events in scenario.truth["sessions"].values():
-        found |= {told["model"] for told in events.get("api_request", [])}
+        found |= {request["model"] for request in events.get("api_request", [])}
     for name in scenario.transcript_names:
         found |= {str(line["gitBranch"]) for line in scenario.transcript(name) if line.get("gitBranch")}
     return found | KNOWN_NAMES | _OUR_WORDS
 
 
 def leaked(texts: Iterator[str], wire: bytes) -> set[str]:
-    """Those of the texts that are in the bytes."""
+    """Return the texts that are in the bytes."""
     return {text for text in set(texts) if len(text) >= SHORTEST and text.encode() in wire}
 
 

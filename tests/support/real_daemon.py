@@ -1,11 +1,13 @@
-"""A home of its own with the real hook command, real daemon processes, and recorded sessions as if they had happened just now."""
+"""An installation with the real hook command and real daemon processes, and recorded sessions moved to the present."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,16 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from claude_hooks_otel.daemon.assembly import open_store
+from claude_hooks_otel.home.flush_requests import request_flush
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.sources.registration import REGISTERED, command
+from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.units import SECOND
 from tests.support.corpus import RecordedHook, Scenario, replay_payload
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.places import EMIT
 
 CLONE_NEWNS = 0x00020000  # unshare(2)
-# What may differ although nothing was lost: gauges are of the moment, failures and torn copies are what these tests cause.
-OF_THE_FAULT = {"claude.hooks.export.failures", "claude.hooks.events.dropped"}
+# Metrics that count the faults which these tests cause. They may differ although nothing is lost.
+COUNTS_OF_FAULTS = {"claude.hooks.export.failures", "claude.hooks.events.dropped"}
 
 _TIMESTAMP = re.compile(rb'"timestamp": ?"([0-9T:.-]+)Z"')
 _START_TIME = re.compile(rb'"startTime": ?([0-9]+)')
@@ -37,7 +41,7 @@ Totals = dict[tuple[str, frozenset[tuple[str, Any]]], Any]
 
 @dataclass(frozen=True)
 class PlayedHook:
-    """A recorded event with the payload and the time of its new life."""
+    """A recorded event with the payload and the time that a test gives it."""
 
     recorded: RecordedHook
     payload: bytes
@@ -50,9 +54,9 @@ class PlayedHook:
 
 @dataclass
 class RecordedSessions:
-    """Scenarios whose every time is moved, so that each of them ended a second ago; transcripts included.
+    """Scenarios whose times are moved so that each of them ended a second ago, in the transcripts too.
 
-    Sessions without a recorded start or end are left out: their end can only be inferred after half an hour.
+    Sessions without a recorded start or end are left out. The daemon counts them as over only after half an hour.
     """
 
     names: Iterable[str]
@@ -67,7 +71,7 @@ class RecordedSessions:
             shift = now - 1 - max(hook.t for hook in scenario.hooks)
             scenario.write_transcripts(self.projects)
             for path in (self.projects).rglob("*.jsonl"):
-                if path.stat().st_mtime >= now:  # this scenario's: the earlier ones have been given an older time
+                if path.stat().st_mtime >= now:  # only this scenario's files: those of earlier ones have an older time
                     path.write_bytes(_shifted(path.read_bytes(), shift))
                     os.utime(path, (now - 1, now - 1))
             self.hooks += [
@@ -99,50 +103,54 @@ def _shifted(content: bytes, seconds: float) -> bytes:
 
 
 class Installation:
-    """One home, its hooks and its daemon.
+    """A home, its hooks and its daemon.
 
     Args:
-        folder: where everything goes.
+        folder: the folder of the home and of everything else.
         environ: more variables for the daemon.
     """
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self.home = Home(folder / "home")
         self.home.create()
-        # As if installed yesterday: what a transcript tells of the time before the installation counts nothing.
+        # The installation happened yesterday. Transcript lines from before it would not count.
         open_store(self.home.store, lambda: time.time_ns() - 24 * 3600 * SECOND).close()
-        self._desks = folder / "desks"
+        self._hook_homes = folder / "hook-homes"
         self.environ = {
             "PATH": "/usr/bin:/bin",
             HOME_VARIABLE: str(self.home.root),
             "CLAUDE_HOOKS_OTEL_DAEMON__EXPORT_DELAY_SECONDS": "0.05",
             **environ,
         }
-        self._nursery: subprocess.Popen[str] | None = None
+        self._forking: subprocess.Popen[str] | None = None
         self.pid: int | None = None
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
 
     def run_hook(
-        self, hook: PlayedHook, kill_after: float | None = None, via: str = "", agent: str = "Backend"
-    ) -> bool:
-        """Runs the registered command as the client does, and lets its event arrive at the recorded time.
+        self,
+        hook: PlayedHook,
+        kill_after: float | None = None,
+        via: str = "",
+        agent: str = "Backend",
+        *,
+        while_reading: bool = False,
+    ) -> None:
+        """Run the registered command as the client does. Its event arrives in the spool at the recorded time.
 
         Args:
             hook: the event.
-            kill_after: seconds after which it gets SIGKILL; None lets it live.
-            via: ``plugin`` where the plugin registered it.
-            agent: who acts.
-
-        Returns:
-            Whether it was killed.
+            kill_after: seconds after which the hook gets SIGKILL, if it still runs. With None it lives.
+            via: ``plugin`` if the plugin registered the hook.
+            agent: the agent of the session.
+            while_reading: the hook gets half of its payload and waits for the rest, so that the SIGKILL always hits it.
         """
         recorded = hook.recorded.env
-        desk = Home(self._desks / str(threading.get_ident()))
-        desk.create()
+        own = Home(self._hook_homes / str(threading.get_ident()))
+        own.create()
         environ = {
             "PATH": "/usr/bin:/bin",  # no claude-hooks-otel on it: the tests start the daemon
-            HOME_VARIABLE: str(desk.root),
+            HOME_VARIABLE: str(own.root),
             "CLAUDE_AGENT_ID": agent,
             "CLAUDE_CODE_SESSION_ID": hook.recorded.fields["session_id"],
             **{
@@ -154,10 +162,9 @@ class Installation:
         if via == "plugin":
             environ["CLAUDE_PLUGIN_ROOT"] = str(EMIT.parent.parent)
         arguments = ["/bin/sh", "-c", command(hook.event, str(EMIT))]
-        killed = False
         ended, held = (
             os.pipe()
-        )  # the hook and its children hold one end: reading the other returns once all of them have ended
+        )  # the hook and its children hold one end, so a read of the other returns when all have ended
         with (
             os.fdopen(ended, "rb") as all_ended,
             subprocess.Popen(
@@ -166,105 +173,110 @@ class Installation:
         ):
             os.close(held)
             try:
-                process.communicate(hook.payload, timeout=kill_after)
+                if while_reading:
+                    assert process.stdin is not None
+                    process.stdin.write(hook.payload[: len(hook.payload) // 2])
+                    process.stdin.flush()
+                    process.wait(kill_after)
+                else:
+                    process.communicate(hook.payload, timeout=kill_after)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-                killed = True
             all_ended.read()
+        if while_reading:
+            assert process.returncode == -signal.SIGKILL
         for part in ("tmp", "new"):
-            for path in (desk.spool / part).iterdir():
+            for path in (own.spool / part).iterdir():
                 os.utime(path, ns=(hook.at_ns, hook.at_ns))
                 path.rename(self.home.spool / part / f"{path.name}.{hook.at_ns}{via}")
-        return killed
 
     # -- the daemon ----------------------------------------------------------------------------------------------------
 
     def start(self) -> int:
-        """Starts a daemon process, as a hook does; returns its pid. Its imports were done before (see forked_daemon.py)."""
-        if self._nursery is None:
-            self._nursery = subprocess.Popen(
+        """Start a daemon process, as a hook does, and return its process id. forked_daemon.py makes that quick."""
+        if self._forking is None:
+            self._forking = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.forked_daemon"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=self.environ,
                 text=True,
             )
-        self.pid = int(self._tell("start"))
+        self.pid = int(self._ask("start"))
         return self.pid
 
-    def _tell(self, word: str) -> str:
-        assert self._nursery is not None
-        assert self._nursery.stdin is not None
-        assert self._nursery.stdout is not None
-        self._nursery.stdin.write(f"{word}\n")
-        self._nursery.stdin.flush()
-        return self._nursery.stdout.readline()
+    def _ask(self, word: str) -> str:
+        assert self._forking is not None
+        assert self._forking.stdin is not None
+        assert self._forking.stdout is not None
+        self._forking.stdin.write(f"{word}\n")
+        self._forking.stdin.flush()
+        return self._forking.stdout.readline()
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Ends the daemon and waits until it is gone."""
+        """End the daemon and wait until its process is gone."""
         if self.pid is not None:
             os.kill(self.pid, number)
-            self._tell("wait")
+            self._ask("wait")
             self.pid = None
 
     def close(self) -> None:
-        """Ends everything."""
+        """End all processes."""
         self.kill()
-        if self._nursery is not None:
-            self._nursery.communicate()
-            self._nursery = None
+        if self._forking is not None:
+            self._forking.communicate()
+            self._forking = None
 
     def waiting(self) -> int:
-        """How many events are in the spool."""
+        """Return how many events are in the spool."""
         return sum(1 for _ in (self.home.spool / "new").iterdir())
+
+    def count(self, table: str) -> int:
+        """Return how many rows a table of the store has. Before the daemon's first transaction that is -1."""
+        with contextlib.closing(connect(self.home.store, readonly=True)) as connection:
+            try:
+                return int(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
+            except sqlite3.OperationalError:
+                return -1
 
 
 def totals(receiver: OtlpReceiver, only: Container[str] | None = None) -> Totals:
-    """What the receiver knows of all counters and histograms (or some), but those that tell of the fault itself."""
-    of_the_moment = {point.name for point in receiver.metrics if point.kind == "gauge"} | OF_THE_FAULT
+    """Return the newest totals at the receiver, of all counters and histograms or of some. Gauges have no total."""
+    left_out = {point.name for point in receiver.metrics if point.kind == "gauge"} | COUNTS_OF_FAULTS
     return {
         key: value
         for key, value in receiver.latest_totals().items()
-        if key[0] not in of_the_moment and (only is None or key[0] in only)
+        if key[0] not in left_out and (only is None or key[0] in only)
     }
 
 
 def wait_for_totals(
     receiver: OtlpReceiver, wanted: Totals, timeout: float = 30.0, only: Container[str] | None = None
 ) -> None:
-    """Waits until the receiver knows these totals, and says what differs if that never happens."""
+    """Wait until the receiver has these totals. The error names what differs."""
     try:
         receiver.wait_for(lambda it: totals(it, only) == wanted, timeout)
     except TimeoutError:
         raise AssertionError(
-            "\n".join(["not the totals wanted:", *_differences(totals(receiver, only), wanted)])
+            "\n".join(["the receiver never had the expected totals:", *_differences(totals(receiver, only), wanted)])
         ) from None
 
 
-def settled_totals(receiver: OtlpReceiver, installation: Installation, quiet: float = 8.0) -> Totals:
-    """The totals once nothing has changed for some seconds (the daemon closes a session five seconds after its end)."""
-    seen: Totals = {}
-    changed_at = time.monotonic()
-    deadline = changed_at + 120
-    while time.monotonic() < deadline:
-        now = totals(receiver)
-        if now != seen or installation.waiting():
-            seen, changed_at = now, time.monotonic()
-        elif time.monotonic() - changed_at > quiet:
-            return seen
-        with receiver.changed:
-            receiver.changed.wait(0.25)
-    raise TimeoutError("the totals never came to rest")
+def final_totals(receiver: OtlpReceiver, installation: Installation) -> Totals:
+    """Return the totals once every session is over, nothing follows it any more, and the receiver has everything."""
+    wait_until(lambda: not installation.waiting() and not installation.count("followed_session"), 120)
+    assert request_flush(installation.home, 60).ok
+    return totals(receiver)
 
 
 def _differences(found: Totals, wanted: Totals) -> Iterator[str]:
     for key in sorted(found.keys() | wanted.keys(), key=repr):
         if found.get(key) != wanted.get(key):
-            yield f"{key[0]} {dict(sorted(key[1]))}: {found.get(key)}, wanted {wanted.get(key)}"
+            yield f"{key[0]} {dict(sorted(key[1]))}: {found.get(key)}, expected {wanted.get(key)}"
 
 
 def steps_back(receiver: OtlpReceiver) -> Iterator[str]:
-    """Every point of a cumulative series that is below an earlier one, or says that the series began at another time."""
+    """Return each point of a cumulative series that is below an earlier one or has another start time than it."""
     newest: Totals = {}
     began: dict[Any, int] = {}
     for point in receiver.metrics:
@@ -279,18 +291,18 @@ def steps_back(receiver: OtlpReceiver) -> Iterator[str]:
 
 
 def wait_until(condition: Callable[[], Any], timeout: float = 30.0) -> None:
-    """Waits for something that no event tells of."""
+    """Wait for a condition of another process that sends no event when it becomes true."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"not so within {timeout} s"
+        assert time.monotonic() < deadline, f"the condition was not true within {timeout} s"
         time.sleep(0.02)
 
 
 def on_a_small_disk(folder: Path, body: Callable[[], None], size: str = "12m") -> None:
-    """Runs ``body`` in a thread, with a tmpfs at ``folder`` that this thread alone and the processes it starts can see.
+    """Run ``body`` in a thread, with a tmpfs at ``folder`` that only this thread and its child processes see.
 
     Raises:
-        PermissionError: mount namespaces, or mounting, are not permitted here.
+        PermissionError: this machine does not allow mount namespaces or mounting.
     """
 
     def run() -> None:

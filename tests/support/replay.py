@@ -1,4 +1,4 @@
-"""Plays recorded sessions into a core, with a clock of its own: what the hooks wrote, and the transcripts they named."""
+"""Plays recorded sessions into a core with a clock of its own: the events of the hooks, and the transcripts that they name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from claude_hooks_otel.sources.registration import REGISTERED
 from claude_hooks_otel.units import SECOND
 from tests.support.corpus import RecordedHook, Scenario, replay_payload
 
-# Names the hooks' variables as hooks/emit writes them into the envelope's header.
+# The hooks' variables → their names in the envelope's header, as hooks/emit writes them.
 HEADERS = {
     "CLAUDE_PROJECT_DIR": "project_directory",
     "CLAUDE_CODE_ENTRYPOINT": "entrypoint",
@@ -29,7 +29,7 @@ HEADERS = {
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that only tests advance."""
 
     def __init__(self, now_ns: int) -> None:
         self.now_ns = now_ns
@@ -42,7 +42,7 @@ class Clock:
 
 
 class Replay:
-    """One scenario played into one home."""
+    """A scenario, played into a home."""
 
     def __init__(
         self,
@@ -74,16 +74,16 @@ class Replay:
         )
 
     def restart(self) -> None:
-        """A new daemon on the same home, as after a kill: the old one's memory is gone."""
+        """Replace the core by a new one on the same home, as after a kill of the daemon."""
         self.core.store.close()
         self.core = self._open()
 
     def write_transcripts(self) -> None:
-        """Lays the transcripts where the hooks say they are."""
+        """Write the transcripts to the paths that the hooks name."""
         self.scenario.write_transcripts(self.projects)
 
     def spool(self, hooks: Iterable[RecordedHook], copy: str = "") -> None:
-        """Writes events into the spool, each received when it was recorded."""
+        """Write events into the spool, with the recorded times of receipt."""
         for number, hook in enumerate(hooks):
             headers = {"agent": self.agent} | {HEADERS[key]: value for key, value in hook.env.items() if key in HEADERS}
             name = f"{hook.event}.{round(hook.t * 1e6)}.{number}{copy}"
@@ -94,20 +94,20 @@ class Replay:
             os.utime(path, ns=(at, at))
 
     def drain(self) -> None:
-        """Takes everything in, then lets enough time pass for every session to be over."""
+        """Take in all events and read all transcripts."""
         while self.core.intake.take_events():
             pass
         self.core.intake.follow_sessions(everything=True)
 
     def finish(self) -> None:
-        """Drains, and lets every grace period pass."""
+        """Drain, and let so much time pass that every session is over and everything is written."""
         self.drain()
         for _ in range(3):
             self.clock.advance(3600)
             self.core.intake.follow_sessions(everything=True)
 
     def totals(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], Any]:
-        """(OTLP name, labels without agent and project) → value in stored units, a histogram's (sum, counts)."""
+        """Return (OTLP name, labels without agent and project) → value in stored units; for a histogram (sum, counts)."""
         found: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
         for point in self.core.totals.points():
             key = (point.metric.name, tuple(pair for pair in point.labels if pair[0] not in ("agent", "project")))
@@ -132,7 +132,17 @@ def play(
     leave_out: Iterable[str] = (),
     wanted: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Replay:
-    """A whole scenario, played to its end: in order or shuffled, once or twice, with restarts in between."""
+    """Play a whole scenario to its end.
+
+    Args:
+        scenario: the scenario.
+        folder: the folder of the home and the transcripts.
+        seed: shuffles the events. With None they come in order.
+        twice: whether each event has a copy.
+        restarts: how often the core is replaced by a new one.
+        leave_out: beginnings of the ids of sessions that are left out.
+        wanted: signal → the exporters for which spans and log events are written.
+    """
     replay = Replay(scenario, folder, leave_out=leave_out, wanted=wanted)
     hooks = list(replay.hooks)
     if seed is not None:
@@ -151,7 +161,7 @@ def play(
 
 
 def adopt_transcripts(replay: Replay) -> None:
-    """Makes the sessions known by their transcripts alone, as if every hook had been lost."""
+    """Add the sessions of all transcripts to the store, as if every event of a hook had been lost."""
     core = replay.core
     identity = Identity(agent=replay.agent, project="project")
     left_out = {hook.fields["session_id"] for hook in replay.scenario.hooks} - {

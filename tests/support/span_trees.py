@@ -1,4 +1,7 @@
-"""The spans of recorded sessions, and as trees that people can read. Run as a script it writes those that are kept."""
+"""The spans of recorded sessions, and as trees that people can read.
+
+``python -m tests.support.span_trees`` writes the reviewed trees again.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ KEPT = (
 
 
 def all_facts(replay: Replay) -> Iterator[SessionFacts]:
-    """Those of every session."""
+    """Yield the facts of each session."""
     for session in replay.core.facts.select(model.Session, "1 ORDER BY session_id"):
         facts = SessionFacts.of(replay.core.facts, session.session_id)
         assert facts is not None
@@ -44,12 +47,12 @@ def all_facts(replay: Replay) -> Iterator[SessionFacts]:
 
 
 def all_spans(replay: Replay) -> list[Span]:
-    """The spans of all turns of all sessions."""
+    """Return the spans of all turns of all sessions."""
     return [span for facts in all_facts(replay) for spans in spans_of_turns(facts).spans.values() for span in spans]
 
 
 def trees(spans: list[Span]) -> list[dict[str, Any]]:
-    """Nested: each span with its ids, its length in milliseconds, its attributes and its children."""
+    """Return the root spans. Each has its ids, its duration in milliseconds, its attributes and its children."""
     nodes = {(span.trace_id, span.span_id): _node(span) for span in spans}
     roots = []
     for span in spans:
@@ -84,7 +87,7 @@ def _node(span: Span) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Writes the kept trees anew, for somebody to review."""
+    """Write the reviewed trees again. Somebody has to review the difference."""
     for name in KEPT:
         with tempfile.TemporaryDirectory() as folder:
             replay = play(Scenario(name), Path(folder))

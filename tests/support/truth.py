@@ -1,4 +1,4 @@
-"""What the client's own telemetry says about a replayed scenario."""
+"""The events of the client's own telemetry about a replayed scenario."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from tests.support.known_differences import LEFT_OUT
 from tests.support.replay import Replay
 
 
-def told(replay: Replay, event: str) -> list[dict[str, Any]]:
-    """What the client's telemetry says in these events, of the sessions both can see."""
+def telemetry_events(replay: Replay, name: str) -> list[dict[str, Any]]:
+    """Return the events of a name, of the sessions that the client's telemetry and ours both cover."""
     return [
-        event_told
+        event
         for session, events in replay.scenario.truth["sessions"].items()
         if session[:8] not in LEFT_OUT
-        for event_told in events[event]
+        for event in events[name]
     ]
 
 
-def told_agent(replay: Replay, told: dict[str, Any]) -> str | None:
-    """Which sub-agent an event of the client's says it was.
+def subagent_in_telemetry(replay: Replay, event: dict[str, Any]) -> str | None:
+    """Return the sub-agent that an event of the client's telemetry names.
 
-    It never names a teammate: that is the one whose call encloses the event's in the client's own spans.
+    It never names a teammate. In the client's own spans, the call that started the teammate encloses the event.
     """
-    if "agent_id" in told:
-        return str(told["agent_id"])
-    name = told.get("tool_use_id") or told.get("request_id")
+    if "agent_id" in event:
+        return str(event["agent_id"])
+    name = event.get("tool_use_id") or event.get("request_id")
     spans = [span for events in replay.scenario.truth["sessions"].values() for span in events.get("spans", ())]
     return next((replay.scenario.teammates.get(span["within"]) for span in spans if span["id"] == name), None)

@@ -1,4 +1,4 @@
-"""Spans and log events that wait for one exporter, as the daemon lets them wait."""
+"""Puts spans and log events into the outbox, as the daemon does."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from claude_hooks_otel.traces.model import Item
 
 
 def put(connection: sqlite3.Connection, signal: str, exporter: str, items: Sequence[Item], now_ns: int = 0) -> None:
-    """Let items wait for an exporter since a time. The caller holds the transaction, if it needs one."""
+    """Add items for an exporter at a time. The caller holds the transaction if it needs one."""
     Outbox(connection, lambda: now_ns, {signal: [exporter]}).put(signal, items)

@@ -1,4 +1,4 @@
-"""Commits, branches and pull requests that the output of recorded calls shows."""
+"""The output of recorded calls shows commits, branches and pull requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNSEEN = {
     "commit-quiet": 1,
     "commit-script": 1,
     "branch-merge": 1,  # "Merge made by" names no commit
-    "cherry-pick": 1,  # the quiet one before it
+    "cherry-pick": 1,  # not the quiet commit before it
     "rebase": 1,
     "commit-background": 1,
 }

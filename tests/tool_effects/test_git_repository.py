@@ -1,4 +1,4 @@
-"""A folder's repository is the one that git itself would use."""
+"""The repository of a folder is the one that git uses there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""New guidance is a new file that agents load again."""
+"""A new file of guidance, which agents load later, counts as an extracted pattern."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines count as ``git diff --numstat`` counts them, in recorded sessions and in texts for the real git."""
+"""Lines are counted as ``git diff --numstat`` counts them, in recorded sessions and in made-up texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SESSIONS = json.loads((RECORDED / "sessions.json").read_text())
 CALLS = json.loads((RECORDED / "calls.json").read_text())
 BASH_EDIT_DIFF = json.loads((RECORDED / "bash_edit_diff.json").read_text())
 
-# Where git sees what no tool call shows, or the reverse: session -> the rows that the calls add up to instead.
+# Sessions in which git counts something that no tool call shows, or the reverse: session → the total of the calls.
 NAMED_DIFFERENCES = {
     "bash-writes": {},  # a file that the shell wrote
     "edit-twice-back-and-forth": {"e10.txt": [2, 2]},  # two edits that cancel each other are two edits
@@ -33,7 +33,7 @@ UNSEEN_BYTES = {"c2.txt": [1, 1], "c3.txt": [1, 0], "u16.txt": [1, 1]}
 
 
 def rows(text: str) -> dict[str, list[int]]:
-    """Numstat's rows; git prints ``-`` for a binary file."""
+    """Return the rows of numstat. For a binary file, git prints ``-``."""
     fields = [line.split("\t") for line in text.splitlines()]
     return {
         name: [0 if added == "-" else int(added), 0 if deleted == "-" else int(deleted)]
@@ -54,7 +54,7 @@ def name_of(call) -> str:
 
 
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session["case"])
-def test_the_calls_of_a_session_add_up_to_what_git_counts(session):
+def test_the_calls_of_a_session_add_up_to_the_lines_that_git_counts(session):
     found: dict[str, list[int]] = {}
     for call in session["calls"]:
         for change in changes_of(call):
@@ -65,8 +65,8 @@ def test_the_calls_of_a_session_add_up_to_what_git_counts(session):
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call['tool_name']}-{name_of(call)}")
-def test_one_call_counts_what_git_counts_right_after_it(call):
-    """Some are rewrites whose count in the client's own patch is not git's."""
+def test_a_call_counts_the_lines_that_git_counts_right_after_it(call):
+    """For some rewrites, the client's own patch has other counts than git."""
     expected = rows(call["numstat"])
     expected.update({name: counts for name, counts in UNSEEN_BYTES.items() if name in expected})
     assert {name_of(call): [change.added, change.deleted] for change in changes_of(call)} == expected
@@ -81,7 +81,7 @@ def test_some_patches_of_the_client_have_other_counts_than_git():
     assert sum(signs(call) != rows(call["numstat"])[name_of(call)] for call in rewrites) == 4
 
 
-def test_a_new_empty_file_is_a_change_and_a_file_written_as_it_was_is_none():
+def test_a_new_empty_file_is_a_change_and_an_unchanged_file_is_none():
     changes = {session["case"]: sum(len(changes_of(call)) for call in session["calls"]) for session in SESSIONS}
     assert changes["create-empty"] == 1
     assert changes["edit-create-by-empty-old-string"] == 1
@@ -90,7 +90,7 @@ def test_a_new_empty_file_is_a_change_and_a_file_written_as_it_was_is_none():
     assert changes["overwrite-same"] == 0
 
 
-def test_the_changes_that_the_client_reports_of_a_bash_call_count():
+def test_changes_that_the_client_reports_for_a_bash_call_count():
     (call,) = BASH_EDIT_DIFF
     found = sorted((change.file_type, change.added, change.deleted) for change in changes_of(call))
     assert found == [("py", 0, 2), ("py", 1, 0), ("txt", 1, 0)]
@@ -120,7 +120,7 @@ def test_a_diff_shared_by_two_bash_calls_counts_for_neither():
 
 
 def test_a_call_of_a_subagent_counts_by_its_input_because_its_transcript_has_no_response():
-    """The texts are the client's, the edit is that of ``subagent-edit``, the counts are git's."""
+    """The texts come from the client, the edit from ``subagent-edit``, and the counts from git."""
     edit = {"file_path": "/p/s1.txt", "old_string": "line 5", "new_string": "5\n5b"}
     (change,) = file_changes("Edit", edit, "The file /p/s1.txt has been updated successfully. (file state is current)")
     assert (change.added, change.deleted) == (2, 1)
@@ -232,11 +232,11 @@ def test_fields_of_an_unexpected_type_never_raise(tool, tool_input, tool_respons
 
 
 def git_numstat(folder: Path, before: str, after: str) -> tuple[int, int]:
-    """The counts of the real git for two files with these texts."""
+    """Return the counts of the real git for two files with these texts."""
     (folder / "before").write_bytes(before.encode())
     (folder / "after").write_bytes(after.encode())
     command = ["git", "diff", "--no-index", "--numstat", "--no-renames", "before", "after"]
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}  # git's own defaults
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}  # git's defaults
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert result.stderr == ""
     if not result.stdout:
@@ -251,7 +251,9 @@ TEXT = st.builds(lambda lines, end: "\n".join(lines) + end, st.lists(LINE, max_s
 
 @given(TEXT, TEXT)
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=300,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    derandomize=True,
 )
 def test_any_two_small_texts_count_as_in_git(tmp_path, before, after):
     assert numstat(before, after) == git_numstat(tmp_path, before, after)
@@ -261,7 +263,7 @@ COMMON_LINES = ["", "", "", "    }", "        return value", "    try:"]
 
 
 def program(random, size: int) -> list[str]:
-    """Rare and common lines, mixed as in a program."""
+    """Return rare and common lines, mixed as in a program."""
     return [
         random.choice(COMMON_LINES) if random.random() < 0.3 else f"line {random.randrange(4 * size)}"
         for _ in range(size)
@@ -269,7 +271,9 @@ def program(random, size: int) -> list[str]:
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from([30, 100, 300, 1500]))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(
+    max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], derandomize=True
+)
 def test_rewritten_and_moved_parts_of_a_program_count_as_in_git(tmp_path, random, size):
     """In these cases git's diff is often not the shortest one."""
     before = program(random, size)

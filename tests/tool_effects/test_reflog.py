@@ -1,4 +1,4 @@
-"""Commits and branches, as real git records them in its reflogs."""
+"""Commits and branches are found in the reflogs of real git."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def new_commits(found) -> int:
 
 
 def test_each_recorded_session_counts_the_commits_that_git_counts(repository):
-    """It runs the command lines of the recorded sessions, in their order."""
+    """The test runs the command lines of the recorded sessions in their order."""
     for session in SESSIONS:
         if session["case"].startswith("push"):
             repository.run("git push -q origin main")
@@ -94,8 +94,8 @@ def test_a_commit_outside_the_window_does_not_count(repository):
     assert repository.recorded(NOON + 105, NOON + 200) == []
 
 
-def test_the_second_in_which_the_window_opens_belongs_to_it(repository):
-    """Git records whole seconds: a commit at 100.9 is recorded as 100, so a call that began at 100.8 may have made it."""
+def test_a_commit_in_the_first_second_of_the_window_counts(repository):
+    """Git records whole seconds. It records a commit at 100.9 as 100, so a call that began at 100.8 may have made it."""
     repository.now = NOON + 100
     repository.run("git commit -q --allow-empty -m x")
     assert repository.recorded(NOON + 100.8, NOON + 101.5) == [("commit", "committed")]
@@ -144,7 +144,7 @@ def test_a_new_branch_of_another_worktree_counts(repository):
     assert made in reflog_operations(other, repository.now, repository.now)
 
 
-def test_a_reflog_that_is_missing_or_damaged_raises_nothing(tmp_path):
+def test_a_missing_or_damaged_reflog_raises_nothing(tmp_path):
     repository = GitRepository(None, tmp_path, tmp_path)
     assert reflog_operations(repository, 0, 1e12) == []
     (tmp_path / "logs").mkdir()

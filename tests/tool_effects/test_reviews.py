@@ -1,4 +1,4 @@
-"""Merged pull requests are found in the answers of their hosts."""
+"""Merged pull requests are found in the answers of GitHub and GitLab."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_an_answer_of_githubs_command_line_has_the_times_of_each_merged_pull_req
     assert found.merged_ns - found.opened_ns == 9000 * SECOND
 
 
-def test_an_answer_of_githubs_api_says_the_same_in_other_words():
+def test_an_answer_of_githubs_api_has_the_times_under_other_names():
     answer = {
         "url": "https://api.github.com/repos/acme/shop/pulls/7", "html_url": "https://github.com/acme/shop/pull/7",
         "created_at": "2026-11-20T10:00:00Z", "merged_at": "2026-11-20T12:30:00Z",
@@ -57,6 +57,6 @@ def test_any_other_output_has_no_merged_pull_request(output):
     assert merged_pull_requests(output) == []
 
 
-def test_an_invalid_time_hides_no_other_pull_request():
+def test_a_pull_request_with_an_invalid_time_hides_no_other():
     answer = [{**MERGED, "mergedAt": "yesterday"}, MERGED]
     assert len(merged_pull_requests(json.dumps(answer))) == 1

@@ -1,4 +1,4 @@
-"""The commands of a line are those that bash would run."""
+"""The commands of a line are those that bash runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from claude_hooks_otel.tool_effects.shell import MAX_COMMAND_BYTES, MAX_OPERATOR
 
 
 def argvs(command: str) -> list[str]:
-    """The commands, each with its words joined by a bar."""
+    """Return the commands. A bar joins the words of each."""
     return ["|".join(found.argv) for found in simple_commands(command)]
 
 
@@ -132,7 +132,7 @@ def test_a_heredoc_counts_only_where_a_shell_reads_it(command, expected):
         "a=(git commit)",
     ],
 )
-def test_a_text_that_only_looks_like_a_command_is_none(command):
+def test_a_text_that_only_looks_like_a_command_is_no_command(command):
     assert not [found for found in simple_commands(command) if found.program == "git"]
 
 

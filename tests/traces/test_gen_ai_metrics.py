@@ -1,4 +1,4 @@
-"""The conventions' own metrics: asked for, they count every span once; not asked for, there are none."""
+"""The metrics of the GenAI conventions count every span once if they are on. By default they are off."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.otlp_records import attributes, spans
 from tests.support.otlp_records import histograms as received_histograms
 
-ASKED_FOR: Any = {"metrics": {"gen_ai": True}}
+GEN_AI_METRICS: Any = {"metrics": {"gen_ai": True}}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_they_count_what_the_spans_tell(name: str, tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
-    """Durations: as many and as long as the spans; tokens: those of the chats, and of our own counters where all are chats."""
-    with exported(name, tmp_path, otlp_receiver, Config(**ASKED_FOR)):
+def test_the_metrics_equal_the_spans(name: str, tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    """Durations are as many and as long as the spans. Tokens are those of the chat spans."""
+    with exported(name, tmp_path, otlp_receiver, Config(**GEN_AI_METRICS)):
         found = received_histograms(otlp_receiver)
-        told = [(attributes(span), span) for span in spans(otlp_receiver)]
+        sent = [(attributes(span), span) for span in spans(otlp_receiver)]
         for metric, operation in (
             ("gen_ai.client.operation.duration", "chat"),
             ("gen_ai.execute_tool.duration", "execute_tool"),
             ("gen_ai.invoke_agent.duration", "invoke_agent"),
         ):
-            chosen = [span for values, span in told if values.get("gen_ai.operation.name") == operation]
+            chosen = [span for values, span in sent if values.get("gen_ai.operation.name") == operation]
             points = [point for _, point in found.get(metric, [])]
             assert sum(point.count for point in points) == len(chosen)
             seconds = sum(span.end_time_unix_nano - span.start_time_unix_nano for span in chosen) / 1e9
@@ -41,15 +41,17 @@ def test_they_count_what_the_spans_tell(name: str, tmp_path: Path, otlp_receiver
                 for values, point in found.get("gen_ai.client.token.usage", [])
                 if values["gen_ai.token.type"] == kind
             ]
-            amounts = [values[attribute] for values, _ in told if attribute in values]
+            amounts = [values[attribute] for values, _ in sent if attribute in values]
             assert (sum(point.count for point in counted), sum(point.sum for point in counted)) == (
                 len(amounts),
                 sum(amounts),
             )
 
 
-def test_their_attributes_are_the_conventions_and_whose_it_is(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
-    with exported("api-errors", tmp_path, otlp_receiver, Config(**ASKED_FOR)):
+def test_the_metrics_have_the_attributes_of_the_conventions_and_the_identity(
+    tmp_path: Path, otlp_receiver: OtlpReceiver
+) -> None:
+    with exported("api-errors", tmp_path, otlp_receiver, Config(**GEN_AI_METRICS)):
         found = received_histograms(otlp_receiver)
         for name, metric in CATALOG.items():
             for values, point in found[name]:
@@ -60,13 +62,13 @@ def test_their_attributes_are_the_conventions_and_whose_it_is(tmp_path: Path, ot
         assert len(errors) > 1
 
 
-def test_there_are_none_unless_they_are_asked_for(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+def test_the_metrics_are_off_by_default(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     with exported("basic-edit", tmp_path, otlp_receiver):
         assert not [name for name in received_histograms(otlp_receiver) if name.startswith("gen_ai.")]
 
 
-def test_they_need_no_exporter_of_traces(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+def test_the_metrics_need_no_exporter_of_traces(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
     none = {"OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
-    with exported("basic-edit", tmp_path, otlp_receiver, Config(**ASKED_FOR), **none):
+    with exported("basic-edit", tmp_path, otlp_receiver, Config(**GEN_AI_METRICS), **none):
         assert set(CATALOG) <= set(received_histograms(otlp_receiver))
         assert spans(otlp_receiver) == []

@@ -1,4 +1,4 @@
-"""The log events of the recorded sessions, held against the client's own telemetry of the same sessions."""
+"""The log events of recorded sessions agree with the client's own telemetry of these sessions."""
 
 from __future__ import annotations
 
@@ -19,41 +19,40 @@ from claude_hooks_otel.traces.log_events import events_of
 from claude_hooks_otel.traces.model import LogEvent, Severity
 from claude_hooks_otel.traces.session_facts import SessionFacts
 from tests.support.corpus import Scenario
-from tests.support.known_differences import UNTIMED
+from tests.support.known_differences import REGISTERED_TWICE, UNTIMED
 from tests.support.log_events import all_events
 from tests.support.places import DATA
-from tests.support.private_texts import answered, asked, leaked, told_by_traces
+from tests.support.private_texts import answered, asked, leaked, not_private_in_traces
 from tests.support.replay import Replay, play
 from tests.support.span_trees import all_spans
-from tests.support.truth import told as _told
-from tests.support.truth import told_agent
+from tests.support.truth import subagent_in_telemetry, telemetry_events
 
 
 def _named(replay: Replay, name: str) -> list[LogEvent]:
     return [event for event in all_events(replay) if event.name == name]
 
 
-def test_every_tool_result_is_one_event_as_long_as_the_client_says(played: Replay) -> None:
+def test_every_tool_result_is_one_event_with_the_duration_that_the_client_reports(played: Replay) -> None:
     found = _named(played, "claude.tool.result")
     by_call = {event.attributes["gen_ai.tool.call.id"]: event for event in found}
     assert len(by_call) == len(found)
-    for told in _told(played, "tool_result"):
-        event = by_call[told["tool_use_id"]]
+    for reported in telemetry_events(played, "tool_result"):
+        event = by_call[reported["tool_use_id"]]
         seconds = event.attributes["claude.duration"]
         assert isinstance(seconds, float)
         if event.attributes["claude.outcome"] == UNTIMED:
-            assert 0 <= seconds - told["duration_ms"] / 1000 < 1
+            assert 0 <= seconds - reported["duration_ms"] / 1000 < 1
         else:
-            assert seconds == pytest.approx(told["duration_ms"] / 1000)
-        succeeded = str(told["success"]).lower() == "true"
+            assert seconds == pytest.approx(reported["duration_ms"] / 1000)
+        succeeded = str(reported["success"]).lower() == "true"
         assert (event.body, event.severity) == (
             ("tool succeeded", Severity.INFO) if succeeded else ("tool did not succeed", Severity.WARN)
         )
-        assert event.attributes.get("claude.subagent.id") == told_agent(played, told)
+        assert event.attributes.get("claude.subagent.id") == subagent_in_telemetry(played, reported)
 
 
-def test_every_prompt_of_a_human_is_an_event(played: Replay) -> None:
-    """As many turns as had one; the client counts the prompts, of which several can share a turn."""
+def test_every_turn_with_a_prompt_of_a_human_is_an_event(played: Replay) -> None:
+    """The client counts prompts. Several of them can belong to one turn."""
     turns = [turn for turn in played.core.facts.select(model.Turn) if turn.started_ns is not None]
     asked_for = {turn.prompt_id for turn in turns if turn.prompts_seen_by_hooks or turn.prompts_in_transcript}
     assert {event.attributes["claude.prompt.id"] for event in _named(played, "claude.prompt")} == asked_for
@@ -66,23 +65,21 @@ def test_every_failed_request_is_an_event(played: Replay) -> None:
     assert {event.severity for event in found} <= {Severity.ERROR}
 
 
-def test_every_start_and_end_is_an_event(played: Replay) -> None:
-    """As the hooks reported them; a compaction starts nothing."""
-    starts = Counter(
-        hook.fields["source"]
-        for hook in played.hooks
-        if hook.event == "SessionStart" and hook.fields["source"] != "compact"
+def test_every_start_and_end_of_a_session_is_an_event(played: Replay) -> None:
+    """The hooks report them. A compaction starts no session."""
+    hooks = [hook for hook in played.hooks if hook.event in ("SessionStart", "SessionEnd")]
+    if played.scenario.name == REGISTERED_TWICE:
+        hooks = list({(hook.event, hook.fields["session_id"]): hook for hook in hooks}.values())
+    starts = Counter(hook.fields["source"] for hook in hooks if hook.event == "SessionStart")
+    del starts["compact"]
+    assert starts == Counter(
+        event.attributes["claude.session.source"] for event in _named(played, "claude.session.start")
     )
-    if played.scenario.name == "plugin":
-        return  # two copies of each
-    assert (
-        Counter(event.attributes["claude.session.source"] for event in _named(played, "claude.session.start")) == starts
-    )
-    reported = Counter(hook.fields["reason"] for hook in played.hooks if hook.event == "SessionEnd")
+    reported = Counter(hook.fields["reason"] for hook in hooks if hook.event == "SessionEnd")
     ended = Counter(
         str(event.attributes["claude.session.end_reason"]) for event in _named(played, "claude.session.end")
     )
-    # Two clients in one session at a time: the first one's end is not told from the second one's.
+    # In one recorded session two clients run at a time. Their ends count as one.
     assert reported - ended <= Counter({"other": 1} if played.scenario.name == "resume" else {})
     assert ended - reported <= Counter({"killed": 100})
 
@@ -104,8 +101,8 @@ def test_commits_pull_requests_tests_and_tasks_are_those_of_the_facts(played: Re
         assert len({event.uid for event in found}) == len(found)
 
 
-def test_each_belongs_to_a_span_that_there_is(played: Replay) -> None:
-    """But for the start and the end of a session, which belong to no turn."""
+def test_every_event_of_a_turn_names_an_existing_span(played: Replay) -> None:
+    """The start and the end of a session belong to no turn."""
     known = {(span.trace_id, span.span_id) for span in all_spans(played)}
     for event in all_events(played):
         if event.name in ("claude.session.start", "claude.session.end"):
@@ -114,8 +111,8 @@ def test_each_belongs_to_a_span_that_there_is(played: Replay) -> None:
             assert (event.trace_id, event.span_id) in known, event
 
 
-def test_bodies_and_attributes_are_those_of_the_table(played: Replay) -> None:
-    """So that a body says no more than the name of its event and whether it went well."""
+def test_events_have_only_bodies_and_attributes_of_the_table(played: Replay) -> None:
+    """A body has no content of a session. It says what happened and whether it succeeded."""
     declared = {kind.name: kind for kind in kinds.KINDS}
     common = {"session.id", "gen_ai.conversation.id", "claude.agent", "claude.project", "claude.team", "claude.sprint"}
     for event in all_events(played):
@@ -124,14 +121,14 @@ def test_bodies_and_attributes_are_those_of_the_table(played: Replay) -> None:
         assert event.attributes.keys() <= {*common, *kind.attributes}
 
 
-def test_nothing_anybody_wrote_is_in_them(played: Replay) -> None:
+def test_no_event_has_private_text(played: Replay) -> None:
     text = "\n".join(encode(event) for event in all_events(played)).encode()
     private = (*asked(played.scenario), *answered(played.scenario))
-    assert leaked(iter(private), text) - told_by_traces(played.scenario) == set()
+    assert leaked(iter(private), text) - not_private_in_traces(played.scenario) == set()
 
 
-def test_a_run_of_tests_is_an_event_of_its_call(tmp_path: Path) -> None:
-    """No recorded session runs a suite: here the facts of one are written by hand."""
+def test_each_test_run_is_an_event_of_its_call(tmp_path: Path) -> None:
+    """No recorded session runs tests, so the facts here are made up."""
     store = open_store(tmp_path / "store.db", lambda: 0)
     known = Facts(store)
     whose = {"session_id": "s", "agent": "backend", "project": "shop"}
@@ -160,16 +157,16 @@ def test_a_run_of_tests_is_an_event_of_its_call(tmp_path: Path) -> None:
     assert failing.attributes["claude.test.framework"] == "pytest"
 
 
-KEPT = DATA / "events"
+REVIEWED = DATA / "events"
 
 
 @pytest.mark.parametrize("name", ["git-work", "permissions", "subagents"])
-def test_the_events_are_those_that_were_reviewed(name: str, tmp_path: Path) -> None:
-    """``python -m tests.traces.test_log_events`` writes them anew."""
+def test_the_events_equal_the_reviewed_ones(name: str, tmp_path: Path) -> None:
+    """``python -m tests.traces.test_log_events`` writes the reviewed events again."""
     replay = play(Scenario(name), tmp_path)
     found = _lines(replay)
     replay.core.store.close()
-    assert found == (KEPT / f"{name}.jsonl").read_text(encoding="utf-8")
+    assert found == (REVIEWED / f"{name}.jsonl").read_text(encoding="utf-8")
 
 
 def _lines(replay: Replay) -> str:
@@ -177,14 +174,14 @@ def _lines(replay: Replay) -> str:
 
 
 def main() -> None:
-    """Writes the kept events anew, for somebody to review."""
+    """Write the reviewed events again. Somebody has to review the difference."""
     import tempfile
 
-    KEPT.mkdir(exist_ok=True)
+    REVIEWED.mkdir(exist_ok=True)
     for name in ("git-work", "permissions", "subagents"):
         with tempfile.TemporaryDirectory() as folder:
             replay: Any = play(Scenario(name), Path(folder))
-            (KEPT / f"{name}.jsonl").write_text(_lines(replay), encoding="utf-8")
+            (REVIEWED / f"{name}.jsonl").write_text(_lines(replay), encoding="utf-8")
             replay.core.store.close()
 
 

@@ -1,4 +1,4 @@
-"""Which sessions have something to write, and since when."""
+"""Which sessions have something to write, and from which time on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_session_is_pending_from_its_earliest_change_on(connection: sqlite3.Co
     assert pending.get("t") is None
 
 
-def test_what_has_no_time_makes_pending_and_moves_no_beginning(connection: sqlite3.Connection) -> None:
+def test_a_fact_without_a_time_does_not_move_the_beginning(connection: sqlite3.Connection) -> None:
     pending = PendingSessions(connection)
     pending.note(None, model.ToolCall(tool_use_id="a", session_id="s", started_ns=10))
     pending.note(None, model.Subagent(agent_id="a", session_id="s"))
@@ -39,14 +39,16 @@ def test_what_has_no_time_makes_pending_and_moves_no_beginning(connection: sqlit
     assert pending.get("s") == Pending(10, 10, is_new=True)
 
 
-def test_a_subagents_turn_whose_beginning_nobody_saw_may_have_begun_at_any_time(connection: sqlite3.Connection) -> None:
+def test_a_subagent_turn_without_a_start_makes_the_session_pending_from_the_beginning(
+    connection: sqlite3.Connection,
+) -> None:
     pending = PendingSessions(connection)
     pending.note(None, model.SubagentTurn(agent_id="a", ended_ns=30, session_id="s"))
     pending.flush()
     assert pending.get("s") == Pending(0, 0, is_new=True)
 
 
-def test_what_was_told_is_not_pending_again_but_what_is_held_back_is(connection: sqlite3.Connection) -> None:
+def test_a_written_session_is_pending_only_for_what_was_held_back(connection: sqlite3.Connection) -> None:
     pending = PendingSessions(connection)
     pending.note(None, model.ToolCall(tool_use_id="a", session_id="s", started_ns=10))
     pending.flush()
@@ -59,7 +61,7 @@ def test_what_was_told_is_not_pending_again_but_what_is_held_back_is(connection:
     assert pending.get("s") is None
 
 
-def test_what_a_transaction_did_not_write_is_not_pending(connection: sqlite3.Connection) -> None:
+def test_a_discarded_change_makes_no_session_pending(connection: sqlite3.Connection) -> None:
     pending = PendingSessions(connection)
     pending.note(None, model.ToolCall(tool_use_id="a", session_id="s", started_ns=10))
     pending.discard()

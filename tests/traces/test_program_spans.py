@@ -1,4 +1,4 @@
-"""Tasks and spans of programs: one trace for each outermost one, whatever arrives first."""
+"""Each outermost task or span of a program is a trace, whatever arrives first."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def monitor() -> AgentMonitor:
 
 
 def spans(home: Home, *, shuffled: int | None = None, twice: bool = False) -> dict[str, Span]:
-    """What is written of a program's records, by name; taken in one by one, in any order."""
+    """Take in a program's records one by one, in any order, and return the written spans by name."""
     core = assemble_core(home, Config(), Clock(START_NS), wanted={TRACES: ["test"]})
     waiting = sorted((home.spool / "new").iterdir())
     if shuffled is not None:
@@ -57,7 +57,7 @@ def spans(home: Home, *, shuffled: int | None = None, twice: bool = False) -> di
 
 
 @pytest.mark.parametrize("seed", [None, 1, 2, 3])
-def test_what_is_nested_is_one_trace_in_whatever_order_it_arrives(home: Home, seed: int | None) -> None:
+def test_nested_tasks_and_spans_are_one_trace_in_any_order_of_arrival(home: Home, seed: int | None) -> None:
     agent = monitor()
     with agent.track_task("build", complexity=3), agent.span("compile"), agent.span("link"):
         pass
@@ -74,10 +74,10 @@ def test_what_is_nested_is_one_trace_in_whatever_order_it_arrives(home: Home, se
     assert found["build"].attributes == {"claude.agent": "ci", "claude.project": "shop", "claude.outcome": "success"}
 
 
-def test_what_is_nested_ends_within_what_holds_it_whatever_is_done_to_the_clock(
+def test_a_nested_span_is_within_its_parent_even_if_the_clock_is_set_back(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wall clock takes long to be read, and is set back by an hour after the first time: the outermost task's reading stands."""
+    """Reading the wall clock takes long here, and the clock goes back an hour after the first reading. Only that reading counts."""
     monotonic = itertools.count(0, 10)
     monkeypatch.setattr(time, "perf_counter_ns", lambda: next(monotonic))
 
@@ -100,7 +100,7 @@ def test_what_is_nested_ends_within_what_holds_it_whatever_is_done_to_the_clock(
     assert found["deploy"].start_ns < found["build"].start_ns
 
 
-def test_tasks_that_run_at_the_same_time_are_traces_of_their_own(home: Home) -> None:
+def test_concurrent_tasks_are_separate_traces(home: Home) -> None:
     agent = monitor()
 
     async def work(name: str) -> None:
@@ -117,7 +117,7 @@ def test_tasks_that_run_at_the_same_time_are_traces_of_their_own(home: Home) -> 
     assert found["one"].trace_id == found["one-part"].trace_id != found["two"].trace_id == found["two-part"].trace_id
 
 
-def test_a_failed_task_is_an_error_and_one_that_never_ended_is_no_span(home: Home) -> None:
+def test_a_failed_task_is_an_error_span_and_an_unfinished_task_is_no_span(home: Home) -> None:
     agent = monitor()
     with pytest.raises(ValueError, match="no"), agent.track_task("broken"):
         raise ValueError("no")

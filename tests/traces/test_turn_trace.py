@@ -1,4 +1,4 @@
-"""Which trace a turn is in: its own, or its caller's where the owner says so."""
+"""A turn is a trace of its own, or belongs to its caller's trace if the configuration says so."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ FOLLOWED: Any = {"traces": {"follow_traceparent": True}}
         ("ü" * 55, None),
     ],
 )
-def test_a_trace_context_is_read_as_w3c_writes_it(text: str, found: TraceParent | None) -> None:
+def test_a_traceparent_is_read_as_w3c_defines_it(text: str, found: TraceParent | None) -> None:
     assert TraceParent.parse(text) == found
 
 
-def test_a_turn_is_a_trace_of_its_own_unless_its_owner_says_otherwise() -> None:
+def test_a_turn_is_in_its_callers_trace_only_if_that_is_configured() -> None:
     turn = model.Turn(prompt_id="p", session_id="s", traceparent=CALLER)
     own, followed = trace_of(turn), trace_of(turn, follow_traceparent=True)
     assert (own.parent, own.root_id) == (None, followed.root_id)
@@ -57,8 +57,8 @@ def test_a_turn_is_a_trace_of_its_own_unless_its_owner_says_otherwise() -> None:
     assert trace_of(broken, follow_traceparent=True) == own
 
 
-class Called(ExportedReplay):
-    """A replay whose client was started in somebody's trace."""
+class ReplayInTrace(ExportedReplay):
+    """A replay of a client that was started in a trace."""
 
     traceparent = CALLER
 
@@ -71,7 +71,7 @@ class Called(ExportedReplay):
 
 
 def _played(
-    folder: Path, receiver: OtlpReceiver, kind: type[Called], config: Config, **variables: str
+    folder: Path, receiver: OtlpReceiver, kind: type[ReplayInTrace], config: Config, **variables: str
 ) -> list[dict[str, Any]]:
     given = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http_endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
     replay = kind(Scenario("basic-edit"), folder, given | variables, config)
@@ -83,20 +83,19 @@ def _played(
     ]
 
 
-def test_followed_every_span_and_event_of_the_turn_is_in_the_callers_trace(
+def test_with_follow_traceparent_all_spans_and_events_of_a_turn_are_in_the_callers_trace(
     tmp_path: Path, otlp_receiver: OtlpReceiver
 ) -> None:
-    found = _played(tmp_path, otlp_receiver, Called, Config(**FOLLOWED))
+    found = _played(tmp_path, otlp_receiver, ReplayInTrace, Config(**FOLLOWED))
     assert {span["trace"] for span in found} == {CALLER.split("-")[1]}
     (root,) = [span for span in found if "claude.prompt.id" in span]
     assert root["parent"] == CALLER.split("-")[2]
-    assert root["flags"] & 0x300 == 0x300  # its parent is remote, and that is known
+    assert root["flags"] & 0x300 == 0x300  # the flags say that the parent is remote
     assert {record.trace_id.hex() for record in log_records(otlp_receiver) if record.trace_id} == {CALLER.split("-")[1]}
 
 
-def test_not_followed_nothing_of_it_is_sent(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
-    """The default."""
-    found = _played(tmp_path, otlp_receiver, Called, Config())
+def test_by_default_nothing_of_the_callers_trace_is_sent(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    found = _played(tmp_path, otlp_receiver, ReplayInTrace, Config())
     assert found
     wire = b"".join(otlp_receiver.raw_bodies)
     for part in CALLER.split("-")[1:3]:
@@ -104,10 +103,10 @@ def test_not_followed_nothing_of_it_is_sent(tmp_path: Path, otlp_receiver: OtlpR
         assert bytes.fromhex(part) not in wire
 
 
-def test_a_caller_that_was_not_sampled_takes_the_turn_with_it(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
-    """By the default sampler, which is the parent's decision."""
+def test_by_default_a_turn_of_an_unsampled_caller_is_not_sent(tmp_path: Path, otlp_receiver: OtlpReceiver) -> None:
+    """The default sampler follows the parent's decision."""
 
-    class Unsampled(Called):
+    class Unsampled(ReplayInTrace):
         traceparent = UNSAMPLED
 
     assert _played(tmp_path / "one", otlp_receiver, Unsampled, Config(**FOLLOWED)) == []
@@ -122,19 +121,19 @@ def test_a_caller_that_was_not_sampled_takes_the_turn_with_it(tmp_path: Path, ot
         ({"OTEL_TRACES_EXPORTER": "none"}, 0),
     ],
 )
-def test_an_event_says_whether_the_span_it_names_is_sent(
+def test_the_flags_of_a_log_event_say_whether_its_span_is_sent(
     variables: dict[str, str], flags: int, tmp_path: Path, otlp_receiver: OtlpReceiver
 ) -> None:
-    found = _played(tmp_path, otlp_receiver, Called, Config(), **variables)
+    found = _played(tmp_path, otlp_receiver, ReplayInTrace, Config(), **variables)
     assert bool(found) is bool(flags)
     assert {record.flags for record in log_records(otlp_receiver) if record.trace_id} == {flags}
 
 
-# -- where it was ----------------------------------------------------------------------------------------------------------------
+# -- repository and branch -------------------------------------------------------------------------------------------------------
 
 
-def test_a_turn_knows_its_repository_and_branch(tmp_path: Path) -> None:
-    """The repository from where git keeps it, by the name of its remote; the branch as the transcript has it."""
+def test_a_turn_has_a_branch_and_a_repository_has_the_name_of_its_remote(tmp_path: Path) -> None:
+    """The branch comes from the transcript."""
     repository = tmp_path / "checkout"
     subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
     remote = ["git", "-C", str(repository), "remote", "add", "origin", "git@git.example.org:team/Web-Shop.git"]

@@ -1,10 +1,9 @@
-"""What goes into the outbox: everything once, as it would be told at the very end, whenever a session is looked at."""
+"""The writer puts each span and log event into the outbox once, in its final form, whenever the daemon looks at a session."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import random
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
@@ -30,7 +29,7 @@ from tests.support.log_events import all_events
 from tests.support.replay import Replay, play
 from tests.support.span_trees import all_spans
 
-# A session that goes on in another project: whose a transcript's line is, only the events tell that in life come before it.
+# A session here moves to another project. The event that names the new project has to come before the transcript lines.
 MOVED = "resume"
 
 
@@ -38,7 +37,7 @@ WANTED = {TRACES: ["test"], LOGS: ["test"]}  # an exporter that never takes anyt
 
 
 def written(store: Store) -> dict[int, Item]:
-    """What waits, by its id; nothing is there twice."""
+    """Return the waiting items by id. None is there twice."""
     rows = store.connection.execute("SELECT body FROM outbox ORDER BY seq").fetchall()
     records = [decode(body) for (body,) in rows]
     found = {record.span_id if isinstance(record, Span) else record.uid: record for record in records}
@@ -46,14 +45,14 @@ def written(store: Store) -> dict[int, Item]:
     return found
 
 
-def at_the_end(replay: Replay) -> dict[int, Item]:
-    """What there is to tell once everything is known."""
+def final_items(replay: Replay) -> dict[int, Item]:
+    """Return the items of a session in their final form, by id."""
     found: dict[int, Item] = {span.span_id: decode(encode(span)) for span in all_spans(replay)}
     return found | {event.uid: decode(encode(event)) for event in all_events(replay)}
 
 
-def unlike(found: dict[int, Item], wanted: dict[int, Item]) -> list[str]:
-    """What is missing, superfluous or otherwise than it should be."""
+def differences(found: dict[int, Item], wanted: dict[int, Item]) -> list[str]:
+    """Describe each item that is missing, superfluous or different."""
     names = {uid: f"{record.name} {dict(record.attributes)}" for uid, record in {**wanted, **found}.items()}
     return [
         f"{names[uid]}: {found.get(uid)} instead of {wanted.get(uid)}"
@@ -63,44 +62,46 @@ def unlike(found: dict[int, Item], wanted: dict[int, Item]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_everything_is_written_once(name: str, tmp_path: Path) -> None:
-    """All sessions come in at once, as out of a spool that waited for a daemon."""
+def test_each_item_is_written_once(name: str, tmp_path: Path) -> None:
+    """All sessions arrive at once, as from a spool that waited for a daemon."""
     replay = play(Scenario(name), tmp_path, wanted=WANTED)
     found = written(replay.core.store)
     assert any(isinstance(record, Span) for record in found.values())
     assert any(isinstance(record, LogEvent) for record in found.values())
-    assert unlike(found, at_the_end(replay)) == []
+    assert differences(found, final_items(replay)) == []
     assert replay.core.store.connection.execute("SELECT * FROM pending_session").fetchall() == []
     replay.core.store.close()
 
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in (REGISTERED_TWICE, BRANCHED, MOVED)])
-def test_in_any_order_twice_and_over_restarts_the_same_is_written(name: str, tmp_path: Path) -> None:
-    folder = tmp_path / "one"  # the same both times: an event without a name goes by its bytes, which hold a path
+def test_order_copies_and_restarts_do_not_change_what_is_written(name: str, tmp_path: Path) -> None:
+    folder = (
+        tmp_path / "one"
+    )  # the same path both times, because the key of an event without a name contains the digest of its bytes
     in_order = play(Scenario(name), folder, wanted=WANTED)
     wanted = written(in_order.core.store)
     in_order.core.store.close()
     shutil.rmtree(folder)
     again = play(Scenario(name), folder, seed=3, twice=True, restarts=3, wanted=WANTED)
-    # The recording's host gave the pull requests of two sessions one address: they are one, of whichever comes first.
+    # Pull requests of two recorded sessions have the same address. They count as one, of the session that comes first.
     different = [
-        text for text in unlike(written(again.core.store), wanted) if not text.startswith("claude.pull_request ")
+        text for text in differences(written(again.core.store), wanted) if not text.startswith("claude.pull_request ")
     ]
     assert different == []
     again.core.store.close()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_long_session_is_told_in_stretches(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a turn each, here: what crosses from one into the next is neither lost nor told otherwise."""
+def test_a_long_session_is_written_in_parts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part is a turn here. An item that belongs to two turns is complete and not lost."""
     monkeypatch.setattr(writer, "FACTS_AT_A_TIME", 1)
     replay = play(Scenario(name), tmp_path, wanted=WANTED)
-    assert unlike(written(replay.core.store), at_the_end(replay)) == []
+    assert differences(written(replay.core.store), final_items(replay)) == []
     replay.core.store.close()
 
 
 class GrowingTranscripts:
-    """The transcripts of a scenario as they stood at a time: every line appears when it was written."""
+    """The transcripts of a scenario as they were at a time. Each line appears at the time at which it was written."""
 
     def __init__(self, scenario: Scenario, target: Path) -> None:
         root = FOLDER / scenario.name / "transcripts"
@@ -121,7 +122,7 @@ class GrowingTranscripts:
         self._left.sort(key=lambda entry: entry[0])
 
     def grow(self, until: float) -> None:
-        """Writes all lines up to this time, seconds since the epoch."""
+        """Write all lines up to this time, seconds since the epoch."""
         while self._left and self._left[0][0] <= until:
             _, path, content = self._left.pop(0)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,41 +135,36 @@ def _time(line: dict[str, Any]) -> float:
     return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else 0.0
 
 
-def _as_it_happened(replay: Replay, every: float) -> Iterator[None]:
-    """Event by event at its own time, the daemon looking whenever it does; pauses where somebody could look in between."""
+def _play_in_real_order(replay: Replay) -> None:
+    """Play each event and line at its own time. The daemon looks every second and after each event."""
     transcripts = GrowingTranscripts(replay.scenario, replay.projects)
-    dice = random.Random(replay.scenario.name)
     replay.clock.now_ns = round((replay.hooks[0].t - 1) * SECOND)
     for hook in replay.hooks:
-        while (step := hook.t - replay.clock.now_ns / SECOND) > every:
-            replay.clock.advance(min(step, every))
+        while hook.t - replay.clock.now_ns / SECOND > 1.0:
+            replay.clock.advance(1.0)
             transcripts.grow(replay.clock.now_ns / SECOND)
             replay.core.intake.follow_sessions()
-            yield
         replay.clock.now_ns = round(hook.t * SECOND)
         transcripts.grow(hook.t)
         replay.spool([hook])
         replay.core.intake.take_events()
         replay.core.intake.follow_sessions()
-        if dice.random() < 0.3:
-            yield
     transcripts.grow(float("inf"))
     replay.finish()
 
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != REGISTERED_TWICE])
-def test_what_is_written_as_it_happens_is_what_is_known_at_the_end(name: str, tmp_path: Path) -> None:
-    """The daemon looks as it does in life, events and transcripts come in at their own times: no span or event is told too early."""
+def test_no_item_is_written_before_it_is_final(name: str, tmp_path: Path) -> None:
+    """Events and transcript lines arrive at their recorded times."""
     replay = Replay(Scenario(name), tmp_path, wanted=WANTED)
-    for _ in _as_it_happened(replay, every=1.0):
-        pass
-    assert unlike(written(replay.core.store), at_the_end(replay)) == []
+    _play_in_real_order(replay)
+    assert differences(written(replay.core.store), final_items(replay)) == []
     replay.core.store.close()
 
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != REGISTERED_TWICE])
-def test_what_is_written_whenever_somebody_looks_is_what_is_known_at_the_end(name: str, tmp_path: Path) -> None:
-    """Somebody flushes after every single event, so that no wait hides what is not finished yet."""
+def test_a_flush_writes_no_item_before_it_is_final(name: str, tmp_path: Path) -> None:
+    """A flush after every event pairs and writes without waiting."""
     replay = Replay(Scenario(name), tmp_path, wanted=WANTED)
     transcripts = GrowingTranscripts(replay.scenario, replay.projects)
     for hook in replay.hooks:
@@ -179,31 +175,31 @@ def test_what_is_written_whenever_somebody_looks_is_what_is_known_at_the_end(nam
         replay.core.intake.follow_sessions(everything=True, pair_now=True)
     transcripts.grow(float("inf"))
     replay.finish()
-    assert unlike(written(replay.core.store), at_the_end(replay)) == []
+    assert differences(written(replay.core.store), final_items(replay)) == []
     replay.core.store.close()
 
 
-# -- what the recordings do not hold ---------------------------------------------------------------------------------------------
+# -- cases that no recording has -------------------------------------------------------------------------------------------------
 
 WHOSE: Any = {"session_id": "s", "agent": "backend", "project": "shop"}
 TURN = model.Turn(prompt_id="p", **WHOSE, started_ns=10, ended_ns=90, prompts_seen_by_hooks=1)
 
 
-class ByHand:
-    """One session whose facts are written by hand, and looked at."""
+class MadeUpSession:
+    """A session with made-up facts."""
 
     def __init__(self, folder: Path) -> None:
         self.core = assemble_core(Home(folder), Config(), lambda: 0, wanted=WANTED)
         self.store = self.core.store
-        self.tell(model.Session(**WHOSE, first_seen_ns=10, last_seen_ns=90))
+        self.add(model.Session(**WHOSE, first_seen_ns=10, last_seen_ns=90))
 
-    def tell(self, *facts: model.Fact) -> None:
+    def add(self, *facts: model.Fact) -> None:
         with self.store.transaction():
             for fact in facts:
                 self.core.facts.upsert(fact)
 
-    def look(self, *, is_over: bool = False) -> set[str]:
-        """Has written what is finished; the names of all that was written by now."""
+    def write(self, *, is_over: bool = False) -> set[str]:
+        """Write what is final, and return the names of everything written so far."""
         with self.store.transaction():
             assert self.core.writer is not None
             self.core.writer.write("s", 0, WRITTEN_AFTER, is_over=is_over)
@@ -211,18 +207,18 @@ class ByHand:
 
 
 @pytest.fixture
-def by_hand(tmp_path: Path) -> Iterator[ByHand]:
-    one = ByHand(tmp_path)
+def made_up(tmp_path: Path) -> Iterator[MadeUpSession]:
+    one = MadeUpSession(tmp_path)
     yield one
     one.store.close()
 
 
-def test_what_a_sub_agent_did_after_its_last_turn_is_told_when_the_session_is_over(by_hand: ByHand) -> None:
-    """It may be of a turn that goes on; nothing of it changes any more when it turns out that there is none."""
+def test_calls_of_a_subagent_after_its_last_turn_are_written_when_the_session_is_over(made_up: MadeUpSession) -> None:
+    """They may belong to a turn that still runs. When the session is over, there is no such turn."""
     late = model.ToolCall(
         tool_use_id="late", **WHOSE, agent_id="a", tool="Read", outcome="success", started_ns=60, ended_ns=70
     )
-    by_hand.tell(
+    made_up.add(
         TURN,
         model.Subagent(agent_id="a", **WHOSE, agent_type="explore"),
         model.SubagentTurn(
@@ -230,31 +226,31 @@ def test_what_a_sub_agent_did_after_its_last_turn_is_told_when_the_session_is_ov
         ),
         late,
     )
-    told = by_hand.look()
-    assert {"invoke_agent backend", "invoke_agent explore", "claude.subagent"} <= told
-    assert not {"execute_tool Read", "claude.tool.result"} & told
-    assert {"execute_tool Read", "claude.tool.result"} <= by_hand.look(is_over=True)
+    written_so_far = made_up.write()
+    assert {"invoke_agent backend", "invoke_agent explore", "claude.subagent"} <= written_so_far
+    assert not {"execute_tool Read", "claude.tool.result"} & written_so_far
+    assert {"execute_tool Read", "claude.tool.result"} <= made_up.write(is_over=True)
 
 
-def test_an_answer_that_is_still_being_written_is_not_told(by_hand: ByHand) -> None:
-    """Its turn has ended, and it reports on a background task: the lines of one answer come one by one."""
+def test_an_unfinished_answer_is_not_written(made_up: MadeUpSession) -> None:
+    """Its turn has ended, because it reports on a background task. The lines of an answer come one by one."""
     answer: Any = {"message_id": "m", **WHOSE, "model": "sonnet", "at_ns": 95}
-    by_hand.tell(TURN, model.ApiRequest(**answer, output_tokens=1))
-    assert "chat sonnet" not in by_hand.look()
-    by_hand.tell(model.ApiRequest(**answer, output_tokens=9, stop_reason="end_turn"))
-    assert "chat sonnet" in by_hand.look()
+    made_up.add(TURN, model.ApiRequest(**answer, output_tokens=1))
+    assert "chat sonnet" not in made_up.write()
+    made_up.add(model.ApiRequest(**answer, output_tokens=9, stop_reason="end_turn"))
+    assert "chat sonnet" in made_up.write()
 
 
-def test_an_answer_that_was_cut_is_told_once_something_follows_or_the_session_is_over(by_hand: ByHand) -> None:
-    by_hand.tell(TURN, model.ApiRequest(message_id="m", **WHOSE, model="sonnet", at_ns=95))
-    assert "chat sonnet" not in by_hand.look()
-    assert "chat sonnet" in by_hand.look(is_over=True)
+def test_an_answer_without_an_end_is_written_when_the_session_is_over(made_up: MadeUpSession) -> None:
+    made_up.add(TURN, model.ApiRequest(message_id="m", **WHOSE, model="sonnet", at_ns=95))
+    assert "chat sonnet" not in made_up.write()
+    assert "chat sonnet" in made_up.write(is_over=True)
 
 
-def test_a_sub_agent_whose_call_still_runs_waits_for_it(by_hand: ByHand) -> None:
-    """The call tells in which turn it began, and so in which trace the sub-agent is."""
+def test_a_subagent_is_written_after_its_call_has_ended(made_up: MadeUpSession) -> None:
+    """The call belongs to a turn, and that decides the trace of the sub-agent."""
     call: Any = {"tool_use_id": "t", **WHOSE, "tool": "Agent", "started_ns": 20}
-    by_hand.tell(
+    made_up.add(
         TURN,
         model.Turn(prompt_id="q", **WHOSE, started_ns=100, ended_ns=190, prompts_seen_by_hooks=1),
         model.ToolCall(**call),
@@ -263,8 +259,8 @@ def test_a_sub_agent_whose_call_still_runs_waits_for_it(by_hand: ByHand) -> None
             agent_id="a", **WHOSE, agent_type="explore", outcome="completed", started_ns=110, ended_ns=150
         ),
     )
-    assert "invoke_agent explore" not in by_hand.look()
-    by_hand.tell(model.ToolCall(**call, outcome="success", ended_ns=160))
-    by_hand.look()
-    spans = {record.name: record for record in written(by_hand.store).values() if isinstance(record, Span)}
+    assert "invoke_agent explore" not in made_up.write()
+    made_up.add(model.ToolCall(**call, outcome="success", ended_ns=160))
+    made_up.write()
+    spans = {record.name: record for record in written(made_up.store).values() if isinstance(record, Span)}
     assert spans["invoke_agent explore"].trace_id == spans["execute_tool Agent"].trace_id == trace_of(TURN).trace_id

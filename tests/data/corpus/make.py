@@ -1,8 +1,8 @@
-"""Make the compact corpus beside this file from recorded sessions: `make.py SOURCE`.
+"""Make the compact corpus in this folder from recorded sessions: `make.py SOURCE`.
 
-SOURCE holds one folder a scenario, each with `hooks.jsonl` (a line a hook event), `transcripts/` (the client's
-`projects/` folder), `otlp.jsonl` (the client's own telemetry, OTLP/JSON bodies), `result.json` (what each run printed)
-and perhaps `git.json` and `lines.json`. The README.md beside this file says what is made of them.
+SOURCE has one folder for each scenario, with `hooks.jsonl` (one hook event a line), `transcripts/` (the client's
+`projects/` folder), `otlp.jsonl` (the client's own telemetry, OTLP/JSON bodies), `result.json` (the output of each run)
+and optionally `git.json` and `lines.json`. README.md describes the corpus.
 
 The output is a function of the input: gzip without time stamps, sorted keys, exact sums.
 """
@@ -25,9 +25,12 @@ HERE = Path(__file__).resolve().parent
 HOOK_FIELDS = ("t", "argv", "cwd", "run", "env", "payload")
 ENVIRONMENT_PREFIXES = ("CLAUDE", "AI_AGENT")
 ENVIRONMENT_LEFT_OUT = {"CLAUDE_CODE_MESSAGING_TOKEN", "CLAUDE_CODE_MESSAGING_SOCKET"}  # recorded as "<removed>"
-LABORATORY = ("/opt/lab/", "/opt/claude/")  # where the recorder and the client lay; all else was under /home/dev
+LABORATORY = (
+    "/opt/lab/",
+    "/opt/claude/",
+)  # the folders of the recorder and the client; everything else was below /home/dev
 
-# Metric (without its `claude_code.` prefix) → the attributes that tell its points apart; the rest is summed over.
+# Metric (without its `claude_code.` prefix) → the attributes that distinguish its points. Points are summed over the others.
 METRICS = {
     "active_time.total": ("type",),
     "code_edit_tool.decision": ("decision", "language", "source", "tool_name"),
@@ -123,7 +126,7 @@ def json_lines(path: Path) -> Iterator[Json]:
 
 
 def compact(value: object) -> str:
-    """JSON as JavaScript's `JSON.stringify` writes it: no blanks, no escapes beyond the needed."""
+    """Return JSON as JavaScript's `JSON.stringify` writes it, without blanks and without needless escapes."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -135,13 +138,13 @@ def without_laboratory(text: str) -> str:
 
 def write_gzip(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # `gzip.compress` takes its header from zlib or from Python, by version: `GzipFile` always writes the same one.
+    # The header of `gzip.compress` depends on the version of Python. `GzipFile` always writes the same one.
     with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=9, fileobj=raw, mtime=0) as packed:
         packed.write(without_laboratory(text).encode())
 
 
 def hooks(source: Path) -> str:
-    """The hook events, a JSON line each, with what a replay needs."""
+    """Return the hook events as JSON lines, with the fields that a replay needs."""
     lines = []
     for recorded in json_lines(source / "hooks.jsonl"):
         kept = {field: recorded[field] for field in HOOK_FIELDS}
@@ -155,7 +158,7 @@ def hooks(source: Path) -> str:
 
 
 def copy_transcripts(source: Path, target: Path) -> None:
-    """Copy the `projects/` folder: JSON lines and texts gzipped, the small other files as they are."""
+    """Copy the `projects/` folder. JSON lines and texts are compressed, the other files are small and stay as they are."""
     for path in sorted(source.rglob("*")):
         if not path.is_file():
             continue
@@ -169,7 +172,7 @@ def copy_transcripts(source: Path, target: Path) -> None:
 
 
 def attribute_value(value: Json) -> Any:
-    """An OTLP/JSON `AnyValue`; the client writes 64-bit integers as numbers or as strings."""
+    """Return the value of an OTLP/JSON `AnyValue`. The client writes 64-bit integers as numbers or as strings."""
     kind, content = next(iter(value.items()))
     return int(content) if kind == "intValue" else content
 
@@ -179,7 +182,7 @@ def attributes(items: Iterable[Json]) -> Json:
 
 
 def scalar(value: Any) -> Any:
-    """The client writes some numbers and booleans of log records as strings: give them their type back."""
+    """Return a value with its type. The client writes some numbers and booleans of log records as strings."""
     if value in {"true", "false"}:
         return value == "true"
     if isinstance(value, str) and value.isdecimal():
@@ -210,7 +213,7 @@ def log_records(body: Json) -> Iterator[Json]:
 
 
 def telemetry(source: Path) -> dict[str, Json]:
-    """What the client's own metrics and log records say, by session id."""
+    """Return the client's own metrics and log records, by session id."""
     points: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[float]] = defaultdict(list)
     events: dict[str, dict[str, list[Json]]] = defaultdict(lambda: defaultdict(list))
     counts: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
@@ -245,7 +248,7 @@ def telemetry(source: Path) -> dict[str, Json]:
 
 
 def spans(source: Path) -> dict[str, list[Json]]:
-    """Which call and which interaction the client's own spans put each request and tool call into, by session id."""
+    """Return the call and the interaction of each request and tool call in the client's own spans, by session id."""
     by_id: dict[str, Json] = {}
     for request in json_lines(source / "otlp.jsonl"):
         for resource in request["body"].get("resourceSpans", ()):
@@ -276,7 +279,7 @@ def spans(source: Path) -> dict[str, list[Json]]:
 
 
 def cost_states(transcripts: Path) -> dict[str, Json]:
-    """The last `cost-state` record of each session's transcript, by session id."""
+    """Return the last `cost-state` line of each session's transcript, by session id."""
     last: dict[str, Json] = {}
     for path in sorted(transcripts.rglob("*.jsonl")):
         for line in json_lines(path):
@@ -286,7 +289,7 @@ def cost_states(transcripts: Path) -> dict[str, Json]:
 
 
 def runs(source: Path) -> list[Json]:
-    """What each run of the client printed and returned; an interactive run has neither."""
+    """Return the output and the exit code of each run of the client. An interactive run has neither."""
     found = []
     for run in json.loads((source / "result.json").read_text(encoding="utf-8")):
         result = run.get("result")
@@ -300,7 +303,7 @@ def runs(source: Path) -> list[Json]:
 
 
 def truth(source: Path) -> Json:
-    """The scenario's independent truth: the client's telemetry, cost states, results, and what git says."""
+    """Return what tests compare a replay with: the client's telemetry, cost states and results, and git's output."""
     sessions = telemetry(source)
     for session, state in cost_states(source / "transcripts").items():
         sessions.setdefault(session, {})["cost_state"] = state

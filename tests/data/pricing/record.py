@@ -1,4 +1,4 @@
-"""Makes requests.jsonl from recordings of the real client; README.md tells what such a recording is.
+"""Make requests.jsonl from recordings of the real client. README.md describes such a recording.
 
 usage: python record.py RECORDING... > requests.jsonl
 """
@@ -18,7 +18,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def costs(recording: Path) -> dict[str, float]:
-    """What the client's own telemetry says each request cost, by request id."""
+    """Return the cost of each request in the client's own telemetry, by request id."""
     found = {}
     for export in read(recording / "otlp.jsonl"):
         for resource in export["body"].get("resourceLogs", []):
@@ -30,7 +30,7 @@ def costs(recording: Path) -> dict[str, float]:
 
 
 def answers(recording: Path) -> dict[str, dict[str, Any]]:
-    """One transcript line a request; of the several that repeat an answer, the one with the most output."""
+    """Return one transcript line for each request. If several lines repeat an answer, it is the one with the most output."""
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(recording.glob("transcripts/**/*.jsonl")):
         for line in read(path):
@@ -42,7 +42,7 @@ def answers(recording: Path) -> dict[str, dict[str, Any]]:
 
 
 def tokens(usage: dict[str, Any]) -> dict[str, int]:
-    """The fields of `TokenUsage`."""
+    """Return the fields of `TokenUsage`."""
     written = usage.get("cache_creation_input_tokens") or 0
     for_an_hour = (usage.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0
     counts = {

@@ -1,7 +1,7 @@
-"""The real client in a world of its own: a fresh HOME, a scripted API, an OTLP receiver, and a network of loopback alone.
+"""The real client, isolated: a fresh HOME, a scripted API, an OTLP receiver, and only the loopback network.
 
-``play`` starts one scenario as a process in new network and process namespaces and returns its findings; ``World`` is what the
-scenario finds there. Nothing of the machine's own Claude configuration is in reach: the environment is made from scratch.
+``play`` starts one scenario as a process in new network and process namespaces and returns its findings. ``World`` is the
+environment of a scenario. It is made from scratch, so the Claude configuration of the machine has no effect.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from tests.support.otlp_records import log_records, spans
 from tests.support.places import ROOT
 
 BINARY_VARIABLE = "CLAUDE_CODE_BINARY"
-# Where .ci/run installs the npm package @anthropic-ai/claude-code.
+# .ci/run installs the npm package @anthropic-ai/claude-code here.
 CACHE = ROOT / ".cache" / "claude-code"
 _NAMESPACES = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-# Seconds a whole scenario may take.
+# Seconds that a whole scenario may take.
 LONGEST_SCENARIO = 240
-# Seconds: the daemon closes a session five seconds after its end, and exports one second later.
-SETTLED_WITHIN = 30.0
+# Seconds to wait until the receiver has everything. The daemon needs about six seconds after the end of a session.
+RECEIVER_TIMEOUT = 30.0
 
 
 def binary() -> Path | None:
-    """The client's executable, if it is installed."""
+    """Return the client's executable, if it is installed."""
     if named := os.environ.get(BINARY_VARIABLE):
         return Path(named) if Path(named).is_file() else None
     found = sorted(CACHE.glob("node_modules/@anthropic-ai/claude-code-*/claude"))
@@ -45,25 +45,25 @@ def binary() -> Path | None:
 
 
 def missing() -> str | None:
-    """Why the client cannot be driven here; None if it can."""
+    """Return why the client cannot run here, or None if it can."""
     if binary() is None:
         return f"no Claude Code client: install @anthropic-ai/claude-code below {CACHE} or name it in {BINARY_VARIABLE}"
     if (
         shutil.which("unshare") is None
         or subprocess.run([*_NAMESPACES, "true"], capture_output=True, check=False).returncode
     ):
-        return "network and process namespaces are not permitted here"
+        return "this machine does not allow network and process namespaces"
     return None
 
 
 def _path_without_us() -> str:
-    """Return PATH without the folders that hold ``claude-hooks-otel``: the hooks find it as ``install`` wrote it down, or not at all."""
+    """Return PATH without folders that have ``claude-hooks-otel``, so that hooks find only the command that ``install`` wrote down."""
     folders = os.environ["PATH"].split(os.pathsep)
     return os.pathsep.join(folder for folder in folders if not Path(folder, "claude-hooks-otel").exists())
 
 
 def play(scenario: str, folder: Path, *arguments: str) -> dict[str, Any]:
-    """Runs a scenario of ``scenarios.py`` in namespaces of its own and returns what it found."""
+    """Run a scenario of ``scenarios.py`` in its own namespaces and return its findings."""
     command = [
         *_NAMESPACES,
         "--",
@@ -83,7 +83,7 @@ def play(scenario: str, folder: Path, *arguments: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Ended:
-    """How one run of the client ended: its exit code, and what it said (``--output-format json``)."""
+    """How one run of the client ended: its exit code and its output (``--output-format json``)."""
 
     code: int
     seconds: float
@@ -97,10 +97,10 @@ class Ended:
 
 @dataclass
 class World:
-    """What a scenario works with. A context manager; inside the namespaces only.
+    """The environment of a scenario, a context manager. It works only inside the namespaces.
 
     Attributes:
-        folder: everything is below it.
+        folder: the folder of everything.
         scripts: the API's scripts by name.
         export: whether our daemon has an endpoint.
         hooks: ``settings`` (our CLI writes them), ``plugin`` (--plugin-dir), or ``none``.
@@ -151,7 +151,7 @@ class World:
         self.command("install", "--settings", str(self.user / ".claude" / "settings.json"), *arguments)
 
     def environ(self) -> dict[str, str]:
-        """The environment of somebody's terminal: nothing is inherited but PATH."""
+        """Return the environment of a user's terminal. Only PATH comes from this process."""
         return {
             "HOME": str(self.user),
             "PATH": _path_without_us(),
@@ -178,9 +178,9 @@ class World:
         }
 
     def command(self, *arguments: str) -> str:
-        """Runs ``claude-hooks-otel`` as the user of this world would, without the client's telemetry settings."""
+        """Run ``claude-hooks-otel`` as a user would, without the client's telemetry settings, and return its output."""
         environ = {name: value for name, value in self.environ().items() if not name.startswith("OTEL_")}
-        environ["COLUMNS"] = "200"  # a wide terminal: tables are not cut
+        environ["COLUMNS"] = "200"  # a terminal so wide that no table is cut
         cli = [str(Path(sys.executable).with_name("claude-hooks-otel")), *arguments]
         done = subprocess.run(
             cli, cwd=self.project, env=environ, capture_output=True, text=True, check=False, timeout=60
@@ -192,7 +192,7 @@ class World:
     # -- the client ----------------------------------------------------------------------------------------------------
 
     def start(self, prompt: str, *arguments: str, **environ: str) -> subprocess.Popen[str]:
-        """Starts one ``-p`` session."""
+        """Start one ``-p`` session."""
         command = [str(binary()), "-p", prompt, "--output-format", "json", "--dangerously-skip-permissions"]
         if "--model" not in arguments:
             command += ["--model", "claude-sonnet-4-5"]
@@ -209,7 +209,7 @@ class World:
         )
 
     def run(self, prompt: str, *arguments: str, **environ: str) -> Ended:
-        """One ``-p`` session from start to end."""
+        """Run one ``-p`` session from start to end."""
         began = time.perf_counter()
         process = self.start(prompt, *arguments, **environ)
         output, errors = process.communicate(timeout=90)
@@ -218,7 +218,7 @@ class World:
         return Ended(process.returncode, seconds, result, errors)
 
     def end_in_tool(self, prompt: str, flag: Path, number: signal.Signals) -> int:
-        """One session that gets a signal while its tool (which makes the file ``flag``) runs; returns its exit code."""
+        """Run a session that gets a signal while its tool runs, and return its exit code. The tool makes the file ``flag``."""
         process = self.start(prompt)
         wait_until(flag.exists)
         process.send_signal(number)
@@ -226,14 +226,14 @@ class World:
         flag.unlink()
         return process.returncode
 
-    # -- what both sides say -----------------------------------------------------------------------------------------------
+    # -- the client's telemetry and ours -----------------------------------------------------------------------------------
 
     def totals(self, ready: Callable[[Totals, Totals], bool]) -> dict[str, Any]:
-        """Both sides' totals, once ``ready(client's, ours)`` or after SETTLED_WITHIN seconds, and what was charged."""
+        """Return the client's totals and ours, once ``ready(client's, ours)`` or after a timeout, and what the API charged."""
         try:
-            self.receiver.wait_for(lambda it: ready(client_totals(it), our_totals(it)), SETTLED_WITHIN)
+            self.receiver.wait_for(lambda it: ready(client_totals(it), our_totals(it)), RECEIVER_TIMEOUT)
         except TimeoutError:
-            pass  # the comparison outside shows what differs
+            pass  # the test then shows what differs
         return {
             "client": client_totals(self.receiver),
             "ours": our_totals(self.receiver),
@@ -244,7 +244,10 @@ class World:
         }
 
     def traces(self) -> dict[str, Any]:
-        """What both sides say of each call and request, once ours is as much as theirs and the end is told; how our spans stand."""
+        """Return the client's calls and requests and ours, once they are equal and the session ended or after a timeout.
+
+        ``nested`` has the name of each span with the name of its parent.
+        """
         try:
             self.receiver.wait_for(
                 lambda it: (
@@ -252,10 +255,10 @@ class World:
                     and client_records(it) == our_spans(it)
                     and any(record.event_name == "claude.session.end" for record in log_records(it))
                 ),
-                SETTLED_WITHIN,
+                RECEIVER_TIMEOUT,
             )
         except TimeoutError:
-            pass  # the comparison outside shows what differs
+            pass  # the test then shows what differs
         found = {span.span_id: span for span in spans(self.receiver)}
         return {
             "client": client_records(self.receiver),
@@ -272,14 +275,14 @@ class World:
 
 
 def _ours(receiver: OtlpReceiver) -> list[Any]:
-    """Our points that belong to a session: the daemon's own health has no agent."""
+    """Return our points that belong to a session. Metrics of the daemon's own health have no agent."""
     return [p for p in receiver.metrics if p.name.startswith("claude.") and not p.name.startswith("claude.hooks.")]
 
 
 def wait_until(condition: Callable[[], Any], timeout: float = 60.0) -> None:
-    """Waits for something that no event tells of."""
+    """Wait for a condition of another process that sends no event when it becomes true."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not so within {timeout} s")
+            raise TimeoutError(f"the condition was not true within {timeout} s")
         time.sleep(0.01)

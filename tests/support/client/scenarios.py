@@ -1,4 +1,4 @@
-"""What the real client is made to do; each scenario runs as ``scenarios.py NAME FOLDER`` inside the namespaces and prints JSON."""
+"""The scenarios of the real client. Each runs as ``scenarios.py NAME FOLDER`` inside the namespaces and prints JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _agent(script: str, kind: str = "general-purpose", **more: Any) -> Tool:
 
 
 def _same(*kinds: str) -> Callable[[Totals, Totals], bool]:
-    """Whether both sides say the same of these, and every session's last event is in."""
+    """Return a check that both sides have the same totals of these kinds, and that every session ended."""
 
     def ready(client: Totals, ours: Totals) -> bool:
         ended = ours["events"].get("SessionEnd", 0) >= sum(client["sessions"].values())
@@ -53,7 +53,7 @@ ALL = _same("sessions", "tokens", "cost", "requests", "tools")
 
 
 def edits(folder: Path) -> dict[str, Any]:
-    """Reading, editing, writing, a shell, a tool that fails, one that is called wrongly."""
+    """A session reads, edits, writes, runs commands of which one fails, and makes an invalid call."""
     calc, new = folder / "shop" / "calc.py", folder / "shop" / "new.py"
     turns = [
         Turn("look", [Tool("Read", {"file_path": str(calc)})], Usage(100, 20, cache_write_5m=1000)),
@@ -73,7 +73,7 @@ def edits(folder: Path) -> dict[str, Any]:
 
 
 def subagents(folder: Path) -> dict[str, Any]:
-    """Two sub-agents at once, each with a tool, one on another model."""
+    """Two sub-agents run at once. Each uses a tool, and one has another model."""
     scripts = {
         "main": [
             Turn("go", [_agent("one", run_in_background=False), _agent("two", model="haiku", run_in_background=False)]),
@@ -91,7 +91,7 @@ def subagents(folder: Path) -> dict[str, Any]:
 
 
 def traces(folder: Path) -> dict[str, Any]:
-    """A sub-agent with a tool, and a shell, told as spans and log events."""
+    """A sub-agent uses a tool while the main agent runs a command. The findings are spans and log events."""
     scripts = {
         "main": [
             Turn("go", [_agent("one", run_in_background=False), _bash("sleep 0.2")]),
@@ -105,7 +105,7 @@ def traces(folder: Path) -> dict[str, Any]:
 
 
 def models(folder: Path) -> dict[str, Any]:
-    """Two models, cache writes for five minutes and an hour, and errors that the client retries."""
+    """Two models write to the cache for five minutes and for an hour. The client retries failed requests."""
     scripts = {
         "sonnet": [
             Turn("a", [_bash("true")], Usage(1000, 10, cache_write_5m=500, cache_write_1h=700), errors=[529, 500]),
@@ -120,7 +120,7 @@ def models(folder: Path) -> dict[str, Any]:
 
 
 def resume(folder: Path) -> dict[str, Any]:
-    """One conversation begun, resumed, continued and forked."""
+    """A conversation begins, is resumed, continued and forked."""
     scripts = {
         name: [Turn(name, [_bash(f"echo {name}")], Usage(100, 10)), Turn("end", usage=Usage(5, 6, 100))]
         for name in "abcd"
@@ -134,7 +134,7 @@ def resume(folder: Path) -> dict[str, Any]:
 
 
 def compaction(folder: Path) -> dict[str, Any]:
-    """A conversation that is compacted: a side request that no transcript shows."""
+    """A conversation is compacted. No transcript shows the side request for that."""
     scripts = {"talk": [Turn("a long answer", usage=Usage(500, 50))]}
     with World(folder, scripts) as world:
         first = world.run("script:talk")
@@ -143,7 +143,7 @@ def compaction(folder: Path) -> dict[str, Any]:
 
 
 def commit(folder: Path) -> dict[str, Any]:
-    """A commit made by Claude."""
+    """Claude makes a commit."""
     turns = [Turn("commit", [_bash("git commit -q --allow-empty -m work")]), Turn("done")]
     with World(folder, {"commit": turns}) as world:
         world.run("script:commit")
@@ -151,32 +151,37 @@ def commit(folder: Path) -> dict[str, Any]:
 
 
 def sigterm(folder: Path) -> dict[str, Any]:
-    """A session that gets SIGTERM while a tool runs."""
+    """A session gets SIGTERM while a tool runs."""
     return _ended_in_tool(folder, signal.SIGTERM)
 
 
 def sigkill(folder: Path) -> dict[str, Any]:
-    """A session that gets SIGKILL while a tool runs."""
+    """A session gets SIGKILL while a tool runs."""
     return _ended_in_tool(folder, signal.SIGKILL)
 
 
 def _ended_in_tool(folder: Path, number: signal.Signals) -> dict[str, Any]:
     flag = folder / "flag"
+    # The client writes its transcript a little later. The tool waits for its own line, because a killed client writes no more.
+    is_written = f"grep -rqs tool-of-second {folder}/user/.claude/projects"
     turns = [
         Turn("first", [_bash("echo begin")], Usage(100, 10)),
-        # The client writes its transcript some 100 ms after the fact: what it had not written when it was killed nobody knows.
-        Turn("second", [_bash(f"sleep 1; touch {flag}; sleep 30")], Usage(200, 20)),
+        Turn(
+            "second",
+            [_bash(f": tool-of-second; until {is_written}; do sleep 0.1; done; touch {flag}; sleep 30")],
+            Usage(200, 20),
+        ),
     ]
     with World(folder, {"long": turns}) as world:
         code = world.end_in_tool("script:long", flag, number)
-        said_goodbye = {"SessionEnd": 1} if number is signal.SIGTERM else {}
+        last_event = {"SessionEnd": 1} if number is signal.SIGTERM else {}
         return world.totals(
-            lambda _, ours: ours["classes"].get("none") == 300 and said_goodbye.items() <= ours["events"].items()
+            lambda _, ours: ours["classes"].get("none") == 300 and last_event.items() <= ours["events"].items()
         ) | {"code": code}
 
 
 def store_only(folder: Path) -> dict[str, Any]:
-    """No endpoint: the store has it, and ``report`` shows it."""
+    """There is no endpoint. ``report`` shows what the store has."""
     turns = [Turn("work", [_bash("echo hi")], Usage(123, 45)), Turn("done", usage=Usage(6, 7))]
     with World(folder, {"work": turns}, export=False) as world:
         world.run("script:work")
@@ -195,7 +200,7 @@ def _value(world: World, name: str) -> float:
 
 
 def plugin(folder: Path) -> dict[str, Any]:
-    """The hooks come from the plugin (--plugin-dir)."""
+    """The plugin registers the hooks (--plugin-dir)."""
     turns = [Turn("work", [_bash("echo hi")], Usage(123, 45)), Turn("done", usage=Usage(6, 7))]
     with World(folder, {"work": turns}, hooks="plugin") as world:
         ended = world.run("script:work", CLAUDE_AGENT_ID="Backend", CLAUDE_AGENT_PROJECT="Shop")
@@ -203,14 +208,14 @@ def plugin(folder: Path) -> dict[str, Any]:
 
 
 def short_sessions(folder: Path, count: str, killed: str) -> dict[str, Any]:
-    """Many short sessions of one tool call each, and some that get SIGTERM in a tool; no daemon runs, so that the spool keeps all."""
+    """Many short sessions make one tool call each, and some get SIGTERM in a tool. No daemon runs, so the spool keeps every event."""
     flag = folder / "flag"
     scripts = {
         "short": [Turn("one", [_bash("true")]), Turn("done")],
         "long": [Turn("two", [_bash(f"touch {flag}; sleep 30")])],
     }
     with World(folder, scripts, export=False, telemetry=False) as world:
-        world.home.interpreter.unlink()  # capture alone: nothing takes the events out of the spool
+        world.home.interpreter.unlink()  # so no daemon starts
         codes = [world.run("script:short").code for _ in range(int(count))]
         codes += [world.end_in_tool("script:long", flag, signal.SIGTERM) for _ in range(int(killed))]
         names = [entry.name for entry in Spool(world.home.spool).take(100_000)]
@@ -222,9 +227,9 @@ def short_sessions(folder: Path, count: str, killed: str) -> dict[str, Any]:
 
 
 def ten_tool_calls(folder: Path, runs: str) -> dict[str, Any]:
-    """How long one session of ten tool calls takes with our hooks (the daemon runs already), with none, and with idle ones, in turns.
+    """Measure how long a session of ten tool calls takes, in turns with our hooks, without hooks, and with idle hooks.
 
-    Idle hooks are ``true`` on the same events: what the client itself pays for any hook.
+    The daemon already runs. Idle hooks run ``true`` on the same events, so they show what any hook costs the client.
     """
     turns = [*(Turn(f"call {number}", [_bash("true")]) for number in range(10)), Turn("done")]
     with World(folder, {"ten": turns}, telemetry=False) as world:
@@ -240,7 +245,7 @@ def ten_tool_calls(folder: Path, runs: str) -> dict[str, Any]:
             for side in sides if number % 2 else reversed(sides):
                 settings.write_text(sides[side])
                 ended = world.run("script:ten")
-                if number:  # the first of each warms the caches, and starts the daemon
+                if number:  # the first session of each warms the caches and starts the daemon
                     seconds[side].append(ended.seconds)
         expected = 10 * (int(runs) + 1)
         world.receiver.wait_for(lambda it: sum(our_totals(it)["tools"].values()) == expected, 60)
@@ -253,7 +258,7 @@ def ten_tool_calls(folder: Path, runs: str) -> dict[str, Any]:
 
 
 def turn_latency(folder: Path, turns: str) -> dict[str, Any]:
-    """Seconds from the Stop hook of a turn until its tokens are at the receiver, with the default configuration."""
+    """Measure the seconds from the Stop hook of a turn until the receiver has its tokens, with the default configuration."""
     found: list[float] = []
     with World(
         folder, {"talk": [Turn("work", [_bash("true")]), Turn("answer", usage=Usage(10, 1000))]}, telemetry=False

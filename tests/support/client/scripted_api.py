@@ -1,7 +1,7 @@
-"""A Messages API on loopback that answers by script: the text of a prompt names the script (``script:NAME``), turn by turn.
+"""A Messages API on loopback that answers from scripts. A prompt names its script (``script:NAME``), which has one answer a turn.
 
-The server keeps no conversation: the assistant messages after that prompt say which turn it is. A sub-agent's prompt names a
-script of its own. What was charged is kept, as a third account, next to the client's telemetry and ours.
+The server keeps no conversation. The number of assistant messages after the prompt says which turn it is. The prompt of a
+sub-agent names another script. The server keeps what it charged, so that tests can compare it with the client's telemetry and ours.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ERROR_TYPES = {400: "invalid_request_error", 429: "rate_limit_error", 500: "api
 
 @dataclass(frozen=True)
 class Usage:
-    """What a turn costs, in tokens."""
+    """The tokens of a turn."""
 
     input: int = 11
     output: int = 7
@@ -46,7 +46,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool the model wants to use."""
+    """A tool that the model calls."""
 
     name: str
     input: Mapping[str, Any]
@@ -57,10 +57,10 @@ class Turn:
     """One answer of the model.
 
     Attributes:
-        text: what it says.
-        tools: what it wants to use.
-        usage: what the answer costs.
-        errors: HTTP statuses that as many requests for this turn get first.
+        text: the text of the answer.
+        tools: the tools that it calls.
+        usage: the tokens of the answer.
+        errors: HTTP statuses. The first requests for this turn get one of them each.
         wait: seconds before the first byte.
     """
 
@@ -73,7 +73,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Charge:
-    """A request that was answered."""
+    """An answered request."""
 
     model: str
     usage: Usage
@@ -83,10 +83,10 @@ COMPACTION = Turn("<summary>A scripted summary.</summary>", usage=Usage(input=90
 
 
 class ScriptedApi:
-    """The server; a context manager.
+    """The server, a context manager.
 
     Args:
-        scripts: name -> turns; past the last turn the answer is "done".
+        scripts: name → turns. After the last turn the answer is "done".
     """
 
     def __init__(self, scripts: Mapping[str, Sequence[Turn]]) -> None:
@@ -111,7 +111,7 @@ class ScriptedApi:
         self._server.server_close()
 
     def turn(self, request: Mapping[str, Any]) -> Turn | int:
-        """The answer to a request, or the HTTP status it fails with."""
+        """Return the answer to a request, or the HTTP status with which it fails."""
         messages = request.get("messages", [])
         if messages and any(_COMPACTION in text for text in _texts(messages[-1])):
             return COMPACTION
@@ -161,7 +161,7 @@ def _message(turn: Turn, model: str) -> dict[str, Any]:
 
 
 def _stream(message: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The message as server-sent events (Messages API, "Streaming messages")."""
+    """Return the message as server-sent events (Messages API, "Streaming messages")."""
     usage = message["usage"]
     yield (
         "message_start",
@@ -193,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.api  # type: ignore[attr-defined]
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         self._send(200, {"data": [], "has_more": False})

@@ -8,17 +8,17 @@ from claude_hooks_otel.metrics.labels import normalize
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.otlp_records import attributes, log_records, spans
 
-# what is counted -> "label|label" -> how much
+# what is counted → "label|label" → how much
 Totals = dict[str, dict[str, float]]
-# what is told of -> its id -> how long it took, or how much it cost
+# calls or requests → id → how long a call took, or what a request cost
 Records = dict[str, dict[str, float]]
 
-# The client's token types; a cache write is one class there and two here.
+# The client's token types. It has one class of cache writes, we have two.
 _TYPES = {"input": "none", "cacheRead": "read", "cacheCreation": "write", "output": "output"}
 
 
 def client_totals(receiver: OtlpReceiver) -> Totals:
-    """What the client's telemetry says: metrics, and for requests and tool calls its log events."""
+    """Return the totals of the client's telemetry: of its metrics, and for requests and tool calls of its log events."""
     totals = _empty()
     for (name, labels), value in receiver.latest_totals().items():
         told = dict(labels)
@@ -43,7 +43,7 @@ def client_totals(receiver: OtlpReceiver) -> Totals:
 
 
 def our_totals(receiver: OtlpReceiver) -> Totals:
-    """What our series say, in the client's words."""
+    """Return the totals of our series, under the client's names."""
     totals = _empty()
     for (name, labels), value in receiver.latest_totals().items():
         told = dict(labels)
@@ -68,7 +68,7 @@ def our_totals(receiver: OtlpReceiver) -> Totals:
                 if told["outcome"] in (
                     "success",
                     "error",
-                ):  # the client tells of no call that never ran, or never ended
+                ):  # the client reports no call that never ran or never ended
                     totals["tools"][f"{told['tool']}|{str(told['outcome'] == 'success').lower()}"] += value
                 totals["outcomes"][told["outcome"]] += value
             case "claude.hooks.events":
@@ -81,7 +81,7 @@ def our_totals(receiver: OtlpReceiver) -> Totals:
 
 
 def client_records(receiver: OtlpReceiver) -> Records:
-    """What the client's log events say of each call (its duration in milliseconds) and of each request that a transcript shows."""
+    """Return each call of the client's log events with its milliseconds, and each request in a transcript with its cost."""
     told = list(map(attributes, log_records(receiver)))
     return {
         "calls": {
@@ -98,7 +98,7 @@ def client_records(receiver: OtlpReceiver) -> Records:
 
 
 def our_spans(receiver: OtlpReceiver) -> Records:
-    """The same of our spans."""
+    """Return the same from our spans."""
     found = [(attributes(span), span) for span in spans(receiver)]
     return {
         "calls": {
@@ -140,5 +140,5 @@ def _source(agent_type: str) -> str:
 
 
 def _shown(query_source: str) -> bool:
-    """Whether a transcript shows this request: side requests are in none."""
+    """Return whether a transcript shows this request. Side requests are in none."""
     return query_source.startswith(("repl_main_thread", "sdk", "agent"))

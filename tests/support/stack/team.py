@@ -41,7 +41,9 @@ class Machine:
         for hook in sessions.hooks:
             self.installation.run_hook(hook)
 
-    def tell(self, *events: tuple[str, dict[str, Any]], session: str | None = None, agent: str = "Backend") -> str:
+    def play_events(
+        self, *events: tuple[str, dict[str, Any]], session: str | None = None, agent: str = "Backend"
+    ) -> str:
         """Send events that are not in the recordings through the real hook. Return their session."""
         session = session or str(uuid.uuid4())
         for event, fields in events:
@@ -55,13 +57,13 @@ class Machine:
             }
             payload = json.dumps(common | fields).encode()
             environ = {"CLAUDE_PROJECT_DIR": "/home/dev/shop", "CLAUDE_CODE_ENTRYPOINT": "cli"}
-            recorded = RecordedHook(now, event, "told", environ, payload, "/home/dev/shop")
+            recorded = RecordedHook(now, event, "made up", environ, payload, "/home/dev/shop")
             self.installation.run_hook(PlayedHook(recorded, payload, round(now * 1e9)), agent=agent)
         return session
 
     def test_and_write(self, agent: str = "Backend") -> None:
         """Play a session that runs tests, breaks two of them and writes a skill, and a second session that stays open."""
-        self.tell(
+        self.play_events(
             ("SessionStart", {"source": "startup"}),
             _bash("pytest --cov", "TOTAL    40    4    90%\n12 passed in 0.31s"),
             _write("/home/dev/shop/.claude/skills/release/SKILL.md", "---\nname: release\n---\nTag, build, publish.\n"),
@@ -69,7 +71,7 @@ class Machine:
             ("SessionEnd", {"reason": "other"}),
             agent=agent,
         )
-        self.tell(("SessionStart", {"source": "startup"}), _bash("pytest", "12 passed in 0.30s"), agent=agent)
+        self.play_events(("SessionStart", {"source": "startup"}), _bash("pytest", "12 passed in 0.30s"), agent=agent)
 
     def lose_an_event(self) -> None:
         """Leave an empty file in the spool, as a hook does on a full disk."""
