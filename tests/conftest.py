@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,12 @@ _databases = itertools.count()
 # Hypothesis limits the time of an example and of its generation by default. No result may depend on the speed of the machine.
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any speed")
+
+
+def pytest_configure() -> None:
+    """Remove ``claude-hooks-otel`` from PATH. Otherwise, in an activated environment, the hooks of the tests would start daemons."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join(path for path in folders if not Path(path, "claude-hooks-otel").exists())
 
 
 @pytest.fixture(scope="session", params=SCENARIOS)

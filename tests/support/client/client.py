@@ -56,12 +56,6 @@ def missing() -> str | None:
     return None
 
 
-def _path_without_us() -> str:
-    """Return PATH without folders that have ``claude-hooks-otel``, so that hooks find only the command that ``install`` wrote down."""
-    folders = os.environ["PATH"].split(os.pathsep)
-    return os.pathsep.join(folder for folder in folders if not Path(folder, "claude-hooks-otel").exists())
-
-
 def play(scenario: str, folder: Path, *arguments: str) -> dict[str, Any]:
     """Run a scenario of ``scenarios.py`` in its own namespaces and return its findings."""
     command = [
@@ -154,7 +148,7 @@ class World:
         """Return the environment of a user's terminal. Only PATH comes from this process."""
         return {
             "HOME": str(self.user),
-            "PATH": _path_without_us(),
+            "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
             "IS_SANDBOX": "1",
