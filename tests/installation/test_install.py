@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
@@ -604,7 +604,6 @@ def test_removing_a_member_keeps_the_others(document: dict[str, Any], indent: in
         assert json.loads(str(text)) == document
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(documents, hooks_objects, indents)
 def test_registering_and_unregistering_keeps_all_other_hooks(
     document: dict[str, Any], hooks: dict[str, Any], indent: int | str | None
