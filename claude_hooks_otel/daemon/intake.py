@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH, CapturedEvent, CapturedRecord, SpoolBatch, Unreadable
 from claude_hooks_otel.sources.registration import REGISTERED
-from claude_hooks_otel.sources.transcripts import TranscriptBatch, TranscriptItem, UnreadableLine
+from claude_hooks_otel.sources.transcripts import TranscriptBatch, TranscriptItem
 
 if TYPE_CHECKING:
     from claude_hooks_otel.facts.from_hooks import HookReader
@@ -214,20 +215,25 @@ class Intake:
         return lines
 
     def _take_line(self, item: TranscriptItem, batch: TranscriptBatch, agent_type: str | None) -> None:
-        """Read one line. An error costs only that line."""
-        if item is None:
-            return
-        if isinstance(item, UnreadableLine):
-            self._unknowns.count("transcript", item.reason[:128])
-            return
-        try:
-            with self._store.step():
-                self._lines.read(item, batch.file.agent_id, agent_type)
-        except sqlite3.Error:
-            raise  # the store failed, not the line
-        except Exception:
-            _log.exception("a %s line of session %s could not be read", item.line.type, batch.file.session_id)
-            self._unknowns.count("transcript", f"{item.line.type}: error")
+        """Read one line. An error costs only that record."""
+        for reason in item.damage:
+            self._count_damage(reason)
+        for detail in item.details:
+            self._unknowns.count("transcript", detail[:128])
+        for line in item.lines:
+            try:
+                with self._store.step():
+                    self._lines.read(line, batch.file.agent_id, agent_type)
+            except sqlite3.Error:
+                raise  # the store failed, not the line
+            except Exception:
+                kind = line.line.type
+                _log.exception("a %s line of session %s could not be read", kind, batch.file.session_id)
+                self._count_damage(Damage.ERROR)
+                self._unknowns.count("transcript", f"{kind}: error")
+
+    def _count_damage(self, reason: Damage) -> None:
+        self._totals.add(catalog.TRANSCRIPT_DAMAGE, (("reason", reason),), 1)
 
     def _write_items(self, session_id: str, now_ns: int, silence_ns: int, *, is_over: bool) -> None:
         """Write the session's spans and log events. An error here has no effect on metrics."""

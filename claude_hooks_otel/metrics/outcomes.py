@@ -52,3 +52,15 @@ class TurnFailure(StrEnum):
     INTERRUPTED = "interrupted"  # a person stopped it
     KILLED = "killed"  # the client disappeared without a SessionEnd event
     ENDED = "ended"  # the client exited before the answer
+
+
+class Damage(StrEnum):
+    """What is wrong with a line of a transcript. With the first four, a record is lost."""
+
+    CUT = "cut"  # a part of the line is not a complete record
+    TOO_LONG = "too_long"  # the line has more than 64 MiB
+    FIELDS = "fields"  # a record without a required field
+    ERROR = "error"  # a fault in this program
+    FIELD = "field"  # an optional field of an unexpected type or range is left out
+    NUL = "nul"  # NUL bytes are left out
+    ENCODING = "encoding"  # bytes that are not UTF-8 are replaced

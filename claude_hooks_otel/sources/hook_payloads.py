@@ -13,8 +13,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
-# The fields that every event needs. Any other field of an unexpected type counts as missing.
-_REQUIRED: Final = frozenset(("hook_event_name", "session_id"))
+from claude_hooks_otel.sources.records import without_surrogates
+from claude_hooks_otel.sources.tolerant import read_tolerantly
+
 # The suffix for the name of a field with an unexpected type. The field is kept and counted as an unknown one.
 UNEXPECTED: Final = ":unexpected"
 # Thirty years. As nanoseconds, this still fits into an integer of the store.
@@ -247,7 +248,7 @@ def parse(payload: bytes) -> HookEvent:
     except ValidationError:
         pass
     try:  # once more, tolerant of broken UTF-8 and unexpected types
-        return _tolerant(_cleaned(json.loads(payload.decode(errors="replace"))))
+        return _tolerant(without_surrogates(json.loads(payload.decode(errors="replace"))))
     except RecursionError:
         raise PayloadError("the payload is nested too deeply") from None
     except ValueError as error:
@@ -256,26 +257,12 @@ def parse(payload: bytes) -> HookEvent:
 
 def _tolerant(value: Any) -> HookEvent:
     """Return the event. Fields of an unexpected type get another name."""
-    try:
-        return _adapter.validate_python(value)
-    except ValidationError as error:
-        wrong = {str(item["loc"][1]) for item in error.errors(include_input=False) if len(item["loc"]) > 1}
-        if not wrong or wrong & _REQUIRED:
-            raise
-        return _adapter.validate_python(
-            {f"{key}{UNEXPECTED}" if key in wrong else key: item for key, item in value.items()}
-        )
-
-
-def _cleaned(value: Any) -> Any:
-    """Return the value without lone surrogates, which UTF-8 cannot encode."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, list):
-        return [_cleaned(item) for item in value]
-    if isinstance(value, dict):
-        return {_cleaned(key): _cleaned(item) for key, item in value.items()}
-    return value
+    event, wrong = read_tolerantly(_adapter.validate_python, value, skip=1)
+    if not wrong:
+        return event
+    return _adapter.validate_python(
+        {f"{key}{UNEXPECTED}" if key in wrong else key: item for key, item in value.items()}
+    )
 
 
 def _reason(error: ValueError) -> str:

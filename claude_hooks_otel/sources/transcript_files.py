@@ -7,6 +7,7 @@ half a line at the end. So a file is identified by its session and agent, found 
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from typing import Any
 CHUNK = 1 << 20
 # A longer line is skipped. The largest real lines contain an image, or a file of 600 kB twice.
 LONGEST_LINE = 64 << 20
+# Bytes before the cursor by which a rewritten file is recognized.
+FINGERPRINT_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +84,12 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def read_lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
-    """Yield the complete lines from ``offset`` on, each with the offset behind it. A line without a line break is left for later.
+def read_lines(path: Path, offset: int) -> Iterator[tuple[bytes | None, int]]:
+    """Yield the lines from ``offset`` on, each with the offset behind it.
 
-    A line longer than LONGEST_LINE is replaced by an empty one. If the file cannot be read, because it was moved or removed, there are no
-    more lines.
+    The last line needs no line break if it is a complete record. Otherwise it is left for later, because its writer may still be at work.
+    For a line longer than LONGEST_LINE, None is yielded. If the file cannot be read, because it was moved or removed, there are no more
+    lines.
     """
     with suppress(OSError), path.open("rb") as file:
         file.seek(offset)
@@ -100,7 +104,30 @@ def read_lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
                 offset, rest = _skip_line(file, offset + len(rest)), b""
                 if not offset:
                     return
-                yield b"", offset  # so that the reader's cursor moves behind it
+                yield None, offset
+        if is_complete(rest):
+            yield rest, offset + len(rest)
+
+
+def is_complete(line: bytes) -> bool:
+    """Return whether a line is one JSON object. A part of an object never is."""
+    if not line.rstrip().endswith(b"}"):
+        return False
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def fingerprint(path: Path, offset: int) -> bytes:
+    """Return a digest of the bytes before an offset. They hold the id and the time of the last line. Empty if they cannot be read."""
+    try:
+        with path.open("rb") as file:
+            begin = max(0, offset - FINGERPRINT_BYTES)
+            file.seek(begin)
+            return hashlib.blake2b(file.read(offset - begin), digest_size=8).digest()
+    except OSError:
+        return b""
 
 
 def _skip_line(file: Any, position: int) -> int:

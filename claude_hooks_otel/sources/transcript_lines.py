@@ -1,17 +1,21 @@
 """The transcript lines that contain facts, as pydantic models. All other lines are skipped.
 
-The format is that of Claude Code 2.1.330. It may change with any version, so unknown types and fields are ignored.
+The format is that of Claude Code 2.1.330. It may change with any version, so unknown types and fields are ignored. An optional field of an
+unexpected type or range is left out, and costs nothing else.
 """
 
 from __future__ import annotations
 
-import json
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from claude_hooks_otel.metrics.outcomes import Damage
+from claude_hooks_otel.sources.records import read_records
+from claude_hooks_otel.sources.tolerant import read_tolerantly
 from claude_hooks_otel.units import unix_nanoseconds
 
 # A cheap test before a line, which may have megabytes, is parsed. It may match other lines too. The parsed type decides.
@@ -28,6 +32,14 @@ def _nanoseconds(value: Any) -> Any:
 
 # Unix nanoseconds that fit into an integer of the store: up to the year 2262.
 Nanoseconds = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_nanoseconds)]
+# No request has more tokens. With this bound, its cost in picodollars fits into an integer of the store.
+Count = Annotated[int, Field(ge=0, le=10_000_000_000)]
+# An id. An empty one identifies nothing.
+Id = Annotated[str, Field(min_length=1)]
+# A number that can be converted to nanoseconds or picodollars.
+Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+# Unix milliseconds.
+Milliseconds = Annotated[float, Field(ge=0, le=9e12, allow_inf_nan=False)]
 
 
 class _Model(BaseModel):
@@ -37,23 +49,23 @@ class _Model(BaseModel):
 class CacheCreation(BaseModel):
     """Tokens written to the prompt cache, by lifetime."""
 
-    ephemeral_1h_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: Count | None = None
 
 
 class ServerToolUse(BaseModel):
     """Uses of the API's own tools."""
 
-    web_search_requests: int | None = None
+    web_search_requests: Count | None = None
 
 
 class Tokens(BaseModel):
     """Token counts of an answer or of one of its iterations. ``output_tokens`` includes thinking."""
 
     type: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
     cache_creation: CacheCreation | None = None
 
     @property
@@ -91,8 +103,8 @@ class Usage(Tokens):
 class Message(BaseModel):
     """The message of a line: its content blocks, and of an answer also id, model and usage."""
 
-    id: str | None = None
-    model: str | None = None
+    id: Id | None = None
+    model: Id | None = None
     content: Any = None
     stop_reason: str | None = None
     usage: Usage | None = None
@@ -107,10 +119,10 @@ class Line(_Model):
     """The fields of all lines. When a fork copies a line, it replaces ``session_id``."""
 
     type: str
-    session_id: str
+    session_id: Id
     timestamp: Nanoseconds = 0
-    uuid: str | None = None
-    agent_id: str | None = None
+    uuid: Id | None = None
+    agent_id: Id | None = None
     version: str | None = None
     cwd: str | None = None
     git_branch: str | None = None
@@ -121,9 +133,9 @@ class AssistantLine(Line):
     """One content block of an answer. Each of an answer's lines repeats the usage of the whole answer."""
 
     message: Message
-    request_id: str | None = None
-    requested_model: str | None = None
-    request_session_id: str | None = None
+    request_id: Id | None = None
+    requested_model: Id | None = None
+    request_session_id: Id | None = None
     attribution_agent: str | None = None
     is_api_error_message: bool = False
     error: str | None = None
@@ -149,7 +161,7 @@ class UserLine(Line):
     """A prompt, or the result of tool calls."""
 
     message: Message
-    prompt_id: str | None = None
+    prompt_id: Id | None = None
     prompt_source: str | None = None
     turn_origin: str | None = None
     is_meta: bool | None = None
@@ -201,13 +213,13 @@ class SystemLine(Line):
 class ModelUsage(_Model):
     """The part of a ``cost-state`` for one model."""
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_input_tokens: int = 0
-    cache_creation_input_tokens: int = 0
-    cache_creation_ephemeral_1h_input_tokens: int = Field(default=0, alias="cacheCreationEphemeral1hInputTokens")
-    web_search_requests: int = 0
-    cost: float | None = Field(default=None, alias="costUSD")
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cache_read_input_tokens: Count = 0
+    cache_creation_input_tokens: Count = 0
+    cache_creation_ephemeral_1h_input_tokens: Count = Field(default=0, alias="cacheCreationEphemeral1hInputTokens")
+    web_search_requests: Count = 0
+    cost: Amount | None = Field(default=None, alias="costUSD")
 
 
 class CostStateLine(Line):
@@ -216,8 +228,8 @@ class CostStateLine(Line):
     ``start_time`` is in Unix milliseconds. ``total_duration`` is in milliseconds, over all processes of the account.
     """
 
-    start_time: float
-    total_duration: float = 0
+    start_time: Milliseconds
+    total_duration: Milliseconds = 0
     model_usage: dict[str, ModelUsage] = {}
 
 
@@ -229,27 +241,40 @@ _MODELS: Final[dict[str, type[Line]]] = {
 }
 
 
-class UnreadableLineError(ValueError):
-    """A complete line is not valid for its type."""
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What was read from one line of a file.
 
-
-def parse(line: bytes) -> Line | None:
-    """Read one line. Return None for a type without facts.
-
-    Raises:
-        UnreadableLineError: the line is not JSON, or is not valid for its type. The message never quotes the line.
+    Attributes:
+        records: its records with facts. A damaged line can hold several.
+        damage: what was wrong, once for each time.
+        details: the same in words, without any content: ``assistant.message.usage.speed:unexpected``.
     """
-    if not _WANTED.search(line):
-        return None
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        raise UnreadableLineError("not complete JSON") from None
-    kind = value.get("type") if isinstance(value, dict) else None
-    if (model := _MODELS.get(str(kind))) is None:
-        return None
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        fields = ", ".join(".".join(map(str, item["loc"])) for item in error.errors(include_input=False)[:3])
-        raise UnreadableLineError(f"a {kind} line without {fields}") from None
+
+    records: tuple[Line, ...] = ()
+    damage: tuple[Damage, ...] = ()
+    details: tuple[str, ...] = ()
+
+
+def parse(raw: bytes) -> Parsed:
+    """Read one line of a transcript. Never raises."""
+    if not _WANTED.search(raw):
+        return Parsed()
+    found = read_records(raw)
+    records: list[Line] = []
+    damage, details = list(found.damage), []
+    for value in found.values:
+        kind = value.get("type")
+        if (model := _MODELS.get(kind) if isinstance(kind, str) else None) is None:
+            continue
+        try:
+            record, left_out = read_tolerantly(model.model_validate, value)
+        except ValidationError as error:
+            damage.append(Damage.FIELDS)
+            missing = {".".join(map(str, item["loc"])) for item in error.errors(include_input=False)}
+            details += [f"{kind}.{name}:missing" for name in sorted(missing)[:3]]
+        else:
+            records.append(record)
+            damage += [Damage.FIELD] * len(left_out)
+            details += [f"{kind}.{name}:unexpected" for name in left_out]
+    return Parsed(tuple(records), tuple(damage), tuple(details))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
+from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.sources import transcript_lines
 from claude_hooks_otel.sources.batch import Batch
-from claude_hooks_otel.sources.transcript_files import TranscriptFile, find_agents, find_main, read_lines
-from claude_hooks_otel.sources.transcript_lines import AssistantLine, Line, UnreadableLineError, UserLine
+from claude_hooks_otel.sources.transcript_files import TranscriptFile, find_agents, find_main, fingerprint, read_lines
+from claude_hooks_otel.sources.transcript_lines import AssistantLine, CostStateLine, Line, UserLine
 
 # Lines in a batch. Each batch is one commit, and hook events are read between batches.
 LINES_PER_BATCH: Final = 500
@@ -36,14 +39,18 @@ class TranscriptLine:
 
 
 @dataclass(frozen=True, slots=True)
-class UnreadableLine:
-    """A complete line that is not valid for its type. The reason never quotes the line."""
+class TranscriptItem:
+    """What was read from one line of a file.
 
-    reason: str
+    Attributes:
+        lines: the records with facts: usually one or none, several if the line is damaged.
+        damage: what is wrong with the line.
+        details: the same in words, without any content.
+    """
 
-
-TranscriptItem = TranscriptLine | UnreadableLine | None
-"""None stands for a line without facts."""
+    lines: tuple[TranscriptLine, ...] = ()
+    damage: tuple[Damage, ...] = ()
+    details: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -54,11 +61,15 @@ class Cursor:
         inode: the file's inode.
         offset: how many bytes were read.
         last_ns: the last time before the offset, in Unix nanoseconds.
+        mark: the fingerprint of the bytes before the offset. If it changes, the file was rewritten. Empty if it is unknown.
+        modified_ns: when the file was modified before it was read to its end, in Unix nanoseconds; 0 if it was not.
     """
 
     inode: int
     offset: int
     last_ns: int = 0
+    mark: bytes = b""
+    modified_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +125,15 @@ class TranscriptSource:
             status = file.path.stat()
         except OSError:
             return
-        cursor = self._cursor(file, status.st_ino, status.st_size)
-        if cursor.offset >= status.st_size:
-            return
-        lines = read_lines(file.path, cursor.offset)
-        while (first := next(lines, None)) is not None:
-            some = islice(chain([first], lines), LINES_PER_BATCH)
-            yield TranscriptBatch(file, cursor, (self._item(file, cursor, raw, end) for raw, end in some))
+        cursor = self._cursor(file, status)
+        if cursor.offset < status.st_size:
+            lines = read_lines(file.path, cursor.offset)
+            while (first := next(lines, None)) is not None:
+                some = islice(chain([first], lines), LINES_PER_BATCH)
+                yield TranscriptBatch(file, cursor, (self._item(file, cursor, raw, end) for raw, end in some))
+        with suppress(OSError):
+            status = file.path.stat()
+            cursor.modified_ns = status.st_mtime_ns if status.st_size == cursor.offset else 0
 
     def advance(self, batch: TranscriptBatch) -> None:
         """Write how far the file was read, inside the transaction that holds its lines.
@@ -128,11 +141,13 @@ class TranscriptSource:
         The offset in the store lies before the first call without a result, so that after a restart the call is read again.
         """
         file, cursor = batch.file, batch.cursor
+        cursor.mark = fingerprint(file.path, cursor.offset)
         open_offsets = (call.offset for call in self._open.values() if call.key == file.key)
-        offset = min(open_offsets, default=cursor.offset)
+        offset = min(min(open_offsets, default=cursor.offset), cursor.offset)
+        mark = cursor.mark if offset == cursor.offset else fingerprint(file.path, offset)
         self._connection.execute(
-            "INSERT OR REPLACE INTO transcript_cursor VALUES (?, ?, ?, ?, ?, ?)",
-            (*file.key, str(file.path), cursor.inode, min(offset, cursor.offset), cursor.last_ns),
+            "INSERT OR REPLACE INTO transcript_cursor VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*file.key, str(file.path), cursor.inode, offset, cursor.last_ns, mark),
         )
 
     def rewind(self) -> None:
@@ -140,15 +155,19 @@ class TranscriptSource:
         self._cursors.clear()
         self._open.clear()
 
-    def _item(self, file: TranscriptFile, cursor: Cursor, raw: bytes, end: int) -> TranscriptItem:
+    def _item(self, file: TranscriptFile, cursor: Cursor, raw: bytes | None, end: int) -> TranscriptItem:
         begin, cursor.offset = cursor.offset, end
-        try:
-            line = transcript_lines.parse(raw)
-        except UnreadableLineError as error:
-            return UnreadableLine(str(error))
-        if line is None:
-            return None
-        before_ns, cursor.last_ns = cursor.last_ns, max(cursor.last_ns, line.timestamp)
+        if raw is None:
+            return TranscriptItem(damage=(Damage.TOO_LONG,))
+        parsed = transcript_lines.parse(raw)
+        lines = tuple(self._line(file, cursor, line, begin) for line in parsed.records)
+        return TranscriptItem(lines, parsed.damage, parsed.details)
+
+    def _line(self, file: TranscriptFile, cursor: Cursor, line: Line, begin: int) -> TranscriptLine:
+        before_ns = cursor.last_ns
+        if not line.timestamp and not isinstance(line, CostStateLine):
+            line = line.model_copy(update={"timestamp": before_ns})  # its own time is damaged
+        cursor.last_ns = max(before_ns, line.timestamp)
         inputs: dict[str, Any] = {}
         if isinstance(line, AssistantLine):
             for call_id, _, tool_input in line.tool_uses:
@@ -161,16 +180,27 @@ class TranscriptSource:
                     inputs[call_id] = call.tool_input
         return TranscriptLine(line, before_ns, inputs)
 
-    def _cursor(self, file: TranscriptFile, inode: int, size: int) -> Cursor:
+    def _cursor(self, file: TranscriptFile, status: os.stat_result) -> Cursor:
         key = file.key
         cursor = self._cursors.get(key)
         if cursor is None:
             row = self._connection.execute(
-                "SELECT inode, offset, last_ns FROM transcript_cursor WHERE session_id = ? AND agent_id = ?", key
+                "SELECT inode, offset, last_ns, COALESCE(mark, x'') FROM transcript_cursor WHERE session_id = ? AND agent_id = ?",
+                key,
             ).fetchone()
-            cursor = self._cursors[key] = Cursor(*row) if row else Cursor(inode, 0)
-        if cursor.inode != inode or cursor.offset > size:
-            # Another file has the same name, and is read from its beginning. Facts that are known already change nothing.
-            cursor.inode, cursor.offset = inode, 0
+            cursor = self._cursors[key] = Cursor(*row) if row else Cursor(status.st_ino, 0)
+        if _is_rewritten(file.path, cursor, status):
+            # The file is read from its beginning. Facts that are known already change nothing.
+            cursor.inode, cursor.offset, cursor.mark = status.st_ino, 0, b""
             self._open = {call_id: call for call_id, call in self._open.items() if call.key != key}
         return cursor
+
+
+def _is_rewritten(path: Path, cursor: Cursor, status: os.stat_result) -> bool:
+    """Return whether a file is another one than before, or has changed before the cursor."""
+    if cursor.inode != status.st_ino or cursor.offset > status.st_size:
+        return True
+    if cursor.modified_ns == status.st_mtime_ns:
+        return False
+    same_size = bool(cursor.modified_ns) and cursor.offset == status.st_size
+    return same_size or (bool(cursor.mark) and fingerprint(path, cursor.offset) != cursor.mark)
