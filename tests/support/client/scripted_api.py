@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,14 +60,12 @@ class Turn:
         tools: the tools that it calls.
         usage: the tokens of the answer.
         errors: HTTP statuses. The first requests for this turn get one of them each.
-        wait: seconds before the first byte.
     """
 
     text: str = "ok"
     tools: Sequence[Tool] = ()
     usage: Usage = field(default_factory=Usage)
     errors: Sequence[int] = ()
-    wait: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -220,7 +217,6 @@ class _Handler(BaseHTTPRequestHandler):
             error = {"type": _ERROR_TYPES.get(turn, "api_error"), "message": "scripted"}
             self._send(turn, {"type": "error", "error": error}, {"retry-after": "0"})
             return
-        time.sleep(turn.wait)
         model = body.get("model", "unknown")
         message = _message(turn, model)
         self._api.charge(model, turn.usage)
