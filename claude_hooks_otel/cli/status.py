@@ -55,6 +55,8 @@ def _table(state: Mapping[str, Any]) -> Table:
         table.add_row("waiting", f"{count} {'spans' if signal == 'traces' else 'log events'}")
     for reason, count in state["dropped"].items():
         table.add_row("dropped", f"{count} {reason}")
+    for reason, count in state["transcript_damage"].items():
+        table.add_row("damaged transcript lines", f"{count} {reason}")
     return table
 
 

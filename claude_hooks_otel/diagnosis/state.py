@@ -16,6 +16,7 @@ from claude_hooks_otel import __version__
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, fail, info, ok, warn
 from claude_hooks_otel.home.lock import is_running
 from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.outcomes import LOSSES
 from claude_hooks_otel.series.totals import read_points
 from claude_hooks_otel.settings import ConfigError
 from claude_hooks_otel.sources.spool import Spool
@@ -213,13 +214,41 @@ def _noteworthy(connection: sqlite3.Connection) -> Iterator[Finding]:
     if unpriced:
         models = sorted(set(unpriced))
         yield warn("prices", f"there is no price for {', '.join(models)}: no cost figure includes these tokens", f'Add [prices."{models[0]}"] with input and output (dollars per million tokens) to the configuration.')  # fmt: skip
-    drift = connection.execute("SELECT kind, name FROM drift ORDER BY seen DESC LIMIT 10").fetchall()
+    yield from _transcript_damage(connection)
+    drift = connection.execute(
+        "SELECT kind, name FROM drift WHERE kind != 'transcript' ORDER BY seen DESC LIMIT 10"
+    ).fetchall()
     if drift:
         seen = ", ".join(f"{kind} {name}" for kind, name in drift)
         yield info(
             "client",
             f"Claude Code sends what this version does not know: {seen}",
-            "Nothing is lost. A newer version may use it.",
+            "This version ignores it. A newer version may use it.",
+        )
+
+
+def _transcript_damage(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Report faults in lines of transcripts: as a warning if a record is lost, because then figures are too small."""
+    counts = {
+        dict(point.labels)["reason"]: point.value
+        for point in read_points(connection, catalog.CATALOG)
+        if point.metric is catalog.TRANSCRIPT_DAMAGE
+    }
+    if not counts:
+        return
+    details = connection.execute(
+        "SELECT name FROM drift WHERE kind = 'transcript' ORDER BY seen DESC LIMIT 5"
+    ).fetchall()
+    found = ", ".join([*(f"{count} {reason}" for reason, count in counts.items()), *(name for (name,) in details)])
+    if LOSSES.isdisjoint(counts):
+        yield info(
+            "transcripts", f"damaged lines were read: {found}", "All records were read, without the damaged parts."
+        )
+    else:
+        yield warn(
+            "transcripts",
+            f"records in damaged lines could not be read: {found}",
+            "The figures lack what these records held. Other records on the same lines were read.",
         )
 
 

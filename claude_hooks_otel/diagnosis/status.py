@@ -13,6 +13,7 @@ from claude_hooks_otel.delivery.exporter_state import CONFIGURATION, MEASUREMENT
 from claude_hooks_otel.delivery.measurement_log import waiting
 from claude_hooks_otel.home.lock import is_running
 from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.units import SECOND
@@ -35,6 +36,7 @@ def read_status(home: Home) -> dict[str, Any]:
         "custom_exporters": [],
         "waiting": {},
         "dropped": {},
+        "transcript_damage": {},
         "drift": [],
     }
     try:
@@ -72,6 +74,8 @@ def _read_store(connection: sqlite3.Connection, state: dict[str, Any]) -> None:
     ):
         what = dict(json.loads(labels))
         state["dropped"][" ".join(filter(None, (what.get("signal"), what["reason"])))] = value
+    damage = connection.execute("SELECT labels, value FROM series WHERE metric = ?", (catalog.TRANSCRIPT_DAMAGE.name,))
+    state["transcript_damage"] = {dict(json.loads(labels))["reason"]: value for labels, value in damage}
     state["drift"] = [
         {"kind": kind, "name": name, "seen": seen}
         for kind, name, seen in connection.execute("SELECT kind, name, seen FROM drift ORDER BY seen DESC LIMIT 50")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class ToolOutcome(StrEnum):
@@ -64,3 +65,7 @@ class Damage(StrEnum):
     FIELD = "field"  # an optional field of an unexpected type or range is left out
     NUL = "nul"  # NUL bytes are left out
     ENCODING = "encoding"  # bytes that are not UTF-8 are replaced
+
+
+# The damage with which a record is lost.
+LOSSES: Final = frozenset((Damage.CUT, Damage.TOO_LONG, Damage.FIELDS, Damage.ERROR))

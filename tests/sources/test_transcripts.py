@@ -18,6 +18,7 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.from_transcripts import UNNAMED_AGENT
 from claude_hooks_otel.facts.pricing import TokenUsage
 from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.settings import Config
@@ -432,6 +433,11 @@ class Follower:
     def drift(self) -> dict[str, int]:
         return dict(self.store.connection.execute("SELECT name, seen FROM drift WHERE kind = 'transcript'"))
 
+    def damage(self) -> dict[str, int]:
+        query = "SELECT labels, value FROM series WHERE metric = ?"
+        rows = self.store.connection.execute(query, (catalog.TRANSCRIPT_DAMAGE.name,))
+        return {dict(json.loads(labels))["reason"]: value for labels, value in rows}
+
 
 @pytest.fixture
 def follower(tmp_path: Path, main: Path) -> Iterator[Follower]:
@@ -596,13 +602,107 @@ def test_no_line_prevents_reading_the_others(follower: Follower, unusual: bytes)
     append(follower.main, unusual, answer("m3"))
     follower.restart()
     follower.follow()
-    assert follower.requests().keys() - {"m-big"} == {"m1", "m2", "m3"}
+    assert follower.requests().keys() == {"m1", "m2", "m3"} | ({"m-big"} if b'"m-big"' in unusual else set())
+
+
+def spliced(*parts: bytes) -> bytes:
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "found", "damage"),
+    [
+        (spliced(answer("a"), answer("b")), {"a", "b"}, {}),
+        (spliced(answer("a"), b" ", answer("b"), b"\t", answer("c")), {"a", "b", "c"}, {}),
+        (spliced(answer("a")[:-40], answer("b")), {"b"}, {"cut": 1}),
+        (spliced(line("user", message={"content": "x" * 500})[:200], answer("b")), {"b"}, {"cut": 1}),
+        (spliced(answer("a"), answer("b")[:-1]), {"a"}, {"cut": 1}),
+        (spliced(answer("a")[60:], answer("b")), {"b"}, {"cut": 1}),
+        (spliced(b"\0" * 300, answer("a")), {"a"}, {"nul": 1}),
+        (spliced(answer("a"), b"\0" * 300), {"a"}, {"nul": 1}),
+        (spliced(answer("a")[:50], b"\0" * 300, answer("b")), {"b"}, {"cut": 1, "nul": 1}),
+        (answer("a", {"type": "text", "text": "caf@"}).replace(b"@", b"\xff"), {"a"}, {"encoding": 1}),
+        (answer("a", {"type": "text", "text": "a@b"}).replace(b"@", b"\x07"), {"a"}, {}),
+        (answer("a")[:-1], set(), {"cut": 1}),
+        (line("user", message={"content": json.dumps(json.loads(answer("quoted")))})[:-1], set(), {"cut": 1}),
+        (answer("a", tool_use("t\ud800")), {"a"}, {}),
+    ],
+)
+def test_every_complete_record_of_a_damaged_line_is_read(
+    follower: Follower, damaged: bytes, found: set[str], damage: dict[str, int]
+) -> None:
+    """A crash or a full disk leaves such lines. The line behind it is read in any case, and what is lost is counted."""
+    append(follower.main, damaged, answer("behind"))
+    follower.follow()
+    assert follower.requests().keys() == {*found, "behind"}
+    assert follower.damage() == damage
+
+
+def test_a_line_over_the_limit_is_counted(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcript_files, "LONGEST_LINE", 2000)
+    monkeypatch.setattr(transcript_files, "CHUNK", 100)
+    append(follower.main, answer("long", {"type": "text", "text": "x" * 3000}), answer("behind"))
+    follower.follow()
+    assert follower.requests().keys() == {"behind"}
+    assert follower.damage() == {"too_long": 1}
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (["a", "b"], ["x", "b", "c"]),  # larger
+        (["a", "b"], ["x"]),  # smaller
+        (["a", "b"], ["x", "y"]),  # of the same size
+        (["a", "b", "c"], ["b", "c", "d", "e"]),  # the first line is gone
+    ],
+)
+def test_a_file_that_is_rewritten_in_place_is_read_again(
+    follower: Follower, before: list[str], after: list[str], restarts: bool
+) -> None:
+    """It keeps its inode, and possibly its size. Records that are known already count once."""
+    append(follower.main, *map(answer, before))
+    follower.follow()
+    inode = follower.main.stat().st_ino
+    if restarts:
+        follower.restart()
+    follower.main.write_bytes(b"".join(answer(name) + b"\n" for name in after))
+    os.utime(follower.main, ns=(START_NS, START_NS))
+    assert follower.main.stat().st_ino == inode
+    follower.follow()
+    assert follower.requests().keys() == {*before, *after}
+
+
+def test_a_file_that_grows_is_not_read_again(follower: Follower) -> None:
+    append(follower.main, answer("a"))
+    assert follower.follow() == 1
+    append(follower.main, answer("b"))
+    assert follower.follow() == 1
+    follower.restart()
+    append(follower.main, answer("c"))
+    assert follower.follow() == 1
+    assert follower.follow() == 0
+
+
+def test_the_last_record_of_a_session_needs_no_line_break(follower: Follower) -> None:
+    follower.main.write_bytes(answer("a") + b"\n" + answer("b"))
+    follower.follow()
+    append(follower.main, b"", answer("c"))
+    follower.follow()
+    assert follower.requests().keys() == {"a", "b", "c"}
+    assert follower.damage() == {}
 
 
 def test_a_line_that_fails_leaves_no_facts(follower: Follower) -> None:
-    """What it wrote before the failure is undone. The line counts as drift."""
-    append(follower.main, answer("m-big", tool_use("t-half"), input_tokens=10**30), answer("m1"))
+    """What it wrote before the failure is undone. The line counts as drift and as damage."""
+
+    def price(usage: TokenUsage, *_: Any) -> int:
+        return 1 // (usage.input - 666)
+
+    follower.intake._lines._price = price
+    append(follower.main, answer("m-bad", tool_use("t-half"), input_tokens=666), answer("m1"))
     follower.follow()
+    assert follower.damage() == {"error": 1}
     assert follower.facts.select(model.ToolCall) == []
     assert follower.requests().keys() == {"m1"}
     assert follower.drift() == {"assistant: error": 1}
