@@ -218,7 +218,7 @@ def _noteworthy(connection: sqlite3.Connection) -> Iterator[Finding]:
         seen = ", ".join(f"{kind} {name}" for kind, name in drift)
         yield info(
             "client",
-            f"Claude Code sends what this version does not know: {seen}",
+            f"Claude Code sends data that this version does not recognize: {seen}",
             "Nothing is lost. A newer version may use it.",
         )
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.installation.json_text import JsonText
-from claude_hooks_otel.installation.settings_file import replace_file
+from claude_hooks_otel.settings import replace_file
 
 
 class EnvValue(BaseModel):
