@@ -96,7 +96,7 @@ class Loop:
         return bool(taken or lines)
 
     def drain(self) -> None:
-        """Take in everything that has been captured so far."""
+        """Read everything that has been captured so far."""
         intake = self._daemon.core.intake
         while intake.take_events():
             pass

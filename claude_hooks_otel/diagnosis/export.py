@@ -74,7 +74,7 @@ def _ask(exporter: Exporter, surroundings: Surroundings) -> Finding:
         remedy = f"Set {variable}=none to export no {signal}, or {variable}=otlp to export them and see each error."
         return info(link, f"{described}: {outcome.error}", remedy)
     if not outcome.ok:
-        lost = "Nothing is lost" if signal is Signal.METRICS else "What waits is kept within the bounds of [outbox]"
+        lost = "Nothing is lost" if signal is Signal.METRICS else "Waiting items are kept within the limits of [outbox]"
         remedy = f"Is the receiver running, and are endpoint, protocol and headers right? {lost} meanwhile."
         return fail(link, f"{described}: {outcome.error}", remedy)
     accepted = f"{described}: accepted an empty request in {outcome.duration_s * 1000:.0f} ms"
