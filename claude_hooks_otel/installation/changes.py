@@ -28,7 +28,7 @@ class EnvValue(BaseModel):
 
 
 class Changes(BaseModel):
-    """What we changed in one settings file, besides the hook entries, which their command identifies.
+    """What we changed in one settings file, except for the hook entries: their command identifies them.
 
     Attributes:
         env: the variables that we set.

@@ -67,10 +67,10 @@ class SeriesConfig(_Table):
 
 
 class MetricsConfig(_Table):
-    """Metrics besides our own.
+    """Metrics that are exported in addition to our own.
 
     Attributes:
-        gen_ai: whether the metrics of OpenTelemetry's GenAI conventions are exported, too.
+        gen_ai: whether the metrics of OpenTelemetry's GenAI conventions are exported.
     """
 
     gen_ai: bool = False
@@ -189,7 +189,7 @@ class Config(_Table):
         otel: standard ``OTEL_*`` variables, verbatim.
         daemon: the daemon's times.
         series: bounds of the series.
-        metrics: metrics besides our own.
+        metrics: metrics that are exported in addition to our own.
         traces: how traces are made.
         capture: texts that may leave the machine.
         outbox: limits for the spans and log events that wait for an endpoint.
