@@ -11,6 +11,7 @@ import typer
 from claude_hooks_otel.cli.console import out
 from claude_hooks_otel.home.lock import AlreadyRunningError, DaemonLock
 from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.installation.purge import tell_to_stop
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +32,7 @@ def register(app: typer.Typer) -> None:
                 os.setsid()
         home = Home.from_environment()
         if stop:
-            _stop(home)
+            out.print("Told the daemon to stop." if tell_to_stop(home) else "No daemon is running.")
             return
         try:
             lock = DaemonLock.acquire(home)
@@ -44,15 +45,3 @@ def register(app: typer.Typer) -> None:
             serve(home, dict(os.environ))
         finally:
             lock.release()
-
-
-def _stop(home: Home) -> None:
-    import signal  # noqa: PLC0415
-
-    from claude_hooks_otel.home.lock import is_running  # noqa: PLC0415
-
-    if not is_running(home):
-        out.print("No daemon is running.")
-        return
-    os.kill(int(home.pid.read_text()), signal.SIGTERM)
-    out.print("Told the daemon to stop.")

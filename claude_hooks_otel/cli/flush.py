@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     def flush(
         timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a running daemon's answer.")] = 40.0,
     ) -> None:
-        """Take in everything captured so far and deliver it now."""
+        """Read everything captured so far and deliver it now."""
         home = Home.from_environment()
         try:
             answer = flush_now(home, timeout, os.environ)

@@ -116,7 +116,7 @@ def register(app: typer.Typer) -> None:
 
 @contextmanager
 def _explained_errors() -> Iterator[None]:
-    """End the program with a message where a file or a setting stands in the way."""
+    """Turn an error about a file or a setting into a message and an exit code."""
     try:
         yield
     except (SettingsError, ConfigError, PurgeError, RuntimeError, FileNotFoundError) as error:

@@ -1,4 +1,4 @@
-"""``status``: whether the daemon runs, what waits, what was accepted when."""
+"""``status``: shows whether the daemon runs, what waits, and when each endpoint last accepted an export."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def _table(state: Mapping[str, Any]) -> Table:
     for exporter in state["custom_exporters"]:
         lines = [f"{exporter['waiting']} waiting"] if exporter["waiting"] else []
         if exporter["dropped"]:
-            lines.append(f"[red]{exporter['dropped']} were given up: it was away too long[/]")
+            lines.append(
+                f"[red]{exporter['dropped']} measurements were dropped: the endpoint was unavailable for too long[/]"
+            )
         table.add_row(f"exporter {exporter['name']}", "\n".join([*lines, _accepted(exporter)]))
     for signal, count in state["waiting"].items():
         table.add_row("waiting", f"{count} {'spans' if signal == 'traces' else 'log events'}")
@@ -61,7 +63,7 @@ def _table(state: Mapping[str, Any]) -> Table:
 
 
 def _accepted(exporter: Mapping[str, Any]) -> str:
-    """Return when its endpoint last accepted something, and what is wrong since."""
+    """Return when the endpoint last accepted an export, and the error since then."""
     age = exporter["seconds_since_accepted"]
     when = "accepted nothing yet" if age is None else f"last accepted {age:.0f} s ago"
     return f"{when}\n[red]{escape(exporter['error'])}[/]" if exporter["error"] else when

@@ -27,7 +27,7 @@ class Exporters:
         metrics: exporters of metrics.
         items: exporters of spans and log events.
         custom: custom exporters by name.
-        states: all of them, those included that cannot be built.
+        states: the state of every exporter, also of those that cannot be built.
     """
 
     metrics: list[MetricExporter] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Exporters:
 
 
 def build_exporters(config: Config, otel: OtelSettings) -> Exporters:
-    """Build every exporter. A mistake in one of them costs the others nothing.
+    """Build every exporter. A mistake in one of them does not affect the others.
 
     Args:
         config: what the owner has set.

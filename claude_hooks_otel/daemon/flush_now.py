@@ -1,4 +1,4 @@
-"""Flush a home: through its running daemon, or as its daemon where none runs."""
+"""Flushes a home through its running daemon. Without one, this process does the daemon's work."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from claude_hooks_otel.home.paths import Home
 
 
 def flush_now(home: Home, timeout: float, environ: Mapping[str, str]) -> FlushAnswer:
-    """Take in everything captured so far and deliver it now.
+    """Read everything captured so far and deliver it now.
 
     Args:
-        home: its home.
+        home: the home to flush.
         timeout: seconds to wait for a running daemon.
         environ: the environment that configures the exports if no daemon runs.
 

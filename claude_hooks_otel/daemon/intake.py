@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class Intake:
-    """Takes in what was captured, and follows the sessions.
+    """Reads captured events, and follows the sessions.
 
     Args:
         facts: where everything goes.
@@ -92,7 +92,7 @@ class Intake:
     # -- the spool -----------------------------------------------------------------------------------------------------
 
     def take_events(self, limit: int = EVENTS_PER_BATCH) -> int:
-        """Take in up to ``limit`` waiting files of the spool. Return how many there were.
+        """Read up to ``limit`` waiting files of the spool. Return how many there were.
 
         Raises:
             sqlite3.Error: the store cannot be written. The files stay in the spool.

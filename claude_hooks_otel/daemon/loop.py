@@ -54,7 +54,7 @@ class Loop:
         self._recovered_at = self._forgot_at = float("-inf")
 
     def run(self) -> None:
-        """Work until there has been nothing to do for the idle time, or until told to stop."""
+        """Work until the daemon has been idle for the idle timeout, or until it is stopped."""
         _log.info("started; exporting to: %s", self._daemon.deliveries.describe())
         try:
             while not self.stopping.is_set():
@@ -96,7 +96,7 @@ class Loop:
         return bool(taken or lines)
 
     def drain(self) -> None:
-        """Take in everything that has been captured so far."""
+        """Read everything that has been captured so far."""
         intake = self._daemon.core.intake
         while intake.take_events():
             pass
@@ -133,7 +133,7 @@ def _config(home: Home, environ: Mapping[str, str]) -> Config:
 
 
 def serve(home: Home, environ: Mapping[str, str]) -> None:
-    """Run the daemon of a home, whose lock the caller holds, until it is idle or gets SIGTERM or SIGINT."""
+    """Run the daemon of a home until it is idle or gets SIGTERM or SIGINT. The caller holds the lock."""
     home.create()
     handler = logging.handlers.RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -27,7 +27,7 @@ _TRIAL_TIMEOUT = registration.TIMEOUT
 
 
 def shell(_: Surroundings) -> Iterator[Finding]:
-    """Check for ``sh``, with which Claude Code runs hooks."""
+    """Check that ``sh`` exists. Claude Code runs hooks with it."""
     if found := shutil.which("sh"):
         yield ok("shell", str(found))
     else:

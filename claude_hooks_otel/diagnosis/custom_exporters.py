@@ -1,4 +1,4 @@
-"""The links to custom exporters: whether each accepts its measurements, and whether any were given up."""
+"""Custom exporters: whether each one accepts its measurements, and whether any were dropped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_hooks_otel.store.connection import connect
 
 
 def custom_exporters(surroundings: Surroundings) -> Iterator[Finding]:
-    """Report what the daemon last noted of each custom exporter."""
+    """Report the last saved state of each custom exporter."""
     try:
         with closing(connect(surroundings.home.store, readonly=True)) as connection:
             found = [
@@ -22,14 +22,14 @@ def custom_exporters(surroundings: Surroundings) -> Iterator[Finding]:
                 if state.signal == MEASUREMENTS
             ]
     except sqlite3.Error:
-        return  # the store is another link
+        return  # the check of the store reports this
     for state, count in found:
         link = f"exporter {state.name}"
         if state.error:
-            remedy = f"Correct [exporters.{state.name}], or its server. What waits is kept."
+            remedy = f"Correct [exporters.{state.name}], or repair its server. Waiting measurements are kept."
             yield fail(link, state.error, remedy)
         elif state.dropped:
-            observed = f"{state.dropped} measurements were given up while it was away"
+            observed = f"{state.dropped} measurements were dropped because the endpoint was unavailable for too long"
             yield warn(link, observed, "They cannot be recovered.")
         else:
             yield ok(link, f"{count or 0} measurements wait")

@@ -1,4 +1,4 @@
-"""From the store to the endpoints. Each endpoint is really asked, with a request that holds no data."""
+"""From the store to the endpoints. Each check sends the real endpoint a request without data."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from claude_hooks_otel.store.connection import connect
 
 
 def variables(surroundings: Surroundings) -> Iterator[Finding]:
-    """Find variables of this shell that the daemon never sees, because Claude Code removes them from hooks."""
+    """Find variables of this shell that the daemon never sees. Claude Code removes them from the environment of hooks."""
     config = surroundings.config
     known = config.otel if isinstance(config, Config) else {}
     present = otel_variables(surroundings.environ)
     if unseen := sorted(name for name, value in present.items() if known.get(name) != value):
         yield warn(
             "variables",
-            f"{', '.join(unseen)}: set here, but not (or otherwise) in the configuration",
-            "Run `claude-hooks-otel install` here to take them over: hooks never see them.",
+            f"{', '.join(unseen)}: set here, but missing or different in the configuration",
+            "Hooks never see them. Run `claude-hooks-otel install` here to copy them into the configuration.",
         )
 
 
 def endpoints(surroundings: Surroundings) -> Iterator[Finding]:
-    """Find out for each exporter of each signal whether its endpoint accepts a request now, and what its last error was."""
+    """Check whether each exporter's endpoint accepts a request now, and whether the last export failed."""
     config = surroundings.config
     if isinstance(config, ConfigError):
         return
@@ -71,12 +71,10 @@ def _ask(exporter: Exporter, surroundings: Surroundings) -> Finding:
     link, described = f"export {exporter.name} {signal}", exporter.describe()
     if outcome.status is Status.UNSERVED and signal is not Signal.METRICS and not exporter.is_requested:
         variable = f"OTEL_{signal.upper()}_EXPORTER"
-        remedy = (
-            f"If you want none there, set {variable}=none. If you do, set {variable}=otlp, and see what it accepts."
-        )
+        remedy = f"Set {variable}=none to export no {signal}, or {variable}=otlp to export them and see each error."
         return info(link, f"{described}: {outcome.error}", remedy)
     if not outcome.ok:
-        lost = "Nothing is lost" if signal is Signal.METRICS else "What waits is kept within the bounds of [outbox]"
+        lost = "Nothing is lost" if signal is Signal.METRICS else "Waiting items are kept within the limits of [outbox]"
         remedy = f"Is the receiver running, and are endpoint, protocol and headers right? {lost} meanwhile."
         return fail(link, f"{described}: {outcome.error}", remedy)
     accepted = f"{described}: accepted an empty request in {outcome.duration_s * 1000:.0f} ms"
@@ -94,7 +92,7 @@ def _last_error(exporter: Exporter, surroundings: Surroundings) -> str:
         with closing(connect(surroundings.home.store, readonly=True)) as connection:
             return read_state(connection, exporter.signal, exporter.name).error
     except sqlite3.Error:
-        return ""  # the store is another link
+        return ""  # the check of the store reports this
 
 
 CHECKS = (variables, endpoints)

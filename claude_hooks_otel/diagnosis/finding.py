@@ -33,7 +33,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One row of the doctor's answer.
+    """One row of what `doctor` prints.
 
     Attributes:
         link: the link of the chain.
@@ -54,7 +54,7 @@ def ok(link: str, observed: str) -> Finding:
 
 
 def info(link: str, observed: str, remedy: str) -> Finding:
-    """Return a finding that is no fault."""
+    """Return a finding that needs no correction."""
     return Finding(link, Level.INFO, observed, remedy)
 
 

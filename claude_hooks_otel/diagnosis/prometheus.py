@@ -46,7 +46,7 @@ def prometheus(surroundings: Surroundings) -> Iterator[Finding]:
     stored_id, sessions_here = here
     resource = service_resource(OtelSettings.from_config(config, surroundings.hook_environ), stored_id)
     instance = str(resource.attributes[SERVICE_INSTANCE_ID])
-    quoted = json.dumps(instance)  # a PromQL string is quoted as a JSON string is
+    quoted = json.dumps(instance)  # PromQL quotes strings as JSON does
     try:
         series = _ask(url, f'count(last_over_time({{__name__=~"claude_.+", instance={quoted}}}[{WITHIN}]))')
         sessions = _ask(url, f"sum(last_over_time({catalog.SESSIONS.prometheus_name}{{instance={quoted}}}[{WITHIN}]))")
@@ -71,11 +71,11 @@ def _arrival(url: str, instance: str, series: float, sessions: float, sessions_h
             f"{url} has no series of this installation ({instance}) within {WITHIN}",
             f"Check at {url}/targets that Prometheus scrapes the Collector, with honor_labels. Then run `claude-hooks-otel flush`.",
         )
-    told = f"{url}: {series:.0f} series of this installation, {sessions:.0f} sessions there, {sessions_here} here"
+    observed = f"{url}: {series:.0f} series of this installation, {sessions:.0f} sessions there, {sessions_here} here"
     if sessions < sessions_here:
         remedy = "A minute's delay is usual. After that, run `claude-hooks-otel flush` and check again."
-        return warn("prometheus", told, remedy)
-    return ok("prometheus", told)
+        return warn("prometheus", observed, remedy)
+    return ok("prometheus", observed)
 
 
 def _store(surroundings: Surroundings) -> tuple[str, int] | None:

@@ -136,9 +136,7 @@ def spool(surroundings: Surroundings) -> Iterator[Finding]:
     )
     running, age = is_running(surroundings.home), time.time() - oldest
     if waiting > LONG_QUEUE or (running and waiting and age > LONG_WAIT):
-        remedy = (
-            f"Look at {surroundings.home.log}." if running else "Run `claude-hooks-otel flush` to take them in now."
-        )
+        remedy = f"Look at {surroundings.home.log}." if running else "Run `claude-hooks-otel flush` to read them now."
         yield warn("spool", f"{waiting} waiting, the oldest for {age:.0f} s", remedy)
     else:
         yield ok("spool", f"{waiting} waiting")
@@ -156,7 +154,7 @@ def _files(box: Spool) -> Iterator[Any]:
 
 
 def store(surroundings: Surroundings) -> Iterator[Finding]:
-    """Check that the store can be read, and report what is noteworthy in it."""
+    """Check that the store can be read, and report losses, missing prices and unknown data."""
     path = surroundings.home.store
     if not path.exists():
         yield info("store", "no event has been read yet", "Run a session, then `claude-hooks-otel flush`.")
@@ -184,10 +182,10 @@ def _store(connection: sqlite3.Connection) -> Iterator[Finding]:
         )
     else:
         yield ok("last event", f"{_age((time.time_ns() - newest) / SECOND)} ago")
-    yield from _noteworthy(connection)
+    yield from _contents(connection)
 
 
-def _noteworthy(connection: sqlite3.Connection) -> Iterator[Finding]:
+def _contents(connection: sqlite3.Connection) -> Iterator[Finding]:
     dropped: list[str] = []
     items: list[str] = []
     unpriced: list[str] = []
@@ -222,7 +220,7 @@ def _noteworthy(connection: sqlite3.Connection) -> Iterator[Finding]:
         seen = ", ".join(f"{kind} {name}" for kind, name in drift)
         yield info(
             "client",
-            f"Claude Code sends what this version does not know: {seen}",
+            f"Claude Code sends data that this version does not recognize: {seen}",
             "This version ignores it. A newer version may use it.",
         )
 

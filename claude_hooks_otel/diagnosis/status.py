@@ -1,4 +1,4 @@
-"""The state of one home: whether the daemon runs, what waits, what each endpoint last accepted."""
+"""The state of one home: whether the daemon runs, what waits, and when each endpoint last accepted an export."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from claude_hooks_otel.home.paths import Home
 
 _REQUEST, _ANSWER = ".request", ".answer"
-# Seconds between looks for the answer.
+# Seconds between checks for the answer.
 _POLL = 0.02
 # Seconds after which an unread answer is deleted.
 _FORGOTTEN_AFTER = 3600.0
@@ -53,7 +53,7 @@ class FlushRequests:
         return bool(self._waiting)
 
     def answer(self, answer: FlushAnswer) -> None:
-        """Tell everybody who asked how the flush ended."""
+        """Tell every waiting command how the flush ended."""
         text = json.dumps(asdict(answer))
         for request in self._waiting:
             file = request.with_suffix(_ANSWER)

@@ -73,7 +73,7 @@ class Home:
 
     @property
     def pid(self) -> Path:
-        """The daemon's process id, from which a hook tells cheaply whether it is alive."""
+        """The daemon's process id. A hook uses it to check whether the daemon is alive."""
         return self.root / "daemon.pid"
 
     @property

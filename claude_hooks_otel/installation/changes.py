@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.installation.json_text import JsonText
-from claude_hooks_otel.installation.settings_file import replace_file
+from claude_hooks_otel.settings import replace_file
 
 
 class EnvValue(BaseModel):
@@ -28,7 +28,7 @@ class EnvValue(BaseModel):
 
 
 class Changes(BaseModel):
-    """What we changed in one settings file, besides the hook entries, which their command identifies.
+    """What we changed in one settings file, except for the hook entries: their command identifies them.
 
     Attributes:
         env: the variables that we set.

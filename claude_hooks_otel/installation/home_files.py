@@ -8,8 +8,7 @@ from pathlib import Path
 
 import claude_hooks_otel
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
-from claude_hooks_otel.installation.settings_file import replace_file
-from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, Signal, load, save
+from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, Signal, load, replace_file, save
 
 # The variables that say where telemetry goes and whose it is. Claude Code's own switches (OTEL_LOG_USER_PROMPTS and others)
 # do not concern us.
@@ -111,7 +110,7 @@ class HomeFiles:
     @property
     def config_changed(self) -> bool:
         """Whether the configuration file will change."""
-        return not self.home.config.exists() or _tables(self.config) != _tables(self._present)
+        return not self.home.config.exists() or self.config.given() != self._present.given()
 
     @property
     def changed(self) -> list[Path]:
@@ -146,11 +145,6 @@ def _check(config: Config) -> None:
     for signal in (Signal.TRACES, Signal.LOGS):
         for item_exporter in build_item_exporters(otel, signal):
             item_exporter.shutdown()
-
-
-def _tables(config: Config) -> dict[str, object]:
-    """Return what a configuration file holds. An empty table says nothing."""
-    return {name: table for name, table in config.model_dump(exclude_unset=True).items() if table != {}}
 
 
 def _interpreter() -> str:

@@ -142,7 +142,7 @@ class JsonText:
 
 def _loads(text: str) -> Any:
     def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no JSON")
+        raise ValueError(f"{name} is not JSON")
 
     return json.loads(text, parse_constant=refuse)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from claude_hooks_otel.home.lock import AlreadyRunningError, DaemonLock, is_running
 from claude_hooks_otel.home.paths import Home
 
-# Seconds that a daemon has to export what is new and exit. It needs four at most.
+# Seconds that a daemon has to export what is new and exit. It needs at most four.
 DAEMON_STOPS_WITHIN = 15.0
 _POLL = 0.05
-# Any of these shows that a folder is a home.
+# A folder is a home if it holds any of these.
 _MARKS = ("spool", "store", "interpreter", "installations")
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
 from claude_hooks_otel.installation.json_text import JsonText, JsonTextError
+from claude_hooks_otel.settings import replace_file
 
 
 class SettingsError(Exception):
@@ -161,31 +159,3 @@ class SettingsFile:
         backup = next(copy for copy in copies if not copy.exists())
         replace_file(backup, self._before, like=self.path)
         return backup
-
-
-def replace_file(path: Path, content: bytes, *, like: Path | None = None) -> None:
-    """Write a file in one step: every reader finds either the old content or the new.
-
-    Args:
-        path: the file, not a symbolic link.
-        content: the whole content.
-        like: the file whose mode and, where possible, owner it gets. Without one, only the owner can read it.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if like is not None:
-            status = like.stat()
-            with contextlib.suppress(OSError):  # only root can keep another user as the owner
-                os.chown(temporary, status.st_uid, status.st_gid)
-            shutil.copymode(like, temporary)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -17,13 +17,6 @@ class ToolOutcome(StrEnum):
     INVALID = "invalid"  # it never ran: unknown tool, bad input
 
 
-class RequestOutcome(StrEnum):
-    """How an API request ended."""
-
-    SUCCESS = "success"
-    ERROR = "error"
-
-
 class TaskOutcome(StrEnum):
     """How a program's task or span ended."""
 

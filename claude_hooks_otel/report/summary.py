@@ -69,7 +69,7 @@ class ToolRow:
 
 
 def read_series(store: Path, *, agent: str | None = None, project: str | None = None) -> list[SeriesPoint]:
-    """Return the series of a store, of one agent or one project where these are named.
+    """Return the series of a store. If an agent or a project is given, return only its series.
 
     Raises:
         sqlite3.Error: there is no store, or it cannot be read.
@@ -92,7 +92,7 @@ def as_json(point: SeriesPoint) -> dict[str, Any]:
 
 
 def by_agent(points: Iterable[SeriesPoint]) -> list[AgentRow]:
-    """Return a row for each agent and project, in their order."""
+    """Return a row for each agent and project, sorted."""
     sums = _Sums(points, "agent", "project")
     return [
         AgentRow(
@@ -117,7 +117,7 @@ def by_agent(points: Iterable[SeriesPoint]) -> list[AgentRow]:
 
 
 def by_model(points: Iterable[SeriesPoint]) -> list[ModelRow]:
-    """Return a row for each model and type of agent, in their order."""
+    """Return a row for each model and type of agent, sorted."""
     sums = _Sums(points, "model", "agent_type")
 
     def row(group: tuple[str, ...]) -> ModelRow:
@@ -139,7 +139,7 @@ def by_model(points: Iterable[SeriesPoint]) -> list[ModelRow]:
 
 
 def by_tool(points: Iterable[SeriesPoint]) -> list[ToolRow]:
-    """Return a row for each tool, in their order."""
+    """Return a row for each tool, sorted."""
     sums = _Sums((point for point in points if point.metric in (catalog.TOOL_CALLS, catalog.TOOL_DURATION)), "tool")
 
     def row(group: tuple[str, ...]) -> ToolRow:

@@ -21,7 +21,7 @@ _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 
 class SpoolRecorder:
-    """Writes program records that the daemon takes in when it runs.
+    """Writes program records that the daemon reads when it runs.
 
     It is safe in threads and across ``fork``: a file's name holds the process that writes it, and nothing waits in memory.
 

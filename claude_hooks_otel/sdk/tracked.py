@@ -61,7 +61,7 @@ class Tracked:
         self._nests = True
 
     def without_nesting(self) -> Self:
-        """Contain nothing: what a consumer does between a generator's items is not part of the generator."""
+        """Contain no other task or span. What a consumer does between a generator's items is not part of the generator."""
         self._nests = False
         return self
 
@@ -76,7 +76,7 @@ class Tracked:
         started = self._open.clock.now_ns()
         self._payload |= {"id": self.id, "parent": parent, "root": self._open.root, "started": started}
         if self._event == TASK:
-            self._writer.write(TASK, dict(self._payload))  # so that it is known to have begun if the program is killed
+            self._writer.write(TASK, dict(self._payload))  # a killed program has still recorded the start
         if self._nests:
             self._live = self._writer.recorder.open(self._payload["name"])
             self._live.__enter__()

@@ -5,7 +5,7 @@ process does both once, with the environment of that process, and hands the valu
 """
 
 from claude_hooks_otel.settings.errors import ConfigError
-from claude_hooks_otel.settings.file import dump, load, save
+from claude_hooks_otel.settings.file import dump, load, replace_file, save
 from claude_hooks_otel.settings.model import (
     CaptureConfig,
     CollaborationWeights,
@@ -45,6 +45,7 @@ __all__ = [
     "XpWeights",
     "dump",
     "load",
+    "replace_file",
     "save",
     "variables_in_effect",
 ]

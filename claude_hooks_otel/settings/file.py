@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -64,12 +66,31 @@ def save(path: Path, config: Config) -> None:
     """
     path = Path(os.path.realpath(path))  # a link into a folder of dotfiles stays a link
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace_file(path, dump(config).encode())
+
+
+def replace_file(path: Path, content: bytes, *, like: Path | None = None) -> None:
+    """Write a file in one step: every reader finds either the old content or the new.
+
+    Args:
+        path: the file, not a symbolic link.
+        content: the whole content.
+        like: the file whose mode and, where possible, owner it gets. Without one, only the owner can read it.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(dump(config))
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if like is not None:
+            status = like.stat()
+            with contextlib.suppress(OSError):  # only root can keep another user as the owner
+                os.chown(temporary, status.st_uid, status.st_gid)
+            shutil.copymode(like, temporary)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

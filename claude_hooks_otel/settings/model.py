@@ -67,10 +67,10 @@ class SeriesConfig(_Table):
 
 
 class MetricsConfig(_Table):
-    """Metrics besides our own.
+    """Metrics that are exported in addition to our own.
 
     Attributes:
-        gen_ai: whether the metrics of OpenTelemetry's GenAI conventions are exported, too.
+        gen_ai: whether the metrics of OpenTelemetry's GenAI conventions are exported.
     """
 
     gen_ai: bool = False
@@ -105,11 +105,11 @@ class CaptureConfig(_Table):
 
 
 class OutboxConfig(_Table):
-    """Bounds of what waits for an endpoint of traces or logs. Beyond them, the oldest is given up and counted.
+    """Limits for the spans and log events that wait for an endpoint. Beyond them, the oldest items are dropped and counted.
 
     Attributes:
         max_megabytes: the size of all waiting spans and log events together.
-        max_age_hours: how long one waits.
+        max_age_hours: how long an item waits.
     """
 
     max_megabytes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 256.0
@@ -189,10 +189,10 @@ class Config(_Table):
         otel: standard ``OTEL_*`` variables, verbatim.
         daemon: the daemon's times.
         series: bounds of the series.
-        metrics: metrics besides our own.
+        metrics: metrics that are exported in addition to our own.
         traces: how traces are made.
         capture: texts that may leave the machine.
-        outbox: bounds of what waits for an endpoint of traces or logs.
+        outbox: limits for the spans and log events that wait for an endpoint.
         monitoring: where the data can be seen.
         scores: how the scores of an agent are computed.
         prices: a model's name → its price.

@@ -143,23 +143,20 @@ class _Reader:
 
     def _protocol(self) -> Protocol:
         """Return the protocol that is set, else the one of the endpoint's port."""
-        match self._text("PROTOCOL").lower():
-            case "grpc":
-                return "grpc"
-            case "http/protobuf":
-                return "http/protobuf"
-            case "":
-                endpoint = self._text("ENDPOINT")
-                try:
-                    port = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").port
-                except ValueError:
-                    raise self._bad_endpoint("is not a URL") from None
-                return "http/protobuf" if port == HTTP_PORT else "grpc"
-            case other:
-                raise ConfigError(
-                    f"{self._name('PROTOCOL')}={other} is not supported: use grpc or http/protobuf, or leave it unset "
-                    f"(port {HTTP_PORT} then means http/protobuf, any other grpc)"
-                )
+        if text := self._text("PROTOCOL").lower():
+            for protocol in _COMPRESSIONS:
+                if text == protocol:
+                    return protocol
+            raise ConfigError(
+                f"{self._name('PROTOCOL')}={text} is not supported: use grpc or http/protobuf, or leave it unset "
+                f"(port {HTTP_PORT} then means http/protobuf, any other grpc)"
+            )
+        endpoint = self._text("ENDPOINT")
+        try:
+            port = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").port
+        except ValueError:
+            raise self._bad_endpoint("is not a URL") from None
+        return "http/protobuf" if port == HTTP_PORT else "grpc"
 
     def _http_target(self) -> tuple[str, bool]:
         """Return the URL and whether it means TLS. The signal's variable gives the whole URL, the general one its base."""

@@ -34,7 +34,7 @@ class Store:
     Args:
         path: the database file; it is created if it does not exist.
         now_ns: the clock, Unix nanoseconds.
-        rooms: whose tables are in it. They forget in this order.
+        rooms: the rooms that keep tables in the store. They forget in this order.
 
     Raises:
         NewerStoreError: a newer version wrote the file.
