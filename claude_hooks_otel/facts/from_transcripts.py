@@ -83,7 +83,7 @@ class TranscriptReader:
             return
         match line:
             case lines.AssistantLine():
-                self._answer(line, agent_id, agent_type or line.attribution_agent)
+                self._answer(line, item.answer_id, agent_id, agent_type or line.attribution_agent)
             case lines.UserLine():
                 self._results(line, item.inputs)
                 if line.prompt_id and not agent_id:
@@ -103,7 +103,7 @@ class TranscriptReader:
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
-    def _answer(self, line: lines.AssistantLine, agent_id: str, agent_type: str | None) -> None:
+    def _answer(self, line: lines.AssistantLine, answer_id: str, agent_id: str, agent_type: str | None) -> None:
         # The session that paid. The file of a fork repeats its parent's lines under the fork's session id.
         session_id = line.request_session_id or line.session_id
         labels = self._labels(line, session_id)
@@ -116,13 +116,17 @@ class TranscriptReader:
         if line.is_api_error_message:
             self._failed_request(line, agent)
         message, usage = line.message, line.message.usage
-        if message.id is None or message.model in (None, lines.SYNTHETIC_MODEL) or usage is None:
+        message_id = message.id or ""
+        if not (message_id or answer_id) or message.model in (None, lines.SYNTHETIC_MODEL) or usage is None:
             return
+        if not line.request_id and self._facts.get(model.ApiRequest, message_id, ""):
+            answer_id = ""  # an older version of this package has read this answer
         spent = _billed(usage, usage.web_searches)
         requested = line.requested_model or message.model or ""
         self._facts.upsert(
             model.ApiRequest(
-                message_id=message.id,
+                message_id=message_id,
+                answer_id=answer_id,
                 request_id=line.request_id,
                 model=requested,
                 answering_model=message.model,
@@ -152,9 +156,15 @@ class TranscriptReader:
 
     def _failed_request(self, line: lines.AssistantLine, agent: dict[str, Any]) -> None:
         if name := line.request_id or line.uuid:
-            error, key = line.error or "unknown", f"error.{name}"
             self._facts.upsert(
-                model.ApiRequest(message_id=key, request_id=line.request_id, at_ns=line.timestamp, error=error, **agent)
+                model.ApiRequest(
+                    message_id=f"error.{name}",
+                    answer_id=line.request_id or "",
+                    request_id=line.request_id,
+                    at_ns=line.timestamp,
+                    error=line.error or "unknown",
+                    **agent,
+                )
             )
 
     def _cost(self, usage: lines.Usage, requested: str, at_ns: int) -> int | None:

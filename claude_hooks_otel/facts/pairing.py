@@ -218,7 +218,8 @@ class Pairing:
                 "session_id = ? AND error IS NULL AND at_ns < ? AND agent_id IS ? ORDER BY at_ns DESC LIMIT 1",
                 session_id, failed.at_ns or 0, failed.agent_id,
             )  # fmt: skip
-            yield model.ApiRequest(message_id=failed.message_id, model=answered[0].model if answered else UNKNOWN)
+            chosen = answered[0].model if answered else UNKNOWN
+            yield model.ApiRequest(message_id=failed.message_id, answer_id=failed.answer_id, model=chosen)
 
     # -- the end of a session ------------------------------------------------------------------------------------------
 

@@ -122,6 +122,7 @@ class Line(_Model):
     session_id: Id
     timestamp: Nanoseconds = 0
     uuid: Id | None = None
+    parent_uuid: Id | None = None
     agent_id: Id | None = None
     version: str | None = None
     cwd: str | None = None

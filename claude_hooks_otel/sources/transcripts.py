@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
@@ -30,11 +30,14 @@ class TranscriptLine:
     Attributes:
         line: the line.
         before_ns: the last time before the line in its file, in Unix nanoseconds. An account has no time of its own.
+        answer_id: what distinguishes an answer from others with the same message id: the request's id, or without one the ``uuid`` of
+            the answer's first line. Empty if the line has neither, or is no answer.
         inputs: the inputs of the calls whose results are in the line. The results do not repeat them.
     """
 
     line: Line
     before_ns: int
+    answer_id: str
     inputs: Mapping[str, Any]
 
 
@@ -79,6 +82,16 @@ class _OpenCall:
     tool_input: Any
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The newest answer of a file, if it has no request id. Each of its lines follows the one before it (``parentUuid``)."""
+
+    message_id: str | None
+    first_uuid: str
+    last_uuid: str
+    offset: int
+
+
 class TranscriptBatch(Batch[TranscriptItem]):
     """Some lines of one file.
 
@@ -105,6 +118,7 @@ class TranscriptSource:
         self._cursors: dict[tuple[str, str], Cursor] = {}
         # The calls whose results have not been read yet, by ``tool_use_id``, oldest first.
         self._open: dict[str, _OpenCall] = {}
+        self._answers: dict[tuple[str, str], _Answer] = {}
 
     def files(self, session_id: str, hinted: str | None) -> Iterator[TranscriptFile]:
         """Yield the session's own transcript, if it exists, and those of its sub-agents.
@@ -138,12 +152,15 @@ class TranscriptSource:
     def advance(self, batch: TranscriptBatch) -> None:
         """Write how far the file was read, inside the transaction that holds its lines.
 
-        The offset in the store lies before the first call without a result, so that after a restart the call is read again.
+        The offset in the store lies before the first call without a result, and before the newest answer if that has no request id. So
+        after a restart, the call and the answer are read from their beginning.
         """
         file, cursor = batch.file, batch.cursor
         cursor.mark = fingerprint(file.path, cursor.offset)
-        open_offsets = (call.offset for call in self._open.values() if call.key == file.key)
-        offset = min(min(open_offsets, default=cursor.offset), cursor.offset)
+        offsets = [call.offset for call in self._open.values() if call.key == file.key]
+        if answer := self._answers.get(file.key):
+            offsets.append(answer.offset)
+        offset = min([*offsets, cursor.offset])
         mark = cursor.mark if offset == cursor.offset else fingerprint(file.path, offset)
         self._connection.execute(
             "INSERT OR REPLACE INTO transcript_cursor VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -154,6 +171,7 @@ class TranscriptSource:
         """Go back to the cursors in the store, after a transaction was rolled back."""
         self._cursors.clear()
         self._open.clear()
+        self._answers.clear()
 
     def _item(self, file: TranscriptFile, cursor: Cursor, raw: bytes | None, end: int) -> TranscriptItem:
         begin, cursor.offset = cursor.offset, end
@@ -169,7 +187,9 @@ class TranscriptSource:
             line = line.model_copy(update={"timestamp": before_ns})  # its own time is damaged
         cursor.last_ns = max(before_ns, line.timestamp)
         inputs: dict[str, Any] = {}
+        answer_id = ""
         if isinstance(line, AssistantLine):
+            answer_id = self._answer_id(file.key, line, begin)
             for call_id, _, tool_input in line.tool_uses:
                 self._open[call_id] = _OpenCall(file.key, begin, tool_input)
             while len(self._open) > OPEN_CALLS:
@@ -178,7 +198,19 @@ class TranscriptSource:
             for call_id, _ in line.tool_results:
                 if (call := self._open.pop(call_id, None)) is not None:
                     inputs[call_id] = call.tool_input
-        return TranscriptLine(line, before_ns, inputs)
+        return TranscriptLine(line, before_ns, answer_id, inputs)
+
+    def _answer_id(self, key: tuple[str, str], line: AssistantLine, begin: int) -> str:
+        if line.request_id or line.uuid is None:
+            self._answers.pop(key, None)
+            return line.request_id or ""
+        answer = self._answers.get(key)
+        if answer and line.parent_uuid == answer.last_uuid and line.message.id == answer.message_id:
+            answer = replace(answer, last_uuid=line.uuid)
+        else:
+            answer = _Answer(line.message.id, line.uuid, line.uuid, begin)
+        self._answers[key] = answer
+        return answer.first_uuid
 
     def _cursor(self, file: TranscriptFile, status: os.stat_result) -> Cursor:
         key = file.key
@@ -192,6 +224,7 @@ class TranscriptSource:
         if _is_rewritten(file.path, cursor, status):
             # The file is read from its beginning. Facts that are known already change nothing.
             cursor.inode, cursor.offset, cursor.mark = status.st_ino, 0, b""
+            self._answers.pop(key, None)
             self._open = {call_id: call for call_id, call in self._open.items() if call.key != key}
         return cursor
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from claude_hooks_otel.store.connection import read_meta, write_meta
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 _META: Final = "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID"
 
@@ -60,6 +60,8 @@ def bring_up_to_date(connection: sqlite3.Connection, rooms: Iterable[Room]) -> N
         )
     if version == 1:
         _migrate_from_version_1(connection)
+    if version <= 2:
+        _migrate_from_version_2(connection)
     for room in rooms:
         _add_missing(connection, room.SCHEMA)
     write_meta(connection, "schema_version", str(SCHEMA_VERSION))
@@ -100,3 +102,20 @@ def _migrate_from_version_1(connection: sqlite3.Connection) -> None:
     if "record_dropped" in present:
         connection.execute("ALTER TABLE dropped_item RENAME COLUMN records TO items")
     connection.execute("UPDATE meta SET name = 'forgotten_before_ns' WHERE name = 'pruned_ns'")
+
+
+def _migrate_from_version_2(connection: sqlite3.Connection) -> None:
+    """Add the second key of API requests. A primary key cannot be changed, so the table is made anew."""
+    columns = connection.execute("PRAGMA table_info(api_request)").fetchall()
+    if not columns or any(name == "answer_id" for _, name, *_ in columns):
+        return
+    listed = ", ".join(name for _, name, *_ in columns)
+    declared = ", ".join(f"{name} {kind}" for _, name, kind, *_ in columns)
+    connection.execute(
+        f"CREATE TABLE new_request ({declared}, answer_id TEXT, PRIMARY KEY (message_id, answer_id)) WITHOUT ROWID"
+    )
+    connection.execute(
+        f"INSERT INTO new_request ({listed}, answer_id) SELECT {listed}, COALESCE(request_id, '') FROM api_request"  # noqa: S608
+    )
+    connection.execute("DROP TABLE api_request")
+    connection.execute("ALTER TABLE new_request RENAME TO api_request")

@@ -35,9 +35,9 @@ def tool_span_id(tool_use_id: str) -> int:
     return span_id("tool", tool_use_id)
 
 
-def chat_span_id(message_id: str) -> int:
+def chat_span_id(message_id: str, answer_id: str) -> int:
     """Return the id of an API request's span."""
-    return span_id("chat", message_id)
+    return span_id("chat", message_id, answer_id)
 
 
 def permission_span_id(session_id: str, asked_ns: int, tool: str) -> int:

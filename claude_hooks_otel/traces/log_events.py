@@ -169,7 +169,8 @@ class _Events:
                 names.REQUEST: request.request_id,
                 names.SUBAGENT: request.agent_id,
             }
-            key, at_ns, span_id = (request.message_id,), request.at_ns or 0, ids.chat_span_id(request.message_id)
+            key, at_ns = (request.message_id,), request.at_ns or 0
+            span_id = ids.chat_span_id(request.message_id, request.answer_id)
             yield self._event(
                 names.EVENT_API_ERROR, key, at_ns, request, given, turn=turn, span_id=span_id, failed=True
             )

@@ -83,7 +83,7 @@ class SessionFacts:
             session=session,
             turns=turns,
             runs=runs,
-            requests=between(model.ApiRequest, "at_ns", "ORDER BY at_ns, message_id"),
+            requests=between(model.ApiRequest, "at_ns", "ORDER BY at_ns, message_id, answer_id"),
             calls=between(
                 model.ToolCall,
                 "COALESCE(started_ns, ended_ns)",

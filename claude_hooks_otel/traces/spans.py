@@ -232,12 +232,13 @@ class _Traces:
             written = (request.cache_write_5m_tokens or 0) + (request.cache_write_1h_tokens or 0)
             found |= {
                 names.RESPONSE_MODEL: request.answering_model or request.model or "unknown",
-                names.RESPONSE_ID: request.message_id,
                 names.INPUT_TOKENS: (request.input_tokens or 0) + cached + written,
                 names.CACHE_READ_TOKENS: cached,
                 names.CACHE_WRITE_TOKENS: written,
                 names.OUTPUT_TOKENS: request.output_tokens or 0,
             }
+            if request.message_id:
+                found[names.RESPONSE_ID] = request.message_id
         if request.request_id:
             found[names.REQUEST] = request.request_id
         if request.stop_reason:
@@ -247,7 +248,7 @@ class _Traces:
         return self._child(
             agent_turn,
             request,
-            span_id=ids.chat_span_id(request.message_id),
+            span_id=ids.chat_span_id(request.message_id, request.answer_id),
             name=f"{names.CHAT} {request.model or 'unknown'}",
             kind=SpanKind.CLIENT,
             times=(self._agent_turns.previous_end(request.agent_id, end, agent_turn), end),

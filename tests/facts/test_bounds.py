@@ -47,7 +47,7 @@ def test_ten_thousand_names_stay_within_the_limit_of_series_and_change_no_total(
                 )
                 core.facts.upsert(
                     model.ApiRequest(
-                        message_id=f"msg_{number}", model=f"model-{number}", agent_type="main", input_tokens=3,
+                        message_id=f"msg_{number}", answer_id="r", model=f"model-{number}", agent_type="main", input_tokens=3,
                         output_tokens=2, cost=5, **labels,
                     )
                 )  # fmt: skip

@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Home:
         for fact in (
             model.SessionRun(session_id="s", started_ns=NOW_NS, source="startup", **OWNER),
             model.ApiRequest(
-                message_id="m", model="claude-sonnet-4-5-20250929", agent_type="general-purpose-reviewer", input_tokens=1_234_567,
+                message_id="m", answer_id="", model="claude-sonnet-4-5-20250929", agent_type="general-purpose-reviewer", input_tokens=1_234_567,
                 output_tokens=98_765, cache_read_tokens=999_999_999, cache_write_5m_tokens=43_210, cache_write_1h_tokens=0,
                 cost=1234 * 10**12, **OWNER,
             ),

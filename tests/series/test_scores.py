@@ -57,7 +57,7 @@ def task(points: int, kind: str = "task", completed_ns: int | None = NOW_NS, **m
 
 def request(tokens: int, at_ns: int = NOW_NS) -> model.ApiRequest:
     return model.ApiRequest(
-        message_id=str(next(_numbers)), model="m", agent_type="main", at_ns=at_ns, input_tokens=tokens, output_tokens=0,
+        message_id=str(next(_numbers)), answer_id="", model="m", agent_type="main", at_ns=at_ns, input_tokens=tokens, output_tokens=0,
         cache_read_tokens=10**9, cache_write_5m_tokens=0, cache_write_1h_tokens=0, cost=0, **BACKEND,
     )  # fmt: skip
 

@@ -234,7 +234,7 @@ def test_calls_of_a_subagent_after_its_last_turn_are_written_when_the_session_is
 
 def test_an_unfinished_answer_is_not_written(made_up: MadeUpSession) -> None:
     """Its turn has ended, because it reports on a background task. The lines of an answer come one by one."""
-    answer: Any = {"message_id": "m", **WHOSE, "model": "sonnet", "at_ns": 95}
+    answer: Any = {"message_id": "m", "answer_id": "", **WHOSE, "model": "sonnet", "at_ns": 95}
     made_up.add(TURN, model.ApiRequest(**answer, output_tokens=1))
     assert "chat sonnet" not in made_up.write()
     made_up.add(model.ApiRequest(**answer, output_tokens=9, stop_reason="end_turn"))
@@ -242,7 +242,7 @@ def test_an_unfinished_answer_is_not_written(made_up: MadeUpSession) -> None:
 
 
 def test_an_answer_without_an_end_is_written_when_the_session_is_over(made_up: MadeUpSession) -> None:
-    made_up.add(TURN, model.ApiRequest(message_id="m", **WHOSE, model="sonnet", at_ns=95))
+    made_up.add(TURN, model.ApiRequest(message_id="m", answer_id="", **WHOSE, model="sonnet", at_ns=95))
     assert "chat sonnet" not in made_up.write()
     assert "chat sonnet" in made_up.write(is_over=True)
 

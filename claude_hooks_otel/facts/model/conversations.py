@@ -79,13 +79,19 @@ class Turn(Fact):
 class ApiRequest(Fact):
     """One answer of the Messages API, from the assistant lines of a transcript. With ``error``, a request that failed.
 
+    Gateways repeat message ids, so a request has a second key. A copy of a line, for example in a fork, keeps both keys.
+
     A failed request has no message. ``message_id`` is then made of the request's id, or of the line's. Its line has no model, so
     ``facts.pairing`` takes the model that answered before.
+
+    Attributes:
+        answer_id: the request's id, or without one the ``uuid`` of the first line of the answer.
     """
 
     TIMES = ("at_ns",)
 
     message_id: str = key()
+    answer_id: str = key()
     request_id: str | None = once()
     session_id: str | None = once()
     agent_id: str | None = once()
