@@ -693,6 +693,70 @@ def test_the_last_record_of_a_session_needs_no_line_break(follower: Follower) ->
     assert follower.damage() == {}
 
 
+# -- the keys of requests ------------------------------------------------------------------------------------------------
+
+
+def answer_line(message_id: str | None, uuid: str, parent: str | None = None, request: str | None = None) -> bytes:
+    """A line of an answer, as gateways write it: with any message id, and possibly without a request id."""
+    value = json.loads(answer("m"))
+    value["message"]["id"] = message_id
+    return json.dumps(value | {"uuid": uuid, "parentUuid": parent, "requestId": request}).encode()
+
+
+@pytest.mark.parametrize("message_id", ["same", "", None])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_requests_with_one_message_id_count_each(follower: Follower, message_id: str | None, restarts: bool) -> None:
+    """A relay answers every request with one message id, or with none. The lines of one answer count once, also after a restart."""
+    lines = [
+        answer_line(message_id, "u1", "p1", "r1"),
+        answer_line(message_id, "u2", "u1", "r1"),
+        answer_line(message_id, "u3", "u2", "r2"),
+        answer_line(message_id, "u4", "tool result 1"),
+        answer_line(message_id, "u5", "u4"),
+        answer_line(message_id, "u6", "u5"),
+        answer_line(message_id, "u7", "tool result 2"),
+    ]
+    for raw in lines:
+        append(follower.main, raw)
+        follower.follow()
+        if restarts:
+            follower.restart()
+    keys = {(request.message_id, request.answer_id) for request in follower.facts.select(model.ApiRequest)}
+    assert keys == {(message_id or "", answer_id) for answer_id in ("r1", "r2", "u4", "u7")}
+
+
+def test_a_copy_of_an_answer_counts_once(follower: Follower, projects: Path) -> None:
+    """A fork repeats the lines of its parent, with their ids, under its own session."""
+    lines = [answer_line("same", "u1", "p1", "r1"), answer_line("same", "u2", "p2"), answer_line("same", "u3", "u2")]
+    append(follower.main, *lines)
+    follower.follow()
+    fork = follower.main.with_name("f0.jsonl")
+    append(fork, *(raw.replace(SESSION.encode(), b"f0") for raw in lines), answer_line("same", "u4", "u3", "r2"))
+    follower.intake._read_transcripts(model.Session(session_id="f0", transcript_path=str(fork)))
+    assert len(follower.facts.select(model.ApiRequest)) == 3
+
+
+def test_an_answer_that_an_older_version_has_read_counts_once(follower: Follower) -> None:
+    """The older version knew only the message id."""
+    with follower.store.transaction():
+        follower.facts.upsert(model.ApiRequest(message_id="m1", answer_id="", session_id=SESSION, input_tokens=1))
+    append(follower.main, answer_line("m1", "u1", "p1"))
+    follower.follow()
+    assert len(follower.facts.select(model.ApiRequest)) == 1
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_recorded_requests_have_one_answer_id_for_each_message_id(name: str) -> None:
+    """The proof for the key: the API never repeats a message id, and copies of a line keep its request id and its ``uuid``."""
+    scenario = Scenario(name)
+    found: dict[str, set[str]] = {}
+    for transcript in scenario.transcript_names:
+        for record in scenario.transcript(transcript):
+            if record.get("type") == "assistant" and record["message"].get("usage") and record.get("requestId"):
+                found.setdefault(record["message"]["id"], set()).add(record["requestId"])
+    assert all(len(ids) == 1 for ids in found.values())
+
+
 def test_a_line_that_fails_leaves_no_facts(follower: Follower) -> None:
     """What it wrote before the failure is undone. The line counts as drift and as damage."""
 
