@@ -284,11 +284,17 @@ def _pricer(config: Config) -> Pricer:
     overrides = {name: pricing.PriceOverride(**_complete(price)) for name, price in config.price_overrides().items()}
 
     def price(
-        usage: pricing.TokenUsage, requested: str, at_ns: int, speed: str | None, inference_geo: str | None
+        usage: pricing.TokenUsage,
+        models: tuple[str, str | None],
+        at_ns: int,
+        speed: str | None,
+        inference_geo: str | None,
     ) -> int | None:
+        requested, answering = models
         return pricing.request_cost(
-            usage, requested, timestamp_ns=at_ns, speed=speed, inference_geo=inference_geo, overrides=overrides
-        )
+            usage, requested, answering_model=answering, timestamp_ns=at_ns, speed=speed, inference_geo=inference_geo,
+            overrides=overrides,
+        )  # fmt: skip
 
     return price
 

@@ -17,12 +17,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.ledger import run_starts
 from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.timeline import INHERITED_BEFORE
 from claude_hooks_otel.units import END_OF_TIME
+
+_OWN_USAGE: Final = """
+    WITH used AS (
+        SELECT model, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, web_searches, cost
+        FROM api_request WHERE session_id = :session AND at_ns >= :began AND at_ns < :until
+        UNION ALL
+        SELECT model, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, web_searches, cost
+        FROM auxiliary_usage WHERE session_id = :session AND part != '' AND at_ns >= :began AND at_ns < :until
+    )
+    SELECT model, SUM(input_tokens), SUM(output_tokens), SUM(cache_read_tokens),
+        SUM(cache_write_5m_tokens + cache_write_1h_tokens), SUM(cache_write_1h_tokens), SUM(web_searches), SUM(cost)
+    FROM used GROUP BY model
+"""
 
 # input, output, cache read, cache write (all), cache write (1 h), web searches, picodollars
 _Spending = tuple[int, int, int, int, int, int, int]
@@ -57,6 +71,7 @@ def usage(
             yield model.AuxiliaryUsage(
                 session_id=session.session_id,
                 model=name,
+                part="",
                 input_tokens=tokens[0],
                 output_tokens=tokens[1],
                 cache_read_tokens=tokens[2],
@@ -152,13 +167,8 @@ def _process_start(
 
 
 def _own_requests(facts: Facts, session_id: str, began: int, until: int) -> dict[str, _Spending]:
-    """Return the usage of one process in the transcript, by model."""
-    rows = facts.connection.execute(
-        "SELECT model, SUM(input_tokens), SUM(output_tokens), SUM(cache_read_tokens), "
-        "SUM(cache_write_5m_tokens + cache_write_1h_tokens), SUM(cache_write_1h_tokens), SUM(web_searches), SUM(cost) "
-        "FROM api_request WHERE session_id = ? AND at_ns >= ? AND at_ns < ? GROUP BY model",
-        (session_id, began, until),
-    )
+    """Return the usage of one process in the transcript, by model: its requests and their side rounds."""
+    rows = facts.connection.execute(_OWN_USAGE, {"session": session_id, "began": began, "until": until})
     return {name: tuple(value or 0 for value in account) for name, *account in rows}  # type: ignore[misc]  # seven columns
 
 

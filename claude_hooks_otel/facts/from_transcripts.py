@@ -21,8 +21,8 @@ from claude_hooks_otel.units import DOLLAR, MILLISECOND
 # The type of a sub-agent whose type is unknown.
 UNNAMED_AGENT = "subagent"
 
-# (usage, requested model, Unix nanoseconds, speed, inference geo) → picodollars; None without a known price.
-Pricer = Callable[[pricing.TokenUsage, str, int, str | None, str | None], int | None]
+# (usage, (requested model, answering model), Unix nanoseconds, speed, inference geo) → picodollars; None without a known price.
+Pricer = Callable[[pricing.TokenUsage, tuple[str, str | None], int, str | None, str | None], int | None]
 
 
 class TranscriptReader:
@@ -137,11 +137,12 @@ class TranscriptReader:
                 cache_write_5m_tokens=spent.cache_write_5m,
                 cache_write_1h_tokens=spent.cache_write_1h,
                 web_searches=spent.web_searches,
-                cost=self._cost(usage, requested, line.timestamp),
+                cost=self._cost(usage, (requested, message.model), line.timestamp),
                 stop_reason=message.stop_reason,
                 **agent,
             )
         )
+        self._facts.upsert(*self._side_rounds(usage, f"{message_id}/{answer_id}", session_id, requested, line, labels))
         if not agent_id:
             session = model.Session(
                 session_id=line.session_id,
@@ -153,6 +154,32 @@ class TranscriptReader:
                 **labels,
             )
             self._facts.upsert(session)
+
+    def _side_rounds(
+        self,
+        usage: lines.Usage,
+        request: str,
+        session_id: str,
+        requested: str,
+        line: lines.Line,
+        labels: dict[str, Any],
+    ) -> Iterator[model.AuxiliaryUsage]:
+        """Yield the usage of an advisor and of other side rounds of an answer, under their own model."""
+        for place, part in usage.side_rounds:
+            name, spent = part.model or requested, _billed(part, 0)
+            yield model.AuxiliaryUsage(
+                session_id=session_id,
+                model=name,
+                part=f"{request}/{place}",
+                at_ns=line.timestamp,
+                input_tokens=spent.input,
+                output_tokens=spent.output,
+                cache_read_tokens=spent.cache_read,
+                cache_write_5m_tokens=spent.cache_write_5m,
+                cache_write_1h_tokens=spent.cache_write_1h,
+                cost=self._price(spent, (name, None), line.timestamp, usage.speed, usage.inference_geo),
+                **labels,
+            )
 
     def _failed_request(self, line: lines.AssistantLine, agent: dict[str, Any]) -> None:
         if name := line.request_id or line.uuid:
@@ -167,12 +194,12 @@ class TranscriptReader:
                 )
             )
 
-    def _cost(self, usage: lines.Usage, requested: str, at_ns: int) -> int | None:
+    def _cost(self, usage: lines.Usage, models: tuple[str, str | None], at_ns: int) -> int | None:
         """Return picodollars; None without a known price. Each round has its own price, because a long prompt can cost more."""
         total = 0
         for number, part in enumerate(usage.rounds):
             billed = _billed(part, usage.web_searches if number == 0 else 0)
-            cost = self._price(billed, requested, at_ns, usage.speed, usage.inference_geo)
+            cost = self._price(billed, models, at_ns, usage.speed, usage.inference_geo)
             if cost is None:
                 return None
             total += cost

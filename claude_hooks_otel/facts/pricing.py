@@ -8,8 +8,11 @@ The rules were observed with Claude Code 2.1.330. ``tests/data/pricing`` has the
 - ``inference_geo`` "us" multiplies the price of every token, but not the price of a web search. The service tier changes nothing.
 - A long prompt costs no premium, except on Haiku 5.5. There, more than 100,000 tokens raise the price of the whole request.
 
-Two differences from the client are intended. The client prices an unknown model as its default model (Opus 5.5). Here it has no
-price. The client has no price for some old models of the list (Claude 3 Opus, Sonnet and Haiku). Here they have their list price.
+These differences from the client are intended. The client prices an unknown model as its default model (Opus 5.5). Here, a requested
+name without a price, such as a gateway's alias or an inference profile, has the price of the model that answered, and if that is
+unknown, too, no price. Models of other makers have their list price; where the list has no price for a class of cached tokens, they
+cost as much as other input. The client has no price for some old models of the list (Claude 3 Opus, Sonnet and Haiku). Here they have
+their list price.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.units import DAY, DOLLAR, SECOND
 
 if TYPE_CHECKING:
@@ -50,6 +54,8 @@ _FAST_PREMIUM = {_Model("opus", 4, 6): 6, _Model("opus", 4, 7): 6}
 # Models for which the client charges the list's higher price of a long prompt. For all others it charges the price of a short one.
 _PRICED_BY_LENGTH = frozenset({_Model("haiku", 5, 5)})
 
+# The client's mark for a context of a million tokens.
+_LONG_CONTEXT = re.compile(r"\[1m\]$", re.IGNORECASE)
 # Family and version, in either order. A date, a revision or a cloud's suffix may follow.
 _CLAUDE_NAME = re.compile(
     r"claude-(?:(?P<family>[a-z]+)-(?P<version>\d{1,2}(?:-\d{1,2})?)|(?P<old_version>\d{1,2}(?:-\d{1,2})?)-(?P<old_family>[a-z]+))"
@@ -113,6 +119,7 @@ def request_cost(
     usage: TokenUsage,
     requested_model: str,
     *,
+    answering_model: str | None = None,
     timestamp_ns: int,
     speed: str | None = None,
     inference_geo: str | None = None,
@@ -127,23 +134,25 @@ def request_cost(
         usage: the billed usage.
         requested_model: the requested model (``requestedModel`` in a transcript), in any cloud's spelling, with or without
             ``[1m]``.
+        answering_model: the model that answered (``message.model``). It sets the price if the requested one has none.
         timestamp_ns: the request's time, Unix nanoseconds. List prices change at the start of a day (UTC).
         speed: ``usage.speed`` of the answer. Only "fast" matters.
         inference_geo: ``usage.inference_geo`` of the answer. Only "us" matters.
-        overrides: prices that replace the list's, by model name: the requested name, or the plain name in it
-            ("claude-sonnet-4-5" in "us.anthropic.claude-sonnet-4-5-20250929-v1:0"). Speed, geography and the prompt's length do
-            not change them. The client treats an organization's own prices in the same way.
+        overrides: prices that replace the list's, by model name: the whole name, its label in the metrics, or the plain name in it
+            ("claude-sonnet-4-5" in "us.anthropic.claude-sonnet-4-5-20250929-v1:0"). Case and ``[1m]`` do not matter. Speed,
+            geography and the prompt's length do not change them. The client treats an organization's own prices in the same way.
 
     Returns:
         Picodollars, exact. A fraction is rounded half to even, once, at the end. None if the model has no known price. An example
         is ``<synthetic>``, the client's name for messages that it wrote itself.
     """
-    own = _override(requested_model, overrides) if overrides else None
-    if own is not None:
-        return _cost(usage, own, Decimal(1))
-    for above, prices in _listed(requested_model, timestamp_ns // DAY, fast=speed == "fast"):
-        if usage.prompt > above:
-            return _cost(usage, prices, _US_INFERENCE if inference_geo == "us" else Decimal(1))
+    for name in filter(None, (requested_model, answering_model)):
+        own = _override(name, overrides) if overrides else None
+        if own is not None:
+            return _cost(usage, own, Decimal(1))
+        for above, prices in _listed(name, timestamp_ns // DAY, fast=speed == "fast"):
+            if usage.prompt > above:
+                return _cost(usage, prices, _US_INFERENCE if inference_geo == "us" else Decimal(1))
     return None
 
 
@@ -171,8 +180,10 @@ def _cost(usage: TokenUsage, prices: TokenPrices, factor: Decimal) -> int:
 def _override(requested_model: str, overrides: Mapping[str, PriceOverride]) -> PriceOverride | None:
     if requested_model in overrides:
         return overrides[requested_model]
-    name = _claude_name(requested_model)
-    return overrides.get(name.group()) if name else None
+    by_label = {normalize(name): price for name, price in overrides.items()}
+    claude = _claude_name(requested_model)
+    names = (requested_model, _LONG_CONTEXT.sub("", requested_model), claude.group() if claude else "")
+    return next((by_label[label] for label in map(normalize, filter(None, names)) if label in by_label), None)
 
 
 # Few models are in use at a time, but a gateway can make up any number of names.
@@ -183,9 +194,11 @@ def _listed(requested_model: str, unix_day: int, *, fast: bool) -> tuple[tuple[i
     The result is empty if the list lacks the model or one of its five prices.
     """
     name = _claude_name(requested_model)
-    if name is None or (info := _claude_models().get(model := _model_of(name))) is None:
-        return ()
     day = datetime.fromtimestamp(unix_day * (DAY // SECOND), UTC)
+    if name is None:
+        return _listed_elsewhere(requested_model, day)
+    if (info := _claude_models().get(model := _model_of(name))) is None:
+        return ()
     standard = info.get_prices(day)
     price = info.get_prices(day, {"speed": "fast"}) if fast else standard
     premium = _FAST_PREMIUM.get(model, 1) if fast and price == standard else 1
@@ -193,6 +206,31 @@ def _listed(requested_model: str, unix_day: int, *, fast: bool) -> tuple[tuple[i
     with localcontext(_EXACT):
         steps = [(start, _token_prices(price, start + 1, premium)) for start in [*starts, -1]]
     return tuple((start, prices) for start, prices in steps if prices is not None)
+
+
+def _listed_elsewhere(requested_model: str, day: datetime) -> tuple[tuple[int, TokenPrices], ...]:
+    """Return the list's prices of another maker's model. A gateway may put the maker's name before it: ``moonshotai/kimi-k2``."""
+    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415 — see _claude_models
+
+    name = _LONG_CONTEXT.sub("", requested_model.lower())
+    for candidate in dict.fromkeys((name, name.rpartition("/")[2])):
+        try:
+            _, info = get_snapshot().find_provider_model(candidate, None, None, None)
+        except LookupError:
+            continue
+        price = info.get_prices(day)
+        if price.input_mtok is None or price.output_mtok is None:
+            return ()
+        with localcontext(_EXACT):
+            return tuple((start, _with_cache(price, start + 1)) for start in [*_long_prompts(price), -1])
+    return ()
+
+
+def _with_cache(price: ModelPrice, prompt_tokens: int) -> TokenPrices:
+    """Return prices in which a class of cached tokens without a price costs as much as other input."""
+    written = price.cache_write_5m_mtok or price.cache_write_mtok
+    listed = (price.input_mtok, price.output_mtok, price.cache_read_mtok, written, price.cache_write_1h_mtok or written)
+    return TokenPrices(*(_at_length(each or price.input_mtok or Decimal(0), prompt_tokens) for each in listed))
 
 
 def _token_prices(price: ModelPrice, prompt_tokens: int, premium: int) -> TokenPrices | None:

@@ -22,6 +22,7 @@ from claude_hooks_otel.units import unix_nanoseconds
 _WANTED: Final = re.compile(rb'"type"\s*:\s*"(?:assistant|user|system|cost-state)"')
 # The client writes a line that begins like this when a human stops a turn ("… by user", "… by user for tool use").
 _INTERRUPTED: Final = "[Request interrupted by user"
+_SIDE_ROUNDS: Final = ("advisor_message", "compaction")
 # The model of a message that the client itself wrote, for example of an API error that it shows as an answer.
 SYNTHETIC_MODEL: Final = "<synthetic>"
 
@@ -62,6 +63,7 @@ class Tokens(BaseModel):
     """Token counts of an answer or of one of its iterations. ``output_tokens`` includes thinking."""
 
     type: str | None = None
+    model: Id | None = None
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     cache_read_input_tokens: Count | None = None
@@ -98,6 +100,11 @@ class Usage(Tokens):
         """The parts that the client prices separately: the iterations, if there are several."""
         rounds = [part for part in self.iterations or () if part.type == "message"]
         return rounds if len(rounds) > 1 else [self]
+
+    @property
+    def side_rounds(self) -> list[tuple[int, Tokens]]:
+        """The iterations that the usage itself does not contain, each with its place: an advisor's answers, compactions."""
+        return [(place, part) for place, part in enumerate(self.iterations or ()) if part.type in _SIDE_ROUNDS]
 
 
 class Message(BaseModel):

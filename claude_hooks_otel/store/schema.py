@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from claude_hooks_otel.store.connection import read_meta, write_meta
@@ -105,17 +105,28 @@ def _migrate_from_version_1(connection: sqlite3.Connection) -> None:
 
 
 def _migrate_from_version_2(connection: sqlite3.Connection) -> None:
-    """Add the second key of API requests. A primary key cannot be changed, so the table is made anew."""
-    columns = connection.execute("PRAGMA table_info(api_request)").fetchall()
-    if not columns or any(name == "answer_id" for _, name, *_ in columns):
+    """Add a second key to API requests, and a third one to auxiliary usage."""
+    _add_key(connection, "api_request", ("message_id", "answer_id"), "COALESCE(request_id, '')")
+    _add_key(connection, "auxiliary_usage", ("session_id", "model", "part"), "''")
+
+
+def _add_key(connection: sqlite3.Connection, table: str, key: Sequence[str], value: str) -> None:
+    """Add the last column of a key to a table. A primary key cannot be changed, so the table is created again.
+
+    Args:
+        connection: the store's.
+        table: its name.
+        key: the columns of the new key.
+        value: an SQL expression for the new column.
+    """
+    columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+    if not columns:
         return
     listed = ", ".join(name for _, name, *_ in columns)
     declared = ", ".join(f"{name} {kind}" for _, name, kind, *_ in columns)
     connection.execute(
-        f"CREATE TABLE new_request ({declared}, answer_id TEXT, PRIMARY KEY (message_id, answer_id)) WITHOUT ROWID"
+        f"CREATE TABLE migrated ({declared}, {key[-1]} TEXT, PRIMARY KEY ({', '.join(key)})) WITHOUT ROWID"
     )
-    connection.execute(
-        f"INSERT INTO new_request ({listed}, answer_id) SELECT {listed}, COALESCE(request_id, '') FROM api_request"  # noqa: S608
-    )
-    connection.execute("DROP TABLE api_request")
-    connection.execute("ALTER TABLE new_request RENAME TO api_request")
+    connection.execute(f"INSERT INTO migrated ({listed}, {key[-1]}) SELECT {listed}, {value} FROM {table}")  # noqa: S608
+    connection.execute(f"DROP TABLE {table}")
+    connection.execute(f"ALTER TABLE migrated RENAME TO {table}")

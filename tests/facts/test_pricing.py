@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import astuple, replace
+from dataclasses import astuple, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -25,15 +25,17 @@ RECORDED = [json.loads(line) for line in (DATA / "pricing/requests.jsonl").read_
 NOON = int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()) * SECOND
 
 # Differences from the client. For names of no known model, the client uses the price of its default model.
-UNKNOWN = {"claude-foo-9", "my-gateway/model-x", "claude-opus-5-6", "claude-opus-4-10", "claude-haiku-6", "claude-2.1"}
+UNKNOWN = {"claude-foo-9", "my-gateway/model-x", "claude-opus-5-6", "claude-opus-4-10", "claude-haiku-6"}
 # Models that the client no longer offers, and spellings that it does not accept. It uses the price of its default model too.
 UNKNOWN_TO_THE_CLIENT = {
+    "claude-2.1": "8",
     "claude-3-opus-20240229": "15",
     "claude-3-haiku-20240307": "0.25",
     "claude-4-sonnet": "3",
     "claude-haiku-3-5": "0.8",
     "claude-5-5-opus": "4",
 }
+OWN, FREE = PriceOverride(*map(Decimal, ("1", "2", "3", "4", "5"))), PriceOverride(*[Decimal(0)] * 5)
 CLIENT_DEFAULT = "claude-opus-5-5"
 # A stream was cut and the client repeated the request. It counts both attempts, the transcript shows the second.
 CUT_STREAM = ("api-errors", 0.00066)
@@ -121,8 +123,52 @@ def test_a_retry_after_a_cut_stream_costs_less_than_the_client_reports():
 
 
 @pytest.mark.parametrize(
-    "name", [*sorted(UNKNOWN), "<synthetic>", "", "claude", "claude-", "gpt-5", "claude-instant-1", "opus"]
+    ("name", "dollars"),
+    [
+        ("gpt-5", "1.25 + 10 + 0.125 + 1.25 + 1.25"),  # no price for written cache tokens
+        ("openai/gpt-5", "1.25 + 10 + 0.125 + 1.25 + 1.25"),
+        ("GPT-5[1m]", "1.25 + 10 + 0.125 + 1.25 + 1.25"),
+        ("moonshotai/kimi-k2", "0.57 + 2.3 + 0.57 + 0.57 + 0.57"),  # no price for cached tokens
+        ("claude-2.1", "8 + 24 + 8 + 8 + 8"),
+    ],
 )
+def test_models_of_other_makers_have_their_list_price(name, dollars):
+    """Cached tokens without a price cost as much as other input."""
+    million = TokenUsage(input=10**6, output=10**6, cache_read=10**6, cache_write_5m=10**6, cache_write_1h=10**6)
+    parts = [replace(TokenUsage(), **{field.name: 1000}) for field in fields(million) if field.name != "web_searches"]
+    assert sum(cost(part, name) for part in parts) * 1000 == sum(map(Fraction, dollars.split(" + "))) * DOLLAR
+
+
+@pytest.mark.parametrize(
+    "requested", ["team-default", "arn:aws:bedrock:us-east-1:1:application-inference-profile/4jqt", ""]
+)
+def test_a_requested_name_without_a_price_costs_what_the_answering_model_costs(requested):
+    """Gateways have aliases, and Bedrock has inference profiles. A requested name with a price decides."""
+    expected = cost(MIX, "claude-sonnet-4-5")
+    assert cost(MIX, requested, answering_model="us.anthropic.claude-sonnet-4-5-20250929-v1:0") == expected
+    assert cost(MIX, requested, answering_model="other-alias") is None
+    assert cost(MIX, "claude-sonnet-4-5", answering_model="claude-opus-4-5") == expected
+
+
+@pytest.mark.parametrize(
+    ("configured", "requested"),
+    [
+        ("glm-4.6", "z-ai/glm-4.6"),
+        ("z-ai/glm-4.6", "Z-AI/GLM-4.6"),
+        ("glm-4.6", "glm-4.6[1m]"),
+        ("glm-4.6-1m", "glm-4.6[1m]"),
+        ("qwen3-coder-480b", "Qwen3-Coder-480B"),
+        ("4jqtkehs0zy3", "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/4jqtkehs0zy3"),
+    ],
+)
+def test_an_override_matches_the_label_of_a_model(configured, requested):
+    """``doctor`` and the metrics name a model by its label. Case and ``[1m]`` do not matter."""
+    assert cost(MIX, requested) is None
+    assert cost(MIX, requested, overrides={configured: OWN}) == cost(MIX, configured, overrides={configured: OWN})
+    assert cost(MIX, requested, overrides={configured: OWN, requested: FREE}) == cost(MIX, "x", overrides={"x": FREE})
+
+
+@pytest.mark.parametrize("name", [*sorted(UNKNOWN), "<synthetic>", "", "claude", "claude-", "opus"])
 def test_a_name_without_a_model_has_no_price(name):
     assert cost(MIX, name) is None
     assert cost(TokenUsage(), name) is None
@@ -244,8 +290,6 @@ def test_no_other_model_charges_for_length_even_if_the_list_does(name):
 
 
 # -- the owner's prices ------------------------------------------------------------------------------------------------------
-
-OWN = PriceOverride(*map(Decimal, ("1", "2", "3", "4", "5")))
 
 
 def test_the_owners_price_gives_an_unknown_model_a_price():

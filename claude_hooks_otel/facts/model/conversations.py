@@ -113,10 +113,19 @@ class ApiRequest(Fact):
 
 @fact
 class AuxiliaryUsage(Fact):
-    """Usage in the client's own account (``cost-state``) that no transcript shows: titles, compaction, web search, cut streams."""
+    """Usage beside the requests of a transcript.
+
+    Attributes:
+        part: a part of an answer that another model wrote, such as an advisor: the keys of the request, and the part's place. Empty for
+            the rest of the client's own account (``cost-state``): titles, compaction, web search, cut streams.
+    """
+
+    TIMES = ("at_ns",)
 
     session_id: str = key()
     model: str = key()
+    part: str = key()
+    at_ns: int | None = least()
     input_tokens: int | None = greatest()
     output_tokens: int | None = greatest()
     cache_read_tokens: int | None = greatest()
