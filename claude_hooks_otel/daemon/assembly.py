@@ -281,7 +281,7 @@ def _identity_resolver(config: Config) -> Callable[[Mapping[str, str], str | Non
 
 def _pricer(config: Config) -> Pricer:
     """Return a function that prices a request with the owner's own prices before the list's."""
-    overrides = {name: pricing.PriceOverride(**_complete(price)) for name, price in config.price_overrides().items()}
+    overrides = price_overrides(config)
 
     def price(
         usage: pricing.TokenUsage,
@@ -297,6 +297,11 @@ def _pricer(config: Config) -> Pricer:
         )  # fmt: skip
 
     return price
+
+
+def price_overrides(config: Config) -> dict[str, pricing.PriceOverride]:
+    """Return the owner's own prices, by the name in ``[prices]``."""
+    return {name: pricing.PriceOverride(**_complete(price)) for name, price in config.price_overrides().items()}
 
 
 def _complete(price: Mapping[str, Decimal]) -> dict[str, Decimal]:

@@ -13,12 +13,15 @@ from contextlib import closing
 from typing import Any
 
 from claude_hooks_otel import __version__
+from claude_hooks_otel.daemon.assembly import price_overrides
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, fail, info, ok, warn
+from claude_hooks_otel.facts.pricing import TokenUsage, request_cost
 from claude_hooks_otel.home.lock import is_running
 from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.metrics.outcomes import LOSSES
 from claude_hooks_otel.series.totals import read_points
-from claude_hooks_otel.settings import ConfigError
+from claude_hooks_otel.settings import Config, ConfigError
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.schema import SCHEMA_VERSION
@@ -162,6 +165,7 @@ def store(surroundings: Surroundings) -> Iterator[Finding]:
     try:
         with closing(connect(path, readonly=True)) as connection:
             yield from _store(connection)
+            yield from _aliases(connection, surroundings)
     except sqlite3.Error as error:
         yield fail("store", f"{path} cannot be read: {error}", "Move it away. The daemon makes a new one.")
 
@@ -222,6 +226,27 @@ def _contents(connection: sqlite3.Connection) -> Iterator[Finding]:
             "client",
             f"Claude Code sends data that this version does not recognize: {seen}",
             "This version ignores it. A newer version may use it.",
+        )
+
+
+def _aliases(connection: sqlite3.Connection, surroundings: Surroundings) -> Iterator[Finding]:
+    """Name requested models without a price, such as a gateway's aliases. They cost what the answering model costs."""
+    config = surroundings.config
+    overrides = price_overrides(config) if isinstance(config, Config) else {}
+    rows = connection.execute(
+        "SELECT model, answering_model, MAX(at_ns) FROM api_request "
+        "WHERE cost IS NOT NULL AND model != answering_model GROUP BY model, answering_model ORDER BY model"
+    )
+    found = [
+        f"{normalize(requested)} as {normalize(answering)}"
+        for requested, answering, at_ns in rows
+        if request_cost(TokenUsage(), requested, timestamp_ns=at_ns, overrides=overrides) is None
+    ]
+    if found:
+        yield info(
+            "prices",
+            f"priced by the model that answered: {', '.join(found)}",
+            'If that is not what you pay, add [prices."…"] for the requested name to the configuration.',
         )
 
 

@@ -19,9 +19,11 @@ from claude_hooks_otel.daemon.assembly import Core, assemble_core
 from claude_hooks_otel.delivery.exporter_state import ExporterState, configure
 from claude_hooks_otel.diagnosis import capture, export, state
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, run_checks
+from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.lock import DaemonLock
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.settings import Config, Signal
 from claude_hooks_otel.sources import registration
 from claude_hooks_otel.sources.spool import Spool
@@ -373,6 +375,31 @@ def test_the_remedy_for_a_model_without_a_price_is_a_line_of_configuration(machi
         core.totals.add(catalog.UNPRICED_TOKENS, (("agent", "a"), ("model", "claude-novel-1"), ("project", "p")), 5)
     core.store.close()
     assert '[prices."claude-novel-1"]' in machine.finding("prices").remedy
+
+
+def test_a_model_that_is_priced_by_the_answering_model_is_named(machine: Machine) -> None:
+    core = machine.core()
+    paid = {"answering_model": "claude-sonnet-4-5", "cost": 1, "at_ns": 1_795_000_000_000_000_000}
+    with core.store.transaction():
+        core.facts.upsert(
+            model.ApiRequest(message_id="1", answer_id="", model="team-default", **paid),
+            model.ApiRequest(message_id="2", answer_id="", model="claude-sonnet-4-5-20250929", **paid),
+        )
+    core.store.close()
+    assert machine.finding("prices").level is Level.INFO
+    assert machine.finding("prices").observed == "priced by the model that answered: team-default as claude-sonnet-4-5"
+
+
+@pytest.mark.parametrize(("reason", "level"), [(Damage.CUT, Level.WARN), (Damage.ENCODING, Level.INFO)])
+def test_damaged_transcripts_are_a_warning_only_if_a_record_is_lost(
+    machine: Machine, reason: Damage, level: Level
+) -> None:
+    core = machine.core()
+    with core.store.transaction():
+        core.totals.add(catalog.TRANSCRIPT_DAMAGE, (("reason", reason),), 3)
+    core.store.close()
+    assert machine.finding("transcripts").level is level
+    assert f"3 {reason}" in machine.finding("transcripts").observed
 
 
 def test_a_store_that_is_no_database_is_a_failure(machine: Machine) -> None:
