@@ -116,69 +116,45 @@ class TranscriptReader:
         if line.is_api_error_message:
             self._failed_request(line, agent)
         message, usage = line.message, line.message.usage
-        message_id = message.id or ""
-        if not (message_id or answer_id) or message.model in (None, lines.SYNTHETIC_MODEL) or usage is None:
-            return
+        if (message.id or answer_id) and message.model not in (None, lines.SYNTHETIC_MODEL) and usage is not None:
+            request = self._request(line, usage, answer_id, agent)
+            self._facts.upsert(request, *self._side_rounds(usage, request))
+            if not agent_id:
+                self._facts.upsert(_session(line, request, labels))
+
+    def _request(
+        self, line: lines.AssistantLine, usage: lines.Usage, answer_id: str, agent: dict[str, Any]
+    ) -> model.ApiRequest:
+        message_id = line.message.id or ""
         if not line.request_id and self._facts.get(model.ApiRequest, message_id, ""):
             answer_id = ""  # an older version of this package has read this answer
-        spent = _billed(usage, usage.web_searches)
-        requested = line.requested_model or message.model or ""
-        self._facts.upsert(
-            model.ApiRequest(
-                message_id=message_id,
-                answer_id=answer_id,
-                request_id=line.request_id,
-                model=requested,
-                answering_model=message.model,
-                at_ns=line.timestamp,
-                input_tokens=spent.input,
-                output_tokens=spent.output,
-                cache_read_tokens=spent.cache_read,
-                cache_write_5m_tokens=spent.cache_write_5m,
-                cache_write_1h_tokens=spent.cache_write_1h,
-                web_searches=spent.web_searches,
-                cost=self._cost(usage, (requested, message.model), line.timestamp),
-                stop_reason=message.stop_reason,
-                **agent,
-            )
+        requested = line.requested_model or line.message.model or ""
+        return model.ApiRequest(
+            message_id=message_id,
+            answer_id=answer_id,
+            request_id=line.request_id,
+            model=requested,
+            answering_model=line.message.model,
+            at_ns=line.timestamp,
+            **_spent(_billed(usage, usage.web_searches)),
+            cost=self._cost(usage, (requested, line.message.model), line.timestamp),
+            stop_reason=line.message.stop_reason,
+            **agent,
         )
-        self._facts.upsert(*self._side_rounds(usage, f"{message_id}/{answer_id}", session_id, requested, line, labels))
-        if not agent_id:
-            session = model.Session(
-                session_id=line.session_id,
-                model=requested,
-                forked_from=session_id if session_id != line.session_id else None,
-                context_tokens=spent.prompt,
-                client_version=line.version,
-                entrypoint=line.entrypoint,
-                **labels,
-            )
-            self._facts.upsert(session)
 
-    def _side_rounds(
-        self,
-        usage: lines.Usage,
-        request: str,
-        session_id: str,
-        requested: str,
-        line: lines.Line,
-        labels: dict[str, Any],
-    ) -> Iterator[model.AuxiliaryUsage]:
+    def _side_rounds(self, usage: lines.Usage, request: model.ApiRequest) -> Iterator[model.AuxiliaryUsage]:
         """Yield the usage of an advisor and of other side rounds of an answer, under their own model."""
+        at_ns, identity = request.at_ns or 0, dict[str, Any](request.labels())
         for place, part in usage.side_rounds:
-            name, spent = part.model or requested, _billed(part, 0)
+            name, spent = part.model or request.model or "", _billed(part, 0)
             yield model.AuxiliaryUsage(
-                session_id=session_id,
+                session_id=request.session_id or "",
                 model=name,
-                part=f"{request}/{place}",
-                at_ns=line.timestamp,
-                input_tokens=spent.input,
-                output_tokens=spent.output,
-                cache_read_tokens=spent.cache_read,
-                cache_write_5m_tokens=spent.cache_write_5m,
-                cache_write_1h_tokens=spent.cache_write_1h,
-                cost=self._price(spent, (name, None), line.timestamp, usage.speed, usage.inference_geo),
-                **labels,
+                part=f"{request.message_id}/{request.answer_id}/{place}",
+                at_ns=at_ns,
+                **_spent(spent),
+                cost=self._price(spent, (name, None), at_ns, usage.speed, usage.inference_geo),
+                **identity,
             )
 
     def _failed_request(self, line: lines.AssistantLine, agent: dict[str, Any]) -> None:
@@ -296,6 +272,32 @@ def _billed(tokens: lines.Tokens, web_searches: int) -> pricing.TokenUsage:
         cache_write_5m=tokens.cache_write_5m,
         cache_write_1h=tokens.cache_write_1h,
         web_searches=web_searches,
+    )
+
+
+def _spent(usage: pricing.TokenUsage) -> dict[str, Any]:
+    """Return a usage as fields of a fact."""
+    return {
+        "input_tokens": usage.input,
+        "output_tokens": usage.output,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_5m_tokens": usage.cache_write_5m,
+        "cache_write_1h_tokens": usage.cache_write_1h,
+        "web_searches": usage.web_searches,
+    }
+
+
+def _session(line: lines.AssistantLine, request: model.ApiRequest, labels: dict[str, Any]) -> model.Session:
+    """Return what an answer says about its session."""
+    cached = (request.cache_read_tokens, request.cache_write_5m_tokens, request.cache_write_1h_tokens)
+    return model.Session(
+        session_id=line.session_id,
+        model=request.model,
+        forked_from=request.session_id if request.session_id != line.session_id else None,
+        context_tokens=sum(tokens or 0 for tokens in (request.input_tokens, *cached)),
+        client_version=line.version,
+        entrypoint=line.entrypoint,
+        **labels,
     )
 
 

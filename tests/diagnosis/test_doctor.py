@@ -42,7 +42,7 @@ CHECKS = [
     ("interpreter", state.interpreter),
     ("daemon", state.daemon),
     ("spool", state.spool),
-    *((link, state.store) for link in ("store", "last event", "lost events", "prices", "client")),
+    *((link, state.store) for link in ("store", "last event", "lost events", "transcripts", "prices", "client")),
     ("variables", export.variables),
     *((link, export.endpoints) for link in ("export", "otel variables")),
     *((f"export {signal}", export.endpoints) for signal in Signal),

@@ -113,7 +113,7 @@ class ApiRequest(Fact):
 
 @fact
 class AuxiliaryUsage(Fact):
-    """Usage beside the requests of a transcript.
+    """Usage that no request of a transcript contains.
 
     Attributes:
         part: a part of an answer that another model wrote, such as an advisor: the keys of the request, and the part's place. Empty for
