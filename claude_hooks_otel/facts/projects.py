@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import configparser
 import functools
+import re
 from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
 
 from claude_hooks_otel.metrics.labels import UNKNOWN, normalize
-from claude_hooks_otel.tool_effects.git_repository import find_repository
+from claude_hooks_otel.tool_effects.git_repository import GitRepository, find_repository
 
 # The folder inside a project in which the client keeps its worktrees.
 _WORKTREES = "/.claude/worktrees/"
+# Directory → the name of its repository when it was last seen.
+_known: dict[str, str | None] = {}
+_MOST_KNOWN: Final = 1024
 
 
 def project_name(directory: str) -> str:
@@ -23,19 +29,37 @@ def project_name(directory: str) -> str:
     return normalize(name) if name else normalize(_project_folder(directory).name, UNKNOWN)
 
 
-@functools.lru_cache(maxsize=1024)
 def repository_name(directory: str) -> str | None:
     """Return the name of the git repository around a directory; None if there is none or it cannot be read.
 
-    The name comes from the URL of the remote ``origin``, or else from the top folder of the repository's main worktree.
+    The name comes from the URL of the remote ``origin``, or else from the top folder of the repository's main worktree. It is read each
+    time, because a repository can get a remote at any time. A folder that is gone, such as a removed worktree, keeps its name.
     """
     path = _project_folder(directory)
+    if directory in _known and not path.exists():
+        return _known[directory]
+    while len(_known) >= _MOST_KNOWN:
+        del _known[next(iter(_known))]
+    name = _known[directory] = _repository_name(path)
+    return name
+
+
+def _repository_name(path: Path) -> str | None:
     repository = find_repository(path) if path.is_absolute() else None
     if repository is None:
         return None
     common = repository.common_dir
-    main = common.parent if common.name == ".git" else repository.top
-    return _origin_name(common) or main.name if main else None
+    return _origin_name(common) or _main_folder(repository)
+
+
+def _main_folder(repository: GitRepository) -> str | None:
+    """Return the name of the main worktree's folder, or of a bare repository."""
+    common = repository.common_dir
+    if common.name == ".git":
+        return common.parent.name
+    if common == repository.git_dir and repository.top:
+        return repository.top.name  # a submodule
+    return common.parent.name if common.name.startswith(".") else common.name.removesuffix(".git")
 
 
 def _project_folder(directory: str) -> Path:
@@ -43,10 +67,27 @@ def _project_folder(directory: str) -> Path:
 
 
 def _origin_name(git_dir: Path) -> str | None:
+    file = git_dir / "config"
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return _origin_name_in(file, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _origin_name_in(file: Path, modified_ns: int, size: int) -> str | None:  # noqa: ARG001 — a changed file is read again
+    """Return the last part of the URL of the remote ``origin``. Source: git-config(1), "Syntax"."""
     config = configparser.RawConfigParser(strict=False, allow_no_value=True, interpolation=None)
     try:
-        config.read_string((git_dir / "config").read_text(errors="replace").replace("\t", ""))
+        config.read_string(file.read_text(errors="replace").replace("\t", ""))
     except (OSError, configparser.Error):
         return None
-    url = config.get('remote "origin"', "url", fallback="") or ""
+    url = (config.get('remote "origin"', "url", fallback="") or "").strip()
+    if quoted := re.match(r'"((?:[^"\\]|\\.)*)"', url):
+        url = re.sub(r"\\(.)", r"\1", quoted[1])
+    else:
+        url = re.split(r"\s[#;]", url)[0].rstrip()
+    if "://" in url:
+        url = unquote(url)
     return url.rstrip("/").removesuffix(".git").replace(":", "/").rsplit("/", maxsplit=1)[-1] or None

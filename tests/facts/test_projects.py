@@ -36,6 +36,56 @@ def test_a_repository_has_the_name_of_its_remote(shop: Path, url: str) -> None:
     assert repository_name(str(shop)) == "Web-Shop"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "url = https://example.org/team/Web%20Shop.git",
+        'url = "https://example.org/team/Web Shop.git"',
+        'url = "/srv/git/Web Shop.git" ; mirror',
+        "url = ssh://git@example.org:2222/team/Web%20Shop.git",
+        "url = git@example.org:team/Web Shop.git",
+        "url = https://example.org/team/Web%20Shop.git # main",
+    ],
+)
+def test_a_remote_may_be_quoted_or_percent_encoded(shop: Path, line: str) -> None:
+    with (shop / ".git" / "config").open("a") as file:
+        file.write(f'[remote "origin"]\n\t{line}\n')
+    assert repository_name(str(shop)) == "Web Shop"
+    assert project_name(str(shop)) == "web-shop"
+
+
+def test_a_change_of_the_repository_is_noticed(tmp_path: Path) -> None:
+    """A folder becomes a repository, gets a remote, and gets another one."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    assert repository_name(str(folder)) is None
+    git(folder, "init", "--quiet")
+    assert repository_name(str(folder)) == "scratch"
+    git(folder, "remote", "add", "origin", "git@h:acme/shop.git")
+    assert repository_name(str(folder)) == "shop"
+    git(folder, "remote", "set-url", "origin", "git@h:acme/webshop.git")
+    assert repository_name(str(folder)) == "webshop"
+
+
+def test_a_removed_worktree_keeps_its_name(shop: Path) -> None:
+    git(shop, "worktree", "add", "--quiet", "../other")
+    other = shop.parent / "other"
+    assert repository_name(str(other)) == "Shop"
+    git(shop, "worktree", "remove", "../other")
+    assert not other.exists()
+    assert repository_name(str(other)) == "Shop"
+
+
+@pytest.mark.parametrize(("bare", "name"), [("Shop.git", "Shop"), ("Web/.bare", "Web"), ("Plain", "Plain")])
+def test_a_worktree_of_a_bare_repository_has_the_name_of_the_repository(
+    shop: Path, tmp_path: Path, bare: str, name: str
+) -> None:
+    git(tmp_path, "clone", "--quiet", "--bare", str(shop), bare)
+    git(tmp_path / bare, "remote", "remove", "origin")
+    git(tmp_path / bare, "worktree", "add", "--quiet", str(tmp_path / "feature-1"))
+    assert repository_name(str(tmp_path / "feature-1")) == name
+
+
 def test_a_worktree_has_the_name_of_the_main_repository(shop: Path) -> None:
     git(shop, "worktree", "add", "--quiet", "../other")
     assert repository_name(str(shop.parent / "other")) == "Shop"
