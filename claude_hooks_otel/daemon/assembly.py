@@ -137,7 +137,7 @@ def assemble_core(
 
     has_content = wants_items if keeps_content is None else keeps_content
     content = ContentKeeper(facts, config.capture) if has_content else None
-    history = facts.history_ns if history_ns is None else lambda: history_ns
+    history = facts.history_ns if history_ns is None else lambda _session_id: history_ns
     spool = Spool(home.spool)
     intake = _intake(config, facts, totals, known, spool, content, history, writer)
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer)
@@ -177,7 +177,7 @@ def _intake(
     known: dict[str, Metric],
     spool: Spool,
     content: ContentKeeper | None,
-    history: Callable[[], int],
+    history: Callable[[str], int],
     writer: TraceWriter | None,
 ) -> Intake:
     """Put together what reads the sources."""

@@ -31,12 +31,12 @@ class TranscriptReader:
     Args:
         facts: gets the facts.
         price: returns the cost of a request.
-        history_ns: returns the time from which lines count, Unix nanoseconds. Older lines were written before capturing began.
+        history_ns: returns the time from which lines of a session count, Unix nanoseconds. Older lines were written before capturing began.
         content: keeps prompts, inputs and outputs; None if no exporter wants them.
     """
 
     def __init__(
-        self, facts: Facts, price: Pricer, history_ns: Callable[[], int], content: ContentKeeper | None = None
+        self, facts: Facts, price: Pricer, history_ns: Callable[[str], int], content: ContentKeeper | None = None
     ) -> None:
         self._facts = facts
         self._content = content
@@ -79,7 +79,7 @@ class TranscriptReader:
         line = item.line
         if isinstance(line, lines.CostStateLine):
             self._facts.upsert(*self._cost_states(line, item.before_ns))
-        if line.timestamp < self._history_ns():
+        if line.timestamp < self._history_ns(line.session_id):
             return
         match line:
             case lines.AssistantLine():

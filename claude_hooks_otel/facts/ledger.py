@@ -74,6 +74,14 @@ class Ledger:
         )
         return [LedgerEntry(*row) for row in rows]
 
+    def has_beginning(self, session_id: str) -> bool:
+        """Return whether the start of a new session was captured. Its transcript holds nothing from before it."""
+        found = self._connection.execute(
+            "SELECT 1 FROM ledger WHERE session_id = ? AND event = 'SessionStart' AND detail IN ('startup', 'clear')",
+            (session_id,),
+        )
+        return found.fetchone() is not None
+
     def last_seen_ns(self, session_id: str, since_ns: int = 0, *, before_ns: int) -> int | None:
         """Return when the last event of a session within a period arrived; None if there is none."""
         row = self._connection.execute(

@@ -34,10 +34,10 @@ class Pairing:
 
     Args:
         facts: the facts of the store.
-        history_ns: returns the time from which the client's account counts, Unix nanoseconds.
+        history_ns: returns for a session the time from which the client's account counts, Unix nanoseconds.
     """
 
-    def __init__(self, facts: Facts, history_ns: Callable[[], int]) -> None:
+    def __init__(self, facts: Facts, history_ns: Callable[[str], int]) -> None:
         self._facts = facts
         self._history_ns = history_ns
 
@@ -82,7 +82,7 @@ class Pairing:
         facts.upsert(*self._subagent_turns(session_id, is_over=is_over))
         facts.upsert(*self._compactions(session), *self._task_durations(session_id), *self._review_durations())
         nothing_follows = is_over or silence_ns > START_ASSUMED_AFTER
-        facts.upsert(*auxiliary.usage(facts, session, self._history_ns(), nothing_follows=nothing_follows))
+        facts.upsert(*auxiliary.usage(facts, session, self._history_ns(session_id), nothing_follows=nothing_follows))
         if is_over:
             facts.upsert(*self._regressions(session_id), *self._closed(session_id))
         return is_over

@@ -9,6 +9,7 @@ from claude_hooks_otel.facts.identities import Identities
 from claude_hooks_otel.facts.ledger import Ledger
 from claude_hooks_otel.facts.model import Fact
 from claude_hooks_otel.facts.tables import TABLES
+from claude_hooks_otel.store.connection import read_meta
 from claude_hooks_otel.store.store import Store
 
 F = TypeVar("F", bound=Fact)
@@ -66,18 +67,24 @@ class Facts:
 
     def see_sessions(self, seen: Mapping[str, tuple[int, int]]) -> None:
         """Note when sessions were seen: session id → first and last time, Unix nanoseconds. No series depends on it."""
-        if seen and (earliest := min(first for first, _ in seen.values())) < self.history_ns():
+        if seen and (earliest := min(first for first, _ in seen.values())) < self._first_capture_ns():
             self.store.set_meta("history_ns", str(earliest))
         self.connection.executemany(
             "UPDATE session SET first_seen_ns = MIN(first_seen_ns, ?), last_seen_ns = MAX(last_seen_ns, ?) WHERE session_id = ?",
             [(first, last, session_id) for session_id, (first, last) in seen.items()],
         )
 
-    def history_ns(self) -> int:
-        """Return the time from which transcripts count, Unix nanoseconds.
+    def history_ns(self, session_id: str) -> int:
+        """Return the time from which a session's transcript counts, Unix nanoseconds.
 
-        It is the time of the first captured event. That event may be older than the store, because it waited in the spool. It is
-        never before the time up to which facts were forgotten, because they would count again.
+        For a session whose beginning was captured, everything counts. For any other, it is the time of the first captured event. That
+        event may be older than the store, because it waited in the spool. It is never before the time up to which facts were
+        forgotten, because they would count again.
         """
-        began = int(self.store.meta("history_ns", self.store.meta("created_ns", str(self.store.now_ns()))))
-        return max(began, int(self.store.meta("forgotten_before_ns", "0")))
+        forgotten_ns = int(read_meta(self.connection, "forgotten_before_ns") or 0)
+        if self.ledger.has_beginning(session_id):
+            return forgotten_ns
+        return max(self._first_capture_ns(), forgotten_ns)
+
+    def _first_capture_ns(self) -> int:
+        return int(read_meta(self.connection, "history_ns") or read_meta(self.connection, "created_ns"))
