@@ -10,16 +10,20 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from claude_hooks_otel.sources.records import read_records
+
 # Bytes that are read at a time. A whole transcript (tens of megabytes) is never in memory.
 CHUNK = 1 << 20
 # A longer line is skipped. The largest real lines contain an image, or a file of 600 kB twice.
 LONGEST_LINE = 64 << 20
+# Folders whose agents' transcripts are remembered.
+MOST_FOLDERS = 64
 # Bytes before the cursor by which a rewritten file is recognized.
 FINGERPRINT_BYTES = 1024
 
@@ -61,12 +65,48 @@ def find_main(session_id: str, hinted: Path) -> Path | None:
 
 
 def find_agents(main: Path) -> Iterator[TranscriptFile]:
-    """Yield the transcripts of the session's sub-agents, including those of workflows."""
+    """Yield the transcripts of the session's sub-agents, including those of workflows.
+
+    They are below the session's folder. Clients before 2.1 write them next to the session's transcript.
+    """
     folder = main.with_suffix("") / "subagents"
-    for directory, _, names in os.walk(folder):
-        for name in sorted(names):
-            if name.startswith("agent-") and name.endswith(".jsonl"):
-                yield TranscriptFile(main.stem, name[len("agent-") : -len(".jsonl")], Path(directory, name))
+    found = [Path(directory, name) for directory, _, names in os.walk(folder) for name in sorted(names)]
+    for path in (*filter(_is_agent, found), *_agents_beside(main)):
+        yield TranscriptFile(main.stem, path.stem[len("agent-") :], path)
+
+
+def _is_agent(path: Path) -> bool:
+    return path.name.startswith("agent-") and path.name.endswith(".jsonl")
+
+
+# A project's folder → when it was modified, and the agents' transcripts in it by session.
+_beside: dict[Path, tuple[int, dict[str, list[Path]]]] = {}
+
+
+def _agents_beside(main: Path) -> Sequence[Path]:
+    """Return the agents' transcripts in the same folder that belong to the session. Only the first line of each says so."""
+    folder = main.parent
+    try:
+        modified_ns = folder.stat().st_mtime_ns
+        known = _beside.get(folder)
+        if known and known[0] == modified_ns:
+            return known[1].get(main.stem, ())
+        by_session: dict[str, list[Path]] = {}
+        for path in sorted(filter(_is_agent, folder.iterdir())):
+            by_session.setdefault(_session_of(path), []).append(path)
+    except OSError:
+        return ()
+    if "" not in by_session:  # otherwise, a first line is not complete yet
+        while len(_beside) >= MOST_FOLDERS:
+            del _beside[next(iter(_beside))]
+        _beside[folder] = modified_ns, by_session
+    return by_session.get(main.stem, ())
+
+
+def _session_of(transcript: Path) -> str:
+    with transcript.open("rb") as file:
+        records = read_records(file.readline(CHUNK)).values
+    return str(records[0].get("sessionId", "")) if records else ""
 
 
 def read_agent_meta(transcript: Path) -> AgentMeta | None:

@@ -319,6 +319,20 @@ def test_a_meta_file_names_the_agent(tmp_path: Path) -> None:
     assert read_agent_meta(tmp_path / "agent-a.jsonl") == transcript_files.AgentMeta("Explore", "t", "p")
 
 
+def test_agents_of_older_clients_are_next_to_the_transcript(main: Path) -> None:
+    """Clients before 2.1 write them there. Their first line names the session. A first line that is not complete yet is read later."""
+    main.touch()
+    own, other, new = (main.parent / f"agent-{name}.jsonl" for name in ("own", "other", "new"))
+    own.write_bytes(answer("a1") + b"\n" + answer("a2"))
+    other.write_bytes(answer("b1").replace(SESSION.encode(), b"another"))
+    new.write_bytes(answer("c1")[:20])
+    assert [file.agent_id for file in find_agents(main)] == ["own"]
+    new.write_bytes(answer("c1") + b"\n")
+    assert [file.agent_id for file in find_agents(main)] == ["new", "own"]
+    assert [file.key for file in find_agents(main)] == [(SESSION, "new"), (SESSION, "own")]
+    assert [file.agent_id for file in find_agents(main.with_name("another.jsonl"))] == ["other"]
+
+
 # -- reading lines -------------------------------------------------------------------------------------------------------
 
 
