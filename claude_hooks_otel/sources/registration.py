@@ -1,7 +1,7 @@
 """Which hook events are registered, which must never be registered, and why.
 
 The plugin's ``hooks/hooks.json``, ``settings.example.json`` and the installer use these tables. The events are those of Claude Code
-2.1.330. Standard library only.
+2.1.332. Standard library only.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ FORBIDDEN: Final[dict[str, str]] = {
     "WorktreeRemove": "fires only together with WorktreeCreate",
     "PreModelSwitch": "a hook that times out blocks the switch",
     "MessageDisplay": "it runs synchronously for every piece of text, so it would slow down the display",
+    "PreSkillShellCommand": "a hook that fails or times out keeps a skill's command from running (since client 2.1.332)",
     "FileChanged": "its matcher would make the client monitor files",
 }
 

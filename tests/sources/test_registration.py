@@ -47,11 +47,12 @@ CLIENT_EVENTS = [
     "FileChanged",
     "DirectoryAdded",
     "MessageDisplay",
+    "PreSkillShellCommand",
 ]
 
 
 def test_the_table_has_every_event_of_the_client_once() -> None:
-    assert len(CLIENT_EVENTS) == 33
+    assert len(CLIENT_EVENTS) == 34
     assert sorted((*REGISTERED, *FORBIDDEN, *NOT_REGISTERED)) == sorted(CLIENT_EVENTS)
     assert set(CLIENT_EVENTS) == KNOWN_EVENTS
 

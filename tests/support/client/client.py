@@ -27,7 +27,7 @@ from tests.support.otlp_records import log_records, spans
 from tests.support.places import ROOT
 
 BINARY_VARIABLE = "CLAUDE_CODE_BINARY"
-# .ci/run installs the npm package @anthropic-ai/claude-code here.
+# .ci/run installs the npm package @anthropic-ai/claude-code here: the version of the recordings, and others next to it.
 CACHE = ROOT / ".cache" / "claude-code"
 _NAMESPACES = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 # Seconds that a whole scenario may take.
@@ -40,8 +40,12 @@ def binary() -> Path | None:
     """Return the client's executable, if it is installed."""
     if named := os.environ.get(BINARY_VARIABLE):
         return Path(named) if Path(named).is_file() else None
-    found = sorted(CACHE.glob("node_modules/@anthropic-ai/claude-code-*/claude"))
-    return found[0] if found else None
+    return next((client for client in installed() if CACHE in client.parents), None)
+
+
+def installed() -> list[Path]:
+    """Return the executables of all installed versions."""
+    return sorted(CACHE.parent.glob("claude-code*/node_modules/@anthropic-ai/claude-code-*/claude"))
 
 
 def missing() -> str | None:

@@ -1,0 +1,27 @@
+"""The table of hook events is current: it has every event of each installed client."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from claude_hooks_otel.sources.registration import KNOWN_EVENTS
+from tests.support.client.client import installed
+
+pytestmark = pytest.mark.client
+
+# The client's own list of its events, in the JavaScript inside its executable.
+_EVENTS = re.compile(rb'\["PreToolUse"(?:,"[A-Za-z]+"){20,}\]')
+
+
+@pytest.mark.skipif(not installed(), reason="no Claude Code client is installed")
+@pytest.mark.parametrize("client", installed(), ids=lambda path: path.parents[3].name)
+def test_every_event_of_an_installed_client_is_known(client: Path) -> None:
+    """An unknown event needs a decision: whether it is registered, and why. See ``sources/registration.py``."""
+    lists = [re.findall(rb'"([A-Za-z]+)"', found) for found in _EVENTS.findall(client.read_bytes())]
+    assert lists, "the client's executable has no list of its events any more"
+    events = {name.decode() for name in max(lists, key=len)}
+    assert events - KNOWN_EVENTS == set()
+    assert {"PostToolUse", "SessionStart", "SessionEnd"} <= events
