@@ -230,15 +230,15 @@ class TranscriptReader:
             )
         elif line.is_human_prompt:
             self._facts.upsert(
+                model.PromptLine(prompt_id=prompt_id, at_ns=line.timestamp, session_id=line.session_id),
                 model.Turn(
                     prompt_id=prompt_id,
                     session_id=line.session_id,
                     prompts_in_transcript=1,
-                    started_ns=line.timestamp,
                     repository=repository_name(line.cwd) if line.cwd else None,
                     branch=line.git_branch,
                     **self._labels(line),
-                )
+                ),
             )
             if self._content:
                 self._content.prompt(TRANSCRIPT, prompt_id, line.timestamp, _text(line.message.content))

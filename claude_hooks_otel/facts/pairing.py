@@ -62,6 +62,8 @@ class Pairing:
         # A late start does not count if its run was inferred before.
         if facts.get(model.SessionRun, session_id, model.INFERRED) is None:
             facts.upsert(*(self._run(session, start.received_ns, start.detail) for start in starts))
+        if starts or silence_ns > START_ASSUMED_AFTER:
+            facts.upsert(*self._turn_starts(session_id, starts[0].received_ns if starts else 0))
         if silence_ns < PAIRED_AFTER:
             return False
         has_run = bool(facts.select(model.SessionRun, "session_id = ?", session_id))
@@ -114,6 +116,11 @@ class Pairing:
             end_reason=end.detail if end else None,
             **self._facts.identities.columns(session.session_id, started_ns),
         )
+
+    def _turn_starts(self, session_id: str, began_ns: int) -> Iterator[model.Turn]:
+        """Yield the starts of turns from the transcript. A line from before the session began is a copy from another session."""
+        for line in self._facts.select(model.PromptLine, "session_id = ? AND at_ns >= ?", session_id, began_ns):
+            yield model.Turn(prompt_id=line.prompt_id, session_id=session_id, started_ns=line.at_ns)
 
     # -- sub-agents ----------------------------------------------------------------------------------------------------
 

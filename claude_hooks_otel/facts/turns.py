@@ -7,7 +7,7 @@ was lost. Then other facts show the end: the transcript's interrupt mark, the tu
 from __future__ import annotations
 
 from claude_hooks_otel.facts import model
-from claude_hooks_otel.facts.ledger import LedgerEntry
+from claude_hooks_otel.facts.ledger import LedgerEntry, run_starts
 from claude_hooks_otel.facts.model import KILLED
 from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics.outcomes import TurnFailure
@@ -43,6 +43,7 @@ def _infer_ends(facts: Facts, session: model.Session, *, is_over: bool) -> None:
     runs = facts.select(
         model.SessionRun, "session_id = ? AND ended_ns IS NOT NULL ORDER BY ended_ns", session.session_id
     )
+    starts = [start.received_ns for start in run_starts(facts.ledger.entries(session.session_id, "SessionStart"))]
     # The last turn comes first: if a turn has ended, so have all before it. A prompt alone proves nothing, because a human can type
     # it while Claude works.
     until, followed = END_OF_TIME, False
@@ -53,7 +54,9 @@ def _infer_ends(facts: Facts, session: model.Session, *, is_over: bool) -> None:
                 failure = TurnFailure.INTERRUPTED
             else:
                 failure = TurnFailure.KILLED if run and run.end_reason == KILLED else TurnFailure.ENDED
-            _end(facts, session.session_id, turn.prompt_id, *_inferred(facts, turn, until, failure))
+            # A turn lies within one run of its session. What follows in a later run is not part of it.
+            in_run = min((start for start in starts if start > (turn.started_ns or 0)), default=until)
+            _end(facts, session.session_id, turn.prompt_id, *_inferred(facts, turn, min(until, in_run), failure))
             followed = True
         until, followed = turn.started_ns or until, followed or turn.ended_ns is not None
 

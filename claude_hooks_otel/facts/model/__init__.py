@@ -9,6 +9,7 @@ from claude_hooks_otel.facts.model.conversations import Content as Content
 from claude_hooks_otel.facts.model.conversations import CostState as CostState
 from claude_hooks_otel.facts.model.conversations import ModelSwitch as ModelSwitch
 from claude_hooks_otel.facts.model.conversations import PermissionWait as PermissionWait
+from claude_hooks_otel.facts.model.conversations import PromptLine as PromptLine
 from claude_hooks_otel.facts.model.conversations import Session as Session
 from claude_hooks_otel.facts.model.conversations import SessionRun as SessionRun
 from claude_hooks_otel.facts.model.conversations import Turn as Turn

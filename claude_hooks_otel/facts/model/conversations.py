@@ -76,6 +76,17 @@ class Turn(Fact):
 
 
 @fact
+class PromptLine(Fact):
+    """The line of a prompt in a transcript. A fork repeats the lines of its parent with their times, under its own first prompt."""
+
+    TIMES = ("at_ns",)
+
+    session_id: str = key()
+    prompt_id: str = key()
+    at_ns: int = key()
+
+
+@fact
 class ApiRequest(Fact):
     """One answer of the Messages API, from the assistant lines of a transcript. With ``error``, a request that failed.
 
