@@ -21,6 +21,9 @@ from claude_hooks_otel.units import DOLLAR, MILLISECOND
 # The type of a sub-agent whose type is unknown.
 UNNAMED_AGENT = "subagent"
 
+# The kinds of denial that mean that the call ran until the client was killed or exited. A resume writes them.
+_STOPPED = ("interrupted", "cancelled")
+
 # (usage, (requested model, answering model), Unix nanoseconds, speed, inference geo) → picodollars; None without a known price.
 Pricer = Callable[[pricing.TokenUsage, tuple[str, str | None], int, str | None, str | None], int | None]
 
@@ -326,6 +329,8 @@ def _outcome(line: lines.UserLine, block: dict[str, Any]) -> ToolOutcome:
         return ToolOutcome.REJECTED if decision.source == "user_reject" else ToolOutcome.DENIED
     if line.tool_denial_kind == "user-rejected":
         return ToolOutcome.REJECTED if line.tool_denial_before_run else ToolOutcome.INTERRUPTED
+    if line.tool_denial_kind in _STOPPED:
+        return ToolOutcome.INTERRUPTED
     if line.tool_denial_kind:
         return ToolOutcome.DENIED
     if isinstance(content, str) and content.startswith("<tool_use_error>"):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import shutil
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +20,8 @@ from claude_hooks_otel.traces.codec import decode, encode
 from claude_hooks_otel.traces.model import LOGS, TRACES, Item, LogEvent, Span
 from claude_hooks_otel.traces.turn_trace import trace_of
 from claude_hooks_otel.units import SECOND
-from tests.support.corpus import FOLDER, SCENARIOS, Scenario
+from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.growing_transcripts import GrowingTranscripts
 from tests.support.known_differences import BRANCHED, REGISTERED_TWICE
 from tests.support.log_events import all_events
 from tests.support.replay import Replay, play
@@ -98,41 +96,6 @@ def test_a_long_session_is_written_in_parts(name: str, tmp_path: Path, monkeypat
     replay = play(Scenario(name), tmp_path, wanted=WANTED)
     assert differences(written(replay.core.store), final_items(replay)) == []
     replay.core.store.close()
-
-
-class GrowingTranscripts:
-    """The transcripts of a scenario as they were at a time. Each line appears at the time at which it was written."""
-
-    def __init__(self, scenario: Scenario, target: Path) -> None:
-        root = FOLDER / scenario.name / "transcripts"
-        self._left: list[tuple[float, Path, bytes]] = []
-        for path in sorted(root.rglob("*")):
-            if not path.is_file():
-                continue
-            copy = target / path.relative_to(root)
-            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            copy = copy.with_suffix("") if path.suffix == ".gz" else copy
-            if copy.suffix != ".jsonl":
-                self._left.append((0.0, copy, content))
-                continue
-            at = 0.0
-            for line in content.splitlines(keepends=True):
-                at = max(at, _time(json.loads(line)))
-                self._left.append((at, copy, line))
-        self._left.sort(key=lambda entry: entry[0])
-
-    def grow(self, until: float) -> None:
-        """Write all lines up to this time, seconds since the epoch."""
-        while self._left and self._left[0][0] <= until:
-            _, path, content = self._left.pop(0)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab") as file:
-                file.write(content)
-
-
-def _time(line: dict[str, Any]) -> float:
-    text = line.get("timestamp")
-    return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else 0.0
 
 
 def _play_in_real_order(replay: Replay) -> None:
