@@ -21,6 +21,7 @@ _LAUNCHER_VALUE_OPTIONS = word_set("--with --python -p --package --project --dir
 _SCRIPT_LAUNCHERS = word_set("yarn pnpm bun")
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*(?:\.exe)?|py")
 _NODE = word_set("node tsx")
+_NODE_VALUE_OPTIONS = word_set("-r --require --import --loader --experimental-loader -C --conditions --test-reporter")
 _PROGRAMS = {
     "pytest": "pytest", "py.test": "pytest", "jest": "jest", "jest.js": "jest", "vitest": "vitest", "vitest.mjs": "vitest",
     "mocha": "mocha", "_mocha": "mocha", "mocha.js": "mocha", "prove": "prove", "bats": "bats", "ctest": "ctest",
@@ -45,21 +46,24 @@ BUILDS = frozenset({"maven", "gradle"})
 # With these options, a runner only shows something or only builds.
 _NO_RUN = word_set(
     "--help -h --version --collect-only --co --fixtures --markers --setup-plan --listTests --showConfig --init --no-run --list "
-    "--list-tests -list"
+    "--list-tests -list --cache-show"
 )
 _NO_RUN_OF = {
-    "go": word_set("-c -n -help"),
-    "vitest": word_set("list init"),
-    "mocha": word_set("init --list-files --list-reporters --list-interfaces --dry-run"),
+    "go": word_set("-c -n"),
+    "jest": word_set("--clearCache"),
+    "mocha": word_set("--list-files --list-reporters --list-interfaces --dry-run"),
     "bats": word_set("--count -c -v"),
-    "ctest": word_set("-N --show-only --print-labels -V --version") - {"-V"},
+    "ctest": word_set("-N --show-only --print-labels"),
     "prove": word_set("-D --dry -H --man -V"),
 }
+_NO_RUN_SUBCOMMANDS = {"vitest": word_set("list init"), "mocha": word_set("init")}
+_NEXTEST_AND_COVERAGE = word_set("nextest llvm-cov")
+_CARGO_NO_RUN_SUBCOMMANDS = word_set("archive clean help list report self show-config show-env")
 _GO_RUNS_NO_TEST = word_set("^$ $^ ^# # - @ NONE none XXX xxx")
 # Other subcommands of build tools that run no program of the project.
 _QUIET = {
     "go": word_set("bug build clean doc env fix fmt get help install list mod telemetry version vet work"),
-    "cargo": word_set("add b build c check clean clippy d doc fetch fix fmt help init install metadata new remove search tree update vendor"),
+    "cargo": word_set("add b bench build c check clean clippy d doc fetch fix fmt help init install metadata new remove search tree update vendor"),
     "dotnet": word_set("add build clean format help list new nuget pack publish remove restore sln tool"),
     "mix": word_set("archive clean compile deps.get deps.update dialyzer credo format help hex.info local.hex new"),
     "npm": word_set("access audit cache ci config doctor explain fund help i info init install link list login logout ls outdated pack ping prune root search uninstall update version view whoami"),
@@ -76,7 +80,7 @@ _OF_CONTAINERS = word_set("compose docker docker-compose kubectl podman")
 _RUN_IN_CONTAINERS = word_set("attach debug exec restart run start up watch")
 # Programs that run neither tests nor programs of the project: they show, check, install, or talk to a server.
 _SHOWS = word_set("""
-    ansible ansible-lint ansible-playbook apk apt apt-cache apt-get aws az black brew cmp conda dnf dpkg eslint flake8 gcloud gunicorn
+    ansible ansible-lint ansible-playbook apk apt apt-cache apt-get aws az black brew cmp dnf dpkg eslint flake8 gcloud gunicorn
     helm http https isort journalctl ktlint mongosh mypy mysql mysqldump nginx oc openssl pg_dump pip pip3 pipx prettier psql pylint
     pyright redis-cli rubocop ruff shellcheck shfmt sqlite3 ssh-keygen stern swiftlint systemctl terraform tofu tsc vault xmllint yamllint
     yum
@@ -113,7 +117,7 @@ def may_hide_runner(command: SimpleCommand) -> bool:
 
 def _named(command: SimpleCommand) -> tuple[str, tuple[str, ...]] | None:
     """Return the framework of a command and the arguments of its runner, also if the arguments run no test."""
-    if _base(command.argv[0] if command.argv else "") in _NODE and "--test" in command.argv:
+    if _is_node_test(command.argv):
         return "node", tuple(command.argv[1:])
     words = _without_launchers(command.argv)
     if not words:
@@ -141,11 +145,31 @@ def _runs_nothing(name: str, arguments: Sequence[str]) -> bool:
     options = {word.partition("=")[0] for word in arguments}
     if not (_NO_RUN | _NO_RUN_OF.get(name, _NO_RUN)).isdisjoint(options):
         return True
+    operands = [word for word in arguments if not word.startswith(("-", "+"))]
+    if name == "cargo" and operands[0] in _NEXTEST_AND_COVERAGE:
+        return not _CARGO_NO_RUN_SUBCOMMANDS.isdisjoint(operands[1:2])
+    if not _NO_RUN_SUBCOMMANDS.get(name, frozenset[str]()).isdisjoint(operands[:1]):
+        return True
     if name != "go" or not {"-bench", "--bench"} & options:
         return False
     joined = " ".join(arguments)
     run = re.search(r"-run[= ](\S*)", joined)  # benchmarks alone: "-run '^$' -bench ."
     return run is not None and run[1] in _GO_RUNS_NO_TEST
+
+
+def _is_node_test(argv: Sequence[str]) -> bool:
+    """Return whether a command is ``node --test``. After a script's name, the option is the script's."""
+    if not argv or _base(argv[0]) not in _NODE:
+        return False
+    words = iter(argv[1:])
+    for word in words:
+        if word == "--test":
+            return True
+        if word in _NODE_VALUE_OPTIONS:
+            next(words, None)
+        elif not word.startswith("-"):
+            return False
+    return False
 
 
 def _without_launchers(argv: Sequence[str]) -> tuple[str, ...]:

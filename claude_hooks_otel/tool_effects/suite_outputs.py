@@ -34,9 +34,9 @@ _UNITTEST = re.compile(
     r"(?m)^Ran (?P<counts>\d+ tests? in [\d.]+s\s+^(?:OK|FAILED|(?P<none>NO TESTS RAN))(?: \([^)]*\))?)\s*?$"
 )
 _JEST = re.compile(
-    r"(?ms)^Test Suites: (?P<suites>.*?) total$.*?^Tests: (?P<counts>.*?) total$|^(?P<none>No tests found, exiting with code 1)"
+    r"(?ms)^Test Suites: (?P<suites>[^\n]*?) total$.{0,2000}?^Tests: (?P<counts>[^\n]*?) total$|^(?P<none>No tests found, exiting with code 1)"
 )
-_JEST_BROKEN_SUITE = re.compile(r"(?m)^\s*● Test suite failed to run")
+_JEST_BROKEN_SUITE = re.compile(r"(?m)^[ \t]*● Test suite failed to run")
 _VITEST = re.compile(
     r"(?m)^ *Test Files +.*\n *Tests +(?P<counts>.*?)(?: \(\d+\))?\n(?: *Type Errors .*\n)?(?: *Errors +(?P<errors>\d+) errors?)?"
     r"|^(?P<none>No test files found, exiting with code 1)"
@@ -57,7 +57,7 @@ _CARGO_ERROR = re.compile(
     r"(?m)^error: could not compile .*$|^error: test failed, to rerun pass .*\n\nCaused by:\n  process didn't exit .*$"
 )
 _NEXTEST = re.compile(
-    r"(?m)^\s*Summary \[\s*[\d.]+s\]\s+(?:\d+/)?\d+ tests? run: (?P<counts>.*)$(?P<none>\nerror: no tests to run$)?"
+    r"(?m)^[ \t]*Summary \[\s*[\d.]+s\]\s+(?:\d+/)?\d+ tests? run: (?P<counts>.*)$(?P<none>\nerror: no tests to run$)?"
 )
 _MOCHA = re.compile(r"(?m)^  (?P<counts>\d+ passing \(\d+(?:ms|[smhd])\)(?:\n  \d+ (?:pending|failing))*)$")
 _PLAYWRIGHT_HEAD = re.compile(r"(?m)^Running \d+ tests? using \d+ workers?\b.*$")
@@ -66,7 +66,7 @@ _PLAYWRIGHT_COUNT = re.compile(
     r"(?: \([\d.]+(?:ms|[smhd])\)| w.*)?$"
 )
 _BUN = re.compile(
-    r"(?m)^ (?P<counts>\d+ (?:pass|skip|todo|fail)\n(?: +\d+ .*\n)*)Ran \d+ tests? across \d+ files?\. \[[\d.]+m?s\]$"
+    r"(?m)^ (?P<counts>\d+ (?:pass|skip|todo|fail)\n(?: +\d+ .*\n){0,9})Ran (?P<ran>\d+) tests? across \d+ files?\. \[[\d.]+m?s\]$"
 )
 _MIX_COUNTS = r"(?P<counts>(?:\d+ [a-z]+, )*\d+ failures?(?:, \d+ [a-z]+)*)"
 _MIX = re.compile(
@@ -78,7 +78,7 @@ _CTEST = re.compile(
     r"|^No tests were found!!!$(?P<none>\nErrors while running CTest$)?"
 )
 _CTEST_HEAD = re.compile(r"(?m)^Test project /")
-_CTEST_NOT_RUN = re.compile(r"(?m)^\s+\d+ - .* \((?P<why>Skipped|Disabled)\)$")
+_CTEST_NOT_RUN = re.compile(r"(?m)^[ \t]+\d+ - .* \((?P<why>Skipped|Disabled)\)$")
 _BATS = re.compile(r"(?m)^(?P<counts>\d+ tests?, \d+ failures?(?:, \d+ (?:skipped|not run))*)(?: in .*)?$")
 _MAVEN_COUNTS = r"^(?:\[\w+\]\s+)?(?P<counts>Tests run: \d+, Failures: \d+, Errors: \d+, Skipped: \d+)"
 _MAVEN = re.compile(rf"(?m){_MAVEN_COUNTS}$")
@@ -90,9 +90,9 @@ _RSPEC = re.compile(
     r"(?m)^(?P<counts>\d+ examples?, \d+ failures?(?:, \d+ pending)?(?:, \d+ errors? occurred outside of examples)?)"
 )
 _PHPUNIT = re.compile(r"(?m)^(?P<counts>OK \(\d+ tests?, \d+ assertions?\)|Tests: \d+, .*\.$)|^No tests executed!")
-_DOTNET = re.compile(r"(?m)^\s*Test summary: (?P<counts>total: \d+, failed: \d+, succeeded: \d+, skipped: \d+)")
+_DOTNET = re.compile(r"(?m)^[ \t]*Test summary: (?P<counts>total: \d+, failed: \d+, succeeded: \d+, skipped: \d+)")
 _DOTNET_ASSEMBLY = re.compile(
-    r"(?m)^\s*(?:Passed|Failed|Skipped)!\s+- (?P<counts>Failed:\s+\d+, Passed:\s+\d+, Skipped:\s+\d+), Total:\s+\d+"
+    r"(?m)^[ \t]*(?:Passed|Failed|Skipped)!\s+- (?P<counts>Failed:\s+\d+, Passed:\s+\d+, Skipped:\s+\d+), Total:\s+\d+"
 )
 _DOTNET_LONG = re.compile(r"(?m)^Total tests: \d+(?P<counts>(?:\n\s+(?:Passed|Failed|Skipped): \d+)*)")
 _DOTNET_ERROR = re.compile(r"(?m)^Build FAILED\.|: error [A-Z]+\d+: ")
@@ -208,6 +208,8 @@ def _bun(output: str) -> list[Summary]:
     found = []
     for match in _BUN.finditer(output):
         counts = counted([match["counts"]])
+        if "passed" not in counts:  # the line was cut off
+            counts["passed"] = max(0, int(match["ran"]) - counts["failed"] - counts["skipped"])
         counts["failed"] = max(0, counts["failed"] - counts["errors"])
         found.append(summary([match], counts))
     return found

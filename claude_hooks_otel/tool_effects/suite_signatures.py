@@ -26,13 +26,15 @@ _PYTEST_PROGRESS = re.compile(r"(?m)^[.FEsxXR,]+ +\[ *\d+%\]$|^(?:FAILED|ERROR) 
 _UNITTEST = re.compile(
     r"(?m)^-{70}\nRan (?P<counts>\d+ tests? in [\d.]+s\n\n(?:OK|FAILED|(?P<none>NO TESTS RAN))(?: \([^)\n]*\))?)$"
 )
+_JEST_COUNTS = r"(?:\d+ (?:failed|skipped|pending|todo|passed), )*\d+"
 _JEST = re.compile(
-    r"(?m)^Test Suites: (?P<suites>.*\d) total\nTests: (?P<counts>.*\d) total\nSnapshots: "
+    rf"(?m)^Test Suites: (?P<suites>{_JEST_COUNTS}(?: of \d+)?) total\nTests: +(?P<counts>{_JEST_COUNTS}) total$"
     r"|^(?P<none>No tests found, exiting with code 1\nRun with `--passWithNoTests`)"
 )
+_VITEST_COUNTS = r"\d+ [a-z ]+(?: \| \d+ [a-z ]+)*"
 _VITEST = re.compile(
-    r"(?m)^ *Test Files +(?:no tests|.*\(\d+\))\n *Tests +(?P<counts>.*?)(?: \(\d+\))?\n(?: *Type Errors .*\n)?"
-    r"(?: *Errors +(?P<errors>\d+) errors?\n)? *Start at +\d\d:"
+    rf"(?m)^ *Test Files  (?:no tests|{_VITEST_COUNTS} \(\d+\))\n *Tests  (?P<counts>no tests|{_VITEST_COUNTS})(?: \(\d+\))?\n?"
+    r"(?: *Type Errors .*\n)?(?: *Errors +(?P<errors>\d+) errors?$)?"
     r"|^(?P<none>No test files found, exiting with code 1\n\n(?:filter: .*\n)?(?:projects: .*\n)?include: )"
 )
 _MOCHA = re.compile(
@@ -40,7 +42,7 @@ _MOCHA = re.compile(
 )
 _PLAYWRIGHT_HEAD = re.compile(r"(?m)^Running \d+ tests? using \d+ workers?\b.*$")
 _CARGO = re.compile(
-    r"(?m)^test result: (?:ok|FAILED)\. (?P<counts>\d+ passed; \d+ failed; \d+ ignored;) \d+ measured; \d+ filtered out.*$"
+    r"(?m)^test result: (?:ok|FAILED)\. (?P<counts>\d+ passed; \d+ failed; \d+ ignored;) 0 measured; \d+ filtered out.*$"
 )
 _NEXTEST = re.compile(
     r"(?m)^ +Summary \[ *[\d.]+s\] +(?:\d+/)?\d+ tests? run: (?P<counts>\d+ passed.*)$(?P<none>\nerror: no tests to run$)?"
@@ -58,10 +60,10 @@ _PHPUNIT = re.compile(
     r"(?m)^(?P<counts>OK \(\d+ tests?, \d+ assertions?\)|Tests: \d+, Assertions: \d+.*\.)$|^No tests executed!$"
 )
 _DOTNET = re.compile(
-    r"(?m)^\s*Test summary: (?P<counts>total: \d+, failed: \d+, succeeded: \d+, skipped: \d+), duration: "
+    r"(?m)^[ \t]*Test summary: (?P<counts>total: \d+, failed: \d+, succeeded: \d+, skipped: \d+), duration: "
 )
 _DOTNET_ASSEMBLY = re.compile(
-    r"(?m)^\s*(?:Passed|Failed|Skipped)!\s+- (?P<counts>Failed:\s+\d+, Passed:\s+\d+, Skipped:\s+\d+), Total:\s+\d+, Duration: "
+    r"(?m)^[ \t]*(?:Passed|Failed|Skipped)!\s+- (?P<counts>Failed:\s+\d+, Passed:\s+\d+, Skipped:\s+\d+), Total:\s+\d+, Duration: "
 )
 _DOTNET_LONG = re.compile(
     r"(?m)^Total tests: \d+(?P<counts>(?:\n\s+(?:Passed|Failed|Skipped): \d+)+)\n Total time: [\d.]+ \w+"

@@ -24,7 +24,7 @@ _VERSION = re.compile(r"TAP version 1[34]\n\Z")
 _BATS_MARK = re.compile(r"(?m)^# \((?:from function .* )?in test file \S+\.bats, line \d+\)$")
 _PROVE = re.compile(r"(?m)^Files=\d+, Tests=(?P<ran>\d+), .*\nResult: (?P<result>PASS|FAIL|NOTESTS)$")
 _PROVE_FILE = re.compile(
-    r"(?m)^\S.* \(Wstat: .* Tests: \d+ Failed: (?P<failed>\d+)\)$(?P<reasons>(?:\n  .*)*)",
+    r"(?m)^\S.{0,500}? \(Wstat: .{1,60} Tests: \d+ Failed: (?P<failed>\d+)\)$(?P<reasons>(?:\n  .*)*)",
 )
 _PROVE_SKIPPED = re.compile(r"\(less (\d+) skipped subtests?: ")
 _NODE = re.compile(
