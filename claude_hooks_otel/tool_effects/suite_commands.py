@@ -86,10 +86,11 @@ _SHOWS = word_set("""
     yum
 """)
 _INLINE = {"python": "c", "node": "ep", "perl": "eE", "ruby": "e", "php": "r"}
-# Inline code with one of these words may start a runner.
+# Inline code with one of these may start a runner. The name of a runner alone can be that of a file.
 _STARTS = re.compile(
-    r"pytest|unittest|doctest|jest|vitest|mocha|playwright|bats|prove|ctest|cargo|gradle|mvn|rspec|phpunit|dotnet|\bmix\b|\bbun\b|\bgo\b"
-    r"|make|npm|subprocess|child_process|\bexec|spawn|system|popen|Open3|`|%x|pty\.|runpy|import_module|\brequire\(['\"]\.|\bimport\("
+    r"subprocess|child_process|\bexec|spawn|system|popen|Open3|`|%x|pty\.|runpy|import_module|__import__|\bimport\(|\brequire\(['\"]\."
+    r"|\bimport +(?:pytest|unittest|doctest)|\bfrom +(?:pytest|unittest)|node:test|\b(?:require|from) *\(?['\"](?:mocha|jest|vitest|tap|rspec)"
+    r"|\bTest::|App::Prove|RSpec::"
 )
 
 

@@ -66,12 +66,13 @@ _PLAYWRIGHT_COUNT = re.compile(
     r"(?: \([\d.]+(?:ms|[smhd])\)| w.*)?$"
 )
 _BUN = re.compile(
-    r"(?m)^ (?P<counts>\d+ (?:pass|skip|todo|fail)\n(?: +\d+ .*\n){0,9})Ran (?P<ran>\d+) tests? across \d+ files?\. \[[\d.]+m?s\]$"
+    r"(?m)^(?: ?(?P<counts>\d+ (?:pass|skip|todo|fail)\n(?: *\d+ .*\n){0,9}))?"
+    r"Ran (?P<ran>\d+) tests? across \d+ files?\. \[[\d.]+m?s\](?:\nBailed out after (?P<failed>\d+) failures?)?$"
 )
 _MIX_COUNTS = r"(?P<counts>(?:\d+ [a-z]+, )*\d+ failures?(?:, \d+ [a-z]+)*)"
 _MIX = re.compile(
-    rf"(?m)^Finished in [\d.]+ seconds \([\d.]+s async, [\d.]+s sync\)\n{_MIX_COUNTS}$"
-    rf"|^Finished in [\d.]+ seconds\n{_MIX_COUNTS.replace('counts', 'old')}\n\nRandomized with seed \d+$"
+    r"(?m)^Finished in [\d.]+ seconds \([\d.]+s async, [\d.]+s sync\)\n(?:\nTop \d+ slowest .*\n(?:.*\n){1,60}?)?"
+    rf"{_MIX_COUNTS}$|^Finished in [\d.]+ seconds\n{_MIX_COUNTS.replace('counts', 'old')}\n\nRandomized with seed \d+$"
 )
 _CTEST = re.compile(
     r"(?m)^\d+% tests passed, (?P<failed>\d+) tests? failed out of (?P<ran>\d+)$"
@@ -207,8 +208,10 @@ def _bun(output: str) -> list[Summary]:
     """Read the counts of ``bun test``. It counts a file that does not load as a failure and as an error."""
     found = []
     for match in _BUN.finditer(output):
-        counts = counted([match["counts"]])
-        if "passed" not in counts:  # the line was cut off
+        if not (match["counts"] or match["failed"]):
+            continue
+        counts = counted([match["counts"], f"{match['failed'] or 0} fail"])
+        if "passed" not in counts:  # the line was cut off, or the run ended at a failure
             counts["passed"] = max(0, int(match["ran"]) - counts["failed"] - counts["skipped"])
         counts["failed"] = max(0, counts["failed"] - counts["errors"])
         found.append(summary([match], counts))

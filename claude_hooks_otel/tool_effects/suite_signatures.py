@@ -31,9 +31,9 @@ _JEST = re.compile(
     rf"(?m)^Test Suites: (?P<suites>{_JEST_COUNTS}(?: of \d+)?) total\nTests: +(?P<counts>{_JEST_COUNTS}) total$"
     r"|^(?P<none>No tests found, exiting with code 1\nRun with `--passWithNoTests`)"
 )
-_VITEST_COUNTS = r"\d+ [a-z ]+(?: \| \d+ [a-z ]+)*"
+_VITEST_COUNTS = r"\d+ [a-z]+(?: [a-z]+)?(?: \| \d+ [a-z]+(?: [a-z]+)?)*"
 _VITEST = re.compile(
-    rf"(?m)^ *Test Files  (?:no tests|{_VITEST_COUNTS} \(\d+\))\n *Tests  (?P<counts>no tests|{_VITEST_COUNTS})(?: \(\d+\))?\n?"
+    rf"(?m)^ *Test Files  (?:no tests|{_VITEST_COUNTS} \(\d+\))\n *Tests  (?P<counts>no tests|{_VITEST_COUNTS})(?: \(\d+\))?$\n?"
     r"(?: *Type Errors .*\n)?(?: *Errors +(?P<errors>\d+) errors?$)?"
     r"|^(?P<none>No test files found, exiting with code 1\n\n(?:filter: .*\n)?(?:projects: .*\n)?include: )"
 )
@@ -50,6 +50,8 @@ _NEXTEST = re.compile(
 _MAVEN_COUNTS = r"^\[(?:INFO|WARNING|ERROR)\] +(?P<counts>Tests run: \d+, Failures: \d+, Errors: \d+, Skipped: \d+)"
 _MAVEN = re.compile(rf"(?m){_MAVEN_COUNTS}$")
 _MAVEN_CLASS = re.compile(rf"(?m){_MAVEN_COUNTS},? .*$")
+# Gradle prints a total only if a test failed.
+_GRADLE_TESTS = re.compile(r"(?m)^\d+ tests? completed, \d+ failed|^\S.* > .* (?:PASSED|FAILED|SKIPPED)$")
 _GRADLE_HEAD = re.compile(r"(?m)^> Task :\S+|^BUILD (?:SUCCESSFUL|FAILED) in |^> There were failing tests\. See the ")
 _RSPEC = re.compile(
     r"(?m)^Finished in .* \(files took .* to load\)\n"
@@ -108,7 +110,7 @@ _SIGNATURES: dict[str, Reader] = {
     "go": _go,
     "cargo": both(each(_NEXTEST), together(_CARGO)),
     "maven": together(_MAVEN, _MAVEN_CLASS),
-    "gradle": _with(_GRADLE_HEAD, READERS["gradle"]),
+    "gradle": _with(_GRADLE_HEAD, _with(_GRADLE_TESTS, READERS["gradle"])),
     "rspec": each(_RSPEC, errors_ran=False),
     "phpunit": each(_PHPUNIT, head=_PHPUNIT_HEAD),
     "dotnet": first(together(_DOTNET), together(_DOTNET_ASSEMBLY), together(_DOTNET_LONG)),

@@ -18,10 +18,10 @@ _SKIPPED = re.compile(r"(?i)(?<!\\)# *(?:skip|todo)\b")
 # What only the protocol or the libraries that print it write.
 _MARK = re.compile(
     r"(?m)^TAP version 1[34]$|^#   Failed (?:\(TODO\) )?test '|^# Looks like you |^# tests \d+\n# pass +\d+\n"
-    r"|^# \((?:from function .* )?in test file \S+\.bats, line \d+\)$"
+    r"|^(?:# |    )\((?:from function .* )?in test file \S+\.bats, line \d+\)$"
 )
 _VERSION = re.compile(r"TAP version 1[34]\n\Z")
-_BATS_MARK = re.compile(r"(?m)^# \((?:from function .* )?in test file \S+\.bats, line \d+\)$")
+_BATS_MARK = re.compile(r"(?m)^(?:# |    )\((?:from function .* )?in test file \S+\.bats, line \d+\)$")
 _PROVE = re.compile(r"(?m)^Files=\d+, Tests=(?P<ran>\d+), .*\nResult: (?P<result>PASS|FAIL|NOTESTS)$")
 _PROVE_FILE = re.compile(
     r"(?m)^\S.{0,500}? \(Wstat: .{1,60} Tests: \d+ Failed: (?P<failed>\d+)\)$(?P<reasons>(?:\n  .*)*)",

@@ -8,17 +8,20 @@ from typing import Any
 
 import pytest
 
+from claude_hooks_otel.metrics.catalog import TEST_RUNS
 from claude_hooks_otel.tool_effects.suite_outputs import READERS
 from claude_hooks_otel.tool_effects.suite_runs import suite_runs
 from tests.support.places import DATA
 
 OUTPUTS, NO_RUNS = DATA / "suite_runs", DATA / "no_test_runs"
 EXPECTED = json.loads((OUTPUTS / "expected.json").read_text())
+WRITTEN = {case["id"]: case for case in json.loads((OUTPUTS / "written.json").read_text())}
 CASES = {
     case["id"]: case
-    for name in ("cases", "unknown_runners")
+    for name in ("cases", "later_cases", "unknown_runners")
     for case in json.loads((NO_RUNS / f"{name}.json").read_text())
 }
+
 # A script prints an old log whole. Nothing shows that its runs are not new.
 KNOWN_LIMITS = {"tee-log": ["go", "cargo", "pytest"]}
 
@@ -34,6 +37,12 @@ def found(command: str, output: str, exit_code: int | None) -> list[dict[str, An
 def test_each_recorded_run_has_its_true_counts(name):
     case = EXPECTED[name]
     assert found(case["command"], (OUTPUTS / name).read_text(), case["exit_code"]) == case["runs"]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_each_written_output_has_its_true_counts(name):
+    case = WRITTEN[name]
+    assert found(case["command"], case["output"], case["exit_code"]) == case["runs"]
 
 
 def test_each_runner_has_at_least_five_recorded_runs():
@@ -118,7 +127,7 @@ def test_a_node_script_with_an_option_test_is_not_nodes_runner():
     assert found("node cli.js --test", "", 1) == []
 
 
-BITS = ["\n", " \n", " 1 pass\n", "  1 passing (1s)\n", "ok 1\n", "1..1\n", "1..1\nok 1\n", "# tests 1\n", "Files=1, Tests=1, \n", "a (Wstat: ", "Running 1 test using 1 worker\n", "  1 passed (1s)\n", "Finished in 1 seconds\n", "1 test, ", "50% tests passed, 1 tests failed out of 2\n", "  1 - a (Skipped)\n", "PHPUnit 9.6 by Sebastian Bergmann\n", "Tests: 1, Assertions: 1.\n", "a-1 | ", "a-1  | \n", "ok  \ta\t1s\n", "Benchmark 1 ", "DONE 1 test in 1s\n", "=== FAIL: a  (", " Test Files  1 passed (1)\n", "Test Suites: 1 total\n", "Tests run: 1, Failures: 0, Errors: 0, Skipped: 0\n", "Total tests: 1\n", "Ran 1 test in 1s\n", "test result: ok. 1 passed; 0 failed; 0 ignored;", "● Test suite failed to run\n", "TAP version 13\n", "1 passed in 1s\n", "F [1%]\n"]  # fmt: skip
+BITS = ["\n", " \n", " 1 pass\n", "  1 passing (1s)\n", "ok 1\n", "1..1\n", "1..1\nok 1\n", "# tests 1\n", "Files=1, Tests=1, \n", "a (Wstat: ", "Running 1 test using 1 worker\n", "  1 passed (1s)\n", "Finished in 1 seconds\n", "Finished in 1 seconds (1s async, 1s sync)\n\nTop 1 slowest\n", "Ran 1 test across 1 file. [1s]\n", "1 test, ", "50% tests passed, 1 tests failed out of 2\n", "  1 - a (Skipped)\n", "PHPUnit 9.6 by Sebastian Bergmann\n", "Tests: 1, Assertions: 1.\n", "a-1 | ", "a-1  | \n", "ok  \ta\t1s\n", "Benchmark 1 ", "DONE 1 test in 1s\n", "=== FAIL: a  (", " Test Files  1 passed (1)\n", "Test Suites: 1 total\n", "Tests run: 1, Failures: 0, Errors: 0, Skipped: 0\n", "Total tests: 1\n", "Ran 1 test in 1s\n", "test result: ok. 1 passed; 0 failed; 0 ignored;", "● Test suite failed to run\n", "TAP version 13\n", "1 passed in 1s\n", "F [1%]\n"]  # fmt: skip
 
 
 @pytest.mark.parametrize("bit", BITS)
@@ -135,3 +144,7 @@ def test_the_work_grows_no_faster_than_the_output(bit):
 def test_every_framework_has_a_recorded_run():
     recorded = {run["framework"] for case in EXPECTED.values() for run in case["runs"]}
     assert set(READERS) - recorded == {"maven", "gradle", "rspec", "phpunit", "dotnet"}  # test_suite_runs.py has them
+
+
+def test_the_description_of_the_metric_names_every_framework():
+    assert [framework for framework in READERS if f"`{framework}`" not in TEST_RUNS.description] == []
