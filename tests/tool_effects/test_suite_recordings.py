@@ -147,4 +147,4 @@ def test_every_framework_has_a_recorded_run():
 
 
 def test_the_description_of_the_metric_names_every_framework():
-    assert [framework for framework in READERS if f"`{framework}`" not in TEST_RUNS.description] == []
+    assert [framework for framework in READERS if f"`{framework}`" not in TEST_RUNS.meaning] == []
