@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from claude_hooks_otel.tool_effects.git_commands import is_utility
-from claude_hooks_otel.tool_effects.shell import SimpleCommand, word_set
+from claude_hooks_otel.tool_effects.shell import SimpleCommand, simple_commands, word_set
 
 # What can come before a runner's name: "uv run pytest", "npx jest", "bundle exec rspec".
 _LAUNCHERS = tuple(
@@ -77,6 +77,10 @@ _QUIET |= {
     "pnpm": _QUIET["npm"] | {"add"}, "yarn": _QUIET["npm"] | {"add", "why"}, "podman": _QUIET["docker"], "docker-compose": _QUIET["compose"],
 }  # fmt: skip
 _OF_CONTAINERS = word_set("compose docker docker-compose kubectl podman")
+_ELSEWHERE_VALUE_OPTIONS = word_set(
+    "-b -c -D -e --env -F -i -I -J -L -l -m -n --namespace -o -p -R -S -u --user -W -w --workdir --index --container"
+)
+_MAX_LEVELS = 3  # nobody nests hosts and containers deeper
 _RUN_IN_CONTAINERS = word_set("attach debug exec restart run start up watch")
 # Programs that run neither tests nor programs of the project: they show, check, install, or talk to a server.
 _SHOWS = word_set("""
@@ -100,20 +104,40 @@ def framework(command: SimpleCommand) -> str | None:
     return found[0] if found and not _runs_nothing(*found) else None
 
 
-def may_hide_runner(command: SimpleCommand) -> bool:
-    """Return whether a command may run tests through an unknown program: a script, make, npm, a container."""
+def may_hide_runner(command: SimpleCommand, level: int = 0) -> bool:
+    """Return whether a command may run tests through an unknown program: a script, make, npm, a container.
+
+    Args:
+        command: the command.
+        level: how many other hosts and containers are around it.
+    """
     if command.program in {"git", "gh", "glab"} or is_utility(command) or _named(command) is not None:
         return False
     words = _without_launchers(command.argv) or command.argv
     program, arguments = _base(words[0]), words[1:]
     if program in {"docker", "podman"} and "compose" in arguments:
         program, arguments = "compose", arguments[arguments.index("compose") + 1 :]
+    if level < _MAX_LEVELS and (remote := _elsewhere(program, arguments)):
+        return any(framework(each) is not None or may_hide_runner(each, level + 1) for each in remote)
     if program in _QUIET:
         operands = [word for word in arguments if not word.startswith(("-", "+"))]
         if program in _OF_CONTAINERS:  # their own options come first, some with a value
             operands = [word for word in operands if word in _QUIET[program] | _RUN_IN_CONTAINERS]
         return not operands or operands[0] not in _QUIET[program]
     return program not in _SHOWS and not _is_plain_code(command)
+
+
+def _elsewhere(program: str, arguments: Sequence[str]) -> list[SimpleCommand]:
+    """Return the commands that ``ssh`` or a container runs, as far as the line shows them."""
+    words = list(arguments)
+    if program in _OF_CONTAINERS:
+        words = words[words.index("exec") + 1 :] if "exec" in words else []
+    elif program != "ssh":
+        return []
+    while words and words[0].startswith("-"):
+        words = words[2 if words[0] in _ELSEWHERE_VALUE_OPTIONS else 1 :]
+    words = words[words.index("--") + 1 :] if "--" in words else words[1:]  # after the host or the container
+    return simple_commands(" ".join(words))
 
 
 def _named(command: SimpleCommand) -> tuple[str, tuple[str, ...]] | None:

@@ -52,7 +52,9 @@ _MAVEN = re.compile(rf"(?m){_MAVEN_COUNTS}$")
 _MAVEN_CLASS = re.compile(rf"(?m){_MAVEN_COUNTS},? .*$")
 # Gradle prints a total only if a test failed.
 _GRADLE_TESTS = re.compile(r"(?m)^\d+ tests? completed, \d+ failed|^\S.* > .* (?:PASSED|FAILED|SKIPPED)$")
-_GRADLE_HEAD = re.compile(r"(?m)^> Task :\S+|^BUILD (?:SUCCESSFUL|FAILED) in |^> There were failing tests\. See the ")
+_GRADLE_HEAD = re.compile(
+    r"(?m)^> Task :\S*[Tt]est|^BUILD (?:SUCCESSFUL|FAILED) in |^> There were failing tests\. See the "
+)
 _RSPEC = re.compile(
     r"(?m)^Finished in .* \(files took .* to load\)\n"
     r"(?P<counts>\d+ examples?, \d+ failures?(?:, \d+ pending)?(?:, \d+ errors? occurred outside of examples)?)$"

@@ -88,7 +88,7 @@ def test_a_line_that_many_programs_print_is_no_run(command, line):
         "cargo build", "cargo check", "cargo +nightly clippy", "go build ./...", "go vet ./...", "go test -list . ./a", "go test -c",
         "go test -run '^$' -bench . ./...", "go test -bench=. -run=NONE", "dotnet build", "npm install", "npm --silent ci", "npx playwright install",
         "npx playwright test --list", "mix compile", "bats --count .", "ctest -N", "prove -D", "mocha --list-files", "cargo nextest list",
-        "curl -s http://x/ci.log", "docker logs shop-test-1", "docker compose logs app", "kubectl logs job/shop-test", "journalctl -u ci",
+        "curl -s http://x/ci.log", "ssh -p 22 ci 'tail -30 ci.log | grep passed'", "docker exec -it -u dev shop cat ci.log", "kubectl exec shop -c app -- cat ci.log", "docker logs shop-test-1", "docker compose logs app", "kubectl logs job/shop-test", "journalctl -u ci",
         "sqlite3 ci.db 'select log from runs'", "python3 -c \"print(open('ci.log').read())\"", 'node -e "console.log(log)"',
         "python3 - <<'EOF'\nprint(open('ci.log').read())\nEOF", "npx tsc", "uv run mypy .", "bun install",
     ],
@@ -100,7 +100,7 @@ def test_a_command_that_runs_no_tests_has_no_run_whatever_it_prints(command):
 
 @pytest.mark.parametrize(
     "command",
-    ["python3 -c \"import subprocess; subprocess.run(['pytest'])\"", "python3 - <<'EOF'\nimport pytest\npytest.main()\nEOF", "docker run shop pytest", "docker compose run app npm test", "kubectl exec shop -- pytest", "npm run build", "go run ./ci", "cargo xtask ci"],
+    ["python3 -c \"import subprocess; subprocess.run(['pytest'])\"", "python3 - <<'EOF'\nimport pytest\npytest.main()\nEOF", "docker run shop pytest", "ssh ci 'cd shop && pytest'", "docker compose exec -T app ./ci.sh", "docker compose run app npm test", "kubectl exec shop -- pytest", "npm run build", "go run ./ci", "cargo xtask ci"],
 )  # fmt: skip
 def test_a_command_that_may_start_a_runner_counts_with_a_whole_summary(command):
     (run,) = found(command, (OUTPUTS / "pytest-mixed.txt").read_text(), 1)
@@ -148,3 +148,7 @@ def test_every_framework_has_a_recorded_run():
 
 def test_the_description_of_the_metric_names_every_framework():
     assert [framework for framework in READERS if f"`{framework}`" not in TEST_RUNS.meaning] == []
+
+
+def test_a_long_chain_of_hosts_never_raises():
+    assert found("ssh a " * 5000 + "make", "", 0) == []
