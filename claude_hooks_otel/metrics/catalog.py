@@ -218,7 +218,8 @@ REVIEW_DURATION: Final = Metric(
 TEST_RUNS: Final = Metric(
     "claude.test.runs", "{run}", Kind.COUNTER,
     "Runs of a test suite in Bash calls. `outcome` is `failed` if a test failed, `error` if no test failed but something could "
-    "not run, and `passed` otherwise.",
+    "not run, and `passed` otherwise. `framework` is `bats`, `bun`, `cargo`, `ctest`, `dotnet`, `go`, `gradle`, `jest`, `maven`, "
+    "`mix`, `mocha`, `node`, `phpunit`, `playwright`, `prove`, `pytest`, `rspec`, `tap`, `unittest` or `vitest`.",
     labels=("framework", "outcome"),
 )  # fmt: skip
 TESTS: Final = Metric(

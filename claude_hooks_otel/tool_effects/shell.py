@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import NamedTuple
 
@@ -71,10 +71,12 @@ class SimpleCommand:
     Attributes:
         argv: the words without quotes. A word with an expansion is left as it was written.
         decisive: whether the line can end with status 0 only if this command did.
+        stdin: the text on its standard input; None if it is unknown.
     """
 
     argv: tuple[str, ...]
     decisive: bool = False
+    stdin: str | None = field(default=None, compare=False)
 
     @property
     def program(self) -> str:
@@ -189,7 +191,7 @@ class _Reader:
         if script is not None:
             yield from _commands(script, decisive=decisive, level=self.level + 1)
             return
-        yield SimpleCommand(tuple(word.source if word.dynamic else word.value for word in words), decisive)
+        yield SimpleCommand(tuple(word.source if word.dynamic else word.value for word in words), decisive, stdin)
         if name == "find":
             for at, word in enumerate(words):
                 if word.value in _FIND_EXECUTES:

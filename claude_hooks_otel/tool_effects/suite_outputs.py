@@ -9,44 +9,20 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from itertools import pairwise
 
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What one run of a framework prints at its end.
-
-    Attributes:
-        end: the position of its end in the output.
-        passed: tests that passed.
-        failed: tests that failed.
-        skipped: tests that were skipped, pending, to be written, ignored, or expected to fail.
-        errors: tests, files or packages that could not run.
-        empty_fails: whether a run without any test is an error.
-    """
-
-    end: int
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-    errors: int = 0
-    empty_fails: bool = False
-
-
-Reader = Callable[[str], list[Summary]]
-
-# The words next to the counts. Expected failures count as skipped, as in the JUnit XML of pytest and unittest.
-_MEANINGS = {
-    "passed": ("passed", "xpassed", "succeeded", "pass"),
-    "failed": ("failed", "failure", "failures", "unexpected successes", "timed", "fail"),
-    "skipped": ("skipped", "xfailed", "todo", "ignored", "pending", "expected failures", "incomplete", "skip"),
-    "errors": ("error", "errors", "exec"),
-    "ran": ("test", "tests", "tests run", "example", "examples"),
-}
-_MEANING = {word: meaning for meaning, words in _MEANINGS.items() for word in words}
-# "3 passed, 1 failed", "failures=1" or "Errors: 2".
-_COUNT = re.compile(r"(?P<before>\d+) (?P<counted>[A-Za-z]+)|(?P<named>[A-Za-z][A-Za-z ]{0,30})[=:] *(?P<after>\d+)")
+from claude_hooks_otel.tool_effects import suite_tap as tap
+from claude_hooks_otel.tool_effects.suite_counts import (
+    Reader,
+    Summary,
+    both,
+    by_verdict,
+    counted,
+    each,
+    first,
+    summary,
+    together,
+)
 
 # In each pattern, the group "counts" has the counts. The group "none" matches if a run without any test is an error.
 _PYTEST = re.compile(
@@ -58,20 +34,53 @@ _UNITTEST = re.compile(
     r"(?m)^Ran (?P<counts>\d+ tests? in [\d.]+s\s+^(?:OK|FAILED|(?P<none>NO TESTS RAN))(?: \([^)]*\))?)\s*?$"
 )
 _JEST = re.compile(
-    r"(?ms)^Test Suites: (?P<suites>.*?) total$.*?^Tests: (?P<counts>.*?) total$|^(?P<none>No tests found, exiting with code 1)"
+    r"(?ms)^Test Suites: (?P<suites>[^\n]*?) total$.{0,2000}?^Tests: (?P<counts>[^\n]*?) total$|^(?P<none>No tests found, exiting with code 1)"
 )
-_JEST_BROKEN_SUITE = re.compile(r"(?m)^\s*● Test suite failed to run")
+_JEST_BROKEN_SUITE = re.compile(r"(?m)^[ \t]*● Test suite failed to run")
 _VITEST = re.compile(
     r"(?m)^ *Test Files +.*\n *Tests +(?P<counts>.*?)(?: \(\d+\))?\n(?: *Type Errors .*\n)?(?: *Errors +(?P<errors>\d+) errors?)?"
     r"|^(?P<none>No test files found, exiting with code 1)"
 )
 _VITEST_BROKEN_FILES = re.compile(r"⎯ Failed Suites (\d+) ⎯")
-_GO_PACKAGE = re.compile(r"(?m)^(?P<verdict>ok|FAIL) ?\s+\S+(?:\s+(?P<rest>.*))?$")
-_GO_TEST = re.compile(r"(?m)^--- (?P<verdict>PASS|FAIL|SKIP): ")
-_GOTESTSUM = re.compile(r"(?m)^DONE (?:\d+ runs?, )?(?P<counts>\d+ tests?(?:, \d+ \w+)*) in [\d.]+s")
-_CARGO = re.compile(r"(?m)^test result: \w+\. (?P<counts>\d+ passed; \d+ failed; \d+ ignored;).*$")
-_CARGO_ERROR = re.compile(r"(?m)^error: could not compile .*$")
-_NEXTEST = re.compile(r"(?m)^\s*Summary \[\s*[\d.]+s\]\s+(?:\d+/)?\d+ tests? run: (?P<counts>.*)$")
+_GO_PACKAGE = re.compile(
+    r"(?m)^(?P<verdict>ok  |FAIL)\t\S+(?:\t(?:[\d.]+s|\(cached\)).*| \[(?P<broken>build|setup) failed\])$"
+)
+_GO_TEST = re.compile(r"(?m)^--- (?P<verdict>PASS|FAIL|SKIP): \S+ \([\d.]+s\)$")
+GO_BENCHMARK = re.compile(r"(?m)^Benchmark\S*\s+\d+\s+[\d.]+ ns/op")
+_GOTESTSUM = re.compile(r"(?m)^DONE (?:\d+ runs?, )?(?P<counts>\d+ tests?(?:, \d+ \w+)*) in [\d.]+s$")
+_GOTESTSUM_PACKAGE = re.compile(r"(?m)^=== FAIL: \S+ {2}\(")
+_CARGO = re.compile(
+    r"(?m)^test result: \w+\. (?P<counts>\d+ passed; \d+ failed; \d+ ignored;)(?: \d+ measured; \d+ filtered out)?.*$"
+)
+# A build that fails, or a test that ends its process.
+_CARGO_ERROR = re.compile(
+    r"(?m)^error: could not compile .*$|^error: test failed, to rerun pass .*\n\nCaused by:\n  process didn't exit .*$"
+)
+_NEXTEST = re.compile(
+    r"(?m)^[ \t]*Summary \[\s*[\d.]+s\]\s+(?:\d+/)?\d+ tests? run: (?P<counts>.*)$(?P<none>\nerror: no tests to run$)?"
+)
+_MOCHA = re.compile(r"(?m)^  (?P<counts>\d+ passing \(\d+(?:ms|[smhd])\)(?:\n  \d+ (?:pending|failing))*)$")
+_PLAYWRIGHT_HEAD = re.compile(r"(?m)^Running \d+ tests? using \d+ workers?\b.*$")
+_PLAYWRIGHT_COUNT = re.compile(
+    r"(?m)^  (?P<count>\d+) (?P<what>passed|flaky|failed|skipped|did not run|interrupted|errors?(?= w))"
+    r"(?: \([\d.]+(?:ms|[smhd])\)| w.*)?$"
+)
+_BUN = re.compile(
+    r"(?m)^(?: ?(?P<counts>\d+ (?:pass|skip|todo|fail)\n(?: *\d+ .*\n){0,9}))?"
+    r"Ran (?P<ran>\d+) tests? across \d+ files?\. \[[\d.]+m?s\](?:\nBailed out after (?P<failed>\d+) failures?)?$"
+)
+_MIX_COUNTS = r"(?P<counts>(?:\d+ [a-z]+, )*\d+ failures?(?:, \d+ [a-z]+)*)"
+_MIX = re.compile(
+    r"(?m)^Finished in [\d.]+ seconds \([\d.]+s async, [\d.]+s sync\)\n(?:\nTop \d+ slowest .*\n(?:.*\n){1,60}?)?"
+    rf"{_MIX_COUNTS}$|^Finished in [\d.]+ seconds\n{_MIX_COUNTS.replace('counts', 'old')}\n\nRandomized with seed \d+$"
+)
+_CTEST = re.compile(
+    r"(?m)^\d+% tests passed, (?P<failed>\d+) tests? failed out of (?P<ran>\d+)$"
+    r"|^No tests were found!!!$(?P<none>\nErrors while running CTest$)?"
+)
+_CTEST_HEAD = re.compile(r"(?m)^Test project /")
+_CTEST_NOT_RUN = re.compile(r"(?m)^[ \t]+\d+ - .* \((?P<why>Skipped|Disabled)\)$")
+_BATS = re.compile(r"(?m)^(?P<counts>\d+ tests?, \d+ failures?(?:, \d+ (?:skipped|not run))*)(?: in .*)?$")
 _MAVEN_COUNTS = r"^(?:\[\w+\]\s+)?(?P<counts>Tests run: \d+, Failures: \d+, Errors: \d+, Skipped: \d+)"
 _MAVEN = re.compile(rf"(?m){_MAVEN_COUNTS}$")
 _MAVEN_CLASS = re.compile(rf"(?m){_MAVEN_COUNTS},? .*$")
@@ -82,9 +91,9 @@ _RSPEC = re.compile(
     r"(?m)^(?P<counts>\d+ examples?, \d+ failures?(?:, \d+ pending)?(?:, \d+ errors? occurred outside of examples)?)"
 )
 _PHPUNIT = re.compile(r"(?m)^(?P<counts>OK \(\d+ tests?, \d+ assertions?\)|Tests: \d+, .*\.$)|^No tests executed!")
-_DOTNET = re.compile(r"(?m)^\s*Test summary: (?P<counts>total: \d+, failed: \d+, succeeded: \d+, skipped: \d+)")
+_DOTNET = re.compile(r"(?m)^[ \t]*Test summary: (?P<counts>total: \d+, failed: \d+, succeeded: \d+, skipped: \d+)")
 _DOTNET_ASSEMBLY = re.compile(
-    r"(?m)^\s*(?:Passed|Failed|Skipped)!\s+- (?P<counts>Failed:\s+\d+, Passed:\s+\d+, Skipped:\s+\d+), Total:\s+\d+"
+    r"(?m)^[ \t]*(?:Passed|Failed|Skipped)!\s+- (?P<counts>Failed:\s+\d+, Passed:\s+\d+, Skipped:\s+\d+), Total:\s+\d+"
 )
 _DOTNET_LONG = re.compile(r"(?m)^Total tests: \d+(?P<counts>(?:\n\s+(?:Passed|Failed|Skipped): \d+)*)")
 _DOTNET_ERROR = re.compile(r"(?m)^Build FAILED\.|: error [A-Z]+\d+: ")
@@ -112,74 +121,14 @@ def coverage_totals(output: str) -> list[tuple[int, float]]:
     return sorted((total.start(), float(next(filter(None, total.groups())))) for total in totals)
 
 
-def _counted(texts: Iterable[str | None], *, errors_ran: bool = True) -> Counter[str]:
-    """Return the tests of a summary by their outcome. With ``errors_ran``, tests with an error are among those that ran."""
-    found: Counter[str] = Counter()
-    for match in _COUNT.finditer("\n".join(text or "" for text in texts)):
-        if meaning := _MEANING.get((match["counted"] or match["named"]).lower()):
-            found[meaning] += int(match["before"] or match["after"])
-    if "ran" in found:  # the framework does not print how many passed
-        others = found["failed"] + found["skipped"] + (found["errors"] if errors_ran else 0)
-        found["passed"] = max(0, found["ran"] - others)
-    return found
-
-
-def _summary(
-    matches: Iterable[re.Match[str]], counts: Counter[str], errors: int = 0, *, empty_fails: bool = False
-) -> Summary:
-    end = max(match.end() for match in matches)
-    return Summary(end, counts["passed"], counts["failed"], counts["skipped"], counts["errors"] + errors, empty_fails)
-
-
-def _by_verdict(verdicts: Iterable[str]) -> Counter[str]:
-    return Counter(_MEANING.get(verdict.lower(), "") for verdict in verdicts)
-
-
-def _each(
-    pattern: re.Pattern[str],
-    broken: Callable[[re.Match[str], str], int] = lambda _match, _before: 0,
-    *,
-    errors_ran: bool = True,
-    empty_fails: bool = False,
-) -> Reader:
-    """Return a reader for a framework that prints one summary for each run. ``broken`` counts the files that could not run."""
-
-    def read(output: str) -> list[Summary]:
-        found, begin = [], 0
-        for match in pattern.finditer(output):
-            counts = _counted([match["counts"]], errors_ran=errors_ran)
-            errors = broken(match, output[begin : match.start()])
-            fails = empty_fails or bool(match.groupdict().get("none"))
-            found.append(_summary([match], counts, errors, empty_fails=fails))
-            begin = match.end()
-        return found
-
-    return read
-
-
-def _together(*patterns: re.Pattern[str], error: re.Pattern[str] | None = None) -> Reader:
-    """Return a reader that adds up all matches of the first pattern that matches. ``error`` finds a failed build."""
-
-    def read(output: str) -> list[Summary]:
-        matches = next(filter(None, (list(pattern.finditer(output)) for pattern in patterns)), [])
-        errors = list(error.finditer(output)) if error else []
-        counts = _counted(match["counts"] for match in matches)
-        return [_summary([*matches, *errors], counts, int(bool(errors)))] if matches or errors else []
-
-    return read
-
-
-def _first(*readers: Reader) -> Reader:
-    """Return a reader that returns what the first of several readers finds."""
-    return lambda output: next(filter(None, (reader(output) for reader in readers)), [])
-
-
-def _jest_broken(match: re.Match[str], before: str) -> int:
+def jest_broken(match: re.Match[str], before: str) -> int:
+    """Return how many files Jest could not run."""
     # Jest prints long failures twice.
-    return min(len(_JEST_BROKEN_SUITE.findall(before)), _counted([match["suites"]])["failed"])
+    return min(len(_JEST_BROKEN_SUITE.findall(before)), counted([match["suites"]])["failed"])
 
 
-def _vitest_broken(match: re.Match[str], before: str) -> int:
+def vitest_broken(match: re.Match[str], before: str) -> int:
+    """Return how many files Vitest could not run, and errors outside of tests."""
     return sum(map(int, _VITEST_BROKEN_FILES.findall(before))) + int(match["errors"] or 0)
 
 
@@ -187,10 +136,24 @@ def _go(output: str) -> list[Summary]:
     """Read all packages of an output together. Passing tests are shown only with ``-v``. A subtest belongs to its test."""
     packages, tests = list(_GO_PACKAGE.finditer(output)), list(_GO_TEST.finditer(output))
     failed = [match for match in packages if match["verdict"] == "FAIL"]
-    broken = sum((match["rest"] or "").endswith(" failed]") for match in failed)
+    broken = sum(match["broken"] is not None for match in failed)
     verdicts = [match["verdict"] for match in tests]
     errors = broken or int(bool(failed) and "FAIL" not in verdicts)  # a panic fails a package, but none of its tests
-    return [_summary([*packages, *tests], _by_verdict(verdicts), errors)] if packages or tests else []
+    return [summary([*packages, *tests], by_verdict(verdicts), errors)] if packages or tests else []
+
+
+def _gotestsum(output: str) -> list[Summary]:
+    """Read the totals of gotestsum. It counts a package that does not build as a failure."""
+    found, begin = [], 0
+    for match in _GOTESTSUM.finditer(output):
+        counts = counted([match["counts"]], errors_ran=False)
+        broken = len(_GOTESTSUM_PACKAGE.findall(output, begin, match.start()))
+        failed = min(max(0, counts["failed"] - broken), counts["ran"])
+        errors = max(broken, int(counts["errors"] > 0))
+        passed = max(0, counts["ran"] - failed - counts["skipped"])
+        found.append(Summary(match.start(), match.end(), passed, failed, counts["skipped"], errors))
+        begin = match.end()
+    return found
 
 
 def _go_json(output: str) -> list[Summary]:
@@ -204,7 +167,7 @@ def _go_json(output: str) -> list[Summary]:
         except (ValueError, RecursionError):
             continue
         action, test = event.get("Action"), event.get("Test")
-        if "Package" not in event or action not in ("pass", "fail", "skip"):
+        if not {"Package", "Elapsed"} <= event.keys() or action not in ("pass", "fail", "skip"):
             continue
         events.append(line)
         if not isinstance(test, str):
@@ -212,7 +175,7 @@ def _go_json(output: str) -> list[Summary]:
         elif "/" not in test:
             verdicts.append(action)
     errors = int(package_failed and "fail" not in verdicts)
-    return [_summary(events, _by_verdict(verdicts), errors)] if events else []
+    return [summary(events, by_verdict(verdicts), errors)] if events else []
 
 
 def _gradle(output: str) -> list[Summary]:
@@ -221,22 +184,79 @@ def _gradle(output: str) -> list[Summary]:
     tests = [match for match in _GRADLE_TEST.finditer(output) if " > " in match["name"]]
     verdicts = [match["verdict"] for match in tests]
     logged = not totals or "PASSED" in verdicts
-    counts = _by_verdict(verdicts) if logged else _counted(match["counts"] for match in totals)
-    return [_summary([*totals, *tests], counts)] if totals or tests else []
+    counts = by_verdict(verdicts) if logged else counted(match["counts"] for match in totals)
+    return [summary([*totals, *tests], counts)] if totals or tests else []
 
 
-_nextest, _cargo_test = _each(_NEXTEST), _together(_CARGO, error=_CARGO_ERROR)
+def _playwright(output: str) -> list[Summary]:
+    """Read the counts at the end of each Playwright run. A test that passes at its second try counts as passed."""
+    heads = [match.start() for match in _PLAYWRIGHT_HEAD.finditer(output)] or [0]
+    found = []
+    for begin, end in pairwise([*heads, len(output)]):
+        counts: Counter[str] = Counter()
+        last = None
+        for last in _PLAYWRIGHT_COUNT.finditer(output, begin, end):
+            counts[last["what"].rstrip("s")] += int(last["count"])
+        if last:
+            passed, skipped = counts["passed"] + counts["flaky"], counts["skipped"] + counts["did not run"]
+            errors = counts["interrupted"] + counts["error"]
+            found.append(Summary(begin, last.end(), passed, counts["failed"], skipped, errors))
+    return found
+
+
+def _bun(output: str) -> list[Summary]:
+    """Read the counts of ``bun test``. It counts a file that does not load as a failure and as an error."""
+    found = []
+    for match in _BUN.finditer(output):
+        if not (match["counts"] or match["failed"]):
+            continue
+        counts = counted([match["counts"], f"{match['failed'] or 0} fail"])
+        if "passed" not in counts:  # the line was cut off, or the run ended at a failure
+            counts["passed"] = max(0, int(match["ran"]) - counts["failed"] - counts["skipped"])
+        counts["failed"] = max(0, counts["failed"] - counts["errors"])
+        found.append(summary([match], counts))
+    return found
+
+
+def _mix(output: str) -> list[Summary]:
+    return [summary([match], counted([match["counts"] or match["old"]])) for match in _MIX.finditer(output)]
+
+
+def _ctest(output: str) -> list[Summary]:
+    """Read the totals of CTest, and the list of skipped tests after them. A disabled test is not among those that it counts."""
+    found, begin = [], 0
+    matches = list(_CTEST.finditer(output))
+    ends = [match.start() for match in matches[1:]] + [len(output)]
+    for match, end in zip(matches, ends, strict=False):
+        why = [line["why"] for line in _CTEST_NOT_RUN.finditer(output, match.end(), end)]
+        failed = int(match["failed"] or 0)
+        passed = max(0, int(match["ran"] or 0) - failed - why.count("Skipped"))
+        head = _CTEST_HEAD.search(output, begin, match.start()) or match
+        nothing_ran = match["none"] is not None
+        found.append(Summary(head.start(), match.end(), passed, failed, len(why), nothing_ran=nothing_ran))
+        begin = match.end()
+    return found
+
 
 READERS: dict[str, Reader] = {
-    "pytest": _each(_PYTEST, empty_fails=True),
-    "unittest": _each(_UNITTEST),
-    "jest": _each(_JEST, _jest_broken),
-    "vitest": _each(_VITEST, _vitest_broken),
-    "go": _first(_each(_GOTESTSUM, errors_ran=False), _go_json, _go),
-    "cargo": lambda output: _nextest(output) + _cargo_test(output),
-    "maven": _together(_MAVEN, _MAVEN_CLASS, error=_MAVEN_ERROR),
+    "pytest": each(_PYTEST, empty_fails=True),
+    "unittest": each(_UNITTEST),
+    "jest": each(_JEST, jest_broken),
+    "vitest": first(each(_VITEST, vitest_broken), tap.lines(nested=True)),
+    "mocha": first(each(_MOCHA), tap.lines()),
+    "playwright": _playwright,
+    "bun": _bun,
+    "node": tap.node,
+    "tap": lambda output: [found for _, found in tap.complete(output)],
+    "prove": tap.prove,
+    "bats": first(each(_BATS), tap.lines()),
+    "mix": _mix,
+    "ctest": _ctest,
+    "go": first(_gotestsum, _go_json, _go),
+    "cargo": both(each(_NEXTEST), together(_CARGO, error=_CARGO_ERROR)),
+    "maven": together(_MAVEN, _MAVEN_CLASS, error=_MAVEN_ERROR),
     "gradle": _gradle,
-    "rspec": _each(_RSPEC, errors_ran=False),
-    "phpunit": _each(_PHPUNIT),
-    "dotnet": _first(_together(_DOTNET, _DOTNET_ASSEMBLY, _DOTNET_LONG), _together(error=_DOTNET_ERROR)),
+    "rspec": each(_RSPEC, errors_ran=False),
+    "phpunit": each(_PHPUNIT),
+    "dotnet": first(together(_DOTNET, _DOTNET_ASSEMBLY, _DOTNET_LONG), together(error=_DOTNET_ERROR)),
 }
