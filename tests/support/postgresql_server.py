@@ -45,18 +45,19 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self._folder = folder
-        self._as: dict[str, object] = {}
+        self._as: list[str] = []
         if os.geteuid() == 0:
             user = pwd.getpwnam("postgres" if _exists("postgres") else "nobody")
             os.chown(folder, user.pw_uid, user.pw_gid)
-            self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            # A program of its own changes the user. If subprocess did it, it would fork, and gRPC's fork handlers can end the child.
+            self._as = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
         self._run(
             "initdb", "-D", str(self._data), "-U", "tester", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"
         )
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [str(self._bin / program), *arguments],
+            [*self._as, str(self._bin / program), *arguments],
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -64,7 +65,6 @@ class Server:
             check=False,
             timeout=2 * TIMEOUT_S,
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
-            **self._as,
         )
         assert done.returncode == 0, done.stderr
 
