@@ -76,6 +76,7 @@ class Recorded:
         self.stack.collector.stop()  # some exports fail
         self.scraped.installation.start()
         self.scraped.lose_an_event()
+        self.scraped.damage_a_transcript()
         self.scraped.test_and_write()
         wait_until(lambda: any(name == "claude_hooks_export_failures_total" for name, _ in self.scraped.totals()))
         self.stack.collector.start()

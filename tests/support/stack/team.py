@@ -78,6 +78,12 @@ class Machine:
         name = f"PostToolUse.{uuid.uuid4()}.1"
         (self.installation.home.spool / "new" / name).touch(mode=0o600)
 
+    def damage_a_transcript(self) -> None:
+        """Play a session whose transcript has a cut line."""
+        session = str(uuid.uuid4())
+        (self.folder / f"{session}.jsonl").write_text('{"type": "assistant", "sessionId"\n')
+        self.play_events(("SessionStart", {"source": "startup"}), ("SessionEnd", {"reason": "other"}), session=session)
+
     def totals(self) -> Totals:
         """Return the totals in the store."""
         found: Totals = Counter()
