@@ -30,7 +30,7 @@ def in_order(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[Any, An
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_any_order_of_events_gives_the_same_totals(
     name: str, seed: int, tmp_path: Path, in_order: dict[str, Any]
 ) -> None:
@@ -61,7 +61,7 @@ def _running(following: Sequence[RecordedHook]) -> set[str]:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.parametrize("minutes", [0, 31])
+@pytest.mark.parametrize("minutes", [pytest.param(0, marks=pytest.mark.slow), 31])
 def test_totals_do_not_depend_on_when_the_daemon_reads(
     name: str, minutes: int, tmp_path: Path, in_order: dict[str, Any]
 ) -> None:
