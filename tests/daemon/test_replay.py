@@ -42,6 +42,7 @@ def test_a_copy_of_every_event_changes_no_total(name: str, tmp_path: Path, in_or
     assert _totals(play(Scenario(name), tmp_path, twice=True)) == in_order[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_restarts_change_no_total(name: str, tmp_path: Path, in_order: dict[str, Any]) -> None:
     """Four daemons, one after another, take the events in random order."""
@@ -61,7 +62,8 @@ def _running(following: Sequence[RecordedHook]) -> set[str]:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.parametrize("minutes", [pytest.param(0, marks=pytest.mark.slow), 31])
+@pytest.mark.parametrize("minutes", [0, 31])
+@pytest.mark.slow
 def test_totals_do_not_depend_on_when_the_daemon_reads(
     name: str, minutes: int, tmp_path: Path, in_order: dict[str, Any]
 ) -> None:

@@ -153,7 +153,7 @@ def test_an_odd_field_never_fails_in_the_reader(tmp_path: Path) -> None:
     """The readers of tool calls, results and prompts accept any shape. The tokens and the cost of the request stay."""
     core = assemble_core(Home(tmp_path), Config(), lambda: 1_796_000_000_000_000_000, history_ns=0)
 
-    @settings(max_examples=1500)
+    @settings(max_examples=600)
     @given(cases)
     def check(case: tuple[int, int, Any]) -> None:
         line, path, odd = chosen(recorded_lines(), case)
