@@ -47,7 +47,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would c
 AgentOption = Annotated[
     str | None,
     typer.Option(
-        callback=_filled, help="The agent label of these sessions (CLAUDE_AGENT_ID). It wins over the shell's."
+        callback=_filled, help="The agent label of these sessions (CLAUDE_AGENT_ID). It replaces the one of your shell."
     ),
 ]
 ProjectOption = Annotated[

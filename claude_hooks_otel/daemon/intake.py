@@ -216,10 +216,7 @@ class Intake:
 
     def _take_line(self, item: TranscriptItem, batch: TranscriptBatch, agent_type: str | None) -> None:
         """Read one line. An error costs only that record."""
-        for reason in item.damage:
-            self._count_damage(reason)
-        for detail in item.details:
-            self._unknowns.count("transcript", detail[:128])
+        damage, details = list(item.damage), list(item.details)
         for line in item.lines:
             try:
                 with self._store.step():
@@ -229,11 +226,13 @@ class Intake:
             except Exception:
                 kind = line.line.type
                 _log.exception("a %s line of session %s could not be read", kind, batch.file.session_id)
-                self._count_damage(Damage.ERROR)
-                self._unknowns.count("transcript", f"{kind}: error")
-
-    def _count_damage(self, reason: Damage) -> None:
-        self._totals.add(catalog.TRANSCRIPT_DAMAGE, (("reason", reason),), 1)
+                damage.append(Damage.ERROR)
+                details.append(f"{kind}: error")
+        if not item.is_repeated:
+            for reason in damage:
+                self._totals.add(catalog.TRANSCRIPT_DAMAGE, (("reason", reason),), 1)
+            for detail in details:
+                self._unknowns.count("transcript", detail[:128])
 
     def _write_items(self, session_id: str, now_ns: int, silence_ns: int, *, is_over: bool) -> None:
         """Write the session's spans and log events. An error here has no effect on metrics."""

@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -182,7 +182,9 @@ def _store(connection: sqlite3.Connection) -> Iterator[Finding]:
     yield ok("store", f"{sessions} sessions, schema {schema}")
     if newest is None:
         yield warn(
-            "last event", "none has been read yet", "Restart your sessions. They read their hooks when they start."
+            "last event",
+            "none has been read yet",
+            "Restart your sessions. Claude Code reads hooks only when a session starts.",
         )
     else:
         yield ok("last event", f"{_age((time.time_ns() - newest) / SECOND)} ago")
@@ -193,6 +195,7 @@ def _contents(connection: sqlite3.Connection) -> Iterator[Finding]:
     dropped: list[str] = []
     items: list[str] = []
     unpriced: list[str] = []
+    damage: dict[str, int] = {}
     for point in read_points(connection, catalog.CATALOG):
         labels = dict(point.labels)
         if point.metric is catalog.HOOK_EVENTS_DROPPED:
@@ -201,6 +204,8 @@ def _contents(connection: sqlite3.Connection) -> Iterator[Finding]:
             items.append(f"{point.value} {labels['signal']} {labels['reason']}")
         elif point.metric is catalog.UNPRICED_TOKENS and point.value:
             unpriced.append(labels["model"])
+        elif point.metric is catalog.TRANSCRIPT_DAMAGE:
+            damage[labels["reason"]] = point.value
     if dropped:
         yield warn(
             "lost events",
@@ -216,7 +221,11 @@ def _contents(connection: sqlite3.Connection) -> Iterator[Finding]:
     if unpriced:
         models = sorted(set(unpriced))
         yield warn("prices", f"there is no price for {', '.join(models)}: no cost figure includes these tokens", f'Add [prices."{models[0]}"] with input and output (dollars per million tokens) to the configuration.')  # fmt: skip
-    yield from _transcript_damage(connection)
+    if damage:
+        details = connection.execute(
+            "SELECT name FROM drift WHERE kind = 'transcript' ORDER BY seen DESC LIMIT 5"
+        ).fetchall()
+        yield _transcripts(damage, [name for (name,) in details])
     drift = connection.execute(
         "SELECT kind, name FROM drift WHERE kind != 'transcript' ORDER BY seen DESC LIMIT 10"
     ).fetchall()
@@ -250,29 +259,18 @@ def _aliases(connection: sqlite3.Connection, surroundings: Surroundings) -> Iter
         )
 
 
-def _transcript_damage(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Report faults in lines of transcripts: as a warning if a record is lost, because then figures are too small."""
-    counts = {
-        dict(point.labels)["reason"]: point.value
-        for point in read_points(connection, catalog.CATALOG)
-        if point.metric is catalog.TRANSCRIPT_DAMAGE
-    }
-    if not counts:
-        return
-    details = connection.execute(
-        "SELECT name FROM drift WHERE kind = 'transcript' ORDER BY seen DESC LIMIT 5"
-    ).fetchall()
-    found = ", ".join([*(f"{count} {reason}" for reason, count in counts.items()), *(name for (name,) in details)])
-    if LOSSES.isdisjoint(counts):
-        yield info(
+def _transcripts(damage: Mapping[str, int], details: Sequence[str]) -> Finding:
+    """Return what is wrong with lines of transcripts: a warning if a record is lost, because then figures are too small."""
+    found = ", ".join([*(f"{count} {reason}" for reason, count in damage.items()), *details])
+    if LOSSES.isdisjoint(damage):
+        return info(
             "transcripts", f"damaged lines were read: {found}", "All records were read, without the damaged parts."
         )
-    else:
-        yield warn(
-            "transcripts",
-            f"records in damaged lines could not be read: {found}",
-            "The figures lack what these records held. Other records on the same lines were read.",
-        )
+    return warn(
+        "transcripts",
+        f"records in damaged lines could not be read: {found}",
+        "The figures lack what these records held. Other records on the same lines were read.",
+    )
 
 
 def _age(seconds: float) -> str:

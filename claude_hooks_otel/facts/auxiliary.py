@@ -3,9 +3,9 @@
 The client pays for titles, compaction, the inner request of the web search tool and cut streams, but writes no transcript line for
 them. Its ``cost-state`` lines contain them. Their usage, for each session, model and class, is:
 
-    sum over the processes that wrote a cost-state:  cost-state - base - the requests of that process in the transcript
+    sum over the processes that wrote a cost-state:  cost_state - base - transcript
 
-``base`` is the account when the process began: the session's previous cost-state. The first process of a fork that inherited an account
+``transcript`` is the usage of that process's requests in the transcript. ``base`` is the account when the process began: the session's previous cost-state. The first process of a fork that inherited an account
 (the same ``startTime``) begins with the account of its parent, any other first process with nothing. A killed process writes no
 cost-state. Its requests are in the transcript but in no later cost-state, so they are not subtracted.
 

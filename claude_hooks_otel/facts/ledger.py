@@ -56,8 +56,8 @@ class Ledger:
         ).rowcount:
             return True
         if entry.event == "SubagentStart":
-            # In a backlog, the later copy may be read first. The earlier one has the time of the start. The times of other events
-            # are parts of keys and stay.
+            # In a backlog, the later copy may be read first. Keep the earlier time, because the sub-agent started then. For other
+            # events, the time is part of a key, so it must not change.
             self._connection.execute(
                 "UPDATE OR IGNORE ledger SET received_ns = :at WHERE digest = :digest AND received_ns > :at AND received_ns <= :at + :window",
                 row,

@@ -119,7 +119,11 @@ class Pairing:
 
     def _turn_starts(self, session_id: str, began_ns: int) -> Iterator[model.Turn]:
         """Yield the starts of turns from the transcript. A line from before the session began is a copy from another session."""
-        for line in self._facts.select(model.PromptLine, "session_id = ? AND at_ns >= ?", session_id, began_ns):
+        is_earlier = (
+            "session_id = ? AND at_ns >= ? AND NOT EXISTS "
+            "(SELECT 1 FROM turn WHERE turn.prompt_id = prompt_line.prompt_id AND turn.started_ns <= at_ns)"
+        )
+        for line in self._facts.select(model.PromptLine, is_earlier, session_id, began_ns):
             yield model.Turn(prompt_id=line.prompt_id, session_id=session_id, started_ns=line.at_ns)
 
     # -- sub-agents ----------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ def repository_name(directory: str) -> str | None:
     path = _project_folder(directory)
     if directory in _known and not path.exists():
         return _known[directory]
+    _known.pop(directory, None)  # so that it becomes the newest
     while len(_known) >= _MOST_KNOWN:
         del _known[next(iter(_known))]
     name = _known[directory] = _repository_name(path)

@@ -25,7 +25,7 @@ class FlushAnswer:
     """How a flush ended.
 
     Attributes:
-        exporters: each exporter's title, such as ``otlp traces`` → None if everything was accepted, else why not.
+        exporters: maps each exporter's title, such as ``otlp traces``, to None if everything was accepted, otherwise to the reason.
         not_sent: what an endpoint does not accept and no variable asks for: title → reason.
     """
 

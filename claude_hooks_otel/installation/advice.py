@@ -42,7 +42,7 @@ def next_steps(config: Config, *, plugin: bool) -> Iterator[str]:
     """Return what to do next."""
     if plugin:
         yield "The plugin registers the hooks. Enable it in Claude Code (/plugin)."
-    yield "Restart the sessions that are running. They read their hooks when they started."
+    yield "Restart the sessions that are running. Claude Code reads hooks only when a session starts."
     endpoint = any(name.endswith("_ENDPOINT") for name in config.otel)
     exporters = {config.otel.get(f"OTEL_{signal.upper()}_EXPORTER", "") for signal in Signal}
     if not endpoint and exporters <= {"", "none"}:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from claude_hooks_otel.metrics.outcomes import Damage
 
-# Candidates for the begin of a record that are tried in one line. A cut leaves as many open objects as it is deep, so this is plenty.
+# How many places in one line are tried as the start of a record. A cut record leaves as many open objects as it is deep: a few.
 _TRIES: Final = 1000
 _BEGIN: Final = re.compile(r'\{\s*"')
 _DECODER: Final = json.JSONDecoder(strict=False)  # allows control characters in strings

@@ -32,7 +32,7 @@ def read_tolerantly(
             return validate(value), tuple(left_out)
         except ValidationError as error:
             problems = error.errors(include_input=False, include_url=False)
-            # From the end of a list to its begin, so that an index still means the same item.
+            # The last item of a list comes first, so that the indexes of the others stay valid.
             paths = sorted({item["loc"][skip:] for item in problems}, key=_place, reverse=True)
             found = [path for path in paths if _leads_to_a_value(value, path)]
             if not found:

@@ -1,7 +1,8 @@
 """Finds and reads the transcripts of a session: its own file and those of its sub-agents.
 
 The client moves files (worktrees), names files that it never creates (after a resume from another directory), writes late, and leaves
-half a line at the end. So a file is identified by its session and agent, found again by its name, and read up to its last line break.
+half a line at the end. So a file is identified by its session and agent, found again by its name, and read up to its last complete line
+or record.
 """
 
 from __future__ import annotations

@@ -49,11 +49,13 @@ class TranscriptItem:
         lines: the records with facts: usually one or none, several if the line is damaged.
         damage: what is wrong with the line.
         details: the same in words, without any content.
+        is_repeated: whether the line was read before, so that its damage is counted already.
     """
 
     lines: tuple[TranscriptLine, ...] = ()
     damage: tuple[Damage, ...] = ()
     details: tuple[str, ...] = ()
+    is_repeated: bool = False
 
 
 @dataclass(slots=True)
@@ -65,13 +67,15 @@ class Cursor:
         offset: how many bytes were read.
         last_ns: the last time before the offset, in Unix nanoseconds.
         mark: the fingerprint of the bytes before the offset. If it changes, the file was rewritten. Empty if it is unknown.
-        modified_ns: when the file was modified before it was read to its end, in Unix nanoseconds; 0 if it was not.
+        furthest: the greatest offset so far. After a restart, some lines before it are read again.
+        modified_ns: the file's time of modification when it had been read to its end, in Unix nanoseconds; 0 if a part is unread.
     """
 
     inode: int
     offset: int
     last_ns: int = 0
     mark: bytes = b""
+    furthest: int = 0
     modified_ns: int = 0
 
 
@@ -163,8 +167,8 @@ class TranscriptSource:
         offset = min([*offsets, cursor.offset])
         mark = cursor.mark if offset == cursor.offset else fingerprint(file.path, offset)
         self._connection.execute(
-            "INSERT OR REPLACE INTO transcript_cursor VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*file.key, str(file.path), cursor.inode, offset, cursor.last_ns, mark),
+            "INSERT OR REPLACE INTO transcript_cursor VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*file.key, str(file.path), cursor.inode, offset, cursor.last_ns, mark, cursor.furthest),
         )
 
     def rewind(self) -> None:
@@ -175,11 +179,13 @@ class TranscriptSource:
 
     def _item(self, file: TranscriptFile, cursor: Cursor, raw: bytes | None, end: int) -> TranscriptItem:
         begin, cursor.offset = cursor.offset, end
+        is_repeated = end <= cursor.furthest
+        cursor.furthest = max(end, cursor.furthest)
         if raw is None:
-            return TranscriptItem(damage=(Damage.TOO_LONG,))
+            return TranscriptItem(damage=(Damage.TOO_LONG,), is_repeated=is_repeated)
         parsed = transcript_lines.parse(raw)
         lines = tuple(self._line(file, cursor, line, begin) for line in parsed.records)
-        return TranscriptItem(lines, parsed.damage, parsed.details)
+        return TranscriptItem(lines, parsed.damage, parsed.details, is_repeated)
 
     def _line(self, file: TranscriptFile, cursor: Cursor, line: Line, begin: int) -> TranscriptLine:
         before_ns = cursor.last_ns
@@ -217,13 +223,14 @@ class TranscriptSource:
         cursor = self._cursors.get(key)
         if cursor is None:
             row = self._connection.execute(
-                "SELECT inode, offset, last_ns, COALESCE(mark, x'') FROM transcript_cursor WHERE session_id = ? AND agent_id = ?",
+                "SELECT inode, offset, last_ns, COALESCE(mark, x''), COALESCE(furthest, 0) FROM transcript_cursor "
+                "WHERE session_id = ? AND agent_id = ?",
                 key,
             ).fetchone()
             cursor = self._cursors[key] = Cursor(*row) if row else Cursor(status.st_ino, 0)
         if _is_rewritten(file.path, cursor, status):
             # The file is read from its beginning. Facts that are known already change nothing.
-            cursor.inode, cursor.offset, cursor.mark = status.st_ino, 0, b""
+            cursor.inode, cursor.offset, cursor.mark, cursor.furthest = status.st_ino, 0, b"", 0
             self._answers.pop(key, None)
             self._open = {call_id: call for call_id, call in self._open.items() if call.key != key}
         return cursor

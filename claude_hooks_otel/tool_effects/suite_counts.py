@@ -13,7 +13,7 @@ class Summary:
     """What one run of a framework prints at its end.
 
     Attributes:
-        start: the position of its begin in the output.
+        start: the position of its first character in the output.
         end: the position of its end.
         passed: tests that passed.
         failed: tests that failed.

@@ -1,7 +1,7 @@
 """The Test Anything Protocol and the runners that print it: prove, bats, node's test runner.
 
 A line of TAP (``ok 1 - adds``) looks like the output of many other programs. So `complete` asks for a whole report: a plan, all
-numbers, and a line that only the protocol or one of its makers prints.
+numbers, and a line that only TAP and its libraries print.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ _LINE = re.compile(
     r"(?m)^(?P<indent> *)(?P<verdict>ok|not ok) (?P<number>\d+)\b(?P<rest>.*)$|^1\.\.(?P<plan>\d+)(?: #.*)?$"
 )
 _SKIPPED = re.compile(r"(?i)(?<!\\)# *(?:skip|todo)\b")
-# What only the protocol or the libraries that print it write.
+_IN_BATS = r"^(?:# |    )\((?:from function .* )?in test file \S+\.bats, line \d+\)$"
+_BATS_MARK = re.compile(rf"(?m){_IN_BATS}")
+# Lines that only TAP and its libraries print.
 _MARK = re.compile(
     r"(?m)^TAP version 1[34]$|^#   Failed (?:\(TODO\) )?test '|^# Looks like you |^# tests \d+\n# pass +\d+\n"
-    r"|^(?:# |    )\((?:from function .* )?in test file \S+\.bats, line \d+\)$"
+    rf"|{_IN_BATS}"
 )
 _VERSION = re.compile(r"TAP version 1[34]\n\Z")
-_BATS_MARK = re.compile(r"(?m)^(?:# |    )\((?:from function .* )?in test file \S+\.bats, line \d+\)$")
 _PROVE = re.compile(r"(?m)^Files=\d+, Tests=(?P<ran>\d+), .*\nResult: (?P<result>PASS|FAIL|NOTESTS)$")
 _PROVE_FILE = re.compile(
     r"(?m)^\S.{0,500}? \(Wstat: .{1,60} Tests: \d+ Failed: (?P<failed>\d+)\)$(?P<reasons>(?:\n  .*)*)",
@@ -49,7 +50,7 @@ def lines(*, nested: bool = False) -> Reader:
 
 
 def complete(output: str) -> list[tuple[str, Summary]]:
-    """Return the whole reports in an output with their frameworks. Each has its plan, all its numbers and a mark of its maker."""
+    """Return the whole reports in an output with their frameworks. Each has its plan, all its numbers, and a line that only TAP prints."""
     found = []
     reports = list(_reports(output))
     ends = [report[0].start() for report in reports[1:]] + [len(output)]

@@ -57,7 +57,7 @@ class PendingSessions:
         session_id: str | None = getattr(fact, "session_id", None)
         if type(fact) not in _KINDS or not session_id or session_id == PROGRAMS:
             return
-        # A change without a time does not move the beginning.
+        # A change without a time does not move ``since_ns``.
         since_ns = min(fact.times, default=END_OF_TIME)
         if isinstance(fact, model.SubagentTurn) and not fact.started_ns:
             since_ns = 0  # the turn may have begun at any time: other facts of the sub-agent tell when

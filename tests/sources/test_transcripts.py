@@ -652,6 +652,19 @@ def test_every_complete_record_of_a_damaged_line_is_read(
     assert follower.damage() == damage
 
 
+def test_damage_counts_once_although_its_line_is_read_again(follower: Follower) -> None:
+    """After a restart, reading begins before the first call without a result. The damage behind it is known."""
+    append(follower.main, answer("m1", write_call("t1")), answer("m2")[:-1], line("user", message={}, promptId=7))
+    follower.follow()
+    follower.restart()
+    assert follower.follow() == 3
+    assert follower.damage() == {"cut": 1, "field": 1}
+    append(follower.main, answer("m3")[:-1], result("t1"))
+    assert follower.follow() == 2
+    assert follower.damage() == {"cut": 2, "field": 1}
+    assert sum(follower.drift().values()) == 1
+
+
 def test_a_line_over_the_limit_is_counted(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transcript_files, "LONGEST_LINE", 2000)
     monkeypatch.setattr(transcript_files, "CHUNK", 100)

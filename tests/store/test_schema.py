@@ -45,7 +45,7 @@ def test_a_migration_keeps_everything(first_version: Path, tmp_path: Path) -> No
             for name, new in {
                 "event": "ledger", "transcript": "transcript_cursor", "watch": "followed_session", "content": "content",
                 "record_written": "written_item", "record_outbox": "outbox", "tool_call": "tool_call", "series": "series",
-                "record_due": "pending_session", "measurement_log": "measurement_log",
+                "record_due": "pending_session", "api_request": "api_request", "measurement_log": "measurement_log",
             }.items()
         }  # fmt: skip
         totals = old.execute("SELECT metric, labels, start_ns, value, buckets FROM series ORDER BY 1, 2").fetchall()
