@@ -122,8 +122,8 @@ class Deliveries:
         if has_news or now - self._submitted_at >= self._interval:
             self._submit()
 
-    def _submit(self, *, anew: bool = False) -> None:
-        snapshot = self._snapshots.take(anew=anew)
+    def _submit(self, *, recompute: bool = False) -> None:
+        snapshot = self._snapshots.take(recompute=recompute)
         self._submitted_changes, self._submitted_at, self._changed_at = snapshot.changes, time.monotonic(), None
         for worker in self._metrics:
             worker.submit(snapshot)
@@ -194,7 +194,7 @@ class Deliveries:
             timeout: how long to wait for all of them, in seconds.
         """
         if self._metrics:
-            self._submit(anew=True)
+            self._submit(recompute=True)
         self._wake()
         answers = self._deliver_now(timeout)
         broken = {state.title: state.error for state in self._states if state.title not in answers}
@@ -220,7 +220,7 @@ class Deliveries:
         """Deliver what is new within the shutdown timeout, and end all threads. What still waits stays in the store."""
         self._wake()
         if any(w.accepted is None or w.accepted.changes != self._totals.changes for w in self._metrics):
-            self._submit(anew=True)
+            self._submit(recompute=True)
         self._deliver_now(SHUTDOWN_TIMEOUT)
         for worker in self._workers:
             worker.stop()

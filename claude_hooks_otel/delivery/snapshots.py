@@ -38,21 +38,21 @@ class Snapshots:
     scores: Scores
     spool_depth: Callable[[], int]
 
-    def take(self, *, anew: bool = False) -> Snapshot:
-        """Return every series as it is now. With ``anew``, even the scores are computed again."""
+    def take(self, *, recompute: bool = False) -> Snapshot:
+        """Return every series as it is now. With ``recompute``, even the scores are computed again."""
         now_ns = self.facts.store.now_ns()
         series = list(self.totals.points())
-        computed = self._computed(series, now_ns, anew=anew)
+        computed = self._computed(series, now_ns, recompute=recompute)
         declared = program_gauges(self.facts.connection, computed)
         points = [*self.exemplars.added_to(series), *computed, *declared]
         return Snapshot(self.totals.changes, now_ns, points)
 
     def gauges(self) -> list[SeriesPoint]:
         """Return every computed gauge as it is now."""
-        return self._computed(list(self.totals.points()), self.facts.store.now_ns(), anew=False)
+        return self._computed(list(self.totals.points()), self.facts.store.now_ns(), recompute=False)
 
-    def _computed(self, series: list[SeriesPoint], now_ns: int, *, anew: bool) -> list[SeriesPoint]:
-        scores = self.scores.points(series, now_ns, anew=anew)
+    def _computed(self, series: list[SeriesPoint], now_ns: int, *, recompute: bool) -> list[SeriesPoint]:
+        scores = self.scores.points(series, now_ns, recompute=recompute)
         return [*gauges(self.facts, now_ns), *scores, *self._health(now_ns)]
 
     def _health(self, now_ns: int) -> list[SeriesPoint]:

@@ -82,15 +82,15 @@ class Scores:
         self._fresh_until_ns = 0
         self._points: list[SeriesPoint] = []
 
-    def points(self, series: Iterable[SeriesPoint], now_ns: int, *, anew: bool = False) -> list[SeriesPoint]:
+    def points(self, series: Iterable[SeriesPoint], now_ns: int, *, recompute: bool = False) -> list[SeriesPoint]:
         """Return the scores. They are computed at most once in SCORES_KEPT.
 
         Args:
             series: every cumulative series.
             now_ns: the time, Unix nanoseconds.
-            anew: compute them now in any case.
+            recompute: compute them now, even if the last ones are still fresh.
         """
-        if anew or not self._fresh_until_ns - SCORES_KEPT <= now_ns < self._fresh_until_ns:
+        if recompute or not self._fresh_until_ns - SCORES_KEPT <= now_ns < self._fresh_until_ns:
             since_ns = now_ns - self._config.window_days * DAY
             self._points = [
                 SeriesPoint(metric, labels, now_ns, round(value * metric.scale))

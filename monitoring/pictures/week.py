@@ -119,7 +119,7 @@ class Desk:
 
     def lines(self) -> Iterator[str]:
         """Yield every series as it stands, in OpenMetrics text."""
-        for point in self._snapshots.take(anew=True).points:
+        for point in self._snapshots.take(recompute=True).points:
             yield from _lines(point, f"{self.agent}-desk", self.clock.now_ns / SECOND)
 
 

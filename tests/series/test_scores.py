@@ -159,7 +159,7 @@ def test_scores_are_kept_for_some_seconds_unless_they_are_requested_again(core: 
     assert kept.points([], NOW_NS) == []
     add(core, request(1000))
     assert kept.points([], NOW_NS + SCORES_KEPT - 1) == []
-    assert len(kept.points([], NOW_NS + 1, anew=True)) == 1
+    assert len(kept.points([], NOW_NS + 1, recompute=True)) == 1
     add(core, pull_request("merged"))
     assert len(kept.points([], NOW_NS + 1 + SCORES_KEPT)) == 3
 
