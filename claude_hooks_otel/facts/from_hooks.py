@@ -17,6 +17,7 @@ from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics.labels import Identity, normalize
 from claude_hooks_otel.metrics.outcomes import ToolOutcome
 from claude_hooks_otel.sources import hook_payloads as events
+from claude_hooks_otel.sources.call_ids import call_identity
 from claude_hooks_otel.sources.captured import CapturedEvent
 from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.sources.unknown import Unknowns
@@ -151,10 +152,11 @@ class HookReader:
     def _tool(self, event: events.ToolEvent, at: int, labels: dict[str, Any], headers: Mapping[str, str]) -> None:
         if not event.tool_use_id:
             return
+        identity = call_identity(event.tool_use_id, event.session_id, event.prompt_id, event.agent_id)
         duration = None if event.duration_ms is None else round(event.duration_ms * MILLISECOND)
         self._facts.upsert(
             model.ToolCall(
-                tool_use_id=event.tool_use_id,
+                tool_use_id=identity,
                 session_id=event.session_id,
                 agent_id=event.agent_id,
                 agent_type=(event.agent_type or None) if event.agent_id else MAIN,
@@ -170,11 +172,11 @@ class HookReader:
         )
         result = event.tool_response if isinstance(event, events.PostToolUse) else getattr(event, "error", None)
         if self._content:
-            self._content.tool_call(HOOK, event.tool_use_id, at, event.tool_name, event.tool_input, result)
+            self._content.tool_call(HOOK, identity, at, event.tool_name, event.tool_input, result)
         if isinstance(event, events.PermissionDenied) or not isinstance(event.tool_input, dict):
             return
         call = FinishedCall(
-            tool_use_id=event.tool_use_id,
+            tool_use_id=identity,
             session_id=event.session_id,
             tool=event.tool_name,
             arguments=event.tool_input,

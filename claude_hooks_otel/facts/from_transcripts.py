@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model, pricing
@@ -14,6 +14,7 @@ from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.metrics.outcomes import ToolOutcome
 from claude_hooks_otel.sources import transcript_lines as lines
+from claude_hooks_otel.sources.call_ids import is_random
 from claude_hooks_otel.sources.transcript_files import AgentMeta, TranscriptFile, read_agent_meta
 from claude_hooks_otel.sources.transcripts import TranscriptLine
 from claude_hooks_otel.units import DOLLAR, MILLISECOND
@@ -63,7 +64,7 @@ class TranscriptReader:
                 agent_id=file.agent_id,
                 session_id=file.session_id,
                 agent_type=meta.agent_type,
-                tool_use_id=meta.tool_use_id,
+                tool_use_id=meta.tool_use_id if meta.tool_use_id and is_random(meta.tool_use_id) else None,
                 parent_agent_id=meta.parent_agent_id,
                 in_transcript=1,
                 **(identity.columns() if identity else {}),
@@ -86,9 +87,9 @@ class TranscriptReader:
             return
         match line:
             case lines.AssistantLine():
-                self._answer(line, item.answer_id, agent_id, agent_type or line.attribution_agent)
+                self._answer(line, item, agent_id, agent_type or line.attribution_agent)
             case lines.UserLine():
-                self._results(line, item.inputs)
+                self._results(line, item)
                 if line.prompt_id and not agent_id:
                     self._prompt(line, line.prompt_id)
             case lines.SystemLine(subtype="compact_boundary", uuid=str(uuid), session_id=session_id, timestamp=at_ns):
@@ -106,21 +107,23 @@ class TranscriptReader:
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
-    def _answer(self, line: lines.AssistantLine, answer_id: str, agent_id: str, agent_type: str | None) -> None:
+    def _answer(self, line: lines.AssistantLine, item: TranscriptLine, agent_id: str, agent_type: str | None) -> None:
         # The session that paid. The file of a fork repeats its parent's lines under the fork's session id.
         session_id = line.request_session_id or line.session_id
         labels = self._labels(line, session_id)
         agent_type = (agent_type or UNNAMED_AGENT) if agent_id else MAIN
         agent = {"session_id": session_id, "agent_id": agent_id or None, "agent_type": agent_type, **labels}
         for call_id, tool, tool_input in line.tool_uses:
-            self._facts.upsert(model.ToolCall(tool_use_id=call_id, tool=tool, started_ns=line.timestamp, **agent))
+            if (identity := item.call_ids.get(call_id)) is None:
+                continue
+            self._facts.upsert(model.ToolCall(tool_use_id=identity, tool=tool, started_ns=line.timestamp, **agent))
             if self._content:
-                self._content.tool_call(TRANSCRIPT, call_id, line.timestamp, tool, tool_input)
+                self._content.tool_call(TRANSCRIPT, identity, line.timestamp, tool, tool_input)
         if line.is_api_error_message:
             self._failed_request(line, agent)
         message, usage = line.message, line.message.usage
-        if (message.id or answer_id) and message.model not in (None, lines.SYNTHETIC_MODEL) and usage is not None:
-            request = self._request(line, usage, answer_id, agent)
+        if (message.id or item.answer_id) and message.model not in (None, lines.SYNTHETIC_MODEL) and usage is not None:
+            request = self._request(line, usage, item.answer_id, agent)
             self._facts.upsert(request, *self._side_rounds(usage, request))
             if not agent_id:
                 self._facts.upsert(_session(line, request, labels))
@@ -186,8 +189,10 @@ class TranscriptReader:
 
     # -- tool results and prompts ----------------------------------------------------------------------------------------
 
-    def _results(self, line: lines.UserLine, inputs: Mapping[str, Any]) -> None:
-        for tool_use_id, block in line.tool_results:
+    def _results(self, line: lines.UserLine, item: TranscriptLine) -> None:
+        for call_id, block in line.tool_results:
+            if (tool_use_id := item.call_ids.get(call_id)) is None:
+                continue
             outcome = _outcome(line, block)
             labels = self._labels(line)
             self._facts.upsert(
@@ -204,7 +209,7 @@ class TranscriptReader:
                 self._content.tool_call(TRANSCRIPT_RESULT, tool_use_id, line.timestamp, result=_output(line, block))
             call = self._facts.get(model.ToolCall, tool_use_id)
             if outcome in (ToolOutcome.SUCCESS, ToolOutcome.ERROR) and call and call.tool and call.session_id:
-                self._finished(call, inputs.get(tool_use_id), line, block, labels)
+                self._finished(call, item.inputs.get(call_id), line, block, labels)
 
     def _finished(
         self, call: model.ToolCall, tool_input: Any, line: lines.UserLine, block: dict[str, Any], labels: dict[str, Any]

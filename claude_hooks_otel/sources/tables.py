@@ -10,6 +10,7 @@ from claude_hooks_otel.sources import unknown
 SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS transcript_cursor (
     session_id TEXT, agent_id TEXT, path TEXT, inode INTEGER, offset INTEGER, last_ns INTEGER, mark BLOB, furthest INTEGER,
+    prompt_id TEXT,
     PRIMARY KEY (session_id, agent_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS followed_session (session_id TEXT PRIMARY KEY) WITHOUT ROWID;

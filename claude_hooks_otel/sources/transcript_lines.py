@@ -7,6 +7,7 @@ unexpected type or range is left out, and costs nothing else.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -25,6 +26,16 @@ _INTERRUPTED: Final = "[Request interrupted by user"
 _SIDE_ROUNDS: Final = ("advisor_message", "compaction")
 # The model of a message that the client itself wrote, for example of an API error that it shows as an answer.
 SYNTHETIC_MODEL: Final = "<synthetic>"
+
+
+# The client whose hooks name their prompt.
+PROMPT_IDS_SINCE: Final = (2, 1, 196)
+
+
+def _number(version: str | None) -> tuple[int, ...]:
+    """Return a version as numbers; the newest possible if it is unknown."""
+    parts = (version or "").split(".")
+    return tuple(map(int, parts)) if all(part.isdecimal() and len(part) < 10 for part in parts) else (sys.maxsize,)
 
 
 def _nanoseconds(value: Any) -> Any:
@@ -178,6 +189,11 @@ class UserLine(Line):
     tool_denial_kind: str | None = None
     tool_denial_before_run: bool | None = None
     permission_decision: PermissionDecision | None = None
+
+    @property
+    def hooks_name_prompts(self) -> bool:
+        """Whether the hooks of the client that wrote this line name the prompt, too. Older clients' hooks do not."""
+        return _number(self.version) >= PROMPT_IDS_SINCE
 
     @property
     def tool_results(self) -> list[tuple[str, dict[str, Any]]]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.sources import transcript_lines
 from claude_hooks_otel.sources.batch import Batch
+from claude_hooks_otel.sources.call_ids import call_identity, is_random
 from claude_hooks_otel.sources.transcript_files import TranscriptFile, find_agents, find_main, fingerprint, read_lines
 from claude_hooks_otel.sources.transcript_lines import AssistantLine, CostStateLine, Line, UserLine
 
@@ -32,12 +33,14 @@ class TranscriptLine:
         before_ns: the last time before the line in its file, in Unix nanoseconds. An account has no time of its own.
         answer_id: what distinguishes an answer from others with the same message id: the request's id, or without one the ``uuid`` of
             the answer's first line. Empty if the line has neither, or is no answer.
-        inputs: the inputs of the calls whose results are in the line. The results do not repeat them.
+        call_ids: the identity of each call in the line, by ``tool_use_id``. A copy of a call that has no identity here is left out.
+        inputs: the inputs of the calls whose results are in the line, by ``tool_use_id``. The results do not repeat them.
     """
 
     line: Line
     before_ns: int
     answer_id: str
+    call_ids: Mapping[str, str]
     inputs: Mapping[str, Any]
 
 
@@ -68,6 +71,7 @@ class Cursor:
         last_ns: the last time before the offset, in Unix nanoseconds.
         mark: the fingerprint of the bytes before the offset. If it changes, the file was rewritten. Empty if it is unknown.
         furthest: the greatest offset so far. After a restart, some lines before it are read again.
+        prompt_id: the prompt of the last line before the offset; empty if no line names one.
         modified_ns: the file's time of modification when it had been read to its end, in Unix nanoseconds; 0 if a part is unread.
     """
 
@@ -76,13 +80,15 @@ class Cursor:
     last_ns: int = 0
     mark: bytes = b""
     furthest: int = 0
+    prompt_id: str = ""
     modified_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _OpenCall:
-    key: tuple[str, str]
+    identity: str
     offset: int
+    prompt_id: str
     tool_input: Any
 
 
@@ -94,6 +100,7 @@ class _Answer:
     first_uuid: str
     last_uuid: str
     offset: int
+    prompt_id: str
 
 
 class TranscriptBatch(Batch[TranscriptItem]):
@@ -120,8 +127,8 @@ class TranscriptSource:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._cursors: dict[tuple[str, str], Cursor] = {}
-        # The calls whose results have not been read yet, by ``tool_use_id``, oldest first.
-        self._open: dict[str, _OpenCall] = {}
+        # The calls whose results have not been read yet, by file and ``tool_use_id``, oldest first.
+        self._open: dict[tuple[tuple[str, str], str], _OpenCall] = {}
         self._answers: dict[tuple[str, str], _Answer] = {}
 
     def files(self, session_id: str, hinted: str | None) -> Iterator[TranscriptFile]:
@@ -161,14 +168,14 @@ class TranscriptSource:
         """
         file, cursor = batch.file, batch.cursor
         cursor.mark = fingerprint(file.path, cursor.offset)
-        offsets = [call.offset for call in self._open.values() if call.key == file.key]
+        places = [(call.offset, call.prompt_id) for (key, _), call in self._open.items() if key == file.key]
         if answer := self._answers.get(file.key):
-            offsets.append(answer.offset)
-        offset = min([*offsets, cursor.offset])
+            places.append((answer.offset, answer.prompt_id))
+        offset, prompt_id = min([*places, (cursor.offset, cursor.prompt_id)])
         mark = cursor.mark if offset == cursor.offset else fingerprint(file.path, offset)
         self._connection.execute(
-            "INSERT OR REPLACE INTO transcript_cursor VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*file.key, str(file.path), cursor.inode, offset, cursor.last_ns, mark, cursor.furthest),
+            "INSERT OR REPLACE INTO transcript_cursor VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*file.key, str(file.path), cursor.inode, offset, cursor.last_ns, mark, cursor.furthest, prompt_id),
         )
 
     def rewind(self) -> None:
@@ -192,21 +199,36 @@ class TranscriptSource:
         if not line.timestamp and not isinstance(line, CostStateLine):
             line = line.model_copy(update={"timestamp": before_ns})  # its own time is damaged
         cursor.last_ns = max(before_ns, line.timestamp)
+        call_ids: dict[str, str] = {}
         inputs: dict[str, Any] = {}
         answer_id = ""
         if isinstance(line, AssistantLine):
-            answer_id = self._answer_id(file.key, line, begin)
-            for call_id, _, tool_input in line.tool_uses:
-                self._open[call_id] = _OpenCall(file.key, begin, tool_input)
-            while len(self._open) > OPEN_CALLS:
-                del self._open[next(iter(self._open))]
+            answer_id = self._answer_id(file.key, cursor, line, begin)
+            call_ids = self._begin_calls(file.key, cursor, line, begin)
         elif isinstance(line, UserLine):
+            if line.prompt_id and line.hooks_name_prompts:
+                cursor.prompt_id = line.prompt_id
             for call_id, _ in line.tool_results:
-                if (call := self._open.pop(call_id, None)) is not None:
-                    inputs[call_id] = call.tool_input
-        return TranscriptLine(line, before_ns, answer_id, inputs)
+                if (call := self._open.pop((file.key, call_id), None)) is not None:
+                    call_ids[call_id], inputs[call_id] = call.identity, call.tool_input
+                elif is_random(call_id):
+                    call_ids[call_id] = call_id
+        return TranscriptLine(line, before_ns, answer_id, call_ids, inputs)
 
-    def _answer_id(self, key: tuple[str, str], line: AssistantLine, begin: int) -> str:
+    def _begin_calls(self, key: tuple[str, str], cursor: Cursor, line: AssistantLine, begin: int) -> dict[str, str]:
+        """Return the identities of an answer's calls. The calls of a copied answer have one only if their ids are random."""
+        is_copy = line.request_session_id not in (None, line.session_id)
+        call_ids: dict[str, str] = {}
+        for call_id, _, tool_input in line.tool_uses:
+            if is_copy and not is_random(call_id):
+                continue
+            identity = call_ids[call_id] = call_identity(call_id, line.session_id, cursor.prompt_id, key[1])
+            self._open[key, call_id] = _OpenCall(identity, begin, cursor.prompt_id, tool_input)
+        while len(self._open) > OPEN_CALLS:
+            del self._open[next(iter(self._open))]
+        return call_ids
+
+    def _answer_id(self, key: tuple[str, str], cursor: Cursor, line: AssistantLine, begin: int) -> str:
         if line.request_id or line.uuid is None:
             self._answers.pop(key, None)
             return line.request_id or ""
@@ -214,7 +236,7 @@ class TranscriptSource:
         if answer and line.parent_uuid == answer.last_uuid and line.message.id == answer.message_id:
             answer = replace(answer, last_uuid=line.uuid)
         else:
-            answer = _Answer(line.message.id, line.uuid, line.uuid, begin)
+            answer = _Answer(line.message.id, line.uuid, line.uuid, begin, cursor.prompt_id)
         self._answers[key] = answer
         return answer.first_uuid
 
@@ -223,16 +245,16 @@ class TranscriptSource:
         cursor = self._cursors.get(key)
         if cursor is None:
             row = self._connection.execute(
-                "SELECT inode, offset, last_ns, COALESCE(mark, x''), COALESCE(furthest, 0) FROM transcript_cursor "
+                "SELECT inode, offset, last_ns, COALESCE(mark, x''), COALESCE(furthest, 0), COALESCE(prompt_id, '') FROM transcript_cursor "
                 "WHERE session_id = ? AND agent_id = ?",
                 key,
             ).fetchone()
             cursor = self._cursors[key] = Cursor(*row) if row else Cursor(status.st_ino, 0)
         if _is_rewritten(file.path, cursor, status):
             # The file is read from its beginning. Facts that are known already change nothing.
-            cursor.inode, cursor.offset, cursor.mark, cursor.furthest = status.st_ino, 0, b"", 0
+            cursor = self._cursors[key] = Cursor(status.st_ino, 0, cursor.last_ns)
             self._answers.pop(key, None)
-            self._open = {call_id: call for call_id, call in self._open.items() if call.key != key}
+            self._open = {place: call for place, call in self._open.items() if place[0] != key}
         return cursor
 
 

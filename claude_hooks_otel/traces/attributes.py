@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.sources.call_ids import call_id_of
 from claude_hooks_otel.traces import semantic_conventions as names
 from claude_hooks_otel.traces.model import Value
 
@@ -31,7 +32,7 @@ def tool(call: model.ToolCall) -> dict[str, Value]:
     found: dict[str, Value] = {
         names.TOOL_NAME: name,
         names.TOOL_TYPE: names.FUNCTION,
-        names.TOOL_CALL: call.tool_use_id,
+        names.TOOL_CALL: call_id_of(call.tool_use_id),
         names.OUTCOME: call.outcome or "",
     }
     if name.startswith(_MCP_PREFIX):

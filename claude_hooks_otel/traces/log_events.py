@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.sources.call_ids import call_id_of
 from claude_hooks_otel.traces import attributes, ids
 from claude_hooks_otel.traces import semantic_conventions as names
 from claude_hooks_otel.traces.agent_turns import AgentTurn, AgentTurns, times_of_call
@@ -180,7 +181,7 @@ class _Events:
             waited_ns = wait.waited_ns or 0
             given = {
                 names.TOOL_NAME: wait.tool,
-                names.TOOL_CALL: wait.tool_use_id,
+                names.TOOL_CALL: wait.tool_use_id and call_id_of(wait.tool_use_id),
                 names.DECISION: wait.decision,
                 names.DURATION: waited_ns / SECOND,
             }
@@ -270,7 +271,7 @@ class _Events:
             return
         tool_use_id = call.tool_use_id if call else None
         span_id = ids.tool_span_id(tool_use_id) if tool_use_id else None
-        given = {**given, names.TOOL_CALL: tool_use_id}
+        given = {**given, names.TOOL_CALL: tool_use_id and call_id_of(tool_use_id)}
         turn = agent_turn.turn if agent_turn else None
         yield self._event(name, key, at_ns, fact, given, turn=turn, span_id=span_id, failed=failed)
 

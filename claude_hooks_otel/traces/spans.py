@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.sources.call_ids import call_id_of
 from claude_hooks_otel.traces import attributes, ids
 from claude_hooks_otel.traces import semantic_conventions as names
 from claude_hooks_otel.traces.agent_turns import AgentTurn, AgentTurns, times_of_call
@@ -274,7 +275,7 @@ class _Traces:
         found = attributes.common(self._facts.session, wait)
         found |= {names.TOOL_NAME: wait.tool or "", names.DECISION: wait.decision or ""}
         if wait.tool_use_id:
-            found[names.TOOL_CALL] = wait.tool_use_id
+            found[names.TOOL_CALL] = call_id_of(wait.tool_use_id)
         return self._child(
             agent_turn,
             wait,

@@ -171,7 +171,7 @@ def _requests(core: Any, line: dict[str, Any]) -> list[model.ApiRequest]:
     found: list[model.ApiRequest] = []
     for record in transcript_lines.parse(json.dumps(line).encode()).records:
         with pytest.raises(InterruptedError), core.store.step():
-            core.intake._lines.read(TranscriptLine(record, 0, "a", {}), "", None)
+            core.intake._lines.read(TranscriptLine(record, 0, "a", {}, {}), "", None)
             found += core.facts.select(model.ApiRequest)
             raise InterruptedError
     return found

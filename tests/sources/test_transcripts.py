@@ -23,6 +23,7 @@ from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources import transcript_files, transcript_lines
+from claude_hooks_otel.sources.call_ids import call_id_of
 from claude_hooks_otel.sources.transcript_files import (
     TranscriptFile,
     find_agents,
@@ -557,7 +558,7 @@ def test_a_later_meta_file_still_names_the_agent(follower: Follower) -> None:
     file = follower.main.with_suffix("") / "subagents" / "agent-a1.jsonl"
     append(file, answer("m1"))
     follower.follow()
-    file.with_suffix(".meta.json").write_text('{"agentType": "Explore", "toolUseId": "t9"}')
+    file.with_suffix(".meta.json").write_text('{"agentType": "Explore", "toolUseId": "toolu_01A09q90qw90"}')
     append(file, answer("m2"))
     follower.follow()
     types = {request.message_id: request.agent_type for request in follower.facts.select(model.ApiRequest)}
@@ -587,7 +588,7 @@ def test_lines_from_before_the_history_do_not_count(follower: Follower) -> None:
     )
     assert follower.follow() == 4
     assert follower.requests().keys() == {"m2"}
-    assert [call.tool_use_id for call in follower.facts.select(model.ToolCall)] == ["t2"]
+    assert [call_id_of(call.tool_use_id) for call in follower.facts.select(model.ToolCall)] == ["t2"]
     assert follower.files_read() == 1
 
 
@@ -878,6 +879,5 @@ def test_the_outcome_of_a_call_comes_from_its_result(follower: Follower, fields:
     rest = {name: value for name, value in fields.items() if name not in block}
     append(follower.main, answer("m1", tool_use("t1")), line("user", message={"content": [block]}, **rest))
     follower.follow()
-    call = follower.facts.get(model.ToolCall, "t1")
-    assert call is not None
+    (call,) = follower.facts.select(model.ToolCall)
     assert call.outcome == outcome
