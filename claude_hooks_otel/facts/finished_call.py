@@ -21,7 +21,8 @@ class FinishedCall:
         succeeded: whether the call succeeded.
         ended_ns: when it ended.
         labels: the fields of its identity.
-        began_ns: when it began, if the source knows that. Hooks do. Git's reflog is read for that time.
+        began_ns: when it began. In a transcript that is when the model asked for it, so a wait for permission is included.
+        is_timed: whether nothing but the call happened since ``began_ns``. A hook knows that.
         directory: the session's folder after the call.
         task_defaults: the owner's ``task_type`` and ``task_complexity``, for tasks that have none.
     """
@@ -35,6 +36,7 @@ class FinishedCall:
     ended_ns: int
     labels: Mapping[str, Any]
     began_ns: int | None = None
+    is_timed: bool = False
     directory: str | None = None
     task_defaults: Mapping[str, str] = field(default_factory=dict)
 

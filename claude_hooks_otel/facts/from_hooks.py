@@ -185,6 +185,7 @@ class HookReader:
             ended_ns=at,
             labels=labels,
             began_ns=None if duration is None else at - duration,
+            is_timed=True,
             directory=event.cwd,
             task_defaults=headers,
         )

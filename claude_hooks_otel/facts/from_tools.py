@@ -14,15 +14,18 @@ from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.tool_effects import git_operations as git
 from claude_hooks_otel.tool_effects import lines
 from claude_hooks_otel.tool_effects.git_commands import may_touch_git, working_directories
-from claude_hooks_otel.tool_effects.git_repository import find_repository
+from claude_hooks_otel.tool_effects.git_repository import GitRepository, find_repository
 from claude_hooks_otel.tool_effects.guidance import extracts_pattern
-from claude_hooks_otel.tool_effects.reflog import reflog_operations
+from claude_hooks_otel.tool_effects.reflog import MAX_SECONDS, reflog_operations
 from claude_hooks_otel.tool_effects.reviews import merged_pull_requests
 from claude_hooks_otel.tool_effects.suite_runs import suite_runs
 from claude_hooks_otel.units import SECOND
 
 # The client puts a failed command's status before its output.
 _EXIT_CODE = re.compile(r"(?:Error: )?Exit code (\d+)")
+
+# A commit with this variable has any date in the reflog.
+_OWN_DATE = "GIT_COMMITTER_DATE"
 
 
 def add_effects(facts: Facts, call: FinishedCall) -> None:
@@ -106,18 +109,30 @@ def _suites(call: FinishedCall) -> Iterator[model.Fact]:
 
 
 def _git_operations(call: FinishedCall) -> list[git.GitOperation]:
-    """Return what the output shows, and what git recorded while the call ran."""
+    """Return what git recorded while the call ran, and what the output shows."""
     command = call.arguments.get("command")
     if call.tool != "Bash" or not isinstance(command, str):
         return []
     recorded: list[git.GitOperation] = []
     if call.began_ns is not None and call.directory and may_touch_git(command):
-        window = call.began_ns / SECOND, call.ended_ns / SECOND
         for folder in working_directories(command, Path(call.directory)):
             if (repository := find_repository(folder)) is not None:
-                recorded += reflog_operations(repository, *window)
+                recorded += _recorded(call, command, repository)
     # Git's own record comes first. The client calls a whole chain "amended" if one of its commands amends.
     return recorded + git.git_operations(call.tool, call.arguments, call.result)
+
+
+def _recorded(call: FinishedCall, command: str, repository: GitRepository) -> Iterator[git.GitOperation]:
+    """Yield what a repository's reflogs show for a call. Without its exact times, only the commits that the call printed are its own."""
+    printed = git.printed_hashes(call.result)
+    began, ended = (call.began_ns or 0) / SECOND, call.ended_ns / SECOND
+    for operation in reflog_operations(repository, began, ended):
+        if call.is_timed or any(git.same_commit(operation.key, each) for each in printed):
+            yield operation
+    if _OWN_DATE in command and printed:
+        for operation in reflog_operations(repository, 0, MAX_SECONDS):
+            if any(git.same_commit(operation.key, each) for each in printed):
+                yield operation
 
 
 def _git_facts(facts: Facts, call: FinishedCall, operation: git.GitOperation) -> Iterator[model.Fact]:

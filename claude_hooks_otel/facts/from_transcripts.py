@@ -226,6 +226,7 @@ class TranscriptReader:
             succeeded=call.outcome == ToolOutcome.SUCCESS,
             ended_ns=line.timestamp,
             labels=labels,
+            began_ns=call.started_ns,
             directory=line.cwd,
             task_defaults={name: value for name, value in defaults.items() if value},
         )

@@ -33,6 +33,10 @@ _UTILITIES = word_set("""
 """)
 
 
+# The variable that names the git directory, in front of a command or exported.
+_GIT_DIR = re.compile(r"""\bGIT_DIR=(?:"([^"$`]+)"|'([^']+)'|([^\s;&|"'$`()]+))""")
+
+
 @dataclass(frozen=True, slots=True)
 class GitInvocation:
     """A call of git.
@@ -86,7 +90,10 @@ def _may_touch_git(command: SimpleCommand) -> bool:
 
 
 def working_directories(command: str, cwd: Path) -> list[Path]:
-    """Return the folders in which a line works: ``cwd`` and the folders of ``cd``, ``pushd`` and ``git -C``, if they are known."""
+    """Return the folders in which a line works, if they are known.
+
+    They are ``cwd`` and the folders of ``cd``, ``pushd``, ``git -C``, ``--git-dir`` and ``GIT_DIR=``.
+    """
     found = [cwd]
     current = cwd
     for each in simple_commands(command):
@@ -99,10 +106,16 @@ def working_directories(command: str, cwd: Path) -> list[Path]:
             continue
         if not target or re.search(r"[$`\0]", target):
             continue
-        target = re.sub(r"^~(?=/|$)", lambda _: str(Path.home()), target)
-        folder = Path(os.path.normpath(current / target))
+        folder = _folder(current, target)
         if invocation is None:
             current = folder
         if folder not in found:
             found.append(folder)
+    named = {_folder(cwd, match[match.lastindex or 0]) for match in _GIT_DIR.finditer(command)}
+    found += sorted(named - set(found))
     return found[:MAX_DIRECTORIES]
+
+
+def _folder(base: Path, target: str) -> Path:
+    """Return the folder that a word names, seen from another folder."""
+    return Path(os.path.normpath(base / re.sub(r"^~(?=/|$)", lambda _: str(Path.home()), target)))

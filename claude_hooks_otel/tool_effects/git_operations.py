@@ -1,7 +1,8 @@
-"""The commits, branches and pull requests in the output of a finished Bash call.
+"""The commits, branches and pull requests of a finished Bash call, as its output shows them.
 
 The client reports what it reads in the output (``gitOperation``): one commit of a chain, and no quiet commit. Git's reflog has all of
-them (`reflog`). Both have the hash of a commit, and `same_commit` compares them.
+them (`reflog`). Both have the hash of a commit, and `same_commit` compares them. A line of the output that looks like a commit is no proof:
+any program can print it. So it counts only if the reflog has its hash.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _NEW_COMMIT_ACTIONS = frozenset({"committed", "merged", "cherry-picked", "revert
 # ``git commit``, ``cherry-pick`` and ``revert`` print "[main 0123abc] subject", "[main (root-commit) …", "[detached HEAD …".
 _COMMIT_LINE = re.compile(r"^\[[^\]\n]* ([0-9a-f]{4,64})\] ", re.MULTILINE)
 _PRINTED_ACTIONS = {"commit": "committed", "cherry-pick": "cherry-picked", "revert": "reverted"}
-_REPORTED_ACTIONS = frozenset({"committed", "amended", "cherry-picked"})
+_REPORTED_ACTIONS = frozenset({"committed", "amended", "cherry-picked", "reverted"})
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _FAILED = re.compile(r"(?:Error: )?(?:Exit code \d|Error|The user )")
 
@@ -69,7 +70,7 @@ def same_commit(a: str, b: str) -> bool:
 
 
 def git_operations(tool_name: str, tool_input: Mapping[str, Any], tool_response: Any) -> list[GitOperation]:
-    """Return the operations that the output of a finished Bash call shows. Quiet commits and commits of scripts are not visible.
+    """Return the operations that the output of a finished Bash call shows, of several commits only the one that the client reports.
 
     Args:
         tool_name: the tool. Only Bash runs git.
@@ -81,18 +82,16 @@ def git_operations(tool_name: str, tool_input: Mapping[str, Any], tool_response:
     if tool_name != "Bash" or command is None:
         return []
     response = mapping(tool_response)
+    output = _output(tool_response)
     if isinstance(tool_response, str):
-        output, succeeded = tool_response, not _FAILED.match(tool_response)
+        succeeded = not _FAILED.match(tool_response)
     else:
-        streams = (response.get("stdout"), response.get("stderr"))
-        output = "\n".join(stream for stream in streams if isinstance(stream, str))
         succeeded = bool(response) and not response.get("backgroundTaskId")
-    output = _ANSI.sub("", output)
     reported = mapping(response.get("gitOperation"))
     commands = simple_commands(command)
     invocations = [call for each in commands if (call := git_invocation(each)) is not None]
     operations = [
-        *_commits(invocations, output, mapping(reported.get("commit"))),
+        *_commit(invocations, mapping(reported.get("commit"))),
         *_branches(invocations, output, succeeded=succeeded),
         *(
             GitOperation("pull_request", action, name_digest(address) if address else "")
@@ -102,22 +101,26 @@ def git_operations(tool_name: str, tool_input: Mapping[str, Any], tool_response:
     return list(dict.fromkeys(operations))
 
 
-def _commits(invocations: Sequence[GitInvocation], output: str, reported: Mapping[str, Any]) -> Iterator[GitOperation]:
-    """Yield the commits in the output of visible git commands, and the one that the client reports."""
+def printed_hashes(tool_response: Any) -> list[str]:
+    """Return the hashes in the lines of the output that look like those of new commits, in their order."""
+    return list(dict.fromkeys(_COMMIT_LINE.findall(_output(tool_response))))
+
+
+def _output(tool_response: Any) -> str:
+    """Return what a call printed, without colors."""
+    response = mapping(tool_response)
+    streams = (tool_response, response.get("stdout"), response.get("stderr"))
+    return _ANSI.sub("", "\n".join(stream for stream in streams if isinstance(stream, str)))
+
+
+def _commit(invocations: Sequence[GitInvocation], reported: Mapping[str, Any]) -> Iterator[GitOperation]:
+    """Yield the commit that the client reports: the first one of a line. If any command amends, the client calls it amended."""
     sha, kind = text(reported.get("sha")) or "", text(reported.get("kind")) or ""
-    kind = kind if kind in _REPORTED_ACTIONS else "committed"
     makers = [action for invocation in invocations if (action := _printed_action(invocation)) is not None]
-    hashes = list(dict.fromkeys(_COMMIT_LINE.findall(output))) if makers else []
-    if len(hashes) == len(makers):
-        actions = makers
-    elif len(set(makers)) == 1:
-        actions = makers[:1] * len(hashes)
-    else:
-        actions = [kind if same_commit(sha, each) else "committed" for each in hashes]
-    for each, action in zip(hashes, actions, strict=True):
-        yield GitOperation("commit", action, each)
-    if re.fullmatch(r"[0-9a-fA-F]{4,64}", sha) and not any(same_commit(sha, each) for each in hashes):
-        yield GitOperation("commit", kind, sha.lower())
+    if len(makers) > 1:
+        kind = makers[0]
+    if re.fullmatch(r"[0-9a-fA-F]{4,64}", sha):
+        yield GitOperation("commit", kind if kind in _REPORTED_ACTIONS else "committed", sha.lower())
 
 
 def _printed_action(invocation: GitInvocation) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections.abc import Iterator
 from math import floor
 from pathlib import Path
@@ -18,6 +19,8 @@ from claude_hooks_otel.tool_effects.values import name_digest
 
 # How much of the end of a reflog is read. That is some hundred thousand entries.
 MAX_LOG_BYTES = 64_000_000
+# The latest time that a reflog can have, Unix seconds: git stores 64 bits.
+MAX_SECONDS = 2**63
 
 _ENTRY = re.compile(
     r"(?P<old>[0-9a-f]{40,64}) (?P<new>[0-9a-f]{40,64}) .*> (?P<seconds>[0-9]+) [+-][0-9]+(?:\t|$)(?P<message>.*)"
@@ -32,6 +35,14 @@ _COMMITS = (
     ("committed", re.compile(r"commit(?: \(initial\))?: ")),
     ("applied", re.compile(r"am: ")),
 )
+# The messages of commands that only move a ref. Other messages, or none, come from plumbing: ``git update-ref``.
+_MOVES = re.compile(
+    r"(?:Branch|am|branch|checkout|cherry-pick|clone|commit|fetch|merge|pull|push|rebase|reset|revert|update by push)\b"
+)
+# What a commit's object begins with, and who committed it. Source: gitformat-commit.
+_OBJECT = re.compile(rb"commit [0-9]+\x00.*?^committer .*> (?P<seconds>[0-9]+) [+-][0-9]+$", re.DOTALL | re.MULTILINE)
+# How much of an object is read, packed and unpacked. A merge of a hundred parents has 5000 bytes before its committer.
+_MAX_OBJECT_BYTES = 65_536
 # A branch that is checked out from a remote is not new.
 _NEW_BRANCH = re.compile(r"branch: Created from (?!refs/remotes/)")
 
@@ -40,7 +51,8 @@ def reflog_operations(repository: GitRepository, since: float, until: float) -> 
     """Return every commit and every new branch that git recorded between two times. Never raises.
 
     A reflog has whole seconds. So everything in the first and in the last second is included, no matter who did it. A commit with a
-    date of its own (GIT_COMMITTER_DATE) has that date in the reflog. Commits come from this worktree only, branches from all.
+    date of its own (GIT_COMMITTER_DATE) has that date in the reflog. Commits come from this worktree only, branches from all. A commit of
+    ``git commit-tree`` counts when a ref moves to it.
 
     Args:
         repository: the repository, as seen from the worktree.
@@ -49,18 +61,22 @@ def reflog_operations(repository: GitRepository, since: float, until: float) -> 
     """
     window = range(floor(since), floor(until) + 1)
     actions: dict[str, str] = {}
+    branches: list[GitOperation] = []
     for entry in _entries(repository.git_dir / "logs" / "HEAD"):
         if int(entry["seconds"]) in window and (action := _commit_action(entry)) is not None:
             actions.setdefault(entry["new"], action)
-    found = [GitOperation("commit", action, sha) for sha, action in actions.items()]
+        elif int(entry["seconds"]) in window and _is_made_by_plumbing(repository, entry, window):
+            actions.setdefault(entry["new"], "committed")
     heads = repository.common_dir / "logs" / "refs" / "heads"
     for log in _changed_files(heads, since):
-        first = next(_entries(log), None)
-        if not first or int(first["seconds"]) not in window:
-            continue
-        if not first["old"].strip("0") and _NEW_BRANCH.match(first["message"]):
-            found.append(GitOperation("branch", "created", name_digest(log.relative_to(heads).as_posix())))
-    return found
+        for number, entry in enumerate(_entries(log)):
+            if int(entry["seconds"]) not in window:
+                continue
+            if not number and not entry["old"].strip("0") and _NEW_BRANCH.match(entry["message"]):
+                branches.append(GitOperation("branch", "created", name_digest(log.relative_to(heads).as_posix())))
+            elif _is_made_by_plumbing(repository, entry, window):
+                actions.setdefault(entry["new"], "committed")
+    return [*(GitOperation("commit", action, sha) for sha, action in actions.items()), *branches]
 
 
 def _commit_action(entry: re.Match[str]) -> str | None:
@@ -68,6 +84,20 @@ def _commit_action(entry: re.Match[str]) -> str | None:
     if entry["old"] == entry["new"]:
         return None
     return next((action for action, pattern in _COMMITS if pattern.match(entry["message"])), None)
+
+
+def _is_made_by_plumbing(repository: GitRepository, entry: re.Match[str], window: range) -> bool:
+    """Return whether plumbing moved a ref to a commit that was made in the window."""
+    if _MOVES.match(entry["message"]):
+        return False
+    sha = entry["new"]
+    try:
+        with (repository.common_dir / "objects" / sha[:2] / sha[2:]).open("rb") as file:
+            head = zlib.decompressobj().decompress(file.read(_MAX_OBJECT_BYTES), _MAX_OBJECT_BYTES)
+    except (OSError, zlib.error):
+        return False  # it is packed, so it is older
+    made = _OBJECT.match(head)
+    return made is not None and int(made["seconds"]) in window
 
 
 def _entries(log: Path) -> Iterator[re.Match[str]]:

@@ -26,6 +26,7 @@ IN_BOTH_SOURCES = {
 TRANSCRIPT_ONLY = {"denied", "interrupted", "invalid", "rejected"}
 # scenario → metric → (total of hooks alone, total of transcripts alone, why they differ).
 DIFFERENT: dict[str, dict[str, tuple[int, int, str]]] = {
+    "git-work": {"claude.commits": (10, 9, "a sub-agent's transcript does not have the client's report of a commit")},
     "permissions": {"claude.prompts": (20, 19, "a prompt that another hook blocks is in no transcript")},
     "resume": {
         "claude.prompts": (12, 11, "the recording blanks the line that holds a prompt typed while Claude worked")
@@ -82,8 +83,11 @@ def test_each_source_alone_gives_the_totals_of_both(name: str, tmp_path: Path) -
     assert by_transcripts == both
 
 
-# Commits that no output shows. The recordings have no .git folder with a reflog. tests/tool_effects/test_reflog.py reads real ones.
+# Commits that the client does not report. The recordings have no .git folder with a reflog. tests/tool_effects/test_reflog.py reads real ones.
 UNSEEN_COMMITS = {
+    "commit-two-chained": "the client reports the first commit of a line",
+    "commit-two-semicolon": "the client reports the first commit of a line",
+    "revert": "the client reports no reverts",
     "commit-quiet": "git commit -q prints nothing",
     "commit-script": "a script prints its own output",
     "branch-merge": "a merge prints no commit line",
@@ -94,7 +98,7 @@ UNSEEN_COMMITS = {
 
 
 def test_new_commits_equal_those_of_git(tmp_path: Path) -> None:
-    """Each recorded command line with git counts as many commits as git has afterwards, if its output shows them."""
+    """Each recorded command line with git counts as many commits as git has afterwards, if the client reports them."""
     scenario = Scenario("git-work")
     replay = play(scenario, tmp_path)
     counted = Counter(commit.session_id for commit in replay.core.facts.select(model.GitCommit, "is_new = 1"))

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from claude_hooks_otel.tool_effects.git_operations import GitOperation, git_operations, same_commit
+from claude_hooks_otel.tool_effects.git_commands import working_directories
+from claude_hooks_otel.tool_effects.git_operations import GitOperation, git_operations, printed_hashes, same_commit
 from claude_hooks_otel.tool_effects.git_repository import GitRepository, find_repository
 from claude_hooks_otel.tool_effects.reflog import reflog_operations
 from claude_hooks_otel.tool_effects.values import name_digest
@@ -106,11 +107,54 @@ def test_a_commit_in_the_first_second_of_the_window_counts(repository):
 
 def test_the_output_and_the_reflog_name_the_same_commit(repository):
     repository.now += 60
-    command = "git commit --allow-empty -m x"
-    (shown,) = git_operations("Bash", {"command": command}, {"stdout": repository.run(command)})
+    (printed,) = printed_hashes(repository.run("git commit --allow-empty -m x"))
     (recorded,) = repository.operations(repository.now, repository.now)
-    assert same_commit(shown.key, recorded.key)
-    assert (shown.kind, shown.action) == (recorded.kind, recorded.action)
+    assert same_commit(printed, recorded.key)
+
+
+@pytest.mark.parametrize(
+    ("command", "commits"),
+    [
+        ("git update-ref HEAD $(git commit-tree -p HEAD -m x HEAD^{tree})", 1),
+        ("git update-ref -m 'made by a tool' HEAD $(git commit-tree -p HEAD -m x HEAD^{tree})", 1),
+        ("git update-ref refs/heads/main $(git commit-tree -p HEAD -m x HEAD^{tree})", 1),
+        ("git branch other; git update-ref refs/heads/other $(git commit-tree -p HEAD -m x HEAD^{tree})", 1),
+        (
+            "c=$(git commit-tree -p HEAD -m x HEAD^{tree}); git update-ref HEAD $(git commit-tree -p $c -m y $c^{tree})",
+            1,
+        ),
+        ("git commit-tree -p HEAD -m x HEAD^{tree}", 0),
+        ("git update-ref HEAD HEAD~1", 0),
+        ("git update-ref HEAD HEAD~1; git pack-refs --all; git gc -q; git update-ref HEAD origin/main", 0),
+    ],
+)
+def test_a_commit_made_by_plumbing_counts_when_a_ref_moves_to_it(repository, command, commits):
+    found = repository.call(command)
+    assert [each.action for each in found if each.kind == "commit"] == ["committed"] * commits
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "GIT_DIR={0}/.git GIT_WORK_TREE={0} git commit -q --allow-empty -m x",
+        "export GIT_DIR='{0}/.git'; git commit -q --allow-empty -m x",
+        'env GIT_DIR="{0}/.git" git commit -q --allow-empty -m x',
+        "git --git-dir={0}/.git commit -q --allow-empty -m x",
+        "git --git-dir {0}/.git --work-tree {0} commit -q --allow-empty -m x",
+        "cd / && GIT_DIR={0}/.git git commit -q --allow-empty -m x",
+    ],
+)
+def test_a_commit_in_a_named_git_directory_counts(repository, command):
+    command = command.format(repository.root)
+    repository.now += 60
+    repository.run(f"cd .. && {command}")
+    found = [
+        operation
+        for folder in working_directories(command, repository.root.parent)
+        if (named := find_repository(folder)) is not None
+        for operation in reflog_operations(named, repository.now, repository.now)
+    ]
+    assert [each.action for each in found] == ["committed"]
 
 
 def test_the_reflog_and_the_output_name_a_branch_by_the_same_key(repository):
