@@ -30,6 +30,8 @@ OVER_AFTER: Final = 5 * SECOND
 START_ASSUMED_AFTER: Final = 60 * SECOND
 # Without a SessionEnd, a session is over after this silence if its process is gone. It is no longer active either.
 KILLED_AFTER: Final = 30 * MINUTE
+# Parallel calls end within this time if a person refuses one of them.
+REFUSED_WITHIN: Final = SECOND // 10
 # A client version is in use until this long after its last session.
 IN_USE_FOR: Final = DAY
 # Two sessions belong to one ``/clear`` if the second starts within this time after the end of the first.

@@ -13,6 +13,7 @@ from claude_hooks_otel.facts.tasks import task_facts
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.tool_effects import git_operations as git
 from claude_hooks_otel.tool_effects import lines
+from claude_hooks_otel.tool_effects.binary_files import is_binary_file
 from claude_hooks_otel.tool_effects.git_commands import may_touch_git, working_directories
 from claude_hooks_otel.tool_effects.git_repository import GitRepository, find_repository
 from claude_hooks_otel.tool_effects.guidance import extracts_pattern
@@ -66,18 +67,26 @@ def _subagents(call: FinishedCall) -> Iterator[model.Fact]:
 
 
 def _files(call: FinishedCall) -> Iterator[model.Fact]:
-    for change in lines.file_changes(call.tool, call.arguments, call.result, cwd=call.directory):
+    changes = lines.file_changes(call.tool, call.arguments, call.result, cwd=call.directory)
+    has_lines = bool(changes) and not _is_binary(call)
+    for change in changes:
         yield model.FileChange(
             tool_use_id=call.tool_use_id,
             path_digest=change.path_digest,
             file_type=change.file_type,
-            added=change.added,
-            deleted=change.deleted,
+            added=change.added if has_lines else 0,
+            deleted=change.deleted if has_lines else 0,
             **call.labels,
         )
         yield model.FileTouched(path_digest=change.path_digest, how="modified", **call.common_fields)
     if digest := lines.file_read(call.tool, call.arguments, call.result, cwd=call.directory):
         yield model.FileTouched(path_digest=digest, how="read", **call.common_fields)
+
+
+def _is_binary(call: FinishedCall) -> bool:
+    """Return whether the file that the call wrote is binary to git. Its path is not known for a Bash call."""
+    path = call.arguments.get("file_path")
+    return isinstance(path, str) and is_binary_file(Path(call.directory or "/", path))
 
 
 def _printed(call: FinishedCall, *streams: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +25,9 @@ UNNAMED_AGENT = "subagent"
 
 # The kinds of denial that mean that the call ran until the client was killed or exited. A resume writes them.
 _STOPPED = ("interrupted", "cancelled")
+
+# The result of a command that a signal ended: SIGINT, SIGKILL or SIGTERM. If the client's own limit ended it, the result says so.
+_KILLED_COMMAND = re.compile(r"(?:Error: )?Exit code 1(?:30|37|43)\b(?!\s*Command timed out)")
 
 # (usage, (requested model, answering model), Unix nanoseconds, speed, inference geo) → picodollars; None without a known price.
 Pricer = Callable[[pricing.TokenUsage, tuple[str, str | None], int, str | None, str | None], int | None]
@@ -208,7 +212,7 @@ class TranscriptReader:
             if self._content:
                 self._content.tool_call(TRANSCRIPT_RESULT, tool_use_id, line.timestamp, result=_output(line, block))
             call = self._facts.get(model.ToolCall, tool_use_id)
-            if outcome in (ToolOutcome.SUCCESS, ToolOutcome.ERROR) and call and call.tool and call.session_id:
+            if outcome in (None, ToolOutcome.SUCCESS, ToolOutcome.ERROR) and call and call.tool and call.session_id:
                 self._finished(call, item.inputs.get(call_id), line, block, labels)
 
     def _finished(
@@ -325,8 +329,8 @@ def _output(line: lines.UserLine, block: dict[str, Any]) -> Any:
     return line.tool_use_result
 
 
-def _outcome(line: lines.UserLine, block: dict[str, Any]) -> ToolOutcome:
-    """Return how a call ended, from its result in the transcript."""
+def _outcome(line: lines.UserLine, block: dict[str, Any]) -> ToolOutcome | None:
+    """Return how a call ended, from its result in the transcript; None if its command was killed, because the client may have exited."""
     if block.get("is_error") is not True:
         return ToolOutcome.SUCCESS
     decision = line.permission_decision
@@ -341,4 +345,6 @@ def _outcome(line: lines.UserLine, block: dict[str, Any]) -> ToolOutcome:
         return ToolOutcome.DENIED
     if isinstance(content, str) and content.startswith("<tool_use_error>"):
         return ToolOutcome.INVALID
+    if isinstance(content, str) and _KILLED_COMMAND.match(content):
+        return None
     return ToolOutcome.ERROR

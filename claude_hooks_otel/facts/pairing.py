@@ -19,7 +19,7 @@ from claude_hooks_otel.facts.tasks import DEFAULT_TYPE
 from claude_hooks_otel.facts.turns import end_turns
 from claude_hooks_otel.metrics.labels import UNKNOWN
 from claude_hooks_otel.metrics.outcomes import PermissionDecision, SubagentOutcome, ToolOutcome
-from claude_hooks_otel.timeline import KILLED_AFTER, OVER_AFTER, PAIRED_AFTER, START_ASSUMED_AFTER
+from claude_hooks_otel.timeline import KILLED_AFTER, OVER_AFTER, PAIRED_AFTER, REFUSED_WITHIN, START_ASSUMED_AFTER
 from claude_hooks_otel.units import END_OF_TIME
 
 # A call's outcome → the answer to its permission request. A call that ran was allowed.
@@ -77,7 +77,7 @@ class Pairing:
             ended_ns = ends[-1].received_ns
         may_infer = silence_ns >= OVER_AFTER
         is_over = ended_ns is not None and now_ns - ended_ns >= OVER_AFTER and may_infer
-        facts.upsert(*self._permissions(session_id))
+        facts.upsert(*self._permissions(session_id, is_over=is_over))
         if may_infer:
             facts.upsert(*self._models_of_failed_requests(session_id))
         end_turns(facts, session, may_infer=may_infer, is_over=is_over)
@@ -196,29 +196,56 @@ class Pairing:
             duration = max(0, (review.merged_ns or 0) - (review.opened_ns or 0))
             yield model.PullRequestReview(address_digest=review.address_digest, duration_ns=duration)
 
-    def _permissions(self, session_id: str) -> Iterator[model.PermissionWait]:
+    def _permissions(self, session_id: str, *, is_over: bool) -> Iterator[model.PermissionWait]:
         """Pair each permission request with its call: the next call of that tool that ended after the request."""
-        taken: set[str] = set()
+        known = self._facts.select(model.PermissionWait, "session_id = ?", session_id)
+        asked_ns = {wait.tool_use_id: wait.asked_ns for wait in known}
+        paired: list[model.ToolCall] = []
         for asked in self._facts.ledger.entries(session_id, "PermissionRequest"):
             calls = self._facts.select(
                 model.ToolCall,
-                "session_id = ? AND tool = ? AND outcome IS NOT NULL AND ended_ns >= ? AND COALESCE(agent_id, '') = ? ORDER BY ended_ns",
-                session_id, asked.detail, asked.received_ns, asked.agent_id,
+                "session_id = ? AND tool = ? AND COALESCE(agent_id, '') = ? AND (outcome IS NOT NULL AND ended_ns >= ? OR "
+                "outcome IS NULL AND ended_ns IS NULL AND started_ns <= ? AND ?) ORDER BY COALESCE(ended_ns, ?), started_ns",
+                session_id, asked.detail, asked.agent_id, asked.received_ns, asked.received_ns, is_over, END_OF_TIME,
             )  # fmt: skip
-            call = next((call for call in calls if call.tool_use_id not in taken), None)
-            if call is None:
-                continue
-            taken.add(call.tool_use_id)
-            answered = (call.ended_ns or 0) - (call.duration_ns or 0)  # a call's own duration begins after the answer
-            yield model.PermissionWait(
-                session_id=session_id,
-                asked_ns=asked.received_ns,
-                tool=asked.detail,
-                tool_use_id=call.tool_use_id,
-                decision=_DECISIONS.get(call.outcome or "", PermissionDecision.ALLOWED),
-                waited_ns=max(0, answered - asked.received_ns),
-                **self._facts.identities.columns(session_id, asked.received_ns),
+            taken = {call.tool_use_id for call in paired}
+            own = asked.received_ns
+            call = next(
+                (
+                    call
+                    for call in calls
+                    if call.tool_use_id not in taken and asked_ns.get(call.tool_use_id, own) == own
+                ),
+                None,
             )
+            if call is not None:
+                paired.append(call)
+                yield self._wait(session_id, call, asked.received_ns)
+        for call in self._facts.select(model.ToolCall, "session_id = ? AND outcome = 'rejected'", session_id):
+            if not any(call.tool_use_id == other.tool_use_id or _refused_together(call, other) for other in paired):
+                paired.append(call)  # no hook reported its dialog
+                yield self._wait(
+                    session_id, call, asked_ns.get(call.tool_use_id) or call.started_ns or call.ended_ns or 0
+                )
+
+    def _wait(self, session_id: str, call: model.ToolCall, asked_ns: int) -> model.PermissionWait:
+        answered_ns = (call.ended_ns or 0) - (call.duration_ns or 0)  # a call's own duration begins after the answer
+        decision = _DECISIONS.get(call.outcome or "", PermissionDecision.ALLOWED)
+        if call.outcome is None:  # the client exited first
+            runs = self._facts.select(
+                model.SessionRun, "session_id = ? AND ended_ns >= ? ORDER BY ended_ns", session_id, asked_ns
+            )
+            answered_ns = (runs[0].ended_ns if runs else 0) or 0
+            decision = PermissionDecision.UNANSWERED
+        return model.PermissionWait(
+            session_id=session_id,
+            asked_ns=asked_ns,
+            tool=call.tool,
+            tool_use_id=call.tool_use_id,
+            decision=decision,
+            waited_ns=max(0, answered_ns - asked_ns),
+            **self._facts.identities.columns(session_id, asked_ns),
+        )
 
     def _models_of_failed_requests(self, session_id: str) -> Iterator[model.ApiRequest]:
         """Give each failed request the model that answered before it."""
@@ -236,16 +263,31 @@ class Pairing:
 
     def _closed(self, session_id: str) -> Iterator[model.Fact]:
         """Complete the calls and tasks that a finished session left open."""
+        unfinished = "session_id = ? AND outcome IS NULL AND tool IS NOT NULL"
+        for call in self._facts.select(model.ToolCall, unfinished, session_id):
+            outcome = self._outcome_of_an_unfinished_call(call)
+            transcript_only = 1 if outcome == ToolOutcome.ERROR else None  # its hook was lost
+            yield model.ToolCall(tool_use_id=call.tool_use_id, outcome=outcome, transcript_only=transcript_only)
         no_hook = (
             "session_id = ? AND outcome IN ('success', 'error') AND seen_by_hooks IS NULL AND transcript_only IS NULL"
         )
         for call in self._facts.select(model.ToolCall, no_hook, session_id):
             yield model.ToolCall(tool_use_id=call.tool_use_id, transcript_only=1)
-        unfinished = "session_id = ? AND outcome IS NULL AND tool IS NOT NULL"
-        for call in self._facts.select(model.ToolCall, unfinished, session_id):
-            yield model.ToolCall(tool_use_id=call.tool_use_id, outcome=ToolOutcome.INTERRUPTED)
         for task in self._facts.select(model.Task, "session_id = ? AND task_type IS NULL", session_id):
             yield model.Task(session_id=session_id, task_id=task.task_id, task_type=DEFAULT_TYPE)
+
+    def _outcome_of_an_unfinished_call(self, call: model.ToolCall) -> ToolOutcome:
+        """Return an error if the conversation went on after a signal ended the command. Otherwise the client has exited."""
+        if call.ended_ns is None:
+            return ToolOutcome.INTERRUPTED
+        starts = run_starts(self._facts.ledger.entries(call.session_id or "", "SessionStart"))
+        until = min((start.received_ns for start in starts if start.received_ns > call.ended_ns), default=END_OF_TIME)
+        went_on = self._facts.select(
+            model.ApiRequest,
+            "session_id = ? AND agent_id IS ? AND at_ns > ? AND at_ns < ? LIMIT 1",
+            call.session_id, call.agent_id, call.ended_ns, until,
+        )  # fmt: skip
+        return ToolOutcome.ERROR if went_on else ToolOutcome.INTERRUPTED
 
     def _regressions(self, session_id: str) -> Iterator[model.Regression]:
         """Count how many more tests fail in the session's last run of a framework than in its first."""
@@ -261,6 +303,11 @@ class Pairing:
                 yield model.Regression(
                     session_id=session_id, framework=framework, bugs=last - first, at_ns=at_ns, **labels
                 )
+
+
+def _refused_together(call: model.ToolCall, other: model.ToolCall) -> bool:
+    """Return whether two calls were refused with one dialog: who refuses one of several parallel calls refuses them all."""
+    return other.outcome == ToolOutcome.REJECTED and abs((call.ended_ns or 0) - (other.ended_ns or 0)) < REFUSED_WITHIN
 
 
 def _is_alive(process: int | None) -> bool:

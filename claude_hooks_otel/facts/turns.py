@@ -92,9 +92,7 @@ def _end(facts: Facts, session_id: str, prompt_id: str, ended_ns: int, failure: 
     known = facts.get(model.Turn, prompt_id)
     active = None
     if known is not None and known.started_ns is not None:
-        within = "session_id = ? AND asked_ns >= ? AND asked_ns <= ?"
-        waits = facts.select(model.PermissionWait, within, session_id, known.started_ns, ended_ns)
-        active = max(0, ended_ns - known.started_ns - sum(wait.waited_ns or 0 for wait in waits))
+        active = max(0, ended_ns - known.started_ns - _waited_ns(facts, session_id, known.started_ns, ended_ns))
     facts.upsert(
         model.Turn(
             prompt_id=prompt_id,
@@ -105,3 +103,14 @@ def _end(facts: Facts, session_id: str, prompt_id: str, ended_ns: int, failure: 
             **facts.identities.columns(session_id, ended_ns),
         )
     )
+
+
+def _waited_ns(facts: Facts, session_id: str, began_ns: int, ended_ns: int) -> int:
+    """Return how long a session waited for permissions between two times. Waits at the same time count once."""
+    within = "session_id = ? AND asked_ns >= ? AND asked_ns <= ? ORDER BY asked_ns"
+    waited, until = 0, began_ns
+    for wait in facts.select(model.PermissionWait, within, session_id, began_ns, ended_ns):
+        answered_ns = min(wait.asked_ns + (wait.waited_ns or 0), ended_ns)
+        waited += max(0, answered_ns - max(wait.asked_ns, until))
+        until = max(until, answered_ns)
+    return waited

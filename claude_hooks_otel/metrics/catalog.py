@@ -184,8 +184,8 @@ PATTERN_LOADS: Final = Metric(
 )  # fmt: skip
 PERMISSION_REQUESTS: Final = Metric(
     "claude.permission.requests", "{request}", Kind.COUNTER,
-    "Times that a session asked whether it may use a tool. `decision` is `allowed`, `rejected` (by a person) or `denied` (by a "
-    "rule, or because there was nobody to ask).",
+    "Times that a session asked whether it may use a tool. `decision` is `allowed`, `rejected` (by a person), `denied` (by a "
+    "rule, or because there was nobody to ask) or `unanswered` (the client exited first).",
     labels=("tool", "decision"),
 )  # fmt: skip
 PERMISSION_WAIT: Final = Metric(
@@ -195,7 +195,7 @@ PERMISSION_WAIT: Final = Metric(
 )  # fmt: skip
 COMMITS: Final = Metric(
     "claude.commits", "{commit}", Kind.COUNTER,
-    "Commits that sessions made, as git recorded them while a command ran, or otherwise as the output of the command shows them. "
+    "Commits that sessions made, as git recorded them while a command ran, or otherwise as the client reports them. "
     "A commit that is amended or rebased does not count again. Dry runs do not count, nor do commits that a person makes while a "
     "session runs.",
 )  # fmt: skip

@@ -38,6 +38,7 @@ class PermissionDecision(StrEnum):
     ALLOWED = "allowed"
     REJECTED = "rejected"  # by a person
     DENIED = "denied"  # by a rule, or because the session was not interactive
+    UNANSWERED = "unanswered"  # the client exited first
 
 
 class TurnFailure(StrEnum):

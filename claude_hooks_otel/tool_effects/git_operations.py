@@ -117,7 +117,7 @@ def _commit(invocations: Sequence[GitInvocation], reported: Mapping[str, Any]) -
     """Yield the commit that the client reports: the first one of a line. If any command amends, the client calls it amended."""
     sha, kind = text(reported.get("sha")) or "", text(reported.get("kind")) or ""
     makers = [action for invocation in invocations if (action := _printed_action(invocation)) is not None]
-    if len(makers) > 1:
+    if kind == "amended" and len(makers) > 1:
         kind = makers[0]
     if re.fullmatch(r"[0-9a-fA-F]{4,64}", sha):
         yield GitOperation("commit", kind if kind in _REPORTED_ACTIONS else "committed", sha.lower())

@@ -1,7 +1,8 @@
 """The files that a finished tool call changed or read, and the changed lines as ``git diff --numstat`` counts them.
 
 The counts come from the two texts that the client reports. Two things are missing there. The client shows CRLF as LF, so a call that
-also changes line endings counts fewer lines than git. And a UTF-16 file is binary to git, but the client shows its text.
+also changes line endings counts fewer lines than git. And a UTF-16 file is binary to git, but the client shows its text: see
+`binary_files`.
 """
 
 from __future__ import annotations

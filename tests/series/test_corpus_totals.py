@@ -111,13 +111,7 @@ def test_tool_results_equal_those_of_the_client(played: Replay) -> None:
     }
     assert not {name: calls.get(name) for name, outcomes in expected.items() if calls.get(name) not in outcomes}
     unreported = {name for name, outcome in calls.items() if outcome in ("success", "error")} - expected.keys()
-    assert unreported == UNREPORTED_CALLS.get(played.scenario.name, (set(),))[0]
-
-
-# Calls that ran and that the client's telemetry does not report.
-UNREPORTED_CALLS: dict[str, tuple[set[str], str]] = {
-    "tui-more": ({"toolu_69189b7953e74fb6b64715"}, "Ctrl-C twice ended the client while the command ran"),
-}
+    assert unreported == set()
 
 
 def test_we_count_each_request_of_the_client(played: Replay) -> None:

@@ -1,4 +1,4 @@
-"""Tool calls count each, also if a gateway numbers them anew in each prompt."""
+"""Tool calls count each, also if a gateway starts again at the same number in each prompt."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_random_id_identifies_its_call_alone(call_id: str) -> None:
 
 
 class NumberedCalls(Scenario):
-    """A recorded scenario in which the calls of each prompt are ``call_0``, ``call_1``, …, as a gateway would have numbered them."""
+    """A recorded scenario in which the calls of each prompt are named ``call_0``, ``call_1``, …, as a gateway would have numbered them."""
 
     @cached_property
     def ids(self) -> dict[bytes, bytes]:

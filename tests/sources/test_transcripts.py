@@ -567,7 +567,7 @@ def test_a_later_meta_file_still_names_the_agent(follower: Follower) -> None:
     assert agent is not None
     assert (agent.agent_type, agent.tool_use_id, agent.in_transcript, agent.agent, agent.project) == (
         "Explore",
-        "t9",
+        "toolu_01A09q90qw90",
         1,
         "backend",
         "shop",
@@ -869,9 +869,15 @@ def test_messages_that_the_client_made_itself_are_no_requests(follower: Follower
         ({"is_error": True, "toolDenialKind": "user-rejected", "toolDenialBeforeRun": True}, "rejected"),
         ({"is_error": True, "toolDenialKind": "user-rejected"}, "interrupted"),
         ({"is_error": True, "toolDenialKind": "permission-rule"}, "denied"),
+        ({"is_error": True, "content": "Exit code 1\nboom"}, "error"),
+        ({"is_error": True, "content": "Exit code 143\nCommand timed out after 2m"}, "error"),
+        ({"is_error": True, "content": "Exit code 137"}, None),
+        ({"is_error": True, "content": "Error: Exit code 143\nTerminated"}, None),
     ],
 )
-def test_the_outcome_of_a_call_comes_from_its_result(follower: Follower, fields: dict[str, Any], outcome: str) -> None:
+def test_the_outcome_of_a_call_comes_from_its_result(
+    follower: Follower, fields: dict[str, Any], outcome: str | None
+) -> None:
     """The outcomes are those of the metric."""
     block = {"type": "tool_result", "tool_use_id": "t1", "content": "x"} | {
         name: value for name, value in fields.items() if name in ("is_error", "content")
