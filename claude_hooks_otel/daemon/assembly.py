@@ -30,8 +30,9 @@ from claude_hooks_otel.facts.content import ContentKeeper
 from claude_hooks_otel.facts.from_hooks import HookReader
 from claude_hooks_otel.facts.from_programs import ProgramReader
 from claude_hooks_otel.facts.from_transcripts import Pricer, TranscriptReader
+from claude_hooks_otel.facts.identities import IdentityResolver
 from claude_hooks_otel.facts.pairing import Pairing
-from claude_hooks_otel.facts.projects import project_name
+from claude_hooks_otel.facts.projects import is_known, project_name
 from claude_hooks_otel.facts.repository import Facts, Listener
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog, declared
@@ -268,13 +269,21 @@ def assemble_daemon(
     return Daemon(core, deliveries)
 
 
-def _identity_resolver(config: Config) -> Callable[[Mapping[str, str], str | None], Identity]:
+def _identity_resolver(config: Config) -> IdentityResolver:
     """Return a function that gives an event its identity. The variables of its session decide first, then the configuration."""
     fallback = config.identity.model_dump()
 
-    def resolve(headers: Mapping[str, str], directory: str | None) -> Identity:
+    def resolve(
+        headers: Mapping[str, str], directory: str | None, before: Callable[[], Identity | None] = lambda: None
+    ) -> Identity:
         listed = {"project": config.project_for(directory) if directory else None}
-        return resolve_identity(headers, listed, fallback, project_name=lambda: project_name(directory or ""))
+
+        def name() -> str:
+            is_gone = directory and not is_known(directory)
+            known = before() if is_gone else None
+            return known.project if known else project_name(directory or "")
+
+        return resolve_identity(headers, listed, fallback, project_name=name)
 
     return resolve
 

@@ -76,7 +76,11 @@ class HookReader:
         if not self._facts.ledger.enter(digest, event.session_id, entry):
             return False
         self._count_unknowns(event)
-        identity = self._resolve(envelope.headers, envelope.headers.get("project_directory") or event.cwd)
+        identity = self._resolve(
+            envelope.headers,
+            envelope.headers.get("project_directory") or event.cwd,
+            lambda: self._facts.identities.at(event.session_id, at),
+        )
         self._session(event, envelope, identity)
         labels = identity.columns()
         if isinstance(event, events.UserPromptSubmit):

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from claude_hooks_otel.metrics.labels import Identity
 
-# (headers of the envelope, project folder) → the identity that an event or record counts for.
-IdentityResolver = Callable[[Mapping[str, str], str | None], Identity]
+
+class IdentityResolver(Protocol):
+    """Finds out for whom an event or a program's record counts."""
+
+    def __call__(
+        self, headers: Mapping[str, str], directory: str | None, before: Callable[[], Identity | None] = lambda: None
+    ) -> Identity:
+        """Return the identity.
+
+        Args:
+            headers: those of the envelope.
+            directory: the project folder.
+            before: returns the session's identity so far. It decides the project if the folder is gone.
+        """
 
 
 class Identities:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import functools
+import os.path
 import re
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,11 @@ def project_name(directory: str) -> str:
     return normalize(name) if name else normalize(_project_folder(directory).name, UNKNOWN)
 
 
+def is_known(directory: str) -> bool:
+    """Return whether a directory is there, or was seen before it went."""
+    return directory in _known or os.path.exists(_project_folder(directory))  # noqa: PTH110 — it raises for no path
+
+
 def repository_name(directory: str) -> str | None:
     """Return the name of the git repository around a directory; None if there is none or it cannot be read.
 
@@ -36,7 +42,7 @@ def repository_name(directory: str) -> str | None:
     time, because a repository can get a remote at any time. A folder that is gone, such as a removed worktree, keeps its name.
     """
     path = _project_folder(directory)
-    if directory in _known and not path.exists():
+    if directory in _known and not os.path.exists(path):  # noqa: PTH110
         return _known[directory]
     _known.pop(directory, None)  # so that it becomes the newest
     while len(_known) >= _MOST_KNOWN:

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from claude_hooks_otel.daemon.assembly import _identity_resolver
+from claude_hooks_otel.facts import projects
 from claude_hooks_otel.facts.projects import project_name, repository_name
+from claude_hooks_otel.metrics.labels import Identity
+from claude_hooks_otel.settings import Config
 
 
 def git(folder: Path, *words: str) -> None:
@@ -74,6 +78,21 @@ def test_a_removed_worktree_keeps_its_name(shop: Path) -> None:
     git(shop, "worktree", "remove", "../other")
     assert not other.exists()
     assert repository_name(str(other)) == "Shop"
+
+
+def test_a_worktree_that_went_before_its_event_was_read_stays_in_the_sessions_project(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon was restarted meanwhile, so it does not remember the folder."""
+    monkeypatch.setattr(projects, "_known", {})
+    gone = str(shop.parent / "feature-1")
+    resolve = _identity_resolver(Config(projects={"/listed": "listed"}))
+    assert resolve({}, gone, lambda: Identity("a", "shop")).project == "shop"
+    assert resolve({}, gone).project == "feature-1"
+    assert resolve({}, str(shop), lambda: Identity("a", "another")).project == "shop"
+    assert resolve({"project": "given"}, gone, lambda: Identity("a", "shop")).project == "given"
+    assert resolve({}, "/listed/gone", lambda: Identity("a", "shop")).project == "listed"
+    assert resolve({}, "/" + "x" * 5000, lambda: Identity("a", "shop")).project == "shop"
 
 
 @pytest.mark.parametrize(("bare", "name"), [("Shop.git", "Shop"), ("Web/.bare", "Web"), ("Plain", "Plain")])
