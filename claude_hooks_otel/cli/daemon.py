@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from claude_hooks_otel.cli.console import out
+from claude_hooks_otel.cli.console import command_home, out
 from claude_hooks_otel.home.lock import AlreadyRunningError, DaemonLock
-from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.installation.purge import tell_to_stop
 
 
@@ -30,7 +29,7 @@ def register(app: typer.Typer) -> None:
         if detached:
             with contextlib.suppress(OSError):
                 os.setsid()
-        home = Home.from_environment()
+        home = command_home()
         if stop:
             out.print("Told the daemon to stop." if tell_to_stop(home) else "No daemon is running.")
             return
@@ -39,9 +38,13 @@ def register(app: typer.Typer) -> None:
         except AlreadyRunningError:
             out.print("A daemon is already running.")
             return
-        from claude_hooks_otel.daemon.loop import serve  # noqa: PLC0415 — only the process with the lock pays for the imports
+        # Only the process with the lock pays for the imports.
+        from claude_hooks_otel.daemon.environment import replace_environment  # noqa: PLC0415
+        from claude_hooks_otel.daemon.loop import serve  # noqa: PLC0415
 
         try:
-            serve(home, dict(os.environ))
+            if detached:
+                replace_environment(home)
+            serve(home, {} if detached else dict(os.environ))
         finally:
             lock.release()

@@ -13,7 +13,7 @@ from claude_hooks_otel.cli.console import out
 from claude_hooks_otel.cli.flush import print_answer
 from claude_hooks_otel.cli.report import print_report
 from claude_hooks_otel.daemon.flush_now import flush_now
-from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
+from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.installation.home_files import emit_path
 
 
@@ -27,10 +27,10 @@ def register(app: typer.Typer) -> None:
         Everything happens in a temporary folder. With OTEL_EXPORTER_OTLP_ENDPOINT set, the metrics also go there.
         """
         with tempfile.TemporaryDirectory(prefix="claude-hooks-otel-demo-") as folder:
-            home = Home(Path(folder, "home"))
+            home = Home.from_environment({"HOME": folder})
             events = recorded_sessions.play(home, Path(folder, "projects"), emit_path())
             out.print(f"{events} hook events of recorded sessions went through hooks/emit into the spool.\n")
-            answer = flush_now(home, timeout=60, environ=dict(os.environ) | {HOME_VARIABLE: str(home.root)})
+            answer = flush_now(home, timeout=60, environ=dict(os.environ))
             print_report(home)
             if answer.exporters:
                 print_answer(answer)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from claude_hooks_otel.cli.console import fail, out
+from claude_hooks_otel.cli.console import command_home, fail, out
 from claude_hooks_otel.daemon.flush_now import flush_now
 from claude_hooks_otel.home.flush_requests import FlushAnswer
-from claude_hooks_otel.home.paths import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -22,9 +20,9 @@ def register(app: typer.Typer) -> None:
         timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a running daemon's answer.")] = 40.0,
     ) -> None:
         """Read everything captured so far and deliver it now."""
-        home = Home.from_environment()
+        home = command_home()
         try:
-            answer = flush_now(home, timeout, os.environ)
+            answer = flush_now(home, timeout, {})
         except TimeoutError as error:
             fail(str(error))
         print_answer(answer)

@@ -13,10 +13,11 @@ import typer
 from rich.markup import escape
 
 from claude_hooks_otel.cli.console import fail, out
+from claude_hooks_otel.home.ownership import ForeignHomeError, check_owner
 from claude_hooks_otel.home.paths import HOME_VARIABLE
 from claude_hooks_otel.installation.advice import next_steps, warnings
 from claude_hooks_otel.installation.changes import InstalledChanges
-from claude_hooks_otel.installation.home_files import HomeFiles, home_of, is_usual
+from claude_hooks_otel.installation.home_files import HomeFiles, forget_home, home_of, is_usual
 from claude_hooks_otel.installation.hook_entries import check_shape, unregister
 from claude_hooks_otel.installation.hook_entries import register as register_hooks
 from claude_hooks_otel.installation.purge import PurgeError, tell_to_stop
@@ -119,7 +120,7 @@ def _explained_errors() -> Iterator[None]:
     """Turn an error about a file or a setting into a message and an exit code."""
     try:
         yield
-    except (SettingsError, ConfigError, PurgeError, RuntimeError, FileNotFoundError) as error:
+    except (SettingsError, ConfigError, PurgeError, ForeignHomeError, RuntimeError, FileNotFoundError) as error:
         fail(escape(str(error)))
     except OSError as error:
         fail(
@@ -156,6 +157,7 @@ class _Installation:
     ) -> None:
         self._file = _open(path)
         self._home = home_of(self._file.env, os.environ)
+        check_owner(self._home)
         self._files = HomeFiles(self._home, options, os.environ, with_emit=not plugin)
         self._installed = InstalledChanges(self._home)
         self._labels = labels
@@ -223,7 +225,14 @@ def _print_written(file: SettingsFile, files: HomeFiles, *, dry_run: bool) -> No
         out.print(f"{'Would write' if dry_run else 'Wrote'} {escape(str(path))}", soft_wrap=True)
     if files.taken_over and files.config_changed:
         out.print(
-            f"Taken over from your environment, which hooks never see: {', '.join(files.taken_over)}", soft_wrap=True
+            f"Taken over from your environment, which the daemon never sees: {', '.join(files.taken_over)}",
+            soft_wrap=True,
+        )
+    for name in files.left_out:
+        out.print(
+            f"[yellow]note[/]: {name} belongs to the previous endpoint and is left out. "
+            "Set the variable and run install again if the new endpoint needs one.",
+            soft_wrap=True,
         )
     for name in files.overruled:
         out.print(f"[yellow]note[/]: {name} would overrule your option and is left out.", soft_wrap=True)
@@ -238,6 +247,7 @@ def _show_difference(file: SettingsFile) -> None:
 def _uninstall(path: Path, *, purge: bool, dry_run: bool) -> None:
     file = _open(path)
     home = home_of(file.env, os.environ)
+    check_owner(home)
     installed = InstalledChanges(home)
     changes = installed.of(path)
     removed = unregister(file.document)
@@ -265,6 +275,7 @@ def _uninstall(path: Path, *, purge: bool, dry_run: bool) -> None:
         return
     if purge:
         purge_home(home)
+        forget_home(home, os.environ)
         out.print(f"Deleted {escape(str(home.root))}.", soft_wrap=True)
     else:
         installed.save()

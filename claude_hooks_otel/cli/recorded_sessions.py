@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.sources.registration import command
 
 _RECORDING = Path(__file__).with_suffix(".json.gz")
@@ -42,7 +42,7 @@ def play(home: Home, folder: Path, emit: Path) -> int:
             path.write_text(json.dumps(content))
     home.create()
     # This PATH has no interpreter and no console script, so hooks start nothing. What they capture waits for the flush.
-    base = {"PATH": "/usr/bin:/bin", "CLAUDE_HOOKS_OTEL_HOME": str(home.root)}
+    base = {"PATH": "/usr/bin:/bin", HOME_VARIABLE: str(home.root)}
     for hook in recording["hooks"]:
         payload = json.dumps(hook["payload"]).replace("{projects}", str(folder))
         subprocess.run(

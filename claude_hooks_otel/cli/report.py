@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from claude_hooks_otel.cli.console import fail, out
+from claude_hooks_otel.cli.console import command_home, fail, out
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report import summary
 from claude_hooks_otel.report.tables import tables
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print every series as JSON.")] = False,
     ) -> None:
         """Show what all sessions did: per agent and project, per model, per tool."""
-        print_report(Home.from_environment(), agent=agent, project=project, as_json=as_json)
+        print_report(command_home(), agent=agent, project=project, as_json=as_json)
 
 
 def print_report(home: Home, *, agent: str | None = None, project: str | None = None, as_json: bool = False) -> None:

@@ -10,9 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from claude_hooks_otel.cli.console import out
+from claude_hooks_otel.cli.console import command_home, out
 from claude_hooks_otel.diagnosis.status import read_status
-from claude_hooks_otel.home.paths import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +22,7 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print machine-readable JSON.")] = False,
     ) -> None:
         """Show whether the daemon runs, what waits in the spool, and when each endpoint last accepted an export."""
-        state = read_status(Home.from_environment())
+        state = read_status(command_home())
         if as_json:
             typer.echo(json.dumps(state, indent=2))
         else:

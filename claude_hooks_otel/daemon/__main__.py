@@ -24,10 +24,13 @@ def main() -> int:
         return 0
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
-    from claude_hooks_otel.daemon.loop import serve  # noqa: PLC0415 — only the one that holds the lock pays for the imports
+    # Only the one that holds the lock pays for the imports.
+    from claude_hooks_otel.daemon.environment import replace_environment  # noqa: PLC0415
+    from claude_hooks_otel.daemon.loop import serve  # noqa: PLC0415
 
     try:
-        serve(home, dict(os.environ))
+        replace_environment(home)
+        serve(home, {})
     finally:
         lock.release()
     return 0

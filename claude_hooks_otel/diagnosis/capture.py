@@ -112,7 +112,7 @@ def same_home(surroundings: Surroundings) -> Iterator[Finding]:
 def hook_file(surroundings: Surroundings) -> Iterator[Finding]:
     """Check that the registered ``emit`` exists and belongs to this version."""
     if any(settings.commands for settings in surroundings.settings):
-        emit = surroundings.home.emit
+        emit = surroundings.usual_home.emit
         if not emit.is_file() or not os.access(emit, os.R_OK):
             yield fail("hook file", f"{emit} is missing or unreadable: nothing is captured", INSTALL)
         elif emit.read_bytes() != emit_path().read_bytes():
@@ -149,9 +149,10 @@ def capture_works(surroundings: Surroundings) -> Iterator[Finding]:
 
 def _trial(command: str, surroundings: Surroundings, plugin_root: Path | None) -> Finding:
     with tempfile.TemporaryDirectory() as folder:
-        home = Home(Path(folder))
-        home.emit.symlink_to(surroundings.home.emit.absolute())
-        environ = {"PATH": surroundings.environ.get("PATH", os.defpath), HOME_VARIABLE: folder}
+        environ = {"PATH": surroundings.environ.get("PATH", os.defpath), "HOME": folder}
+        home = Home.from_environment(environ)
+        home.root.mkdir(parents=True)
+        home.emit.symlink_to(surroundings.usual_home.emit.absolute())
         environ |= {"CLAUDE_PLUGIN_ROOT": str(plugin_root)} if plugin_root else {}
         begin = time.monotonic()
         try:

@@ -11,21 +11,21 @@ from claude_hooks_otel.delivery.exporter_state import read_state
 from claude_hooks_otel.diagnosis.finding import Finding, Surroundings, fail, info, ok, warn
 from claude_hooks_otel.export.exporters import Exporter, build_item_exporters, build_metric_exporters
 from claude_hooks_otel.export.outcome import Status
-from claude_hooks_otel.installation.home_files import otel_variables
+from claude_hooks_otel.installation.home_files import network_variables, otel_variables
 from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, Signal
 from claude_hooks_otel.store.connection import connect
 
 
 def variables(surroundings: Surroundings) -> Iterator[Finding]:
-    """Find variables of this shell that the daemon never sees. Claude Code removes them from the environment of hooks."""
+    """Find variables of this shell that the daemon never sees: it gets its settings from the file alone."""
     config = surroundings.config
-    known = config.otel if isinstance(config, Config) else {}
-    present = otel_variables(surroundings.environ)
+    known = {**config.otel, **config.environment} if isinstance(config, Config) else {}
+    present = otel_variables(surroundings.environ) | network_variables(surroundings.environ)
     if unseen := sorted(name for name, value in present.items() if known.get(name) != value):
         yield warn(
             "variables",
             f"{', '.join(unseen)}: set here, but missing or different in the configuration",
-            "Hooks never see them. Run `claude-hooks-otel install` here to copy them into the configuration.",
+            "The daemon never sees them. Run `claude-hooks-otel install` here to copy them into the configuration.",
         )
 
 
@@ -34,7 +34,7 @@ def endpoints(surroundings: Surroundings) -> Iterator[Finding]:
     config = surroundings.config
     if isinstance(config, ConfigError):
         return
-    otel = OtelSettings.from_config(config, surroundings.hook_environ)
+    otel = OtelSettings.from_config(config, {})
     found = [finding for signal in Signal for finding in _of_signal(otel, signal, surroundings)]
     yield from found or (
         info(

@@ -141,19 +141,25 @@ class Surroundings:
     @cached_property
     def home(self) -> Home:
         """The home that sessions use: the one that the settings name, else the one of this process."""
-        named = [settings.env[HOME_VARIABLE] for settings in self.settings if settings.env.get(HOME_VARIABLE)]
-        return Home(Path(named[-1])) if named and isinstance(named[-1], str) else Home.from_environment(self.environ)
+        return Home.from_environment(self.session_environ)
 
     @cached_property
-    def hook_environ(self) -> dict[str, str]:
-        """The environment that the daemon gets: Claude Code removes OpenTelemetry's variables."""
-        return {name: value for name, value in self.environ.items() if not name.startswith("OTEL_")}
+    def session_environ(self) -> dict[str, str]:
+        """The environment of a session here: this process's, with the variables of the settings."""
+        named = [settings.env[HOME_VARIABLE] for settings in self.settings if settings.env.get(HOME_VARIABLE)]
+        is_named = named and isinstance(named[-1], str)
+        return {**self.environ, HOME_VARIABLE: named[-1]} if is_named else dict(self.environ)
+
+    @cached_property
+    def usual_home(self) -> Home:
+        """The home with the registered ``emit``: the usual one. Without HOME, it is the only one."""
+        return Home.usual(self.environ) or self.home
 
     @cached_property
     def config(self) -> Config | ConfigError:
         """The configuration, or why it cannot be used."""
         try:
-            return load(self.home.config, self.hook_environ)
+            return load(self.home.config, {})
         except ConfigError as error:
             return error
 

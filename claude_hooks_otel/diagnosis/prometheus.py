@@ -44,7 +44,7 @@ def prometheus(surroundings: Surroundings) -> Iterator[Finding]:
         )
         return
     stored_id, sessions_here = here
-    resource = service_resource(OtelSettings.from_config(config, surroundings.hook_environ), stored_id)
+    resource = service_resource(OtelSettings.from_config(config, {}), stored_id)
     instance = str(resource.attributes[SERVICE_INSTANCE_ID])
     quoted = json.dumps(instance)  # PromQL quotes strings as JSON does
     try:

@@ -17,6 +17,7 @@ from claude_hooks_otel.daemon.assembly import price_overrides
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, fail, info, ok, warn
 from claude_hooks_otel.facts.pricing import TokenUsage, request_cost
 from claude_hooks_otel.home.lock import is_running
+from claude_hooks_otel.home.ownership import ForeignHomeError, check_owner, foreign_files
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.metrics.outcomes import LOSSES
@@ -44,10 +45,18 @@ def home_folder(surroundings: Surroundings) -> Iterator[Finding]:
     except OSError as error:
         yield fail("home", f"{root}: {error.strerror}", INSTALL)
         return
+    try:
+        check_owner(surroundings.home)
+    except ForeignHomeError as error:
+        observed, _, remedy = str(error).partition(". ")
+        yield fail("home", observed, remedy)
+        return
+    if not surroundings.home.is_trusted(surroundings.environ):
+        yield warn("home", f"{root}: hooks start no daemon here, because no install has recorded it", INSTALL)
     mode = stat.S_IMODE(status.st_mode)
     free = shutil.disk_usage(root).free
     if not os.access(root, os.W_OK | os.X_OK):
-        yield fail("home", f"{root} is not writable", f"Make it yours: `chown -R $(id -u) '{root}'`.")
+        yield fail("home", f"{root} is not writable", f"Run `chmod 700 '{root}'`.")
     elif mode & 0o077:
         yield warn("home", f"{root} is accessible to other users (mode {mode:04o})", f"Run `chmod 700 '{root}'`.")
     elif free < LITTLE_SPACE:
@@ -92,7 +101,7 @@ def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
     try:
         done = subprocess.run(
             [python, "-E", "-P", "-c", code],
-            cwd="/", env=surroundings.hook_environ, capture_output=True, text=True, check=False, timeout=_IMPORT_TIMEOUT,
+            cwd="/", env=dict(surroundings.environ), capture_output=True, text=True, check=False, timeout=_IMPORT_TIMEOUT,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = error.strerror if isinstance(error, OSError) else "it does not answer"
@@ -167,6 +176,8 @@ def store(surroundings: Surroundings) -> Iterator[Finding]:
             yield from _store(connection)
             yield from _aliases(connection, surroundings)
     except sqlite3.Error as error:
+        if any(foreign_files(surroundings.home)):
+            return  # the finding about the home says what to do
         yield fail("store", f"{path} cannot be read: {error}", "Move it away. The daemon makes a new one.")
 
 

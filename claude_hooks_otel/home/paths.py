@@ -1,4 +1,7 @@
-"""Where all state is: one folder, named by ``CLAUDE_HOOKS_OTEL_HOME`` or by the XDG rule.
+"""Where all state is: one folder, usually ``~/.local/state/claude-hooks-otel``.
+
+``CLAUDE_HOOKS_OTEL_HOME`` or ``XDG_STATE_HOME`` name another one. Hooks start a daemon in it only if ``install`` has recorded it in the
+usual home: a project may set a session's variables, and such a folder can hold a configuration and an interpreter of its own.
 
 ``hooks/emit`` computes the same folder in POSIX sh. ``tests/home/test_paths.py`` compares the two. This module uses only the
 standard library, because the parts that must start fast import it.
@@ -6,12 +9,18 @@ standard library, because the parts that must start fast import it.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 HOME_VARIABLE = "CLAUDE_HOOKS_OTEL_HOME"
+# How much of the list of homes is read.
+MAX_RECORDS_BYTES = 1_000_000
+
+_FOLDER = "claude-hooks-otel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +40,29 @@ class Home:
         if explicit := environ.get(HOME_VARIABLE):
             return cls(Path(explicit))
         if state := environ.get("XDG_STATE_HOME"):
-            return cls(Path(state) / "claude-hooks-otel")
-        if home := environ.get("HOME"):
-            return cls(Path(home) / ".local" / "state" / "claude-hooks-otel")
+            return cls(Path(state, _FOLDER))
+        if usual := cls.usual(environ):
+            return usual
         raise RuntimeError(f"There is no home folder. Set {HOME_VARIABLE} (or HOME) to the folder for all state.")
+
+    @classmethod
+    def usual(cls, environ: Mapping[str, str]) -> Home | None:
+        """Return the home below the user's home folder; None if HOME is not set."""
+        home = environ.get("HOME")
+        return cls(Path(home, ".local", "state", _FOLDER)) if home else None
+
+    def is_trusted(self, environ: Mapping[str, str]) -> bool:
+        """Return whether hooks start a daemon here: whether this is the usual home, or one that ``install`` has recorded there."""
+        usual = Home.usual(environ)
+        return usual is not None and (self == usual or str(self.root) in usual.recorded())
+
+    def recorded(self) -> list[str]:
+        """Return the other homes that ``install`` has recorded in this one, which is the usual one."""
+        try:
+            with open(self.others, encoding="utf-8", opener=_open_own) as file:
+                return file.read(MAX_RECORDS_BYTES).splitlines()
+        except (OSError, ValueError):
+            return []
 
     @property
     def spool(self) -> Path:
@@ -58,7 +86,7 @@ class Home:
 
     @property
     def emit(self) -> Path:
-        """The copy of ``hooks/emit`` that settings files register: it outlives the Python environment that it came from."""
+        """In the usual home: the copy of ``hooks/emit`` that settings files register. It outlives the environment that it came from."""
         return self.root / "emit"
 
     @property
@@ -75,6 +103,11 @@ class Home:
     def pid(self) -> Path:
         """The daemon's process id. A hook uses it to check whether the daemon is alive."""
         return self.root / "daemon.pid"
+
+    @property
+    def others(self) -> Path:
+        """In the usual home: the paths of the other homes that ``install`` made, one in each line."""
+        return self.root / "homes"
 
     @property
     def log(self) -> Path:
@@ -95,3 +128,17 @@ class Home:
             self.flush_requests,
         ):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _open_own(path: str, flags: int) -> int:
+    """Open a regular file of this process's user. Anything else is refused, and a pipe does not block.
+
+    Raises:
+        OSError: it cannot be opened, is no regular file, or belongs to somebody else.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+        os.close(descriptor)
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+    return descriptor

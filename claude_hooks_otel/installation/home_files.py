@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import claude_hooks_otel
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
-from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, Signal, load, replace_file, save
+from claude_hooks_otel.settings import (
+    Config,
+    ConfigError,
+    OtelSettings,
+    Signal,
+    load,
+    overlay,
+    replace_file,
+    save,
+    variables_of,
+)
 
 # The variables that say where telemetry goes and whose it is. Claude Code's own switches (OTEL_LOG_USER_PROMPTS and others)
 # do not concern us.
@@ -24,6 +35,18 @@ _TAKEN_OVER = (
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SERVICE_NAME",
     "OTEL_SDK_DISABLED",
+)
+# The variables of a process that change how it reaches an endpoint. A daemon that a hook starts has them only from the file.
+_NETWORK = frozenset(
+    f"{name}{ending}"
+    for names, endings in (
+        (("HTTP", "HTTPS", "ALL", "NO"), ("_PROXY",)),
+        (("SSL_CERT",), ("_FILE", "_DIR")),
+        (("REQUESTS_CA", "CURL_CA"), ("_BUNDLE",)),
+        (("GRPC_DEFAULT_SSL_ROOTS_FILE",), ("_PATH",)),
+    )
+    for name in names
+    for ending in endings
 )
 # The variables of one signal override the general ones, so they are removed when an option sets the general one.
 _OVERRULED_BY = {
@@ -50,12 +73,15 @@ def emit_path() -> Path:
 
 
 def home_of(settings_env: Mapping[str, str], environ: Mapping[str, str]) -> Home:
-    """Return the home for a settings file: from this process's variable, else from the file's, else the default one.
+    """Return the home for a settings file: from this process's variable, else from the file's, else the usual one.
+
+    A file may come with a cloned repository. So the home that it names counts only if ``install`` has recorded it before.
 
     Raises:
         RuntimeError: no environment variable names a folder.
     """
-    if not environ.get(HOME_VARIABLE) and (named := settings_env.get(HOME_VARIABLE)):
+    named = settings_env.get(HOME_VARIABLE)
+    if not environ.get(HOME_VARIABLE) and named and Home(Path(named)).is_trusted(environ):
         return Home(Path(named))
     return Home(Home.from_environment(environ).root.absolute())
 
@@ -66,8 +92,31 @@ def is_usual(home: Home, environ: Mapping[str, str]) -> bool:
 
 
 def otel_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the OpenTelemetry variables that the daemon needs and hooks never see."""
-    return {name: value for name, value in environ.items() if name.startswith(_TAKEN_OVER) and value.strip()}
+    """Return the OpenTelemetry variables that the daemon needs and sessions do not give it."""
+    return {name: value for name, value in variables_of(environ).items() if name.startswith(_TAKEN_OVER)}
+
+
+def network_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for proxies and certificates. The daemon gets no other environment than the file's."""
+    return {name: value for name, value in environ.items() if name.upper() in _NETWORK and value.strip()}
+
+
+def forget_home(home: Home, environ: Mapping[str, str]) -> None:
+    """Take a deleted home off the list in the usual one. If nothing else is there, delete that, too.
+
+    Raises:
+        OSError: the list cannot be written.
+    """
+    usual = Home.usual(environ)
+    if usual is None or usual == home or str(home.root) not in (listed := usual.recorded()):
+        return
+    listed.remove(str(home.root))
+    if listed:
+        replace_file(usual.others, "".join(f"{line}\n" for line in listed).encode())
+        return
+    usual.others.unlink(missing_ok=True)
+    if {path.name for path in usual.root.iterdir()} <= {usual.emit.name}:
+        shutil.rmtree(usual.root)
 
 
 class HomeFiles:
@@ -83,6 +132,7 @@ class HomeFiles:
         taken_over: the names of the variables that come from the environment.
         config: the new configuration.
         overruled: the names of variables that would override an option, and are removed.
+        left_out: the names of variables with credentials for an endpoint that was replaced.
 
     Raises:
         ConfigError: the present or the new configuration cannot be used.
@@ -100,12 +150,23 @@ class HomeFiles:
             if general in options and (specific in found or specific in self._present.otel)
         )
         self.taken_over = sorted(found.keys() - options.keys() - set(self.overruled))
-        changes: dict[str, str | None] = {name: found[name] for name in self.taken_over}
-        self.config = self._present.with_changes({"otel": changes | dict.fromkeys(self.overruled) | dict(options)})
+        present = {name: value for name, value in self._present.otel.items() if name not in self.overruled}
+        new = {name: found[name] for name in self.taken_over} | dict(options)
+        chosen = overlay(present, new)
+        self.left_out = sorted(present.keys() - chosen.keys())
+        changes: dict[str, str | None] = {**dict.fromkeys(self._present.otel), **chosen}
+        network = network_variables(environ)
+        self.taken_over += sorted(network)
+        self.config = self._present.with_changes({"otel": changes, "environment": network})
         _check(self.config)
         self._files = {home.interpreter: f"{_interpreter()}\n".encode()}
+        # A registered command finds ``emit`` in the usual home, and so does a hook the list of other homes that it may start a daemon in.
+        self._anchor = Home.usual(environ) or home
         if with_emit:
-            self._files[home.emit] = emit_path().read_bytes()
+            self._files[self._anchor.emit] = emit_path().read_bytes()
+        if not home.is_trusted(environ) and self._anchor != home:
+            listed = [*self._anchor.recorded(), str(home.root)]
+            self._files[self._anchor.others] = "".join(f"{line}\n" for line in listed).encode()
 
     @property
     def config_changed(self) -> bool:
@@ -126,6 +187,7 @@ class HomeFiles:
         """
         changed = self.changed
         self.home.create()
+        self._anchor.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.config_changed:
             save(self.home.config, self.config)
         for path in changed:

@@ -19,7 +19,14 @@ from claude_hooks_otel.settings.model import (
     SeriesConfig,
     XpWeights,
 )
-from claude_hooks_otel.settings.otel import OtelSettings, SamplerSettings, SignalSettings, variables_in_effect
+from claude_hooks_otel.settings.otel import (
+    OtelSettings,
+    SamplerSettings,
+    SignalSettings,
+    overlay,
+    variables_in_effect,
+    variables_of,
+)
 from claude_hooks_otel.settings.otlp import OtlpSettings
 from claude_hooks_otel.settings.redaction import Redactor
 from claude_hooks_otel.settings.signals import Signal
@@ -45,7 +52,9 @@ __all__ = [
     "XpWeights",
     "dump",
     "load",
+    "overlay",
     "replace_file",
     "save",
     "variables_in_effect",
+    "variables_of",
 ]

@@ -27,6 +27,9 @@ Price = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+ProcessVariable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
 class _Table(BaseModel):
     """A table of the file. Frozen: ``Config.with_changes`` returns another configuration."""
 
@@ -187,6 +190,7 @@ class Config(_Table):
         identity: labels for sessions that set none.
         projects: a folder → the name of the project in it and below it. The deepest folder decides.
         otel: standard ``OTEL_*`` variables, verbatim.
+        environment: variables of the daemon's process, such as proxies and certificates. A daemon that a hook starts gets no others.
         daemon: the daemon's times.
         series: bounds of the series.
         metrics: metrics that are exported in addition to our own.
@@ -202,6 +206,7 @@ class Config(_Table):
     identity: IdentityConfig = IdentityConfig()
     projects: dict[Text, Text] = {}
     otel: dict[VariableName, Variable] = Field(default={}, repr=False)  # headers hold secrets
+    environment: dict[ProcessVariable, Variable] = Field(default={}, repr=False)  # proxies can hold passwords
     daemon: DaemonConfig = DaemonConfig()
     series: SeriesConfig = SeriesConfig()
     metrics: MetricsConfig = MetricsConfig()

@@ -1,7 +1,8 @@
 """What OpenTelemetry's variables say, read once.
 
-Claude Code removes every ``OTEL_*`` variable from the environment of hooks. A daemon that a hook started knows only what
-the configuration file says (``install`` sees the variables and writes them there) and what carries the prefix ``CLAUDE_HOOKS_``.
+A daemon that a hook starts knows only what the configuration file says: ``install`` sees the variables and writes them there. The variables
+themselves count for a daemon in the foreground and for ``install``. Claude Code removes ``OTEL_*`` from the environment of sessions, so
+there each of them can have the prefix ``CLAUDE_HOOKS_``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ SAMPLERS = (
 )
 DEFAULT_SAMPLER = "parentbased_always_on"
 
+# The variables with which an endpoint recognizes its client.
+_CREDENTIALS = ("HEADERS", "CLIENT_KEY", "CLIENT_CERTIFICATE")
 # The home's variable looks like one of OpenTelemetry's with our prefix.
 _HOME_VARIABLE = "CLAUDE_HOOKS_OTEL_HOME"
 
@@ -120,18 +123,47 @@ def variables_in_effect(config: Config, environ: Mapping[str, str]) -> dict[str,
     """Return the ``OTEL_*`` variables that take effect.
 
     Later ones win: ``[otel]`` of the file, ``OTEL_*`` of the process, ``CLAUDE_HOOKS_OTEL_*`` of the process. An empty value
-    counts as unset (OpenTelemetry specification, "Parsing empty value").
+    counts as unset (OpenTelemetry specification, "Parsing empty value"). Credentials of a file never go to an endpoint of the process.
     """
+    return overlay(overlay({}, config.otel), variables_of(environ))
+
+
+def variables_of(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the ``OTEL_*`` variables of an environment. One with the prefix ``CLAUDE_HOOKS_`` wins over the same one without it."""
     standard = {name: value for name, value in environ.items() if name.startswith("OTEL_")}
     prefixed = {
         name.removeprefix(PREFIX): value
         for name, value in environ.items()
         if name.startswith(KEY_PREFIX) and name != _HOME_VARIABLE and not sets_key(name)
     }
-    effective: dict[str, str] = {}
-    for layer in (config.otel, standard, prefixed):
-        effective |= {name: value for name, value in layer.items() if value.strip()}
-    return effective
+    return overlay(overlay({}, standard), prefixed)
+
+
+def overlay(lower: Mapping[str, str], upper: Mapping[str, str]) -> dict[str, str]:
+    """Return variables with others over them. If those move an endpoint, the credentials for the previous endpoint are left out."""
+    given = {name: value for name, value in upper.items() if value.strip()}
+    both = {**lower, **given}
+    before = {signal: _endpoint(lower, signal) for signal in Signal}
+    moved = {signal for signal in Signal if before[signal] and _endpoint(both, signal) != before[signal]}
+    if not moved:
+        return both
+    for kind in _CREDENTIALS:
+        shared = f"OTEL_EXPORTER_OTLP_{kind}"
+        own = {signal: f"OTEL_EXPORTER_OTLP_{signal.upper()}_{kind}" for signal in Signal}
+        for signal, name in own.items():
+            if signal in moved and name not in given:
+                both.pop(name, None)
+            elif signal not in moved and shared in lower:
+                both.setdefault(name, lower[shared])
+        if shared not in given:
+            both.pop(shared, None)
+    return both
+
+
+def _endpoint(variables: Mapping[str, str], signal: Signal) -> str:
+    return variables.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT") or variables.get(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", ""
+    )
 
 
 def resource_attributes(text: str) -> dict[str, str]:

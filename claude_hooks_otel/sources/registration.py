@@ -58,9 +58,10 @@ KNOWN_EVENTS: Final = frozenset((*REGISTERED, *FORBIDDEN, *NOT_REGISTERED))
 TIMEOUT: Final = 5
 
 
-# The copy of ``emit`` in the home, found in the same way as by ``paths.Home``. It contains no path of a machine, so settings in a
-# shared project work on every machine. It is also the same in all settings files, and the client runs equal commands once.
-SETTINGS_EMIT: Final = '"${CLAUDE_HOOKS_OTEL_HOME:-${XDG_STATE_HOME:-$HOME/.local/state}/claude-hooks-otel}/emit"'
+# The copy of ``emit`` in the usual home, also if the state is elsewhere. It contains no path of a machine, so settings in a shared project
+# work on every machine. It is also the same in all settings files, and the client runs equal commands once. No variable but HOME decides
+# what a hook runs.
+SETTINGS_EMIT: Final = '"$HOME/.local/state/claude-hooks-otel/emit"'
 
 
 def command(event: str, emit: str) -> str:

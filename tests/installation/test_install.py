@@ -217,12 +217,14 @@ def test_an_invalid_configuration_is_refused_before_anything_is_written(
 
 
 def test_the_settings_name_a_home_from_the_environment(
-    cli: Cli, user_settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, user_settings: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLAUDE_HOOKS_OTEL_HOME", str(tmp_path / "other home"))
     cli("install")
     assert json.loads(user_settings.read_text())["env"] == {"CLAUDE_HOOKS_OTEL_HOME": str(tmp_path / "other home")}
-    assert Home(tmp_path / "other home").emit.is_file()
+    assert home.emit.is_file()
+    assert home.others.read_text() == f"{tmp_path}/other home\n"
+    assert Home(tmp_path / "other home").is_trusted({"HOME": str(tmp_path)})
 
 
 def test_a_home_named_in_the_settings_is_found_without_the_variable(
@@ -233,9 +235,10 @@ def test_a_home_named_in_the_settings_is_found_without_the_variable(
     monkeypatch.delenv("CLAUDE_HOOKS_OTEL_HOME")
     cli("install", "--endpoint", "http://x:4317")
     assert load(Home(tmp_path / "other").config, {}).otel == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x:4317"}
-    assert not home.root.exists()
-    cli("uninstall")
+    assert sorted(path.name for path in home.root.iterdir()) == ["emit", "homes"]
+    cli("uninstall", "--purge")
     assert not user_settings.exists()
+    assert not home.root.exists()
 
 
 def test_the_settings_name_a_home_from_xdg_state_home(

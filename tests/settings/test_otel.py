@@ -62,7 +62,7 @@ def test_only_the_given_environment_counts(monkeypatch: pytest.MonkeyPatch) -> N
     assert OtelSettings.from_variables({}).service_name is None
 
 
-def test_only_cli_sdk_daemon_main_and_home_paths_read_the_environment() -> None:
+def test_only_cli_sdk_the_daemons_start_and_home_paths_read_the_environment() -> None:
     package = ROOT / "claude_hooks_otel"
     readers = {
         path.relative_to(package).as_posix()
@@ -71,7 +71,7 @@ def test_only_cli_sdk_daemon_main_and_home_paths_read_the_environment() -> None:
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "putenv"} and is_os(node.value)
     }
     edges = {name for name in readers if name.startswith(("cli/", "sdk/"))}
-    assert readers - edges == {"daemon/__main__.py", "home/paths.py"}
+    assert readers - edges == {"daemon/environment.py", "home/paths.py"}
 
 
 def is_os(node: ast.expr) -> bool:
