@@ -27,5 +27,5 @@ def command_home() -> Home:
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """Print what is wrong and what to do, and exit."""
-    err.print(f"[bold red]error[/]: {message}")
+    err.print(f"[bold red]error[/]: {message}", soft_wrap=True)  # a command to copy stays whole
     raise typer.Exit(code)

@@ -54,6 +54,15 @@ def test_our_totals_equal_those_of_the_client(scenario: str, tmp_path: Path) -> 
     assert found["labels"] == OURS
 
 
+@pytest.mark.parametrize("trusted", ["", "trusted"])
+def test_a_hostile_project_neither_moves_telemetry_nor_runs_code(tmp_path: Path, trusted: str) -> None:
+    """It sets every variable that could, before and after the user trusts its folder. The owner gets the sessions that it does not hide."""
+    found = play("hostile_project", tmp_path / "world", trusted)
+    assert found["codes"] == [0, 0, 0, 0]
+    assert (found["stolen"], found["ran"], found["content"]) == (0, False, False)
+    assert found["ends"] >= 2
+
+
 def test_each_call_and_request_of_the_client_has_one_span(tmp_path: Path) -> None:
     """The spans have the client's ids and durations and the right parents. The log events are complete."""
     found = play("traces", tmp_path / "world")

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from claude_hooks_otel.cli.app import app
 from claude_hooks_otel.home.lock import DaemonLock, is_running
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.installation.home_files import emit_path
+from claude_hooks_otel.installation.home_files import emit_path, network_variables
 from claude_hooks_otel.installation.hook_entries import register, registered_commands, unregister
 from claude_hooks_otel.installation.json_text import JsonText, JsonTextError
 from claude_hooks_otel.installation.purge import purge
@@ -36,7 +36,7 @@ Cli = Callable[..., Result]
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Run the command in a new user account in which only HOME and PATH are set."""
     for name in list(os.environ):
-        if name.startswith(("OTEL_", "CLAUDE_", "XDG_")):
+        if name.startswith(("OTEL_", "CLAUDE_", "XDG_")) or network_variables({name: "x"}):
             monkeypatch.delenv(name)
     (tmp_path / "project").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -635,3 +635,74 @@ def test_the_last_of_two_members_with_one_name_counts() -> None:
 def test_invalid_json_is_refused(text: str) -> None:
     with pytest.raises(JsonTextError):
         JsonText(text)
+
+
+# -- whose settings count ------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_endpoint_does_not_get_the_headers_of_the_previous_one(
+    cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret")
+    cli("install", "--endpoint", "http://a:4318")
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_HEADERS")
+    output = cli("install", "--endpoint", "http://b:4318").output
+    assert load(home.config, {}).otel == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://b:4318"}
+    assert "OTEL_EXPORTER_OTLP_HEADERS belongs to the previous endpoint and is left out." in output
+    assert "secret" not in output
+
+
+def test_install_takes_over_variables_for_proxies_and_certificates(
+    cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that a hook starts has no other environment."""
+    given = {
+        "https_proxy": "http://proxy:3128",
+        "NO_PROXY": "localhost",
+        "SSL_CERT_FILE": "/etc/ca.pem",
+        "PGPASSWORD": "x",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    output = cli("install").output
+    assert load(home.config, {}).environment == {name: given[name] for name in given if name != "PGPASSWORD"}
+    assert "NO_PROXY, SSL_CERT_FILE, https_proxy" in output
+
+
+def test_the_home_that_a_cloned_project_names_is_not_used(cli: Cli, home: Home, tmp_path: Path) -> None:
+    planted = Home(tmp_path / "project" / "state")
+    planted.create()
+    planted.config.write_text('[otel]\nOTEL_EXPORTER_OTLP_ENDPOINT = "http://thief:4318"\n')
+    settings = tmp_path / "project" / ".claude" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps({"env": {"CLAUDE_HOOKS_OTEL_HOME": str(planted.root)}}))
+    cli("install", "--scope", "project")
+    assert home.interpreter.is_file()
+    assert not planted.interpreter.exists()
+    assert home.recorded() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+@pytest.mark.parametrize("command", ["status", "flush", "report", "install", "uninstall", "daemon"])
+def test_a_command_refuses_the_home_of_another_user(cli: Cli, home: Home, command: str) -> None:
+    home.create()
+    for path in (home.root, *home.root.rglob("*")):
+        os.chown(path, 65534, 65534)
+    before = sorted(home.root.rglob("*"))
+    message = " ".join(cli(command, code=1).stderr.split())
+    assert "is the home of the user" in message
+    assert "claude-hooks-otel …" in message
+    assert sorted(home.root.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+@pytest.mark.parametrize("command", ["status", "flush", "report", "install"])
+def test_files_of_another_user_in_the_home_are_named_with_their_repair(cli: Cli, home: Home, command: str) -> None:
+    home.create()
+    for path in (home.store, home.lock):
+        path.touch()
+        os.chown(path, 65534, 65534)
+    message = " ".join(cli(command, code=1).stderr.split())
+    assert "store.db belong to the user" in message
+    assert f"sudo chown -R root {home.root}" in message
+    assert "Nothing is lost" in message

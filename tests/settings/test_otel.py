@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from claude_hooks_otel.home.paths import HOME_VARIABLE
-from claude_hooks_otel.settings import Config, OtelSettings, SamplerSettings, Signal, variables_in_effect
+from claude_hooks_otel.settings import Config, OtelSettings, SamplerSettings, Signal, overlay, variables_in_effect
 from claude_hooks_otel.settings.otel import resource_attributes
 from claude_hooks_otel.settings.redaction import MASK, MAX_LENGTH, Redactor
 from tests.support.places import ROOT
@@ -265,3 +265,39 @@ def test_a_long_text_is_cut() -> None:
     text = Redactor()("x" * 10_000)
     assert len(text) == MAX_LENGTH
     assert text.endswith("…")
+
+
+# --- credentials ---
+
+HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
+
+
+@pytest.mark.parametrize(
+    ("moving", "kept"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://b:4318"}, {}),
+        ({"CLAUDE_HOOKS_OTEL_EXPORTER_OTLP_ENDPOINT": "http://b:4318"}, {}),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4318"}, {"metrics": SECRET, "traces": SECRET, "logs": SECRET}),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://b:4318/v1/traces"}, {"metrics": SECRET, "logs": SECRET}),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://b:4318", HEADERS: "authorization=new"}, dict.fromkeys(("metrics", "traces", "logs"), "new")),
+    ],
+)  # fmt: skip
+def test_credentials_of_the_file_never_go_to_another_endpoint(moving: dict[str, str], kept: dict[str, str]) -> None:
+    file = Config(otel={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4318", HEADERS: f"authorization={SECRET}"})
+    signals = OtelSettings.from_config(file, moving).signals
+    sent = {name: settings.otlp.headers.get("authorization") for name, settings in signals.items() if settings.otlp}
+    assert {name: value for name, value in sent.items() if value} == kept
+
+
+def test_headers_of_one_signal_stay_with_its_endpoint() -> None:
+    lower = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4318",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://t:4318",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x=t",
+        "OTEL_EXPORTER_OTLP_LOGS_HEADERS": "x=l",
+    }
+    assert overlay(lower, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://b:4318"}) == {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://b:4318",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://t:4318",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x=t",
+    }
