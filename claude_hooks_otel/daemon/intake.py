@@ -153,9 +153,9 @@ class Intake:
             _log.warning("%s was set aside: %s", item.name, item.reason)
             self.count_dropped("unreadable")
 
-    def count_dropped(self, reason: str) -> None:
-        """Count an event or record that cannot be used. The caller holds the transaction."""
-        self._totals.add(catalog.HOOK_EVENTS_DROPPED, (("reason", reason),), 1)
+    def count_dropped(self, reason: str, number: int = 1) -> None:
+        """Count events or records that cannot be used. The caller holds the transaction."""
+        self._totals.add(catalog.HOOK_EVENTS_DROPPED, (("reason", reason),), number)
 
     # -- the transcripts -----------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import logging.handlers
 import signal
@@ -15,6 +16,7 @@ from claude_hooks_otel.home.flush_requests import FlushAnswer, FlushRequests
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, load
 from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH
+from claude_hooks_otel.sources.spool_budget import Budget, forget_dropped, keep_budget, take_dropped
 from claude_hooks_otel.timeline import (
     BUSY_FOR,
     FORGET_EVERY,
@@ -62,6 +64,7 @@ class Loop:
                     busy = self.work()
                 except (sqlite3.Error, OSError) as error:
                     _log.error("the store or the spool cannot be used for now, events wait in the spool: %s", error)
+                    self._keep_spool()
                     self._spool_seen = -1
                     self.stopping.wait(STORE_RETRY)
                     continue
@@ -98,6 +101,7 @@ class Loop:
     def drain(self) -> None:
         """Read everything that has been captured so far."""
         intake = self._daemon.core.intake
+        self._daemon.core.spool.recover()
         while intake.take_events():
             pass
         intake.follow_sessions(everything=True, pair_now=True)
@@ -111,9 +115,27 @@ class Loop:
         if now - self._recovered_at > RECOVER_EVERY:
             self._recovered_at = now
             self._daemon.core.spool.recover()
+            self._keep_spool()
+            self._count_dropped()
         if now - self._forgot_at > FORGET_EVERY:
             self._forgot_at = now
             self._daemon.core.intake.forget(self._now_ns() - self._config.daemon.retention_days * DAY)
+
+    def _keep_spool(self) -> None:
+        """Keep the budget of the spool, also while the store cannot be written."""
+        limits = self._config.spool
+        budget = Budget(round(limits.max_megabytes * 1e6), limits.max_events, round(limits.max_age_days * DAY))
+        with contextlib.suppress(OSError):
+            if dropped := keep_budget(self._daemon.core.spool, budget, self._now_ns):
+                _log.error("%s events were dropped, because too many waited in the spool for too long", dropped)
+
+    def _count_dropped(self) -> None:
+        """Count the events that hooks, programs and this daemon have dropped from the spool."""
+        core = self._daemon.core
+        if dropped := take_dropped(core.spool):
+            with core.store.transaction():
+                core.intake.count_dropped("spool_budget", dropped)
+                core.store.after_commit(lambda: forget_dropped(core.spool))
 
     def _may_leave(self) -> bool:
         idle = time.monotonic() - self._active_at

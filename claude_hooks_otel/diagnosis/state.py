@@ -221,7 +221,8 @@ def _contents(connection: sqlite3.Connection) -> Iterator[Finding]:
         yield warn(
             "lost events",
             ", ".join(dropped),
-            "spool_full: free some space on the disk. unreadable, error: look at spool/broken.",
+            "spool_full: free some space on the disk. spool_budget: nothing read the spool for too long; raise the limits in [spool], or "
+            "find out why no daemon ran. unreadable, error: look at spool/broken.",
         )
     if items:
         yield warn(

@@ -17,7 +17,7 @@ from claude_hooks_otel.settings.errors import KEY_PREFIX, NESTING, ConfigError, 
 from claude_hooks_otel.settings.model import Config
 
 # Variables such as CLAUDE_HOOKS_OTEL_DAEMON__RETENTION_DAYS set one key of these sections.
-SECTIONS_WITH_VARIABLES = ("daemon", "series", "metrics", "traces", "capture", "outbox")
+SECTIONS_WITH_VARIABLES = ("daemon", "spool", "series", "metrics", "traces", "capture", "outbox")
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:

@@ -59,6 +59,20 @@ class DaemonConfig(_Table):
     retention_days: Annotated[int, Field(ge=1)] = 90
 
 
+class SpoolConfig(_Table):
+    """Limits for the events that wait to be read. Beyond them, large ones are reduced, and then the oldest are dropped and counted.
+
+    Attributes:
+        max_megabytes: the size of all waiting events together.
+        max_events: how many events wait.
+        max_age_days: how long an event waits.
+    """
+
+    max_megabytes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 256.0
+    max_events: Annotated[int, Field(ge=1)] = 200_000
+    max_age_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
+
+
 class SeriesConfig(_Table):
     """Bounds of the series.
 
@@ -192,6 +206,7 @@ class Config(_Table):
         otel: standard ``OTEL_*`` variables, verbatim.
         environment: variables of the daemon's process, such as proxies and certificates. A daemon that a hook starts gets no others.
         daemon: the daemon's times.
+        spool: limits for the events that wait to be read.
         series: bounds of the series.
         metrics: metrics that are exported in addition to our own.
         traces: how traces are made.
@@ -208,6 +223,7 @@ class Config(_Table):
     otel: dict[VariableName, Variable] = Field(default={}, repr=False)  # headers hold secrets
     environment: dict[ProcessVariable, Variable] = Field(default={}, repr=False)  # proxies can hold passwords
     daemon: DaemonConfig = DaemonConfig()
+    spool: SpoolConfig = SpoolConfig()
     series: SeriesConfig = SeriesConfig()
     metrics: MetricsConfig = MetricsConfig()
     traces: TracesConfig = TracesConfig()

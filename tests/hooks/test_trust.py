@@ -34,13 +34,21 @@ def plant_interpreter(home: Home, marker: Path) -> None:
     home.interpreter.write_text(f"{program}\n")
 
 
-def run_hook(user: Path, shell: str = "sh", path: str = "/usr/bin:/bin", **variables: str) -> None:
+def run_hook(
+    user: Path,
+    shell: str = "sh",
+    path: str = "/usr/bin:/bin",
+    emit: Path = EMIT,
+    event: str = "SessionStart",
+    payload: bytes = b"{}",
+    **variables: str,
+) -> None:
     """Run a hook and everything that it starts to the end."""
     ended, held = os.pipe()
     environ = {"PATH": path, "HOME": str(user), **variables}
-    command = [shell, "-c", registration.command("SessionStart", f'"{EMIT}"')]
+    command = [shell, "-c", registration.command(event, f'"{emit}"')]
     done = subprocess.run(
-        command, input=b"{}", env=environ, capture_output=True, pass_fds=[held], check=False, timeout=60
+        command, input=payload, env=environ, capture_output=True, pass_fds=[held], check=False, timeout=60
     )
     os.close(held)
     os.read(ended, 1)  # returns when the last process that inherited the other end has ended
