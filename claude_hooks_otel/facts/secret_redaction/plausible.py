@@ -1,0 +1,88 @@
+"""Tells whether the value after a telling name is a secret, or code, a placeholder or an ordinary word."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from typing import Final
+
+# Bits for a character. Random hexadecimal digits have at least this much in 16 characters, words have less.
+_ENTROPY: Final = 2.8
+_RANDOM_LENGTH: Final = 8
+_LONG: Final = 16
+
+# What programs, documents and templates write where a secret would be.
+_WORDS: Final = frozenset(
+    b"a an and any api_key apikey argument array as auth base64 basic bearer bool boolean bytes changed char changeme changeit "
+    b"const credential credentials default disabled email empty enabled encrypted env environ environment error example "
+    b"expired failed false field file final float for foo from function get hash hidden id if in incorrect input int integer "
+    b"invalid is key let list login masked match missing name new nil no none not null number object of off ok on option optional or "
+    b"parameter pass passphrase passwd password path placeholder prompt protected pw pwd redacted removed required reset return returns "
+    b"secret self set settings str string stripped test text the this to token true type undefined unset update updated use "
+    b"user username val valid value var void wrong yes your".split()
+)  # fmt: skip
+_TEMPLATE: Final = re.compile(rb"[$%]?[{(<\[]|\$\w|%\(|\*{3}|\.{3}|x{4}|\\|[-=_#]{3}|\xe2\x80\xa6|&lt;", re.IGNORECASE)
+_MASKED: Final = re.compile(rb"(.)\1*|(?:your|my|the|some|example|dummy|fake|change|insert|enter|todo)[-_ ].*", re.IGNORECASE | re.DOTALL)
+_REDACTED: Final = re.compile(rb"\[?REDACTED", re.IGNORECASE)
+_NAMES: Final = re.compile(rb"[A-Za-z_]\w*(?:(?:\.|::|->)[A-Za-z_]\w*)+\Z")
+_CONSTANT: Final = re.compile(rb"[A-Z][A-Z_]*\Z")
+_WORD: Final = re.compile(rb"[A-Za-z_]+\Z")
+_PATH: Final = re.compile(rb"[~.]{0,2}/(?:[\w.-]+(?:/|\Z))*\Z|[\w.-]+/[\w./-]+\.\w{1,5}\Z|[a-z]+://|[A-Z]:[\\/]")
+_DIGIT: Final = re.compile(rb"\d")
+_LETTER: Final = re.compile(rb"[A-Za-z]")
+_MIXED: Final = re.compile(rb"[a-z].*[A-Z].*[a-z]|[A-Z].*[a-z].*[A-Z]")
+_SYMBOL: Final = re.compile(rb"[^\w\s.,:;/'\"()-]")
+_WORDS_OF: Final = re.compile(rb"[A-Za-z]{2,}")
+
+
+def is_placeholder(value: bytes) -> bool:
+    """Tell whether a value only stands for a secret: a variable, a template, asterisks, a word for it."""
+    return (
+        value.strip(b"\"'_-.:!?").lower() in _WORDS
+        or _TEMPLATE.match(value) is not None
+        or _MASKED.fullmatch(value) is not None
+        or _REDACTED.match(value) is not None
+    )
+
+
+def looks_random(value: bytes) -> bool:
+    """Tell whether a value is made by a machine: long enough, letters and digits, few repetitions, no path."""
+    if len(value) < _RANDOM_LENGTH or is_placeholder(value) or _looks_like_path(value):
+        return False
+    if not (_LETTER.search(value) and (_DIGIT.search(value) or (len(value) >= _LONG and _MIXED.search(value)))):
+        return False
+    return entropy(value) >= min(_ENTROPY, math.log2(len(value)) - 0.8)
+
+
+def is_password(value: bytes, *, quoted: bool, in_code: bool, ends_line: bool) -> bool:
+    """Tell whether a value after a name like ``password`` is one. People choose passwords, so words count, too.
+
+    Args:
+        value: what follows the name.
+        quoted: whether it stands in quotes.
+        in_code: whether the place looks like a program, in which a word without quotes is a name.
+        ends_line: whether the value is the last on its line.
+    """
+    if len(value) < 3 or is_placeholder(value) or _looks_like_path(value) or _CONSTANT.match(value):
+        return False
+    if quoted:
+        return len(_WORDS_OF.findall(value)) < 3 or b" " not in value
+    if _NAMES.match(value):
+        return looks_random(value) and entropy(value) > 3.5 and _DIGIT.search(value) is not None and not in_code
+    if _WORD.match(value):
+        return not in_code and ends_line
+    return True
+
+
+def entropy(value: bytes) -> float:
+    """Return Shannon's entropy in bits for a character."""
+    count = len(value)
+    return -sum(times / count * math.log2(times / count) for times in Counter(value).values())
+
+
+def _looks_like_path(value: bytes) -> bool:
+    if not _PATH.match(value):
+        return False
+    # Base64 also has slashes, but its parts are random.
+    return not (len(value) >= 2 * _LONG and b"." not in value and _MIXED.search(value) and _DIGIT.search(value) and value.count(b"/") < 4)
