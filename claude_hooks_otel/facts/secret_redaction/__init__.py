@@ -1,18 +1,26 @@
-"""Removes secrets from texts that leave the machine."""
+"""Removes secrets from texts that leave the machine.
+
+Three groups of rules find them: the formats of tokens (``token_formats``), places such as options, headers and URLs
+(``secret_places``), and telling names with a value that looks random or chosen by a person (``plausible``). Each rule sees the text as
+it is, and decoded: escapes, URL encoding, broken lines, base64 (``written_forms``).
+
+The rules run on RE2. Its time is linear in the length of the text, whatever the text is. The scanners that were compared miss more
+secrets; see decision 9.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from claude_hooks_otel.facts.secret_redaction.secret_places import ASSIGNED, OPTION, PLACES, assigned, options, placed
+from claude_hooks_otel.facts.secret_redaction.secret_places import ASSIGNED, OPTION, PLACES, Span, assigned, options, placed
 from claude_hooks_otel.facts.secret_redaction.token_formats import (
     BEGIN_OF_KEY,
     END_OF_KEY,
     PRIVATE_KEY,
     SHAPED,
     kind_of,
-    prefixed_expression,
+    prefixed_expressions,
 )
 from claude_hooks_otel.facts.secret_redaction.written_forms import views
 
@@ -20,27 +28,29 @@ from claude_hooks_otel.facts.secret_redaction.written_forms import views
 MARGIN: Final = 8192
 TRUNCATED: Final = "…"
 
-Span = tuple[int, int, str]
+# What reads a rule's match in a text.
+_Read = Callable[[bytes, Any], Iterator[Span]]
 
 
 class SecretRedactor:
-    """Replaces the secrets in a text. Building a redactor compiles the rules."""
+    """Replaces the secrets in a text. Building a redactor imports RE2 and compiles the rules (about 20 ms, 6 MB)."""
 
     def __init__(self) -> None:
         import re2  # noqa: PLC0415 — few users need it
 
-        options = re2.Options()
-        options.encoding = re2.Options.Encoding.LATIN1
-        options.log_errors = False
+        options_of_re2 = re2.Options()
+        options_of_re2.encoding = re2.Options.Encoding.LATIN1
 
         def compiled(expression: str) -> Any:
-            return re2.compile(expression.encode(), options)
+            return re2.compile(expression.encode(), options_of_re2)
 
-        self._prefixed = compiled(prefixed_expression())
-        self._shaped = [(kind, compiled(expression)) for kind, expression in SHAPED]
-        self._placed = [(kind, when, compiled(expression)) for kind, when, expression in PLACES]
-        self._assigned = compiled(ASSIGNED)
-        self._option = compiled(OPTION)
+        self._rules: list[tuple[str, Any, _Read]] = [
+            *(("tokens with a prefix", compiled(expression), _token) for expression in prefixed_expressions()),
+            *((kind, compiled(expression), _shaped(kind)) for kind, expression in SHAPED),
+            *((kind, compiled(expression), placed(kind, when)) for kind, when, expression in PLACES),
+            ("values after a name", compiled(ASSIGNED), assigned),
+            ("values of an option", compiled(OPTION), options),
+        ]
         self._begin_of_key = compiled(BEGIN_OF_KEY)
         self._end_of_key = compiled(END_OF_KEY)
 
@@ -49,8 +59,8 @@ class SecretRedactor:
 
         A text that is cut ends with ``…``.
         """
-        data = text[: max_characters + MARGIN].encode("utf-8", "surrogatepass")
-        limit = len(text[:max_characters].encode("utf-8", "surrogatepass"))
+        data = _encoded(text[: max_characters + MARGIN])
+        limit = len(_encoded(text[:max_characters]))
         parts, done = [], 0
         for begin, end, kind in self._spans(data):
             if begin >= limit:
@@ -62,7 +72,13 @@ class SecretRedactor:
             done = end
         parts.append(data[done:limit])
         shown = b"".join(parts).decode("utf-8", "surrogatepass")
-        return shown + TRUNCATED if len(text) > max_characters and (done < len(data) or len(text) > max_characters + MARGIN) else shown
+        complete = len(text) <= max_characters + MARGIN and max(done, limit) == len(data)
+        return shown if complete else shown + TRUNCATED
+
+    def rules(self) -> list[tuple[str, Any]]:
+        """Return (name, compiled expression) of every rule."""
+        keys = [(PRIVATE_KEY, self._begin_of_key), (PRIVATE_KEY, self._end_of_key)]
+        return [(name, pattern) for name, pattern, _ in self._rules] + keys
 
     def _spans(self, data: bytes) -> list[Span]:
         """Return (begin, end, kind) of every secret, sorted by beginning, the longer one first."""
@@ -75,24 +91,29 @@ class SecretRedactor:
         return sorted(found, key=lambda span: (span[0], -span[1], span[2]))
 
     def _matches(self, data: bytes) -> Iterator[Span]:
-        yield from self._private_keys(data)
-        for match in self._prefixed.finditer(data):
-            yield match.start(), match.end(), kind_of(match[0])
-        for kind, pattern in self._shaped:
+        for _, pattern, read in self._rules:
             for match in pattern.finditer(data):
-                yield match.start(pattern.groups), match.end(pattern.groups), kind
-        for kind, when, pattern in self._placed:
-            for match in pattern.finditer(data):
-                yield from placed(match, kind, when)
-        yield from assigned(data, self._assigned.finditer(data))
-        yield from options(data, self._option.finditer(data))
-
-    def _private_keys(self, data: bytes) -> Iterator[Span]:
+                yield from read(data, match)
         at = 0
         while begin := self._begin_of_key.search(data, at):
             end = self._end_of_key.search(data, begin.end())
             at = end.end() if end else len(data)
             yield begin.start(), at, PRIVATE_KEY
+
+
+def _token(_: bytes, match: Any) -> Iterator[Span]:
+    yield match.start(), match.end(), kind_of(match[0])
+
+
+def _shaped(kind: str) -> _Read:
+    def read(_: bytes, match: Any) -> Iterator[Span]:
+        yield match.start(match.re.groups), match.end(match.re.groups), kind
+
+    return read
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _whole_characters(data: bytes, begin: int, end: int) -> tuple[int, int]:

@@ -32,8 +32,10 @@ _PATH: Final = re.compile(rb"[~.]{0,2}/(?:[\w.-]+(?:/|\Z))*\Z|[\w.-]+/[\w./-]+\.
 _DIGIT: Final = re.compile(rb"\d")
 _LETTER: Final = re.compile(rb"[A-Za-z]")
 _MIXED: Final = re.compile(rb"[a-z].*[A-Z].*[a-z]|[A-Z].*[a-z].*[A-Z]")
-_SYMBOL: Final = re.compile(rb"[^\w\s.,:;/'\"()-]")
-_WORDS_OF: Final = re.compile(rb"[A-Za-z]{2,}")
+_HEXADECIMAL: Final = re.compile(rb"[0-9a-f]{16,}|[0-9A-F]{16,}")
+# A new kind of character: random texts have many of them. The capital at the beginning of a word does not count twice.
+_CHANGE: Final = re.compile(rb"[a-z][A-Z0-9]|[A-Z][0-9]|[0-9][A-Za-z]|[A-Z]{2}[a-z]")
+_WORDS_OF: Final = re.compile(rb"[A-Za-z][a-z]{2,}")
 
 
 def is_placeholder(value: bytes) -> bool:
@@ -47,12 +49,17 @@ def is_placeholder(value: bytes) -> bool:
 
 
 def looks_random(value: bytes) -> bool:
-    """Tell whether a value is made by a machine: long enough, letters and digits, few repetitions, no path."""
-    if len(value) < _RANDOM_LENGTH or is_placeholder(value) or _looks_like_path(value):
+    """Tell whether a machine made a value: letters and digits that change often, as they do not in words, names and paths."""
+    if len(value) < _RANDOM_LENGTH or is_placeholder(value) or _looks_like_path(value) or b" " in value:
         return False
-    if not (_LETTER.search(value) and (_DIGIT.search(value) or (len(value) >= _LONG and _MIXED.search(value)))):
+    if not _LETTER.search(value) or entropy(value) < min(_ENTROPY, math.log2(len(value)) - 0.8):
         return False
-    return entropy(value) >= min(_ENTROPY, math.log2(len(value)) - 0.8)
+    if _HEXADECIMAL.fullmatch(value):
+        return _DIGIT.search(value) is not None
+    changes = sum(1 for _ in _CHANGE.finditer(value))
+    return changes >= max(2, len(value) / (8 if _DIGIT.search(value) else 4)) and not (
+        _NAMES.match(value) and len(_WORDS_OF.findall(value)) * 12 > len(value)
+    )
 
 
 def is_password(value: bytes, *, quoted: bool, in_code: bool, ends_line: bool) -> bool:
@@ -69,7 +76,7 @@ def is_password(value: bytes, *, quoted: bool, in_code: bool, ends_line: bool) -
     if quoted:
         return len(_WORDS_OF.findall(value)) < 3 or b" " not in value
     if _NAMES.match(value):
-        return looks_random(value) and entropy(value) > 3.5 and _DIGIT.search(value) is not None and not in_code
+        return looks_random(value) and not in_code
     if _WORD.match(value):
         return not in_code and ends_line
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from claude_hooks_otel.facts.secret_redaction.plausible import is_password, looks_random
 
@@ -45,14 +45,15 @@ ALWAYS: Final = "always"
 PLACES: Final[tuple[tuple[str, str, str], ...]] = (
     # RFC 3986, RFC 7617, RFC 6750, RFC 6265
     ("basic-auth-credentials", PASSWORD, r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\"'<>`]{0,100}:([^\s/@\"'<>`]{1,200})@"),
-    ("authorization-header", PASSWORD, r"(?i)\b(?:proxy-)?authorization[\"']?\s{0,5}[:=]\s{0,5}[\"']?(?:(?:basic|bearer|token|digest|apikey|key|negotiate)\s{1,5})?([^\s\"',;]{8,})"),
+    ("authorization-header", PASSWORD, r"(?i)\b(?:proxy-)?authorization[\"']?\s{0,5}[:=]\s{0,5}[\"']?(?:basic|bearer|token|digest|apikey|key|negotiate)(?:\s|%20){1,5}([^\s\"',;]{3,})"),
+    ("authorization-header", RANDOM, r"(?i)\b(?:proxy-)?authorization[\"']?\s{0,5}[:=]\s{0,5}[\"']?([^\s\"',;]{8,})"),
     ("bearer-token", RANDOM, r"(?i)\bbearer\s{1,5}([\w\-.~+/]{12,}=*)"),
     ("basic-auth-credentials", RANDOM, r"(?i)\bbasic\s{1,5}([\w+/]{12,}={0,2})"),
     ("cookie", ALWAYS, r"(?i)\b(?:set-)?cookie[\"']?[ \t]{0,5}:[ \t]{0,5}[\"']?([\w.%-]{1,80}=[^\"'\r\n\\]{3,})"),
-    ("cookie", ALWAYS, r"(?:^|\s)(?:-b|--cookie)[ =]{0,2}[\"']?([\w.%-]{1,80}=[^\"'\r\n\\]{3,})"),
+    ("cookie", ALWAYS, r"\bcurl\b[^\n]{0,200}?\s(?:-b|--cookie)[ =]{1,2}[\"']?([\w.%-]{1,80}=[^\"'\r\n\\]{3,})"),
     ("signed-url", RANDOM, r"(?i)[?&;](?:x-amz-signature|x-goog-signature|sig|signature|key|token|access_token|code|auth)=([^&\s\"'#<>]{12,})"),
     # command lines
-    ("password", PASSWORD, r"(?i)\b(?:curl|https?|xh|wget)\b[^\n]{0,400}?\s(?:-u|--user|-U|--proxy-user|-a|--auth)[ =]{0,2}[\"']?[^\s:\"']{1,100}:([^\s\"']{1,200})"),
+    ("password", PASSWORD, r"(?i)\b(?:curl|https?|xh|wget)\b[^\n]{0,200}?\s(?:-u|--user|-U|--proxy-user|-a|--auth)[ =]{0,2}[\"']?[^\s:\"']{1,100}:([^\s\"']{1,200})"),
     ("password", PASSWORD, r"\b(?:mysql|mariadb)\w{0,12}\b[^\n|;&]{0,200}?\s-p[\"']?([^\s\"'=:/-][^\s\"']{2,100})"),
     ("password", PASSWORD, r"\bsshpass\s{1,3}-p\s{0,3}[\"']?([^\s\"']{1,200})"),
     ("password", PASSWORD, r"\b(?:login|az|twine|htpasswd)\b[^\n|;&]{0,200}?\s-p[ =]{1,3}[\"']?([^\s\"']{1,200})"),
@@ -60,67 +61,73 @@ PLACES: Final[tuple[tuple[str, str, str], ...]] = (
     ("password", PASSWORD, r"\bldap(?:search|add|modify|passwd|whoami)\b[^\n|;&]{0,200}?\s-w[ =]{1,3}[\"']?([^\s\"']{1,200})"),
     ("password", PASSWORD, r"-pass(?:in|out)?[ \t]{1,3}[\"']?pass:([^\s\"']{1,200})"),
     ("password", PASSWORD, r"(?i)\bpassword[^\n]{0,40}?send(?:line)?\s{1,3}(?:--\s)?[\"']([^\s\"'\\]{3,200})"),
-    ("password", PASSWORD, r"(?:echo|printf|print)\s{1,3}(?:-\w{1,3}\s{1,3})?[\"']?([^\s\"'|\\]{3,200})(?:\\n)?[\"']?\s{0,3}\|[^\n|]{0,100}(?:--password-stdin|sudo\s{1,3}-S|--with-token|--passphrase-fd|chpasswd|passwd\s{1,3}--stdin|ssh-add)"),
+    ("password", PASSWORD, r"(?:echo|printf|print)\s{1,3}(?:-\w{1,3}\s{1,3})?[\"']?([^\s\"'|\\]{3,200})(?:\\n|\s)?[\"']?\s{0,3}\|[^\n|]{0,100}(?:--password-stdin|sudo\s{1,3}-S|--with-token|--passphrase-fd|chpasswd|passwd\s{1,3}--stdin|ssh-add)"),
     ("password", PASSWORD, r"(?i)convertto-securestring\s{1,3}(?:-string\s{1,3})?[\"']([^\"'\n]{1,200})"),
     ("secret", PASSWORD, r"--from-literal[= ][\"']?[\w.-]{1,80}=[\"']?([^\s\"']{1,200})"),
     # files and languages
-    ("password", PASSWORD, r"(?i)\bidentified\s{1,5}(?:with\s{1,5}\S{1,40}\s{1,5})?(?:by|as)\s{1,5}(?:password\s{1,5})?[\"']([^\"'\n]{1,200})"),
+    ("password", PASSWORD, r"(?i)\bidentified\s{1,5}(?:with\s{1,5}\S{1,40}\s{1,5})?(?:by|as)\s{1,5}(?:password\s{1,5})?'([^'\n]{1,200})"),
     ("password", PASSWORD, r"(?i)\b(?:encrypted\s{1,5})?password\s{1,5}'([^'\n]{3,200})'"),
     ("password", PASSWORD, r"(?i)\bpassword\s{0,2}\(\s{0,2}[\"']([^\"'\n]{3,200})[\"']"),
     ("password", PASSWORD, r"\b(?:machine\s{1,5}\S{1,200}|default)\s{1,5}login\s{1,5}\S{1,200}\s{1,5}password\s{1,5}(\S{1,200})"),
+    ("password", PASSWORD, r"(?i)<[\w:.-]{0,40}(?:password|passwd|secret|token|api-?key)>([^<>\s]{3,200})</"),
+    ("password", PASSWORD, r"(?i)\bkey\s{0,2}=\s{0,2}[\"'][\w.:-]{0,60}(?:password|secret|token|apikey)[\w.-]{0,40}[\"']\s{1,5}value\s{0,2}=\s{0,2}[\"']([^\"'\n]{3,200})"),
+    ("password", PASSWORD, r"(?i)\bname[\"']?\s{0,3}:\s{0,3}[\"']?[\w.-]{0,60}(?:password|passwd|secret|token|api_?key)[\w.-]{0,40}[\"']?\s{0,3},?\s{0,40}[\"']?value[\"']?\s{0,3}:\s{0,3}[\"']?([^\s\"',{}]{3,200})"),
     ("secret", RANDOM, r"[\"']_?auth[\"']\s{0,5}:\s{0,5}[\"']([A-Za-z0-9+/_-]{12,}={0,2})"),
-    ("token", RANDOM, r"(?i)\b(?:token|secret|key|credential|password)s?(?:[ \t]{2,40}|[ \t]+(?:is|was|=)[ \t]+)[\"'`]?([A-Za-z0-9_+/.~!#*^-]{12,}={0,2})"),
+    ("token", RANDOM, r"(?i)\b(?:token|secret|key|credential|password)s?(?:[ \t]{2,40}|[ \t]{1,5}(?:is|was)[ \t]{1,5})[\"'`]?([A-Za-z0-9_+/.~!#*^-]{12,}={0,2})"),
     ("token", RANDOM, r"\b(?:[a-z]{1,20}[ _-])?(?:login|auth|token|apikey|api-key)[ \t]+([A-Za-z0-9_+/.-]{20,}={0,2})"),
 )  # fmt: skip
 
 _PREFIX_OF_STRING: Final = re.compile(rb"(?:[bfruBFRU]{1,2}(?=[\"']))?")
 _VALUE: Final = re.compile(rb"[^\s\"'`,;&|<>(){}\[\]\\]+")
+_PASSWORD_KIND: Final = "password"
 _QUOTES: Final = b"\"'`"
-_LONGEST: Final = 2000  # characters of a value in quotes
-_OPENS: Final = re.compile(rb"[ \t]*[\w)\]}]")
+_LONGEST: Final = 2000  # bytes of a value in quotes
+_JUDGED: Final = 200  # bytes of a value that say whether it is a secret
 
+# Begin, end and kind of a secret.
 Span = tuple[int, int, str]
-Search = Callable[[bytes], Iterator["re.Match[bytes]"]]
 
 
-def assigned(data: bytes, matches: Iterator[re.Match[bytes]]) -> Iterator[Span]:
-    """Yield (begin, end, kind) of the values that ``ASSIGNED`` finds and that are plausible."""
-    for match in matches:
-        begin, end, quoted = _value(data, match.end() - 1)
-        value = data[begin:end]
-        if match.start(_CHOSEN_NAME) < 0:
-            if looks_random(value) and not (not quoted and data[end : end + 1] in (b"(", b"[")):
-                yield begin, end, _kind(match[_MADE_NAME])
-            continue
-        spaced = match[_BY] != b":" and data[match.start(_BY) - 1 : match.start(_BY)] in (b" ", b"\t")
-        after = data[end : end + 1]
-        in_code = not quoted and (after in (b"(", b"[", b")", b",") or (spaced and b";" in after))
-        ends_line = match[_BY] != b":" or after in (b"", b"\r", b"\n", b"\\", b"}", b"\"", b"'")
-        if not (not quoted and after in (b"(", b"[")) and is_password(
-            value, quoted=quoted, in_code=in_code, ends_line=ends_line
+def placed(kind: str, when: str) -> Callable[[bytes, Any], Iterator[Span]]:
+    """Return what reads a match of one of ``PLACES``."""
+
+    def read(_: bytes, match: Any) -> Iterator[Span]:
+        value = match[1][:_JUDGED]
+        if when == ALWAYS or (
+            looks_random(value) if when == RANDOM else is_password(value, quoted=True, in_code=False, ends_line=True)
         ):
-            yield begin, end, "password"
+            yield match.start(1), match.end(1), kind
+
+    return read
 
 
-def options(data: bytes, matches: Iterator[re.Match[bytes]]) -> Iterator[Span]:
-    """Yield (begin, end, kind) of the values of options that ``OPTION`` finds and that are plausible."""
-    for match in matches:
-        begin, end, quoted = _value(data, match.end() - 1)
-        value = data[begin:end]
-        if match.start(_CHOSEN_NAME) < 0 and match.start(_CHOSEN_SETTING) < 0:
-            if looks_random(value):
-                yield begin, end, _kind(match[_MADE_NAME] or match[_MADE_SETTING])
-        elif is_password(value, quoted=quoted, in_code=False, ends_line=True):
-            yield begin, end, "password"
+def assigned(data: bytes, match: Any) -> Iterator[Span]:
+    """Yield the value in a match of ``ASSIGNED``, if it is a secret."""
+    begin, end, quoted = _value(data, match.end() - 1)
+    value, after = data[begin : min(end, begin + _JUDGED)], data[end : end + 1]
+    if not quoted and after in (b"(", b"["):  # a call
+        return
+    if match.start(_CHOSEN_NAME) < 0:
+        if looks_random(value):
+            yield begin, end, _kind(match[_MADE_NAME])
+        return
+    colon = match[_BY] == b":"
+    spaced = not colon and data[match.start(_BY) - 1 : match.start(_BY)] in (b" ", b"\t")
+    in_code = not quoted and (after in (b")", b",") or (spaced and after == b";"))
+    ends_line = not (colon or spaced) or after in (b"", b"\r", b"\n", b"\\", b"}", b'"', b"'")
+    if is_password(value, quoted=quoted, in_code=in_code, ends_line=ends_line):
+        yield begin, end, _PASSWORD_KIND
 
 
-def placed(match: re.Match[bytes], kind: str, when: str) -> Iterator[Span]:
-    """Yield (begin, end, kind) of the secret in a match of one of ``PLACES``, if it is one."""
-    value = match[1]
-    if when == ALWAYS or (
-        looks_random(value) if when == RANDOM else is_password(value, quoted=True, in_code=False, ends_line=True)
-    ):
-        yield match.start(1), match.end(1), kind
+def options(data: bytes, match: Any) -> Iterator[Span]:
+    """Yield the value in a match of ``OPTION``, if it is a secret."""
+    begin, end, quoted = _value(data, match.end() - 1)
+    value = data[begin : min(end, begin + _JUDGED)]
+    if made := match[_MADE_NAME] or match[_MADE_SETTING]:
+        if looks_random(value):
+            yield begin, end, _kind(made)
+    elif is_password(value, quoted=quoted, in_code=False, ends_line=True):
+        yield begin, end, _PASSWORD_KIND
 
 
 def _value(data: bytes, at: int) -> tuple[int, int, bool]:

@@ -5,8 +5,14 @@ The formats are those that the providers describe. The lists of gitleaks, better
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Final
 
+_LONG_PREFIX: Final = 5
+_WORD_BEGINS: Final = r"\b"
+# So many formats are one expression for RE2. It builds its automaton while it reads, and a large one takes long to build.
+_TOGETHER: Final = 25
 # Kind, the prefixes, and what follows a prefix. All prefixes are literal, so the kind of a match follows from its beginning.
 PREFIXED: Final[tuple[tuple[str, tuple[str, ...], str], ...]] = (
     ("anthropic-key", ("sk-ant-",), r"[\w-]{8,}"),
@@ -30,8 +36,8 @@ PREFIXED: Final[tuple[tuple[str, tuple[str, ...], str], ...]] = (
         ),
         r"[\w.-]{16,}",
     ),
-    ("bitbucket-token", ("ATBB", "ATCTT3", "ATATT3"), r"[\w=-]{24,}"),
-    ("npm-token", ("npm_",), r"\w{16,}"),
+    ("atlassian-token", ("ATBB", "ATCTT3", "ATATT3"), r"[\w=-]{24,}"),
+    ("npm-token", ("npm_",), r"[A-Za-z0-9]{30,}"),
     ("pypi-token", ("pypi-AgE",), r"[\w-]{16,}"),
     ("rubygems-key", ("rubygems_",), r"[a-f0-9]{16,}"),
     ("crates-token", ("cio",), r"[A-Za-z0-9]{32}"),
@@ -47,7 +53,7 @@ PREFIXED: Final[tuple[tuple[str, tuple[str, ...], str], ...]] = (
     ("sendgrid-key", ("SG.",), r"[\w-]{16,}\.[\w-]{16,}"),
     ("sendinblue-key", ("xkeysib-", "xsmtpsib-"), r"[\w-]{16,}"),
     ("mailgun-key", ("key-",), r"[a-f0-9]{32}"),
-    ("mailersend-key", ("mlsn.",), r"[a-f0-9]{32,}"),
+    ("mailersend-key", ("mlsn.",), r"[A-Za-z0-9]{32,}"),
     ("resend-key", ("re_",), r"[A-Za-z0-9]{8}_[A-Za-z0-9]{16,}"),
     ("twilio-key", ("SK",), r"[a-f0-9]{32}\b"),
     ("aws-access-key", ("AKIA", "ASIA", "ABIA", "ACCA"), r"[A-Z0-9]{16}\b"),
@@ -85,7 +91,7 @@ PREFIXED: Final[tuple[tuple[str, tuple[str, ...], str], ...]] = (
     ("sonar-token", ("squ_", "sqp_", "sqa_"), r"[a-f0-9]{32,}"),
     ("atlassian-token", ("ATSTT3",), r"[\w=-]{24,}"),
     ("1password-token", ("ops_eyJ",), r"[\w=-]{24,}"),
-    ("dynatrace-token", ("dt0c01.", "dt0s01.", "dt0s02.", "dt0s16."), r"[A-Z0-9.]{24,}"),
+    ("dynatrace-token", ("dt0c01.", "dt0s01.", "dt0s02.", "dt0s16."), r"[A-Za-z0-9.]{24,}"),
     ("age-key", ("AGE-SECRET-KEY-1",), r"[A-Z0-9]{20,}"),
     ("facebook-token", ("EAACEdEose0cBA", "EAAG", "EAAB"), r"[A-Za-z0-9]{40,}"),
     ("easypost-key", ("EZAK", "EZTK"), r"[A-Za-z0-9]{54}"),
@@ -95,7 +101,50 @@ PREFIXED: Final[tuple[tuple[str, tuple[str, ...], str], ...]] = (
     ("readme-key", ("rdme_",), r"[a-z0-9]{40,}"),
     ("prefect-key", ("pnu_", "pnb_"), r"[a-zA-Z0-9]{32,}"),
     ("contentful-token", ("CFPAT-",), r"[\w-]{32,}"),
-    ("clojars-token", ("CLOJARS_",), r"[a-f0-9]{32,}"),
+    ("clojars-token", ("CLOJARS_",), r"[a-z0-9]{32,}"),
+    ("google-gemini-key", ("AQ.Ab8R",), r"[\w-]{30,}"),
+    ("aikido-token", ("AIK_CI_", "AIK_SECRET_"), r"\w{24,}"),
+    ("apify-token", ("apify_api_",), r"\w{24,}"),
+    ("asaas-token", ("$aact_",), r"\w{24,}"),
+    ("bitbucket-token", ("BBDC-",), r"[\w+/]{32,}"),
+    ("buildkite-token", ("bkar_",), r"\w{32,}"),
+    ("cerebras-key", ("csk-",), r"[a-z0-9]{40,}"),
+    ("cloudflare-key", ("cfat_", "cfut_", "cfk_"), r"\w{36,}"),
+    ("cockroach-key", ("CCDB1_",), r"\w{32,}"),
+    ("cursor-key", ("key_", "crsr_"), r"[a-f0-9]{64}"),
+    ("databento-key", ("db-",), r"[A-Za-z0-9]{29}\b"),
+    ("datastax-token", ("AstraCS:",), r"[A-Za-z0-9:]{20,}"),
+    ("deno-token", ("ddp_", "ddo_"), r"[A-Za-z0-9]{36}"),
+    ("devcycle-key", ("dvc_client_", "dvc_mobile_", "dvc_server_"), r"\w{12,}"),
+    ("elastic-key", ("essu_",), r"[\w+/=]{32,}"),
+    ("elevenlabs-key", ("sk_",), r"[a-f0-9]{48}"),
+    ("endor-key", ("endr+",), r"[A-Za-z0-9]{16}"),
+    ("frameio-token", ("fio-u-",), r"[\w=-]{40,}"),
+    ("infracost-key", ("ico-",), r"[A-Za-z0-9]{32}"),
+    ("ionic-token", ("ion_",), r"[A-Za-z0-9]{42}"),
+    ("lichess-token", ("lip_",), r"[A-Za-z0-9]{20,}"),
+    ("llama-cloud-key", ("llx-",), r"[A-Za-z0-9]{40,}"),
+    ("mem0-key", ("m0-",), r"[A-Za-z0-9]{40}"),
+    ("mercury-token", ("mercury_production_",), r"\w{24,}"),
+    ("mergify-key", ("mergify_application_key_",), r"\w{24,}"),
+    ("midtrans-key", ("Mid-server-", "Mid-client-"), r"[\w-]{16,}"),
+    ("minimax-key", ("sk-api-",), r"[\w-]{32,}"),
+    ("mongodb-secret", ("mdb_sa_sk_",), r"[\w-]{32,}"),
+    ("nylas-key", ("nyk_",), r"[A-Za-z0-9]{40,}"),
+    ("onesignal-key", ("os_v2_app_", "os_v2_org_"), r"[a-z2-7]{64,}"),
+    ("openshift-token", ("sha256~",), r"[\w-]{40,}"),
+    ("paddle-key", ("pdl_live_apikey_", "pdl_sdbx_apikey_"), r"\w{24,}"),
+    ("pinecone-key", ("pcsk_",), r"\w{32,}"),
+    ("pinterest-token", ("pina_",), r"\w{32,}"),
+    ("polar-token", ("polar_oat_", "polar_pat_", "polar_at_o_"), r"\w{24,}"),
+    ("ramp-secret", ("ramp_sec_",), r"\w{24,}"),
+    ("rootly-key", ("rootly_",), r"[a-f0-9]{64}"),
+    ("sourcegraph-token", ("sgp_", "slk_"), r"[\w-]{40,}"),
+    ("temporal-key", ("tmprl_",), r"\w{24,}"),
+    ("unkey-key", ("unkey_",), r"\w{20,}"),
+    ("wandb-key", ("wandb_v1_",), r"\w{32,}"),
+    ("yandex-token", ("AQVN", "YCAJ", "t1.9eu"), r"[\w-]{35,}"),
+    ("zuplo-key", ("zpka_",), r"\w{32,}"),
 )
 
 # Kind and expression. A group, if there is one, is the secret.
@@ -124,11 +173,14 @@ BEGIN_OF_KEY: Final = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|Pu
 END_OF_KEY: Final = r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|Private-MAC: *[0-9a-f]*"
 
 
-def prefixed_expression() -> str:
-    """Return one expression for all prefixed formats."""
-    return "|".join(
-        rf"\b(?:{'|'.join(prefix.replace('.', '[.]') for prefix in prefixes)}){rest}" for _, prefixes, rest in PREFIXED
-    )
+def prefixed_expressions() -> Iterator[str]:
+    """Yield expressions for all prefixed formats. A short prefix counts only at the beginning of a word."""
+    rows = [
+        rf"(?:{'|'.join(('' if len(prefix) > _LONG_PREFIX else _WORD_BEGINS) + re.escape(prefix) for prefix in prefixes)}){rest}"
+        for _, prefixes, rest in PREFIXED
+    ]
+    for at in range(0, len(rows), _TOGETHER):
+        yield "|".join(rows[at : at + _TOGETHER])
 
 
 def kind_of(token: bytes) -> str:

@@ -26,6 +26,9 @@ _CONTROL: Final = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b" ", b"f": b" "
 # Widths at which programs break lines.
 _WIDTHS: Final = frozenset((40, 50, 60, 64, 65, 70, 72, 76, 77, 78, 79, 80, 100, 120, 132))
 _SHORTEST_LINE: Final = 20
+# How much of the end of a line is looked at, and how much of a word must stand there.
+_SEEN: Final = 64
+_SHORTEST_RUN: Final = 4
 _LAST_RUN: Final = re.compile(rb"[\w+/=.~%:-]*\Z")
 _FIRST_RUN: Final = re.compile(rb"[\w+/=.~%!#*^-]{2,}")
 _RANDOM: Final = re.compile(rb"(?=.*\d)(?=.*[A-Za-z])|(?=.*[a-z])(?=.*[A-Z].*[A-Z])|\d{6}")
@@ -125,18 +128,20 @@ def _joined(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
 
 def _is_broken(before: int, line: bytes, following: bytes) -> bool:
     """Tell whether a line goes on in the following one, because it is full or because a random word is cut."""
-    if not line or not following or line[-1:].isspace() or following[:1].isspace():
-        return False
     width = len(line)
-    if width >= _SHORTEST_LINE and (
-        width in (before, len(following)) or (width in _WIDTHS and len(following) <= width)
-    ):
+    if not line or not following:
+        return False
+    if width in _WIDTHS and len(following) <= width:
         return True
-    run, rest = _LAST_RUN.search(line, max(0, width - 400)), _FIRST_RUN.match(following)
-    if not run or len(run[0]) < 4 or not rest:
+    if line[-1:].isspace() or following[:1].isspace():
+        return False
+    if width >= _SHORTEST_LINE and width in (before, len(following)):
+        return True
+    run, rest = _LAST_RUN.search(line, max(0, width - _SEEN)), _FIRST_RUN.match(following)
+    if not run or len(run[0]) < _SHORTEST_RUN or not rest:
         return False
     after = following[rest.end() : rest.end() + 1]
-    return after in (b"", b" ", b"'", b'"', b"\r", b"@", b"&", b";", b",") and bool(_RANDOM.match(rest[0]))
+    return after in (b"", b" ", b"'", b'"', b"\r", b"@", b"&", b";", b",", b":") and bool(_RANDOM.match(rest[0]))
 
 
 def _decoded(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
