@@ -34,7 +34,7 @@ ASSIGNED: Final = (
 OPTION: Final = (
     rf"(?:(?:^|[\s\"'])--?(?:[\w-]{{0,40}}[_-])?(?i:({_CHOSEN}|passin|passout|psk)|(token|secret|api-?key|access-?key|auth-?key|"
     r"auth-?token|account-?key|client-?secret|secret-?key|license-?key|key|app-?key|bearer|credentials?|auth))"
-    r"|\bset[ \t]+[^\s=]{0,100}(?i:(password|passwd|secret)|(token|_key))\w{0,20})[ \t]+[^\s\-]"
+    r"|\bset[ \t]+[^\s=]{0,100}(?i:(password|passwd|secret)|(token|_key))\w{0,20})(?:[ \t]|[\"'],[ \t]?[\"'])[^\s\-]"
 )
 
 # When what stands in a place is a secret.
