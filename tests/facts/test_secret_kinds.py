@@ -32,7 +32,9 @@ def test_every_kind_of_secret_is_removed_from_commands_and_outputs(form: str) ->
     left = [
         kind.name
         for kind in KINDS
-        if any(is_left(secret, text, _redactor()(FORMS[form](secret, text), ALL), form) for secret, text in kind.texts())
+        if any(
+            is_left(secret, text, _redactor()(FORMS[form](secret, text), ALL), form) for secret, text in kind.texts()
+        )
     ]
     assert len(KINDS) == 87
     assert left == []

@@ -44,7 +44,10 @@ class Kind:
     def texts(self) -> list[tuple[str, str]]:
         """Return (secret, text with it) for the command and for the output."""
         draw = random.Random(self.name)
-        return [(secret := _drawn(self.pattern, draw), text.replace("@", secret).replace("\0", "@")) for text in (self.command, self.output)]
+        return [
+            (secret := _drawn(self.pattern, draw), text.replace("@", secret).replace("\0", "@"))
+            for text in (self.command, self.output)
+        ]
 
 
 def _drawn(pattern: str, draw: random.Random) -> str:
@@ -163,7 +166,9 @@ def _halved(secret: str, text: str) -> str:
 
 def _sliced(width: int) -> Callable[[str, str], str]:
     def wrapped(_: str, text: str) -> str:
-        return "\n".join(line[at : at + width] for line in text.split("\n") for at in range(0, max(len(line), 1), width))
+        return "\n".join(
+            line[at : at + width] for line in text.split("\n") for at in range(0, max(len(line), 1), width)
+        )
 
     return wrapped
 
@@ -187,7 +192,7 @@ FORMS: Final[Mapping[str, Callable[[str, str], str]]] = {
 
 
 def is_left(secret: str, text: str, shown: str, form: str) -> bool:
-    """Tell whether ``shown`` has a part of the secret that is worth having. ``text`` is the text before redaction."""
+    """Return whether ``shown`` has eight characters of the secret in a row. ``text`` is the text before redaction."""
     shown = re.sub(r"\[REDACTED:[a-z0-9-]+\]", "", shown)
     if form.startswith("base64"):
         blob = _base64(text)

@@ -13,7 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from claude_hooks_otel.facts.secret_redaction.secret_places import ASSIGNED, OPTION, PLACES, Span, assigned, options, placed
+from claude_hooks_otel.facts.secret_redaction.secret_places import (
+    ASSIGNED,
+    OPTION,
+    PLACES,
+    Span,
+    assigned,
+    options,
+    placed,
+)
 from claude_hooks_otel.facts.secret_redaction.token_formats import (
     BEGIN_OF_KEY,
     END_OF_KEY,

@@ -6,15 +6,15 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from claude_hooks_otel.facts.secret_redaction.plausible import is_password, looks_random
+from claude_hooks_otel.facts.secret_redaction.plausible import has_digits, is_password, looks_random
 
 # Names of secrets that people choose, and of secrets that machines make. A number of tokens is not a secret.
-_CHOSEN: Final = r"pass(?:word|wd|phrase|code)|pwd|passw"
+_CHOSEN: Final = r"pass(?:word|wd|phrase|code)|pwd|passw|[_.-]pass\b"
 _MADE: Final = (
     r"secret(?-i:[A-Z_.0-9-][\w-]{0,40}|)|(?:auth|access|session|refresh|id|bot|api|csrf|deploy|bearer|personal|private)?[_.-]?token(?-i:[A-Z_.0-9-][\w-]{0,40}|)"
     r"|(?:api|app|access|account|private|preshared|shared|secret|auth|encryption|signing|master|license|storage|deploy|subscription|"
     r"client|service|admin|webhook|security|hmac)[_.\s-]?key(?:[_-][\w-]{0,20})?|client-key-data|credentials?|[_-]auth|x-[\w-]{0,20}(?:key|auth)|"
-    r"signature|\bsig|\bpass|_pass|bearer|dsn"
+    r"signature|\bsig|\bpass|bearer|dsn"
 )
 _NAME: Final = rf"(?i)((?:{_CHOSEN})[\w-]{{0,40}})|({_MADE})"
 
@@ -38,14 +38,15 @@ OPTION: Final = (
 )
 
 # When what stands in a place is a secret.
-PASSWORD: Final = "if it is plausible as a password"
+PLAUSIBLE: Final = "if it can be a password"
 RANDOM: Final = "if it looks random"
+DIGITS: Final = "if it has letters and digits"
 ALWAYS: Final = "always"
 # Kind, when it is a secret, and an expression whose only group is the secret.
 PLACES: Final[tuple[tuple[str, str, str], ...]] = (
     # RFC 3986, RFC 7617, RFC 6750, RFC 6265
-    ("basic-auth-credentials", PASSWORD, r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\"'<>`]{0,100}:([^\s/@\"'<>`]{1,200})@"),
-    ("authorization-header", PASSWORD, r"(?i)\b(?:proxy-)?authorization[\"']?\s{0,5}[:=]\s{0,5}[\"']?(?:basic|bearer|token|digest|apikey|key|negotiate)(?:\s|%20){1,5}([^\s\"',;]{3,})"),
+    ("basic-auth-credentials", PLAUSIBLE, r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\"'<>`]{0,100}:([^\s/\"'<>`]{1,200})@"),
+    ("authorization-header", PLAUSIBLE, r"(?i)\b(?:proxy-)?authorization[\"']?\s{0,5}[:=]\s{0,5}[\"']?(?:basic|bearer|token|digest|apikey|key|negotiate)(?:\s|%20){1,5}([^\s\"',;]{3,})"),
     ("authorization-header", RANDOM, r"(?i)\b(?:proxy-)?authorization[\"']?\s{0,5}[:=]\s{0,5}[\"']?([^\s\"',;]{8,})"),
     ("bearer-token", RANDOM, r"(?i)\bbearer\s{1,5}([\w\-.~+/]{12,}=*)"),
     ("basic-auth-credentials", RANDOM, r"(?i)\bbasic\s{1,5}([\w+/]{12,}={0,2})"),
@@ -53,33 +54,43 @@ PLACES: Final[tuple[tuple[str, str, str], ...]] = (
     ("cookie", ALWAYS, r"\bcurl\b[^\n]{0,200}?\s(?:-b|--cookie)[ =]{1,2}[\"']?([\w.%-]{1,80}=[^\"'\r\n\\]{3,})"),
     ("signed-url", RANDOM, r"(?i)[?&;](?:x-amz-signature|x-goog-signature|sig|signature|key|token|access_token|code|auth)=([^&\s\"'#<>]{12,})"),
     # command lines
-    ("password", PASSWORD, r"(?i)\b(?:curl|https?|xh|wget)\b[^\n]{0,200}?\s(?:-u|--user|-U|--proxy-user|-a|--auth)[ =]{0,2}[\"']?[^\s:\"']{1,100}:([^\s\"']{1,200})"),
-    ("password", PASSWORD, r"\b(?:mysql|mariadb)\w{0,12}\b[^\n|;&]{0,200}?\s-p[\"']?([^\s\"'=:/-][^\s\"']{2,100})"),
-    ("password", PASSWORD, r"\bsshpass\s{1,3}-p\s{0,3}[\"']?([^\s\"']{1,200})"),
-    ("password", PASSWORD, r"\b(?:login|az|twine|htpasswd)\b[^\n|;&]{0,200}?\s-p[ =]{1,3}[\"']?([^\s\"']{1,200})"),
-    ("password", PASSWORD, r"\bredis-cli\b[^\n|;&]{0,200}?\s-a[ =]{1,3}[\"']?([^\s\"']{1,200})"),
-    ("password", PASSWORD, r"\bldap(?:search|add|modify|passwd|whoami)\b[^\n|;&]{0,200}?\s-w[ =]{1,3}[\"']?([^\s\"']{1,200})"),
-    ("password", PASSWORD, r"-pass(?:in|out)?[ \t]{1,3}[\"']?pass:([^\s\"']{1,200})"),
-    ("password", PASSWORD, r"(?i)\bpassword[^\n]{0,40}?send(?:line)?\s{1,3}(?:--\s)?[\"']([^\s\"'\\]{3,200})"),
-    ("password", PASSWORD, r"(?:echo|printf|print)\s{1,3}(?:-\w{1,3}\s{1,3})?[\"']?([^\s\"'|\\]{3,200})(?:\\n|\s)?[\"']?\s{0,3}\|[^\n|]{0,100}(?:--password-stdin|sudo\s{1,3}-S|--with-token|--passphrase-fd|chpasswd|passwd\s{1,3}--stdin|ssh-add)"),
-    ("password", PASSWORD, r"(?i)convertto-securestring\s{1,3}(?:-string\s{1,3})?[\"']([^\"'\n]{1,200})"),
-    ("secret", PASSWORD, r"--from-literal[= ][\"']?[\w.-]{1,80}=[\"']?([^\s\"']{1,200})"),
+    ("password", PLAUSIBLE, r"(?i)\b(?:curl|https?|xh|wget)\b[^\n]{0,200}?\s(?:-u|--user|-U|--proxy-user|-a|--auth)[ =]{0,2}[\"']?[^\s:\"']{1,100}:([^\s\"'/][^\s\"']{0,200})"),
+    ("password", PLAUSIBLE, r"\b(?:mysql|mariadb)\w{0,12}\b[^\n|;&]{0,200}?\s-p[\"']?([^\s\"'=:/-][^\s\"']{2,100})"),
+    ("password", PLAUSIBLE, r"\bsshpass\s{1,3}-p\s{0,3}[\"']?([^\s\"']{1,200})"),
+    ("password", PLAUSIBLE, r"\b(?:login|az|twine|htpasswd)\b[^\n|;&]{0,200}?\s-p[ =]{1,3}[\"']?([^\s\"']{1,200})"),
+    ("password", PLAUSIBLE, r"\bredis-cli\b[^\n|;&]{0,200}?\s-a[ =]{1,3}[\"']?([^\s\"']{1,200})"),
+    ("password", PLAUSIBLE, r"\bldap(?:search|add|modify|passwd|whoami)\b[^\n|;&]{0,200}?\s-w[ =]{1,3}[\"']?([^\s\"']{1,200})"),
+    ("password", PLAUSIBLE, r"-pass(?:in|out)?[ \t]{1,3}[\"']?pass:([^\s\"']{1,200})"),
+    ("password", PLAUSIBLE, r"(?i)\bpassword[^\n]{0,40}?send(?:line)?\s{1,3}(?:--\s)?[\"']([^\s\"'\\]{3,200})"),
+    ("password", PLAUSIBLE, r"(?:echo|printf|print)\s{1,3}(?:-\w{1,3}\s{1,3})?[\"']?([^\s\"'|\\]{3,200})(?:\\n|\s)?[\"']?\s{0,3}\|[^\n|]{0,100}(?:--password-stdin|sudo\s{1,3}-S|--with-token|--passphrase-fd|chpasswd|passwd\s{1,3}--stdin|ssh-add)"),
+    ("password", PLAUSIBLE, r"(?i)convertto-securestring\s{1,3}(?:-string\s{1,3})?[\"']([^\"'\n]{1,200})"),
+    ("secret", PLAUSIBLE, r"--from-literal[= ][\"']?[\w.-]{1,80}=[\"']?([^\s\"']{1,200})"),
+    ("password", PLAUSIBLE, r"\b(?:zip|unzip|7za?|rar|unrar)\s[^\n|;&]{0,100}?-[Pp]\s?[\"']?([^\s\"']{3,200})"),
+    ("password", PLAUSIBLE, r"\bhtpasswd\s{1,3}-\w{0,4}b\w{0,4}\s{1,3}\S{1,200}\s{1,3}\S{1,100}\s{1,3}[\"']?([^\s\"']{3,200})"),
+    ("password", PLAUSIBLE, r"\b(?:chpasswd|vncpasswd|passwd)\b[^\n<]{0,40}<<<\s?[\"']?([^\s\"']{3,200})"),
+    ("password", PLAUSIBLE, r"(?i)\bnet\s{1,3}use\s[^\n]{0,100}?/user:\S{1,100}\s{1,3}[\"']?([^\s\"'/]{3,200})"),
+    ("password", PLAUSIBLE, r"\b(?:smbclient|rpcclient|smbmap|mount\.cifs)\s[^\n|;&]{0,100}?-U\s?[\"']?[^\s%\"']{1,80}%([^\s\"']{1,200})"),
+    ("password", PLAUSIBLE, r"\bsnmp\w{2,12}\s[^\n|;&]{0,100}?-[AX]\s{1,3}[\"']?([^\s\"']{3,200})"),
+    ("password", PLAUSIBLE, r"\brclone\s{1,3}obscure\s{1,3}[\"']?([^\s\"'-][^\s\"']{2,200})"),
     # files and languages
-    ("password", PASSWORD, r"(?i)\bidentified\s{1,5}(?:with\s{1,5}\S{1,40}\s{1,5})?(?:by|as)\s{1,5}(?:password\s{1,5})?'([^'\n]{1,200})"),
-    ("password", PASSWORD, r"(?i)\b(?:encrypted\s{1,5})?password\s{1,5}'([^'\n]{3,200})'"),
-    ("password", PASSWORD, r"(?i)\bpassword\s{0,2}\(\s{0,2}[\"']([^\"'\n]{3,200})[\"']"),
-    ("password", PASSWORD, r"\b(?:machine\s{1,5}\S{1,200}|default)\s{1,5}login\s{1,5}\S{1,200}\s{1,5}password\s{1,5}(\S{1,200})"),
-    ("password", PASSWORD, r"(?i)<[\w:.-]{0,40}(?:password|passwd|secret|token|api-?key)>([^<>\s]{3,200})</"),
-    ("password", PASSWORD, r"(?i)\bkey\s{0,2}=\s{0,2}[\"'][\w.:-]{0,60}(?:password|secret|token|apikey)[\w.-]{0,40}[\"']\s{1,5}value\s{0,2}=\s{0,2}[\"']([^\"'\n]{3,200})"),
-    ("password", PASSWORD, r"(?i)\bname[\"']?\s{0,3}:\s{0,3}[\"']?[\w.-]{0,60}(?:password|passwd|secret|token|api_?key)[\w.-]{0,40}[\"']?\s{0,3},?\s{0,40}[\"']?value[\"']?\s{0,3}:\s{0,3}[\"']?([^\s\"',{}]{3,200})"),
+    ("password", PLAUSIBLE, r"(?i)\b(?:alter|create)\s{1,3}user\b[^\n;]{0,120}?\bidentified\s{1,3}by\s{1,3}\"([^\"\n]{1,200})"),
+    ("password", DIGITS, r"(?i)\b(?:password|passphrase|passcode|passwd)(?:\s{1,3}(?:is|was|to)(?:\s{0,2}:)?)?\s{1,3}[\"'`]?([^\s\"'`,;]{6,200})"),
+    ("password", PLAUSIBLE, r"(?i)\bidentified\s{1,5}(?:with\s{1,5}\S{1,40}\s{1,5})?(?:by|as)\s{1,5}(?:password\s{1,5})?'([^'\n]{1,200})"),
+    ("password", PLAUSIBLE, r"(?i)\b(?:encrypted\s{1,5})?password\s{1,5}'([^'\n]{3,200})'"),
+    ("password", PLAUSIBLE, r"(?i)\bpassword\s{0,2}\(\s{0,2}[\"']([^\"'\n]{3,200})[\"']"),
+    ("password", PLAUSIBLE, r"\b(?:machine\s{1,5}\S{1,200}|default)\s{1,5}login\s{1,5}\S{1,200}\s{1,5}password\s{1,5}(\S{1,200})"),
+    ("password", PLAUSIBLE, r"(?i)<[\w:.-]{0,40}(?:password|passwd|secret|token|api-?key)>([^<>\s]{3,200})</"),
+    ("password", PLAUSIBLE, r"(?i)\bkey\s{0,2}=\s{0,2}[\"'][\w.:-]{0,60}(?:password|secret|token|apikey)[\w.-]{0,40}[\"']\s{1,5}value\s{0,2}=\s{0,2}[\"']([^\"'\n]{3,200})"),
+    ("password", PLAUSIBLE, r"(?i)\bname[\"']?\s{0,3}:\s{0,3}[\"']?[\w.-]{0,60}(?:password|passwd|secret|token|api_?key)[\w.-]{0,40}[\"']?\s{0,3},?\s{0,40}[\"']?value[\"']?\s{0,3}:\s{0,3}[\"']?([^\s\"',{}]{3,200})"),
     ("secret", RANDOM, r"[\"']_?auth[\"']\s{0,5}:\s{0,5}[\"']([A-Za-z0-9+/_-]{12,}={0,2})"),
     ("token", RANDOM, r"(?i)\b(?:token|secret|key|credential|password)s?(?:[ \t]{2,40}|[ \t]{1,5}(?:is|was)[ \t]{1,5})[\"'`]?([A-Za-z0-9_+/.~!#*^-]{12,}={0,2})"),
     ("token", RANDOM, r"\b(?:[a-z]{1,20}[ _-])?(?:login|auth|token|apikey|api-key)[ \t]+([A-Za-z0-9_+/.-]{20,}={0,2})"),
 )  # fmt: skip
 
+# Python, Rust and C++ mark strings with letters before the quote.
 _PREFIX_OF_STRING: Final = re.compile(rb"(?:[bfruBFRU]{1,2}(?=[\"']))?")
 _VALUE: Final = re.compile(rb"[^\s\"'`,;&|<>(){}\[\]\\]+")
-_PASSWORD_KIND: Final = "password"
+_BY_PEOPLE: Final = "password"
 _QUOTES: Final = b"\"'`"
 _LONGEST: Final = 2000  # bytes of a value in quotes
 _JUDGED: Final = 200  # bytes of a value that say whether it is a secret
@@ -88,14 +99,20 @@ _JUDGED: Final = 200  # bytes of a value that say whether it is a secret
 Span = tuple[int, int, str]
 
 
+_JUDGES: Final[dict[str, Callable[[bytes], bool]]] = {
+    PLAUSIBLE: lambda value: is_password(value, quoted=True, in_code=False, ends_line=True),
+    RANDOM: looks_random,
+    DIGITS: has_digits,
+    ALWAYS: bool,
+}
+
+
 def placed(kind: str, when: str) -> Callable[[bytes, Any], Iterator[Span]]:
     """Return what reads a match of one of ``PLACES``."""
+    judge = _JUDGES[when]
 
     def read(_: bytes, match: Any) -> Iterator[Span]:
-        value = match[1][:_JUDGED]
-        if when == ALWAYS or (
-            looks_random(value) if when == RANDOM else is_password(value, quoted=True, in_code=False, ends_line=True)
-        ):
+        if judge(match[1][:_JUDGED]):
             yield match.start(1), match.end(1), kind
 
     return read
@@ -108,7 +125,7 @@ def assigned(data: bytes, match: Any) -> Iterator[Span]:
     if not quoted and after in (b"(", b"["):  # a call
         return
     if match.start(_CHOSEN_NAME) < 0:
-        if looks_random(value):
+        if looks_random(value) or has_digits(value):
             yield begin, end, _kind(match[_MADE_NAME])
         return
     colon = match[_BY] == b":"
@@ -116,7 +133,7 @@ def assigned(data: bytes, match: Any) -> Iterator[Span]:
     in_code = not quoted and (after in (b")", b",") or (spaced and after == b";"))
     ends_line = not (colon or spaced) or after in (b"", b"\r", b"\n", b"\\", b"}", b'"', b"'")
     if is_password(value, quoted=quoted, in_code=in_code, ends_line=ends_line):
-        yield begin, end, _PASSWORD_KIND
+        yield begin, end, _BY_PEOPLE
 
 
 def options(data: bytes, match: Any) -> Iterator[Span]:
@@ -124,10 +141,10 @@ def options(data: bytes, match: Any) -> Iterator[Span]:
     begin, end, quoted = _value(data, match.end() - 1)
     value = data[begin : min(end, begin + _JUDGED)]
     if made := match[_MADE_NAME] or match[_MADE_SETTING]:
-        if looks_random(value):
+        if looks_random(value) or has_digits(value):
             yield begin, end, _kind(made)
     elif is_password(value, quoted=quoted, in_code=False, ends_line=True):
-        yield begin, end, _PASSWORD_KIND
+        yield begin, end, _BY_PEOPLE
 
 
 def _value(data: bytes, at: int) -> tuple[int, int, bool]:

@@ -113,17 +113,12 @@ def _joined(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
     """Yield the text without the line ends at which a word seems to be broken."""
     lines = data.split(b"\n")
     at, before = 0, -1
-    joined = False
-    for number, line in enumerate(lines):
-        following = lines[number + 1] if number + 1 < len(lines) else b""
-        broken = _is_broken(before, line, following)
-        joined = joined or broken
-        end = at + len(line) + (not broken and number + 1 < len(lines))
+    for line, following in zip(lines, (*lines[1:], None), strict=True):
+        whole = following is None or not _is_broken(before, line, following)
+        end = at + len(line) + (whole and following is not None)
         yield data[at:end], at, end, True
         at += len(line) + 1
         before = len(line)
-    if not joined:
-        return
 
 
 def _is_broken(before: int, line: bytes, following: bytes) -> bool:
@@ -135,10 +130,13 @@ def _is_broken(before: int, line: bytes, following: bytes) -> bool:
         return True
     if line[-1:].isspace() or following[:1].isspace():
         return False
+    run = _LAST_RUN.search(line, max(0, width - _SEEN))
+    if not run or len(run[0]) < _SHORTEST_RUN:
+        return False
     if width >= _SHORTEST_LINE and width in (before, len(following)):
         return True
-    run, rest = _LAST_RUN.search(line, max(0, width - _SEEN)), _FIRST_RUN.match(following)
-    if not run or len(run[0]) < _SHORTEST_RUN or not rest:
+    rest = _FIRST_RUN.match(following)
+    if not rest:
         return False
     after = following[rest.end() : rest.end() + 1]
     return after in (b"", b" ", b"'", b'"', b"\r", b"@", b"&", b";", b",", b":") and bool(_RANDOM.match(rest[0]))
