@@ -25,9 +25,7 @@ _WORDS: Final = frozenset(
     b"user username val valid value var void wrong yes your".split()
 )  # fmt: skip
 _TEMPLATE: Final = re.compile(rb"[$%]?[{(<\[]|\$\w|%\(|\*{3}|\.{3}|x{4}|\\|[-=_#]{3}|\xe2\x80\xa6|&lt;", re.IGNORECASE)
-_MASKED: Final = re.compile(
-    rb"(.)\1*|(?:your|enter|insert)[-_ ].*", re.IGNORECASE | re.DOTALL
-)
+_MASKED: Final = re.compile(rb"(.)\1*|(?:your|enter|insert)[-_ ].*", re.IGNORECASE | re.DOTALL)
 _REDACTED: Final = re.compile(rb"\[?REDACTED", re.IGNORECASE)
 _NAMES: Final = re.compile(rb"[A-Za-z_]\w*(?:(?:\.|::|->)[A-Za-z_]\w*)+\Z")
 # A name in a program may end with a number, and a version is one.

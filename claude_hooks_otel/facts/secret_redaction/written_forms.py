@@ -9,7 +9,7 @@ import base64
 import binascii
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 # How often a text is decoded again: JSON in JSON in a URL, base64 in base64.
@@ -17,12 +17,15 @@ _DEPTH: Final = 4
 # All views together have at most so many times the bytes of the text. A text that only pretends to be encoded costs no more.
 _BUDGET: Final = 8
 
-# Backslashes in a row count as one: JSON in JSON doubles them. A backslash at the end of a line continues it.
-_ESCAPE: Final = re.compile(
-    rb"(?<!\\)\\++(?:(?P<char>[\"'/ntrbf])|u00(?P<unicode>[0-7][0-9a-fA-F])|x(?P<hex>[0-7][0-9a-fA-F])|\r?\n)"
-    rb"|%(?P<percent>[0-9a-fA-F]{2})"
-)
+# Backslashes in a row count as one: JSON in JSON doubles them. A backslash at the end of a line continues it. A plus is a blank in
+# forms, which have no other blanks.
+_BACKSLASHED: Final = rb"(?<!\\)\\++(?:(?P<char>[\"'/ntrbf])|(?:u00|x)(?P<hex>[0-7][0-9a-fA-F])|\r?\n[ \t]*+)"
+_ENTITY: Final = rb"&(?P<entity>amp|lt|gt|quot|apos|#39|#x27|#34);"
+_PERCENT: Final = re.compile(rb"%(?P<percent>[0-9a-fA-F]{2})")
+_ESCAPE: Final = re.compile(b"|".join((_BACKSLASHED, _ENTITY, _PERCENT.pattern)))
+_FORM: Final = re.compile(_ESCAPE.pattern + rb"|(?P<plus>\+)")
 _CONTROL: Final = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b" ", b"f": b" "}
+_ENTITIES: Final = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"#34": b'"'}
 # Widths at which programs break lines.
 _WIDTHS: Final = frozenset((40, 50, 60, 64, 65, 70, 72, 76, 77, 78, 79, 80, 100, 120, 132))
 _SHORTEST_LINE: Final = 20
@@ -30,7 +33,7 @@ _SHORTEST_LINE: Final = 20
 _SEEN: Final = 64
 _SHORTEST_RUN: Final = 4
 _LAST_RUN: Final = re.compile(rb"[\w+/=.~%:-]*\Z")
-_FIRST_RUN: Final = re.compile(rb"[\w+/=.~%!#*^-]{2,}")
+_FIRST_RUN: Final = re.compile(rb"(?P<word>[\w+/=.~%!#*^-]{2,}+)(?P<after>[ '\"@&;,:]|\Z)?")
 _RANDOM: Final = re.compile(rb"(?=.*\d)(?=.*[A-Za-z])|(?=.*[a-z])(?=.*[A-Z].*[A-Z])|\d{6}")
 _BLOB: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}+={0,2}")
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
@@ -94,52 +97,59 @@ def views(data: bytes) -> Iterator[View]:
 
 def _unescaped(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
     done = 0
-    for match in _ESCAPE.finditer(data):
+    escape = _FORM if b" " not in data and _PERCENT.search(data) else _ESCAPE
+    for match in escape.finditer(data):
         yield data[done : match.start()], done, match.start(), True
-        yield _character(match), match.start(), match.end(), False
+        yield _character(match.groupdict()), match.start(), match.end(), False
         done = match.end()
     if done:
         yield data[done:], done, len(data), True
 
 
-def _character(match: re.Match[bytes]) -> bytes:
-    if (char := match["char"]) is not None:
+def _character(groups: Mapping[str, bytes | None]) -> bytes:
+    if (char := groups["char"]) is not None:
         return _CONTROL.get(char, char)
-    code = match["unicode"] or match["hex"] or match["percent"]
-    return bytes((int(code, 16),)) if code else b""
+    if (entity := groups["entity"]) is not None:
+        return _ENTITIES.get(entity, b"'")
+    if code := groups["hex"] or groups["percent"]:
+        return bytes((int(code, 16),))
+    return b" " if groups.get("plus") else b""
 
 
 def _joined(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
-    """Yield the text without the line ends at which a word seems to be broken."""
+    """Yield the text without the line ends, and the indentation after them, at which a word seems to be broken."""
     lines = data.split(b"\n")
-    at, before = 0, -1
+    longest = max(map(len, lines))
+    at = before = skipped = 0
     for line, following in zip(lines, (*lines[1:], None), strict=True):
-        whole = following is None or not _is_broken(before, line, following)
-        end = at + len(line) + (whole and following is not None)
-        yield data[at:end], at, end, True
+        begin, end = at + skipped, at + len(line)
+        skipped = 0
+        if following is not None and _is_broken(before, line.rstrip(b"\r"), following.rstrip(b"\r"), longest):
+            end -= line.endswith(b"\r")
+            if len(line) not in _WIDTHS:
+                skipped = len(following) - len(following.lstrip(b" \t"))
+        elif following is not None:
+            end += 1
+        yield data[begin:end], begin, end, True
         at += len(line) + 1
         before = len(line)
 
 
-def _is_broken(before: int, line: bytes, following: bytes) -> bool:
+def _is_broken(before: int, line: bytes, following: bytes, longest: int) -> bool:
     """Tell whether a line goes on in the following one, because it is full or because a random word is cut."""
     width = len(line)
     if not line or not following:
         return False
     if width in _WIDTHS and len(following) <= width:
         return True
-    if line[-1:].isspace() or following[:1].isspace():
-        return False
     run = _LAST_RUN.search(line, max(0, width - _SEEN))
     if not run or len(run[0]) < _SHORTEST_RUN:
         return False
-    if width >= _SHORTEST_LINE and width in (before, len(following)):
+    full = width in (before, len(following)) or (width == longest and len(following) < width)
+    if full and width >= _SHORTEST_LINE and not following[:1].isspace():
         return True
-    rest = _FIRST_RUN.match(following)
-    if not rest:
-        return False
-    after = following[rest.end() : rest.end() + 1]
-    return after in (b"", b" ", b"'", b'"', b"\r", b"@", b"&", b";", b",", b":") and bool(_RANDOM.match(rest[0]))
+    rest = _FIRST_RUN.match(following.lstrip(b" \t"))
+    return bool(rest and rest["after"] is not None and _RANDOM.match(rest["word"]))
 
 
 def _decoded(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
