@@ -19,12 +19,12 @@ _WORDS: Final = frozenset(
     b"a an and any api_key apikey argument array as auth base64 basic bearer bool boolean bytes changed char changeme changeit "
     b"const credential credentials default disabled email empty enabled encrypted env environ environment error example "
     b"expired failed false field file final float for foo from function get hash hidden id if in incorrect input int integer "
-    b"invalid is key let list login masked match missing name new nil no none not null number object of off ok on option optional or "
+    b"invalid is key let list login masked match missing name new nil no none not null number object of off ok on option optional options or "
     b"parameter pass passphrase passwd password path placeholder prompt protected pw pwd redacted removed required reset return returns "
     b"secret self set settings str string stripped test text the this to token true type undefined unset update updated use "
     b"user username val valid value var void wrong yes your".split()
 )  # fmt: skip
-_TEMPLATE: Final = re.compile(rb"[$%]?[{(<\[]|\$\w|%\(|\*{3}|\.{3}|x{4}|\\|[-=_#]{3}|\xe2\x80\xa6|&lt;", re.IGNORECASE)
+_TEMPLATE: Final = re.compile(rb"[$%]?[{(<\[]|#[0-9a-f]{3,8}\Z|:?\*{3}|\$\w|%\(|\.{3}|x{4}|\\|[-=_#]{3}|\xe2\x80\xa6|&lt;", re.IGNORECASE)
 _MASKED: Final = re.compile(rb"(.)\1*|(?:your|enter|insert)[-_ ].*", re.IGNORECASE | re.DOTALL)
 _REDACTED: Final = re.compile(rb"\[?REDACTED", re.IGNORECASE)
 _NAMES: Final = re.compile(rb"[A-Za-z_]\w*(?:(?:\.|::|->)[A-Za-z_]\w*)+\Z")
@@ -34,6 +34,8 @@ _IDENTIFIER: Final = re.compile(
 )
 _CONSTANT: Final = re.compile(rb"[A-Z][A-Z_]*\Z")
 _WORD: Final = re.compile(rb"[A-Za-z_]+\Z")
+# A variable with the name of a secret, and not the secret.
+_OWN_NAME: Final = re.compile(rb"_(?:password|passwd|pwd|secret|token)\Z", re.IGNORECASE)
 _PATH: Final = re.compile(rb"[~.]{0,2}/(?:[\w.-]+(?:/|\Z))*\Z|[\w.-]+/[\w./-]+\.\w{1,5}\Z|[a-z]+://|[A-Z]:[\\/]")
 _DIGIT: Final = re.compile(rb"\d")
 _LETTER: Final = re.compile(rb"[A-Za-z]")
@@ -95,7 +97,7 @@ def is_password(value: bytes, *, quoted: bool, in_code: bool, ends_line: bool) -
     if _NAMES.match(value):
         return looks_random(value) and not in_code
     if _WORD.match(value):
-        return not in_code and ends_line
+        return not in_code and ends_line and not _OWN_NAME.search(value)
     return True
 
 

@@ -14,7 +14,7 @@ _MADE: Final = (
     r"secret(?-i:[A-Z_.0-9-][\w-]{0,40}|)|(?:auth|access|session|refresh|id|bot|api|csrf|deploy|bearer|personal|private)?[_.-]?token(?-i:[A-Z_.0-9-][\w-]{0,40}|)"
     r"|(?:api|app|access|account|private|preshared|shared|secret|auth|encryption|signing|master|license|storage|deploy|subscription|"
     r"client|service|admin|webhook|security|hmac)[_.\s-]?key(?:[_-][\w-]{0,20})?|client-key-data|credentials?|[_-]auth|x-[\w-]{0,20}(?:key|auth)|"
-    r"signature|\bsig|\bpass|bearer|dsn"
+    r"\bsig|\bpass|bearer|dsn"
 )
 _NAME: Final = rf"(?i)((?:{_CHOSEN})[\w-]{{0,40}})|({_MADE})"
 
