@@ -24,7 +24,9 @@ _WORDS: Final = frozenset(
     b"secret self set settings str string stripped test text the this to token true type undefined unset update updated use "
     b"user username val valid value var void wrong yes your".split()
 )  # fmt: skip
-_TEMPLATE: Final = re.compile(rb"[$%]?[{(<\[]|#[0-9a-f]{3,8}\Z|:?\*{3}|\$\w|%\(|\.{3}|x{4}|\\|[-=_#]{3}|\xe2\x80\xa6|&lt;", re.IGNORECASE)
+_TEMPLATE: Final = re.compile(
+    rb"[$%]?[{(<\[]|#[0-9a-f]{3,8}\Z|:?\*{3}|\$\w|%\(|\.{3}|x{4}|\\|[-=_#]{3}|\xe2\x80\xa6|&lt;", re.IGNORECASE
+)
 _MASKED: Final = re.compile(rb"(.)\1*|(?:your|enter|insert)[-_ ].*", re.IGNORECASE | re.DOTALL)
 _REDACTED: Final = re.compile(rb"\[?REDACTED", re.IGNORECASE)
 _NAMES: Final = re.compile(rb"[A-Za-z_]\w*(?:(?:\.|::|->)[A-Za-z_]\w*)+\Z")

@@ -149,7 +149,7 @@ def _is_broken(before: int, line: bytes, following: bytes, longest: int) -> bool
     if full and width >= _SHORTEST_LINE and not following[:1].isspace():
         return True
     rest = _FIRST_RUN.match(following.lstrip(b" \t"))
-    return bool(rest and rest["after"] is not None and _RANDOM.match(rest["word"]))
+    return bool(rest and rest["after"] is not None and _RANDOM.match(rest["word"][:_SEEN]))
 
 
 def _decoded(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
