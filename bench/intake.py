@@ -3,7 +3,7 @@
 This process fills a spool with recorded events under new identifiers. Another one empties it with the daemon's own loop
 (``Loop.work``). With ``--exported``, that loop also sends metrics, spans and log events to an OTLP receiver.
 
-    python -m bench.intake [--events 300000] [--exported] [--profile FILE]
+    python -m bench.intake [--events 300000] [--portion 10000] [--exported] [--profile FILE]
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def main() -> int:
     """Run the benchmark and print the results."""
     parser = command_line(__doc__)
     parser.add_argument("--events", type=int, default=300_000, help="how many events in total")
+    parser.add_argument("--portion", type=int, default=PORTION, help="how many events wait at once")
     parser.add_argument("--exported", action="store_true", help="export all signals to an OTLP receiver")
     parser.add_argument("--endpoint", help=argparse.SUPPRESS)
     parser.add_argument("--profile", help="write a cProfile of the intake to this file")
@@ -47,31 +48,31 @@ def main() -> int:
             command += ["--endpoint", stack.enter_context(OtlpReceiver()).http_endpoint]
         command += ["--profile", options.profile] if options.profile else []
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-            portions = _run(child, home, Path(folder, "projects"), options.events)
-    return _report(portions)
+            portions = _run(child, home, Path(folder, "projects"), options.events, options.portion)
+    return _report(portions, options.portion)
 
 
-def _run(child: subprocess.Popen[str], home: Path, projects: Path, total: int) -> list[dict[str, float]]:
+def _run(child: subprocess.Popen[str], home: Path, projects: Path, total: int, portion: int) -> list[dict[str, float]]:
     assert child.stdin is not None
     assert child.stdout is not None
     source, portions = events(projects), []
-    for _ in range(0, total, PORTION):
-        fill(home / "spool", source, PORTION)
+    for _ in range(0, total, portion):
+        fill(home / "spool", source, portion)
         child.stdin.write("go\n")
         child.stdin.flush()
         portions.append(json.loads(child.stdout.readline()))
         if len(portions) in (1, 2, 5) or len(portions) % 10 == 0:
             seconds, memory = portions[-1]["seconds"], portions[-1]["megabytes"]
             print(
-                f"{len(portions) * PORTION:>9,} events: last {PORTION:,} in {seconds:.2f} s, {memory:.1f} MB",
+                f"{len(portions) * portion:>9,} events: last {portion:,} in {seconds:.2f} s, {memory:.1f} MB",
                 flush=True,
             )
     child.stdin.close()
     return portions
 
 
-def _report(portions: list[dict[str, float]]) -> int:
-    total, seconds = len(portions) * PORTION, sum(portion["seconds"] for portion in portions)
+def _report(portions: list[dict[str, float]], portion: int) -> int:
+    total, seconds = len(portions) * portion, sum(each["seconds"] for each in portions)
     first, last = portions[0]["megabytes"], portions[-1]["megabytes"]
     print(
         f"\ntaken in: {total:,} events in {seconds:.1f} s = {total / seconds:,.0f} events/s; wanted: {BAR_EVENTS_PER_SECOND:,} events/s"
@@ -79,7 +80,7 @@ def _report(portions: list[dict[str, float]]) -> int:
     met = [compare(total / seconds, BAR_EVENTS_PER_SECOND, 1, at_least=True)]
     print(f"resident memory after {total:,} events: {last:.1f} MB; allowed: {BAR_MEMORY_MB} MB")
     met.append(compare(last, BAR_MEMORY_MB, 1))
-    print(f"resident memory after {total:,} events: {last:.1f} MB; after {PORTION:,}: {first:.1f} MB")
+    print(f"resident memory after {total:,} events: {last:.1f} MB; after {portion:,}: {first:.1f} MB")
     met.append(compare(last, first, BAR_GROWTH))
     return 0 if all(met) else 1
 

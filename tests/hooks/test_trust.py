@@ -13,16 +13,10 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.sources import registration
 from claude_hooks_otel.sources.envelope import decode
 from claude_hooks_otel.sources.spool import Spool
-from tests.support.places import EMIT
+from tests.support.hook_runs import run_hook, usual_home
 
 NOBODY = 65534
 SHELLS = [shell for shell in ("sh", "dash", "bash") if shutil.which(shell)]
-
-
-def usual_home(user: Path) -> Home:
-    home = Home.usual({"HOME": str(user)})
-    assert home is not None
-    return home
 
 
 def plant_interpreter(home: Home, marker: Path) -> None:
@@ -32,28 +26,6 @@ def plant_interpreter(home: Home, marker: Path) -> None:
     program.write_text(f"#!/bin/sh\necho ran >'{marker}'\n")
     program.chmod(0o755)
     home.interpreter.write_text(f"{program}\n")
-
-
-def run_hook(
-    user: Path,
-    shell: str = "sh",
-    path: str = "/usr/bin:/bin",
-    emit: Path = EMIT,
-    event: str = "SessionStart",
-    payload: bytes = b"{}",
-    **variables: str,
-) -> None:
-    """Run a hook and everything that it starts to the end."""
-    ended, held = os.pipe()
-    environ = {"PATH": path, "HOME": str(user), **variables}
-    command = [shell, "-c", registration.command(event, f'"{emit}"')]
-    done = subprocess.run(
-        command, input=payload, env=environ, capture_output=True, pass_fds=[held], check=False, timeout=60
-    )
-    os.close(held)
-    os.read(ended, 1)  # returns when the last process that inherited the other end has ended
-    os.close(ended)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -18,8 +18,8 @@ from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.sources.spool_budget import DROPPED, Budget, forget_dropped, keep_budget, reduced, take_dropped
 from claude_hooks_otel.units import DAY, SECOND
-from tests.hooks.test_trust import run_hook, usual_home
 from tests.support.corpus import SCENARIOS, Scenario
+from tests.support.hook_runs import run_hook, usual_home
 from tests.support.places import EMIT
 
 NOW = 1_800_000_000 * SECOND
