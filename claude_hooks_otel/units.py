@@ -15,6 +15,12 @@ DAY: Final = 24 * HOUR
 LARGEST_INTEGER: Final = 2**63 - 1
 END_OF_TIME: Final = LARGEST_INTEGER
 
+
+def storable(number: int) -> int:
+    """Return a number as SQLite can store it: at most LARGEST_INTEGER."""
+    return min(number, LARGEST_INTEGER)
+
+
 # Picodollars per US dollar. The smallest price, 0.01 USD per million tokens times 1.1, is 11,000 picodollars for each token.
 DOLLAR: Final = 1_000_000_000_000
 

@@ -222,7 +222,7 @@ def _contents(connection: sqlite3.Connection) -> Iterator[Finding]:
             "lost events",
             ", ".join(dropped),
             "spool_full: free some space on the disk. spool_budget: nothing read the spool for too long; raise the limits in [spool], or "
-            "find out why no daemon ran. unreadable, error: look at spool/broken.",
+            "find out why no daemon ran. total_full: a number was absurdly large. unreadable, error: look at spool/broken.",
         )
     if items:
         yield warn(

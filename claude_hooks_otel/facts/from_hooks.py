@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model
@@ -29,6 +30,8 @@ MAIN = "main"
 _CLIENT = re.compile(r"claude-code_([0-9]+(?:-[0-9]+)*)")
 # How many sessions the reader remembers. Fewer than that run at the same time.
 MAX_REMEMBERED_SESSIONS = 4096
+# How many unknown fields of one event are counted.
+MOST_UNKNOWN_FIELDS = 100
 # Characters of a trace context. One of version 00 has 55.
 MAX_TRACEPARENT = 128
 
@@ -94,7 +97,7 @@ class HookReader:
     def _count_unknowns(self, event: events.HookEvent) -> None:
         if isinstance(event, events.OtherEvent):
             self._unknowns.count("event", event.hook_event_name[:64])
-        for name in event.model_extra or ():
+        for name in islice(event.model_extra or (), MOST_UNKNOWN_FIELDS):
             self._unknowns.count("field", f"{event.hook_event_name}.{name}"[:128])
 
     def _session(self, event: events.HookEvent, envelope: Envelope, identity: Identity) -> None:

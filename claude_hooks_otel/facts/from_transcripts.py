@@ -18,7 +18,7 @@ from claude_hooks_otel.sources import transcript_lines as lines
 from claude_hooks_otel.sources.call_ids import is_random
 from claude_hooks_otel.sources.transcript_files import AgentMeta, TranscriptFile, read_agent_meta
 from claude_hooks_otel.sources.transcripts import TranscriptLine
-from claude_hooks_otel.units import DOLLAR, MILLISECOND
+from claude_hooks_otel.units import DOLLAR, MILLISECOND, storable
 
 # The type of a sub-agent whose type is unknown.
 UNNAMED_AGENT = "subagent"
@@ -189,7 +189,7 @@ class TranscriptReader:
             if cost is None:
                 return None
             total += cost
-        return total
+        return storable(total)
 
     # -- tool results and prompts ----------------------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ class TranscriptReader:
                 cache_write_tokens=usage.cache_creation_input_tokens,
                 cache_write_1h_tokens=usage.cache_creation_ephemeral_1h_input_tokens,
                 web_searches=usage.web_search_requests,
-                cost=None if usage.cost is None else round(usage.cost * DOLLAR),
+                cost=None if usage.cost is None else storable(round(usage.cost * DOLLAR)),
                 **self._labels(line),
             )
 

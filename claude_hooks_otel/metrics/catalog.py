@@ -283,7 +283,7 @@ HOOK_EVENTS_DROPPED: Final = Metric(
     "claude.hooks.events.dropped", "{event}", Kind.COUNTER,
     "Hook events and program records that could not be used. `reason` is `spool_full` (there was no room to write), `spool_budget` "
     "(too many waited, or for too long: see `[spool]`), `unreadable` "
-    "(the payload is incomplete or invalid) or `error` (taking it in failed), and for program records `kind_conflict` (the metric "
+    "(the payload is incomplete or invalid), `error` (taking it in failed) or `total_full` (a number did not fit into a total), and for program records `kind_conflict` (the metric "
     "has another kind), `too_many_metrics`, `too_many_series` or `reserved_name`. The transcript replaces most of what a lost "
     "hook event reported.",
     labels=("reason",), common=False,

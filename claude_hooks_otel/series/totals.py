@@ -1,4 +1,7 @@
-"""The totals of the cumulative series. Additions are collected in memory and written in the transaction of their facts."""
+"""The totals of the cumulative series. Additions are collected in memory and written in the transaction of their facts.
+
+A total has 64 bits. What does not fit is left out and counted, so that one absurd number never keeps a session from being counted.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.declared import read_declared
 from claude_hooks_otel.metrics.definition import Kind, Metric
 from claude_hooks_otel.metrics.labels import OVERFLOW, Labels, decode_labels, encode_labels
 from claude_hooks_otel.series.points import SeriesPoint
+from claude_hooks_otel.units import LARGEST_INTEGER, storable
 
 # Metric, labels, amount in stored units, and time (Unix nanoseconds; None if it is unknown).
 Addition = tuple[Metric, Labels, int, int | None]
@@ -64,7 +69,7 @@ class SeriesTotals:
         """
         if amount < 0:
             raise ValueError(f"{metric.name} only grows: {amount} cannot be added to it")
-        self._additions.append((metric, labels, amount, at_ns))
+        self._additions.append((metric, labels, storable(amount), at_ns))
 
     def note_gauge(self, metric: Metric, labels: Labels, value: int, at_ns: int) -> None:
         """Note that a gauge was set. No total changes, but there is something to export."""
@@ -92,21 +97,34 @@ class SeriesTotals:
                 observations[metric, labels].append(amount)
             elif metric.kind is Kind.COUNTER:
                 sums[metric, labels] += amount
-        for (metric, labels), amount in sums.items():
-            self._move(metric.name, labels, amount)
-        for (metric, labels), values in observations.items():
-            self._observe(metric, labels, values)
+        full = sum([not self._move(metric.name, labels, amount) for (metric, labels), amount in sums.items()])
+        full += sum([not self._observe(metric, labels, values) for (metric, labels), values in observations.items()])
+        if full:
+            self._move(catalog.HOOK_EVENTS_DROPPED.name, (("reason", "total_full"),), full)
         for observe in self._observers if self._additions else ():
             observe(self._additions)
         self.changes += len(self._additions)
         self._additions.clear()
 
-    def _move(self, name: str, labels: Labels, amount: int) -> None:
-        update = "UPDATE series SET value = value + ? WHERE metric = ? AND labels = ?"
-        if not self._connection.execute(update, (amount, name, encode_labels(labels))).rowcount:
-            self._connection.execute(update, (amount, name, self._create(name, labels, "")))
+    def _move(self, name: str, labels: Labels, amount: int) -> bool:
+        """Add to a counter. Return whether its total has room for the amount."""
+        update = "UPDATE series SET value = value + ? WHERE metric = ? AND labels = ? AND value <= ?"
+        text, fits = encode_labels(labels), amount <= LARGEST_INTEGER
+        amount = storable(amount)
+        room = LARGEST_INTEGER - amount
+        if self._connection.execute(update, (amount, name, text, room)).rowcount:
+            return fits
+        exists = "SELECT 1 FROM series WHERE metric = ? AND labels = ?"
+        if not self._connection.execute(exists, (name, text)).fetchone():
+            text = self._create(name, labels, "")
+            if self._connection.execute(update, (amount, name, text, room)).rowcount:
+                return fits
+        fill = "UPDATE series SET value = ? WHERE metric = ? AND labels = ?"
+        self._connection.execute(fill, (LARGEST_INTEGER, name, text))
+        return False
 
-    def _observe(self, metric: Metric, labels: Labels, values: list[int]) -> None:
+    def _observe(self, metric: Metric, labels: Labels, values: list[int]) -> bool:
+        """Add observations to a histogram. Return whether its sum has room for them. Their number counts in any case."""
         select = "SELECT value, buckets FROM series WHERE metric = ? AND labels = ?"
         text = encode_labels(labels)
         row = self._connection.execute(select, (metric.name, text)).fetchone()
@@ -116,10 +134,12 @@ class SeriesTotals:
         counts = json.loads(row[1])
         for value in values:
             counts[bisect.bisect_left(metric.buckets, value / metric.scale)] += 1
+        total = row[0] + sum(values)
         self._connection.execute(
             "UPDATE series SET value = ?, buckets = ? WHERE metric = ? AND labels = ?",
-            (row[0] + sum(values), json.dumps(counts), metric.name, text),
+            (storable(total), json.dumps(counts), metric.name, text),
         )
+        return bool(total <= LARGEST_INTEGER)
 
     def _create(self, name: str, labels: Labels, buckets: str) -> str:
         """Create a series, or the overflow series if the metric has too many. Return its encoded labels."""

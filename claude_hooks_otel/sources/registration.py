@@ -54,6 +54,9 @@ NOT_REGISTERED: Final[dict[str, str]] = {
 # Every event name of the client.
 KNOWN_EVENTS: Final = frozenset((*REGISTERED, *FORBIDDEN, *NOT_REGISTERED))
 
+# How the registered commands of this version and of earlier ones begin.
+_BEGINNINGS: Final = ('{ trap "{ exit 0; } 2>/dev/null" 0; event=', 'trap "exit 0" 0; event=')
+
 # Seconds. A hook takes milliseconds, so the timeout matters only if the disk hangs. SessionEnd hooks share 1.5 s.
 TIMEOUT: Final = 5
 
@@ -67,14 +70,14 @@ SETTINGS_EMIT: Final = '"$HOME/.local/state/claude-hooks-otel/emit"'
 def command(event: str, emit: str) -> str:
     """Return the shell command for an event.
 
-    The command exits with 0 and prints nothing, even if the file is missing, unreadable or half written: the trap is set before the
-    file is read.
+    The command exits with 0 and prints nothing, even if the file is missing, unreadable or half written, and even if the environment turns
+    on shell tracing (``SHELLOPTS=xtrace``): the trap is set before the file is read, and both are redirected.
 
     Args:
         event: the name of the hook event.
         emit: the path of ``hooks/emit``, quoted for the shell.
     """
-    return f'trap "exit 0" 0; event={event}; . {emit} 2>/dev/null'
+    return f'{{ trap "{{ exit 0; }} 2>/dev/null" 0; event={event}; . {emit}; }} 2>/dev/null'
 
 
 def hook_settings(emit: str) -> dict[str, list[dict[str, Any]]]:
@@ -100,6 +103,4 @@ def settings_hooks() -> dict[str, list[dict[str, Any]]]:
 
 def is_ours(hook_command: object) -> bool:
     """Return whether ``command`` made a registered command, in any version and with any path."""
-    return (
-        isinstance(hook_command, str) and hook_command.startswith('trap "exit 0" 0; event=') and "/emit" in hook_command
-    )
+    return isinstance(hook_command, str) and hook_command.startswith(_BEGINNINGS) and "/emit" in hook_command

@@ -583,3 +583,35 @@ def _is_of(sessions: set[int], process: psutil.Process) -> bool:
         return os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE
     except (ProcessLookupError, psutil.NoSuchProcess):
         return False
+
+
+# -- odd environments --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["", "/nowhere", ":"])
+def test_a_session_without_a_usable_path_is_captured(hook: Hook, path: str) -> None:
+    hook.shell = [str(shutil.which(hook.shell[0])), *hook.shell[1:]]
+    hook.variables["PATH"] = path
+    hook.run("PostToolUse", b'{"a": 1}')
+    assert [entry.payload for entry in hook.captured] == [b'{"a": 1}']
+    assert hook.unfinished == []
+
+
+@pytest.mark.parametrize("length", [64, 65, 300, 100_000])
+def test_an_event_of_a_session_with_a_long_id_is_captured(hook: Hook, length: int) -> None:
+    hook.variables["CLAUDE_CODE_SESSION_ID"] = "x" * length
+    hook.run("PostToolUse", b"{}")
+    assert len(hook.captured) == 1
+
+
+@pytest.mark.parametrize("how", ["option", "SHELLOPTS", "BASH_ENV", "ENV"])
+def test_shell_tracing_prints_nothing(hook: Hook, tmp_path: Path, how: str) -> None:
+    (tmp_path / "trace").write_text("set -x\n")
+    if how == "option":
+        hook.shell = [*hook.shell, "-x"]
+    elif how == "SHELLOPTS":
+        hook.variables["SHELLOPTS"] = "xtrace"
+    else:
+        hook.variables[how] = str(tmp_path / "trace")
+    hook.run("PostToolUse", b"{}")
+    assert len(hook.captured) == 1

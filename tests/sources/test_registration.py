@@ -100,7 +100,7 @@ def test_a_command_always_ends_with_0_and_silently() -> None:
     """It sets the trap before it reads the hook file, and discards the shell's message about a missing file."""
     for event in REGISTERED:
         assert re.fullmatch(
-            r'trap "exit 0" 0; event=\w+; \. "[^"]*/emit" 2>/dev/null',
+            r'{ trap "{ exit 0; } 2>/dev/null" 0; event=\w+; \. "[^"]*/emit"; } 2>/dev/null',
             registration.command(event, registration.SETTINGS_EMIT),
         )
 
