@@ -142,7 +142,7 @@ def capture_works(surroundings: Surroundings) -> Iterator[Finding]:
     commands = [command for settings in surroundings.settings for command in settings.commands.get(_TRIAL_EVENT, ())]
     root = _plugin_root(surroundings)
     if not commands and root:
-        commands = [registration.plugin_hooks()["hooks"][_TRIAL_EVENT][0]["hooks"][0]["command"]]
+        commands = [registration.plugin_hooks()["hooks.json"]["hooks"][_TRIAL_EVENT][0]["hooks"][0]["command"]]
     for command in dict.fromkeys(commands):
         yield _trial(command, surroundings, root)
 

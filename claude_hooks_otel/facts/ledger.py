@@ -19,6 +19,7 @@ class LedgerEntry:
         agent_id: the sub-agent's id; empty for the main conversation.
         prompt_id: the prompt's id; empty if the event has none.
         detail: one word about it, for example the source of a start; never content.
+        process: the client's process id; empty if it is unknown.
     """
 
     received_ns: int
@@ -26,6 +27,7 @@ class LedgerEntry:
     agent_id: str
     prompt_id: str
     detail: str
+    process: str = ""
 
 
 class Ledger:
@@ -47,10 +49,12 @@ class Ledger:
         """
         row = {
             "digest": digest, "at": entry.received_ns, "session": session_id, "event": entry.event,
-            "agent": entry.agent_id, "prompt": entry.prompt_id, "detail": entry.detail, "window": COPIES_WITHIN,
+            "agent": entry.agent_id, "prompt": entry.prompt_id, "detail": entry.detail, "process": entry.process,
+            "window": COPIES_WITHIN,
         }  # fmt: skip
         if self._connection.execute(
-            "INSERT INTO ledger SELECT :digest, :at, :session, :event, :agent, :prompt, :detail WHERE NOT EXISTS "
+            "INSERT INTO ledger (digest, received_ns, session_id, event, agent_id, prompt_id, detail, process) "
+            "SELECT :digest, :at, :session, :event, :agent, :prompt, :detail, :process WHERE NOT EXISTS "
             "(SELECT 1 FROM ledger WHERE digest = :digest AND received_ns BETWEEN :at - :window AND :at + :window)",
             row,
         ).rowcount:
@@ -68,7 +72,7 @@ class Ledger:
         """Return the session's entries of these events, ordered by time."""
         marks = ", ".join("?" * len(events))
         rows = self._connection.execute(
-            f"SELECT received_ns, event, agent_id, prompt_id, detail FROM ledger WHERE session_id = ? AND event IN ({marks}) "  # noqa: S608
+            f"SELECT received_ns, event, agent_id, prompt_id, detail, COALESCE(process, '') FROM ledger WHERE session_id = ? AND event IN ({marks}) "  # noqa: S608
             "ORDER BY received_ns, event",
             (session_id, *events),
         )
@@ -81,6 +85,32 @@ class Ledger:
             (session_id,),
         )
         return found.fetchone() is not None
+
+    def end_of_process(self, start: LedgerEntry) -> LedgerEntry | None:
+        """Return the first SessionStart or SessionEnd of the same process after a start, of any session; None if there is none."""
+        row = self._connection.execute(
+            "SELECT received_ns, event, agent_id, prompt_id, detail, process FROM ledger WHERE process = ? "
+            "AND event IN ('SessionStart', 'SessionEnd') AND detail != 'compact' AND received_ns > ? ORDER BY received_ns LIMIT 1",
+            (start.process, start.received_ns),
+        ).fetchone()
+        return row and LedgerEntry(*row)
+
+    def is_started_under_another_id(self, session_id: str, process: int | None, seen_ns: int) -> bool:
+        """Return whether the process of a session reported its start with the id of another session.
+
+        Clients before 2.1.214 do so for a fork: SessionStart has the parent's id, and every later event the fork's.
+
+        Args:
+            session_id: a session without a SessionStart.
+            process: its process.
+            seen_ns: when its first event arrived.
+        """
+        row = self._connection.execute(
+            "SELECT event, session_id FROM ledger WHERE process = ? AND event IN ('SessionStart', 'SessionEnd') "
+            "AND received_ns <= ? ORDER BY received_ns DESC LIMIT 1",
+            (str(process), seen_ns),
+        ).fetchone()
+        return row is not None and row[0] == "SessionStart" and row[1] != session_id
 
     def last_seen_ns(self, session_id: str, since_ns: int = 0, *, before_ns: int) -> int | None:
         """Return when the last event of a session within a period arrived; None if there is none."""

@@ -42,7 +42,10 @@ CHECKS = [
     ("interpreter", state.interpreter),
     ("daemon", state.daemon),
     ("spool", state.spool),
-    *((link, state.store) for link in ("store", "last event", "lost events", "transcripts", "prices", "client")),
+    *(
+        (link, state.store)
+        for link in ("store", "last event", "lost events", "transcripts", "prices", "client", "client version")
+    ),
     ("variables", export.variables),
     *((link, export.endpoints) for link in ("export", "otel variables")),
     *((f"export {signal}", export.endpoints) for signal in Signal),
@@ -388,6 +391,38 @@ def test_a_model_that_is_priced_by_the_answering_model_is_named(machine: Machine
     core.store.close()
     assert machine.finding("prices").level is Level.INFO
     assert machine.finding("prices").observed == "priced by the model that answered: team-default as claude-sonnet-4-5"
+
+
+@pytest.mark.parametrize("client", ["claude-code/2.1.120/harness", "claude-code_2-1-149_agent"])
+def test_a_client_in_use_that_is_older_than_the_oldest_supported_one_is_a_warning(
+    machine: Machine, client: str
+) -> None:
+    core = machine.core()
+    start = {"transcript_path": "/none.jsonl", "cwd": "/", "hook_event_name": "SessionStart", "source": "startup"}
+    for session_id, header in (("old", client), ("new", "claude-code_2-1-330_harness")):
+        payload = json.dumps({"session_id": session_id, **start}).encode()
+        Spool(machine.home.spool).write("SessionStart", {"client": header}, payload)
+    core.intake.take_events()
+    core.store.close()
+    version = client[12:19].replace("-", ".")
+    assert machine.finding("client version").level is Level.WARN
+    assert machine.finding("client version").observed == (
+        f"sessions of Claude Code {version}: their figures may lack something"
+    )
+
+
+def test_the_oldest_supported_client_is_no_complaint(machine: Machine) -> None:
+    core = machine.core()
+    seen = {"first_seen_ns": time.time_ns(), "last_seen_ns": time.time_ns()}
+    long_ago = {"first_seen_ns": 0, "last_seen_ns": 0}
+    oldest = ".".join(map(str, registration.OLDEST_CLIENT))
+    with core.store.transaction():
+        core.facts.upsert(
+            model.Session(session_id="a", client_version=oldest, **seen),
+            model.Session(session_id="b", client_version="2.0.1", **long_ago),
+        )
+    core.store.close()
+    assert "client version" not in machine.complaints
 
 
 @pytest.mark.parametrize(("reason", "level"), [(Damage.CUT, Level.WARN), (Damage.ENCODING, Level.INFO)])
