@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from claude_hooks_otel.sources.registration import KNOWN_EVENTS
-from tests.support.client.client import installed
+from tests.support.client.versions import installed
 
 pytestmark = pytest.mark.client
 
