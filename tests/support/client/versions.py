@@ -61,7 +61,7 @@ def aligned(version: tuple[int, ...], client: Totals, ours: Totals, charges: Ite
     """Return the client's totals and ours without the known differences of a version, each computed exactly.
 
     Sonnet 5 gets today's price. Without an account, our totals lack the auxiliary requests. If a version prices cache writes of an hour as those of five minutes,
-    the difference is added to the client's cost. The API does not tell which agent paid it, so costs are then compared by model.
+    the difference is added to the client's cost. The API does not say which agent paid it, so costs are then compared by model.
     """
     if version <= _HAS_NO_ACCOUNT:
         client = client | {kind: _without_auxiliary(client[kind]) for kind in ("tokens", "cost")}
@@ -88,7 +88,7 @@ def _by_model(costs: Mapping[str, float]) -> Counter[str]:
 
 def _today(key: str, price: float) -> float:
     """Return by what to multiply a cost of Sonnet 5 at an earlier price. Other models keep their cost."""
-    model = key.split("|")[0]
+    model = key.split("|", maxsplit=1)[0]
     if model != "claude-sonnet-5":
         return 1.0
     million = request_cost(TokenUsage(input=1_000_000), model, timestamp_ns=time.time_ns())
