@@ -56,6 +56,8 @@ KNOWN_EVENTS: Final = frozenset((*REGISTERED, *FORBIDDEN, *NOT_REGISTERED))
 
 # The oldest client whose sessions the tests compare. Older ones are read as well as possible, and ``doctor`` names them.
 OLDEST_CLIENT: Final = (2, 1, 150)
+# Older clients ignore a whole settings file if they do not know one event in it.
+FIRST_TOLERANT_CLIENT: Final = (2, 1, 101)
 # Registered events that OLDEST_CLIENT does not know. It ignores them in a settings file. But it runs no hook of a plugin's file that
 # has an unknown event, so the plugin registers these in a second file.
 NEWER_EVENTS: Final = frozenset(("PostModelSwitch",))
