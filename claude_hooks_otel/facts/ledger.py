@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from claude_hooks_otel.timeline import COPIES_WITHIN
 
@@ -28,6 +29,10 @@ class LedgerEntry:
     prompt_id: str
     detail: str
     process: str = ""
+
+
+# The index ledger_by_process has these.
+_STARTS_AND_ENDS: Final = "event IN ('SessionStart', 'SessionEnd') AND detail != 'compact'"
 
 
 class Ledger:
@@ -86,19 +91,23 @@ class Ledger:
         )
         return found.fetchone() is not None
 
-    def end_of_process(self, start: LedgerEntry) -> LedgerEntry | None:
-        """Return the first SessionStart or SessionEnd of the same process after a start, of any session; None if there is none."""
+    def end_under_another_id(self, start: LedgerEntry) -> LedgerEntry | None:
+        """Return the SessionEnd that the process of a start sent with the id of a session without a start; None if there is none.
+
+        Clients before 2.1.214 start a fork so: SessionStart has the parent's id, and every later event the fork's.
+        """
         row = self._connection.execute(
-            "SELECT received_ns, event, agent_id, prompt_id, detail, process FROM ledger WHERE process = ? "
-            "AND event IN ('SessionStart', 'SessionEnd') AND detail != 'compact' AND received_ns > ? ORDER BY received_ns LIMIT 1",
+            "SELECT received_ns, event, agent_id, prompt_id, detail, process, session_id FROM ledger WHERE process = ? "
+            f"AND {_STARTS_AND_ENDS} AND received_ns > ? ORDER BY received_ns LIMIT 1",  # noqa: S608 — no foreign text
             (start.process, start.received_ns),
         ).fetchone()
-        return row and LedgerEntry(*row)
+        # Processes of different containers can have the same id. Their sessions have starts of their own.
+        if row is None or row[1] != "SessionEnd" or self.entries(row[6], "SessionStart"):
+            return None
+        return LedgerEntry(*row[:6])
 
     def is_started_under_another_id(self, session_id: str, process: int | None, seen_ns: int) -> bool:
-        """Return whether the process of a session reported its start with the id of another session.
-
-        Clients before 2.1.214 do so for a fork: SessionStart has the parent's id, and every later event the fork's.
+        """Return whether the process of a session sent its SessionStart with the id of another session, and nothing else.
 
         Args:
             session_id: a session without a SessionStart.
@@ -106,11 +115,14 @@ class Ledger:
             seen_ns: when its first event arrived.
         """
         row = self._connection.execute(
-            "SELECT event, session_id FROM ledger WHERE process = ? AND event IN ('SessionStart', 'SessionEnd') "
-            "AND received_ns <= ? ORDER BY received_ns DESC LIMIT 1",
+            "SELECT event, session_id, received_ns FROM ledger WHERE process = ? "
+            f"AND {_STARTS_AND_ENDS} AND received_ns <= ? ORDER BY received_ns DESC LIMIT 1",  # noqa: S608 — no foreign text
             (str(process), seen_ns),
         ).fetchone()
-        return row is not None and row[0] == "SessionStart" and row[1] != session_id
+        if row is None or row[0] != "SessionStart" or row[1] == session_id:
+            return False
+        more = "SELECT 1 FROM ledger WHERE session_id = ? AND process = ? AND received_ns > ?"
+        return self._connection.execute(more, (row[1], str(process), row[2])).fetchone() is None
 
     def last_seen_ns(self, session_id: str, since_ns: int = 0, *, before_ns: int) -> int | None:
         """Return when the last event of a session within a period arrived; None if there is none."""

@@ -105,21 +105,15 @@ class Pairing:
         for start, following in zip(starts, [*starts[1:], None], strict=False):
             until = following.received_ns if following else END_OF_TIME
             end = next((end for end in ends if start.received_ns <= end.received_ns < until), None)
-            end = end or self._end_under_another_id(start, until)
+            if end is None and start.process:
+                elsewhere = self._facts.ledger.end_under_another_id(start)
+                end = elsewhere if elsewhere and elsewhere.received_ns < until else None
             if end is None and (following or is_gone):
                 last = self._facts.ledger.last_seen_ns
                 seen = last(session.session_id, before_ns=until) if following else session.last_seen_ns
                 end = LedgerEntry(max(seen or 0, start.received_ns), "SessionEnd", "", "", KILLED)
             if end and self._facts.get(model.SessionRun, session.session_id, start.received_ns):
                 yield self._run(session, start.received_ns, start.detail, end)
-
-    def _end_under_another_id(self, start: LedgerEntry, until_ns: int) -> LedgerEntry | None:
-        """Return the SessionEnd that the process of a start sent with another session's id; None if there is none (yet).
-
-        An older client starts a fork with its parent's id. See ``Ledger.is_started_under_another_id``.
-        """
-        end = self._facts.ledger.end_of_process(start) if start.process else None
-        return end if end and end.event == "SessionEnd" and end.received_ns < until_ns else None
 
     def _run(
         self, session: model.Session, started_ns: int, source: str, end: LedgerEntry | None = None

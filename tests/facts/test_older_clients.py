@@ -129,6 +129,20 @@ def test_a_session_whose_start_was_lost_counts_even_if_its_process_id_was_used_b
     assert machine.totals()["claude.sessions"] == 2
 
 
+def test_sessions_of_two_containers_whose_processes_have_the_same_id_stay_apart(machine: Machine) -> None:
+    """The start of the third was lost."""
+    first: list[Event] = [(5, FORK, "parent", "SessionStart", {"source": "startup"})]
+    first += [(6, FORK, "parent", "UserPromptSubmit", {"prompt": "x"})]
+    second = [(4, FORK, "second", "SessionStart", {"source": "startup"}), (7, FORK, "second", "SessionEnd", {})]
+    third = [(6.5, FORK, "third", "UserPromptSubmit", {"prompt": "x"})]
+    machine.receive(*second, *first, *third)
+    machine.read()
+    machine.wait(120)
+    assert machine.totals()["claude.sessions"] == 3
+    ends = {run.session_id: run.ended_ns for run in machine.core.facts.select(model.SessionRun)}
+    assert ends == {"second": START_NS + 7 * SECOND, "parent": None, "third": None}
+
+
 @pytest.mark.parametrize("at_once", [True, False], ids=["one backlog", "event by event"])
 def test_an_instruction_load_under_a_provisional_id_makes_no_session(machine: Machine, at_once: bool) -> None:
     """The load itself counts."""
