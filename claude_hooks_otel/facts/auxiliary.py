@@ -92,7 +92,7 @@ def _remainder(facts: Facts, session: model.Session, history_ns: int, *, nothing
     remainder: dict[str, list[int]] = defaultdict(lambda: [0] * len(_NOTHING))
     previous: _CostState | None = None
     for state in states:
-        end = next((end for end in ends if end >= state.written_after_ns), None)
+        end = _process_end(state, starts, ends)
         if end is None and not nothing_follows:
             break  # its process may still run, and some of its requests may not be read yet
         base = previous.by_model if previous else _inherited(facts, session, state, history_ns)
@@ -146,6 +146,18 @@ def _inherited(facts: Facts, session: model.Session, state: _CostState, history_
     if candidates:
         return max(candidates, key=lambda found: (found[0], found[1].written_after_ns))[1].by_model
     return None if (session.first_seen_ns or 0) - state.account_started_ns > INHERITED_BEFORE else {}
+
+
+def _process_end(state: _CostState, starts: list[int], ends: list[int]) -> int | None:
+    """Return when the process that wrote a cost-state ended; None if it may still run.
+
+    That is at the first SessionEnd after its start, which may be older than its last lines, and at the latest before the next start.
+    """
+    start = max((start for start in starts if start <= state.written_after_ns), default=None)
+    if start is None:  # a fork's lines may be copies that are older than it
+        return next((end for end in ends if end >= state.written_after_ns), None)
+    following = [start - 1 for start in starts if start > state.written_after_ns]
+    return min((end for end in [*ends, *following] if end >= start), default=None)
 
 
 def _process_start(

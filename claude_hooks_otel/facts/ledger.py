@@ -97,8 +97,8 @@ class Ledger:
         Clients before 2.1.214 start a fork so: SessionStart has the parent's id, and every later event the fork's.
         """
         row = self._connection.execute(
-            "SELECT received_ns, event, agent_id, prompt_id, detail, process, session_id FROM ledger WHERE process = ? "
-            f"AND {_STARTS_AND_ENDS} AND received_ns > ? ORDER BY received_ns LIMIT 1",  # noqa: S608 — no foreign text
+            "SELECT received_ns, event, agent_id, prompt_id, detail, process, session_id FROM ledger WHERE process = ? "  # noqa: S608
+            f"AND {_STARTS_AND_ENDS} AND received_ns > ? ORDER BY received_ns LIMIT 1",
             (start.process, start.received_ns),
         ).fetchone()
         # Processes of different containers can have the same id. Their sessions have starts of their own.
@@ -115,8 +115,8 @@ class Ledger:
             seen_ns: when its first event arrived.
         """
         row = self._connection.execute(
-            "SELECT event, session_id, received_ns FROM ledger WHERE process = ? "
-            f"AND {_STARTS_AND_ENDS} AND received_ns <= ? ORDER BY received_ns DESC LIMIT 1",  # noqa: S608 — no foreign text
+            "SELECT event, session_id, received_ns FROM ledger WHERE process = ? "  # noqa: S608
+            f"AND {_STARTS_AND_ENDS} AND received_ns <= ? ORDER BY received_ns DESC LIMIT 1",
             (str(process), seen_ns),
         ).fetchone()
         if row is None or row[0] != "SessionStart" or row[1] == session_id:

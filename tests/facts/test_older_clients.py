@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from claude_hooks_otel.daemon.assembly import Core, assemble_core
 from claude_hooks_otel.facts import model
-from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.settings import Config
-from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.units import SECOND
-from tests.support.replay import Clock
+from tests.support.machine import START_NS, Event, Machine
 
-START_NS = 1_795_000_000_000_000_000
-# (seconds, process, session, event, further fields). A process that is not alive: no machine has one with this id.
-Event = tuple[float, str, str, str, dict[str, Any]]
+# Processes that are not alive: no machine has these ids.
 FIRST, SECOND_RUN, FORK = "4000001", "4000002", "4000003"
 
 BEGINNING: list[Event] = [
@@ -46,47 +36,6 @@ CONTINUED: list[Event] = [
     (22, SECOND_RUN, "parent", "Stop", {"last_assistant_message": "end"}),
     (23, SECOND_RUN, "parent", "SessionEnd", {"reason": "other"}),
 ]
-
-
-class Machine:
-    """A home whose clock only the test advances."""
-
-    def __init__(self, folder: Path) -> None:
-        self.clock = Clock(START_NS)
-        self.core: Core = assemble_core(
-            Home(folder / "home"), Config(), self.clock, wanted={"traces": ["test"], "logs": ["test"]}
-        )
-
-    def receive(self, *found: Event) -> None:
-        """Write events to the spool, each with its own time."""
-        for number, (seconds, process, session, event, fields) in enumerate(found):
-            payload = {"session_id": session, "transcript_path": f"/none/{session}.jsonl", "cwd": "/shop"}
-            content = Envelope(
-                "", 0, event, {"process": process}, json.dumps(payload | {"hook_event_name": event} | fields).encode()
-            ).encode()
-            path = self.core.spool.new / f"{event}.{session}.{seconds}.{number}"
-            path.write_bytes(content)
-            at = START_NS + round(seconds * SECOND)
-            os.utime(path, ns=(at, at))
-            self.clock.now_ns = max(self.clock.now_ns, at)
-
-    def read(self) -> None:
-        """Read what waits, and follow the sessions."""
-        while self.core.intake.take_events():
-            pass
-        self.core.intake.follow_sessions(everything=True)
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass without an event."""
-        for _ in range(4):
-            self.clock.advance(seconds / 4)
-            self.core.intake.follow_sessions(everything=True)
-
-    def totals(self) -> Counter[str]:
-        found: Counter[str] = Counter()
-        for point in self.core.totals.points():
-            found[point.metric.name] += point.value
-        return found
 
 
 @pytest.fixture
