@@ -33,6 +33,7 @@ def _versions(*versions: str) -> pytest.MarkDecorator:
 
 
 each_version = _versions(*VERSIONS)
+oldest_and_newest = _versions(VERSIONS[0], RECORDED, VERSIONS[-1])
 recorded_version = _versions(RECORDED)
 
 OURS = ['["backend", "shop"]']
@@ -67,7 +68,7 @@ def test_our_totals_equal_those_of_the_client(scenario: str, version: str, tmp_p
     assert found["labels"] == OURS
 
 
-@each_version
+@oldest_and_newest
 def test_each_call_and_request_of_the_client_has_one_span(version: str, tmp_path: Path) -> None:
     """The spans have the client's ids and durations and the right parents. The log events are complete."""
     found = play("traces", tmp_path / "world", version=version)
@@ -93,7 +94,7 @@ def test_each_call_and_request_of_the_client_has_one_span(version: str, tmp_path
     )
 
 
-@each_version
+@oldest_and_newest
 def test_lines_outcomes_and_hook_events_of_a_session_are_counted(version: str, tmp_path: Path) -> None:
     """The session reads, edits, writes, runs a failing command and makes an invalid call. The client prints no error."""
     found = play("edits", tmp_path / "world", version=version)
@@ -117,7 +118,7 @@ def test_a_compaction_counts_as_an_auxiliary_request(version: str, tmp_path: Pat
     assert found["ours"]["compactions"] == {"all": 1}
 
 
-@each_version
+@oldest_and_newest
 def test_a_client_that_gets_sigterm_in_a_tool_has_complete_totals_and_an_end(version: str, tmp_path: Path) -> None:
     """Everything that the API charged is counted, and the hooks report the end of the session."""
     found = play("sigterm", tmp_path / "world", version=version)
@@ -126,7 +127,7 @@ def test_a_client_that_gets_sigterm_in_a_tool_has_complete_totals_and_an_end(ver
     assert found["ours"]["events"]["SessionEnd"] == 1
 
 
-@each_version
+@oldest_and_newest
 def test_a_client_that_gets_sigkill_in_a_tool_has_complete_totals(version: str, tmp_path: Path) -> None:
     """Everything that the API charged is counted, also what the client's own telemetry loses."""
     found = play("sigkill", tmp_path / "world", version=version)
@@ -138,7 +139,7 @@ def test_a_client_that_gets_sigkill_in_a_tool_has_complete_totals(version: str, 
 
 @pytest.mark.slow
 @each_version
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [4])  # it found the most; any other seed makes 20 other sessions
 def test_our_totals_of_random_sessions_equal_those_of_the_client(seed: int, version: str, tmp_path: Path) -> None:
     """The sessions use tools, sub-agents and models. They commit, are resumed, continued, forked, compacted, and run at once."""
     found = play("random_sessions", tmp_path / "world", str(seed), "20", version=version)
