@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -32,6 +35,33 @@ def shell(_: Surroundings) -> Iterator[Finding]:
         yield ok("shell", str(found))
     else:
         yield fail("shell", "there is no sh on PATH", "Install a POSIX shell.")
+
+
+def installed_client(surroundings: Surroundings) -> Iterator[Finding]:
+    """Check the version of the ``claude`` on PATH, where its path or its package shows it."""
+    found = shutil.which("claude", path=surroundings.environ.get("PATH"))
+    version = _version_of(Path(found).resolve()) if found else None
+    if not version:
+        return
+    shown, oldest = ".".join(map(str, version)), ".".join(map(str, registration.OLDEST_CLIENT))
+    if version < registration.FIRST_TOLERANT_CLIENT:
+        note = f"Claude Code {shown} ignores a whole settings file if it does not know one event in it: nothing is captured"
+        yield fail("claude", note, f"Update Claude Code. The oldest supported version is {oldest}.")
+    elif version < registration.OLDEST_CLIENT:
+        yield warn("claude", f"Claude Code {shown} is not supported", f"Update Claude Code to {oldest} or later.")
+    else:
+        yield ok("claude", f"Claude Code {shown}")
+
+
+def _version_of(client: Path) -> tuple[int, ...] | None:
+    """Return the version of a client: its file's name (native installer), or that of the npm package that it is in."""
+    name = client.name
+    for package in (client.parent / "package.json", client.parent.parent / "package.json"):
+        with contextlib.suppress(OSError, ValueError):
+            described = json.loads(package.read_text())
+            if isinstance(described, dict) and str(described.get("name", "")).startswith("@anthropic-ai/claude-code"):
+                name = str(described.get("version"))
+    return tuple(map(int, name.split("."))) if re.fullmatch(r"\d+\.\d+\.\d+", name) else None
 
 
 def hooks_registered(surroundings: Surroundings) -> Iterator[Finding]:
@@ -142,7 +172,7 @@ def capture_works(surroundings: Surroundings) -> Iterator[Finding]:
     commands = [command for settings in surroundings.settings for command in settings.commands.get(_TRIAL_EVENT, ())]
     root = _plugin_root(surroundings)
     if not commands and root:
-        commands = [registration.plugin_hooks()["hooks"][_TRIAL_EVENT][0]["hooks"][0]["command"]]
+        commands = [registration.plugin_hooks()["hooks.json"]["hooks"][_TRIAL_EVENT][0]["hooks"][0]["command"]]
     for command in dict.fromkeys(commands):
         yield _trial(command, surroundings, root)
 
@@ -174,4 +204,4 @@ def _trial(command: str, surroundings: Surroundings, plugin_root: Path | None) -
     return ok("capture", f"a trial event arrived in {took:.0f} ms")
 
 
-CHECKS = (shell, hooks_registered, hooks_switched_on, same_home, hook_file, capture_works)
+CHECKS = (shell, installed_client, hooks_registered, hooks_switched_on, same_home, hook_file, capture_works)

@@ -23,9 +23,11 @@ from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.metrics.outcomes import LOSSES
 from claude_hooks_otel.series.totals import read_points
 from claude_hooks_otel.settings import Config, ConfigError
+from claude_hooks_otel.sources.registration import OLDEST_CLIENT
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.schema import SCHEMA_VERSION
+from claude_hooks_otel.timeline import IN_USE_FOR
 from claude_hooks_otel.units import SECOND
 
 INSTALL = "Run `claude-hooks-otel install`."
@@ -175,6 +177,7 @@ def store(surroundings: Surroundings) -> Iterator[Finding]:
         with closing(connect(path, readonly=True)) as connection:
             yield from _store(connection)
             yield from _aliases(connection, surroundings)
+            yield from _old_clients(connection)
     except sqlite3.Error as error:
         if any(foreign_files(surroundings.home)):
             return  # the finding about the home says what to do
@@ -268,6 +271,22 @@ def _aliases(connection: sqlite3.Connection, surroundings: Surroundings) -> Iter
             "prices",
             f"priced by the model that answered: {', '.join(found)}",
             'If that is not what you pay, add [prices."…"] for the requested name to the configuration.',
+        )
+
+
+def _old_clients(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Name the versions of Claude Code in use that are older than the oldest supported one."""
+    rows = connection.execute(
+        "SELECT DISTINCT client_version FROM session WHERE client_version IS NOT NULL AND last_seen_ns > ?",
+        (time.time_ns() - IN_USE_FOR,),
+    )
+    versions = sorted(tuple(int(part) for part in version.split(".") if part.isdecimal()) for (version,) in rows)
+    old = [".".join(map(str, version)) for version in versions if version < OLDEST_CLIENT]
+    if old:
+        yield warn(
+            "client version",
+            f"sessions of Claude Code {', '.join(old)}: their figures may lack something",
+            f"Update Claude Code. The oldest version that is tested is {'.'.join(map(str, OLDEST_CLIENT))}.",
         )
 
 

@@ -23,7 +23,7 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.ledger import run_starts
 from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.timeline import INHERITED_BEFORE
-from claude_hooks_otel.units import END_OF_TIME
+from claude_hooks_otel.units import END_OF_TIME, storable
 
 _OWN_USAGE: Final = """
     WITH used AS (
@@ -34,7 +34,8 @@ _OWN_USAGE: Final = """
         FROM auxiliary_usage WHERE session_id = :session AND part != '' AND at_ns >= :began AND at_ns < :until
     )
     SELECT model, SUM(input_tokens), SUM(output_tokens), SUM(cache_read_tokens),
-        SUM(cache_write_5m_tokens + cache_write_1h_tokens), SUM(cache_write_1h_tokens), SUM(web_searches), SUM(cost)
+        SUM(cache_write_5m_tokens + cache_write_1h_tokens), SUM(cache_write_1h_tokens), SUM(web_searches),
+        SUM(cost / 1000000), SUM(cost % 1000000) -- one sum could exceed 64 bits
     FROM used GROUP BY model
 """
 
@@ -78,7 +79,7 @@ def usage(
                 cache_write_5m_tokens=max(0, tokens[3] - tokens[4]),
                 cache_write_1h_tokens=tokens[4],
                 web_searches=tokens[5],
-                cost=None if _has_unpriced(facts, session.session_id, name) else max(0, remainder[6]),
+                cost=None if _has_unpriced(facts, session.session_id, name) else storable(max(0, remainder[6])),
                 **labels,
             )
 
@@ -92,7 +93,7 @@ def _remainder(facts: Facts, session: model.Session, history_ns: int, *, nothing
     remainder: dict[str, list[int]] = defaultdict(lambda: [0] * len(_NOTHING))
     previous: _CostState | None = None
     for state in states:
-        end = next((end for end in ends if end >= state.written_after_ns), None)
+        end = _process_end(state, starts, ends)
         if end is None and not nothing_follows:
             break  # its process may still run, and some of its requests may not be read yet
         base = previous.by_model if previous else _inherited(facts, session, state, history_ns)
@@ -148,6 +149,18 @@ def _inherited(facts: Facts, session: model.Session, state: _CostState, history_
     return None if (session.first_seen_ns or 0) - state.account_started_ns > INHERITED_BEFORE else {}
 
 
+def _process_end(state: _CostState, starts: list[int], ends: list[int]) -> int | None:
+    """Return when the process that wrote a cost-state ended; None if it may still run.
+
+    That is at the first SessionEnd after its start, which may be older than its last lines, and at the latest before the next start.
+    """
+    start = max((start for start in starts if start <= state.written_after_ns), default=None)
+    if start is None:  # a fork's lines may be copies that are older than it
+        return next((end for end in ends if end >= state.written_after_ns), None)
+    following = [start - 1 for start in starts if start > state.written_after_ns]
+    return min((end for end in [*ends, *following] if end >= start), default=None)
+
+
 def _process_start(
     state: _CostState,
     previous: _CostState | None,
@@ -169,7 +182,11 @@ def _process_start(
 def _own_requests(facts: Facts, session_id: str, began: int, until: int) -> dict[str, _Spending]:
     """Return the usage of one process in the transcript, by model: its requests and their side rounds."""
     rows = facts.connection.execute(_OWN_USAGE, {"session": session_id, "began": began, "until": until})
-    return {name: tuple(value or 0 for value in account) for name, *account in rows}  # type: ignore[misc]  # seven columns
+    found: dict[str, _Spending] = {}
+    for name, *account in rows:
+        *tokens, millions, rest = (value or 0 for value in account)
+        found[name] = (*tokens, millions * 1_000_000 + rest)  # type: ignore[assignment]  # seven columns
+    return found
 
 
 def _has_unpriced(facts: Facts, session_id: str, name: str) -> bool:

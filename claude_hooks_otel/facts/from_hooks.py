@@ -26,8 +26,8 @@ from claude_hooks_otel.units import MILLISECOND
 
 # The ``agent_type`` of the main conversation.
 MAIN = "main"
-# The client's version in its variable AI_AGENT, for example "claude-code_2-1-330_harness".
-_CLIENT = re.compile(r"claude-code_([0-9]+(?:-[0-9]+)*)")
+# The client's version in its variable AI_AGENT, for example "claude-code_2-1-330_harness"; in older clients "claude-code/2.1.120/harness".
+_CLIENT = re.compile(r"claude-code[_/]([0-9]+(?:[-.][0-9]+)*)")
 # How many sessions the reader remembers. Fewer than that run at the same time.
 MAX_REMEMBERED_SESSIONS = 4096
 # How many unknown fields of one event are counted.
@@ -72,10 +72,12 @@ class HookReader:
         """Read one event. Return False if it is a copy of an earlier one."""
         event, envelope = captured.event, captured.envelope
         at = envelope.received_ns
-        entry = LedgerEntry(at, event.hook_event_name, event.agent_id or "", event.prompt_id or "", _detail(event))
+        process = envelope.headers.get("process", "")
+        entry = LedgerEntry(
+            at, event.hook_event_name, event.agent_id or "", event.prompt_id or "", _detail(event), process
+        )
         # Two copies of one hook have the same client. Two runs that resume a session within the same second have not.
-        client = envelope.headers.get("process", "").encode()
-        digest = hashlib.blake2b(envelope.payload + client, digest_size=16).digest()
+        digest = hashlib.blake2b(envelope.payload + process.encode(), digest_size=16).digest()
         if not self._facts.ledger.enter(digest, event.session_id, entry):
             return False
         self._count_unknowns(event)
@@ -84,7 +86,8 @@ class HookReader:
             envelope.headers.get("project_directory") or event.cwd,
             lambda: self._facts.identities.at(event.session_id, at),
         )
-        self._session(event, envelope, identity)
+        if not isinstance(event, events.InstructionsLoaded):  # its session id may be provisional
+            self._session(event, envelope, identity)
         labels = identity.columns()
         if isinstance(event, events.UserPromptSubmit):
             self._prompt(event, at, labels, envelope.headers)

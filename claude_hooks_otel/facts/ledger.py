@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from claude_hooks_otel.timeline import COPIES_WITHIN
 
@@ -19,6 +20,7 @@ class LedgerEntry:
         agent_id: the sub-agent's id; empty for the main conversation.
         prompt_id: the prompt's id; empty if the event has none.
         detail: one word about it, for example the source of a start; never content.
+        process: the client's process id; empty if it is unknown.
     """
 
     received_ns: int
@@ -26,6 +28,11 @@ class LedgerEntry:
     agent_id: str
     prompt_id: str
     detail: str
+    process: str = ""
+
+
+# The index ledger_by_process has these.
+_STARTS_AND_ENDS: Final = "event IN ('SessionStart', 'SessionEnd') AND detail != 'compact'"
 
 
 class Ledger:
@@ -47,10 +54,12 @@ class Ledger:
         """
         row = {
             "digest": digest, "at": entry.received_ns, "session": session_id, "event": entry.event,
-            "agent": entry.agent_id, "prompt": entry.prompt_id, "detail": entry.detail, "window": COPIES_WITHIN,
+            "agent": entry.agent_id, "prompt": entry.prompt_id, "detail": entry.detail, "process": entry.process,
+            "window": COPIES_WITHIN,
         }  # fmt: skip
         if self._connection.execute(
-            "INSERT INTO ledger SELECT :digest, :at, :session, :event, :agent, :prompt, :detail WHERE NOT EXISTS "
+            "INSERT INTO ledger (digest, received_ns, session_id, event, agent_id, prompt_id, detail, process) "
+            "SELECT :digest, :at, :session, :event, :agent, :prompt, :detail, :process WHERE NOT EXISTS "
             "(SELECT 1 FROM ledger WHERE digest = :digest AND received_ns BETWEEN :at - :window AND :at + :window)",
             row,
         ).rowcount:
@@ -68,7 +77,7 @@ class Ledger:
         """Return the session's entries of these events, ordered by time."""
         marks = ", ".join("?" * len(events))
         rows = self._connection.execute(
-            f"SELECT received_ns, event, agent_id, prompt_id, detail FROM ledger WHERE session_id = ? AND event IN ({marks}) "  # noqa: S608
+            f"SELECT received_ns, event, agent_id, prompt_id, detail, COALESCE(process, '') FROM ledger WHERE session_id = ? AND event IN ({marks}) "  # noqa: S608
             "ORDER BY received_ns, event",
             (session_id, *events),
         )
@@ -81,6 +90,39 @@ class Ledger:
             (session_id,),
         )
         return found.fetchone() is not None
+
+    def end_under_another_id(self, start: LedgerEntry) -> LedgerEntry | None:
+        """Return the SessionEnd that the process of a start sent with the id of a session without a start; None if there is none.
+
+        Clients before 2.1.214 start a fork so: SessionStart has the parent's id, and every later event the fork's.
+        """
+        row = self._connection.execute(
+            "SELECT received_ns, event, agent_id, prompt_id, detail, process, session_id FROM ledger WHERE process = ? "  # noqa: S608
+            f"AND {_STARTS_AND_ENDS} AND received_ns > ? ORDER BY received_ns LIMIT 1",
+            (start.process, start.received_ns),
+        ).fetchone()
+        # Processes of different containers can have the same id. Their sessions have starts of their own.
+        if row is None or row[1] != "SessionEnd" or self.entries(row[6], "SessionStart"):
+            return None
+        return LedgerEntry(*row[:6])
+
+    def is_started_under_another_id(self, session_id: str, process: int | None, seen_ns: int) -> bool:
+        """Return whether the process of a session sent its SessionStart with the id of another session, and nothing else.
+
+        Args:
+            session_id: a session without a SessionStart.
+            process: its process.
+            seen_ns: when its first event arrived.
+        """
+        row = self._connection.execute(
+            "SELECT event, session_id, received_ns FROM ledger WHERE process = ? "  # noqa: S608
+            f"AND {_STARTS_AND_ENDS} AND received_ns <= ? ORDER BY received_ns DESC LIMIT 1",
+            (str(process), seen_ns),
+        ).fetchone()
+        if row is None or row[0] != "SessionStart" or row[1] == session_id:
+            return False
+        more = "SELECT 1 FROM ledger WHERE session_id = ? AND process = ? AND received_ns > ?"
+        return self._connection.execute(more, (row[1], str(process), row[2])).fetchone() is None
 
     def last_seen_ns(self, session_id: str, since_ns: int = 0, *, before_ns: int) -> int | None:
         """Return when the last event of a session within a period arrived; None if there is none."""

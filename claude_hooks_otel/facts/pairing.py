@@ -66,8 +66,7 @@ class Pairing:
             facts.upsert(*self._turn_starts(session_id, starts[0].received_ns if starts else 0))
         if silence_ns < PAIRED_AFTER:
             return False
-        has_run = bool(facts.select(model.SessionRun, "session_id = ?", session_id))
-        if not starts and silence_ns > START_ASSUMED_AFTER and not has_run:
+        if not starts and silence_ns > START_ASSUMED_AFTER and self._lacks_start(session):
             facts.upsert(self._run(session, model.INFERRED, "startup"))
         seen_ns = session.last_seen_ns or 0
         is_gone = min(now_ns - seen_ns, silence_ns) > KILLED_AFTER and not _is_alive(session.process)
@@ -91,6 +90,14 @@ class Pairing:
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
+    def _lacks_start(self, session: model.Session) -> bool:
+        """Return whether a session without a SessionStart has no run, and its start does not count under another session's id."""
+        if self._facts.select(model.SessionRun, "session_id = ?", session.session_id):
+            return False
+        return not self._facts.ledger.is_started_under_another_id(
+            session.session_id, session.process, session.first_seen_ns or 0
+        )
+
     def _ended_runs(
         self, session: model.Session, starts: list[LedgerEntry], ends: list[LedgerEntry], *, is_gone: bool
     ) -> Iterator[model.SessionRun]:
@@ -98,6 +105,9 @@ class Pairing:
         for start, following in zip(starts, [*starts[1:], None], strict=False):
             until = following.received_ns if following else END_OF_TIME
             end = next((end for end in ends if start.received_ns <= end.received_ns < until), None)
+            if end is None and start.process:
+                elsewhere = self._facts.ledger.end_under_another_id(start)
+                end = elsewhere if elsewhere and elsewhere.received_ns < until else None
             if end is None and (following or is_gone):
                 last = self._facts.ledger.last_seen_ns
                 seen = last(session.session_id, before_ns=until) if following else session.last_seen_ns

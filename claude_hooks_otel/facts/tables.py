@@ -50,13 +50,14 @@ SCHEMA: Final = ";".join(
         *(table.create for table in TABLES.values()),
         """
 CREATE TABLE IF NOT EXISTS ledger (
-    digest BLOB, received_ns INTEGER, session_id TEXT, event TEXT, agent_id TEXT, prompt_id TEXT, detail TEXT,
+    digest BLOB, received_ns INTEGER, session_id TEXT, event TEXT, agent_id TEXT, prompt_id TEXT, detail TEXT, process TEXT,
     PRIMARY KEY (digest, received_ns)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS identity (
     session_id TEXT, since_ns INTEGER, agent TEXT, project TEXT, team TEXT, sprint TEXT, PRIMARY KEY (session_id, since_ns)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ledger_by_session ON ledger (session_id, event, received_ns);
+CREATE INDEX IF NOT EXISTS ledger_by_process ON ledger (process, received_ns) WHERE event IN ('SessionStart', 'SessionEnd');
 CREATE INDEX IF NOT EXISTS api_request_by_session ON api_request (session_id, at_ns);
 CREATE INDEX IF NOT EXISTS api_request_by_time ON api_request (at_ns);
 CREATE INDEX IF NOT EXISTS measurement_by_time ON measurement (at_ns);

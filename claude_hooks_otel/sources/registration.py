@@ -1,6 +1,6 @@
 """Which hook events are registered, which must never be registered, and why.
 
-The plugin's ``hooks/hooks.json``, ``settings.example.json`` and the installer use these tables. The events are those of Claude Code
+The plugin's files in ``hooks/``, ``settings.example.json`` and the installer use these tables. The events are those of Claude Code
 2.1.332. Standard library only.
 """
 
@@ -54,6 +54,14 @@ NOT_REGISTERED: Final[dict[str, str]] = {
 # Every event name of the client.
 KNOWN_EVENTS: Final = frozenset((*REGISTERED, *FORBIDDEN, *NOT_REGISTERED))
 
+# The oldest client whose sessions the tests compare. Older ones are read as well as possible, and ``doctor`` names them.
+OLDEST_CLIENT: Final = (2, 1, 150)
+# Older clients ignore a whole settings file if they do not know one event in it.
+FIRST_TOLERANT_CLIENT: Final = (2, 1, 101)
+# Registered events that OLDEST_CLIENT does not know. It ignores them in a settings file. But it runs no hook of a plugin's file that
+# has an unknown event, so the plugin registers these in a second file.
+NEWER_EVENTS: Final = frozenset(("PostModelSwitch",))
+
 # How the registered commands of this version and of earlier ones begin.
 _BEGINNINGS: Final = ('{ trap "{ exit 0; } 2>/dev/null" 0; event=', 'trap "exit 0" 0; event=')
 
@@ -88,11 +96,18 @@ def hook_settings(emit: str) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def plugin_hooks() -> dict[str, Any]:
-    """Return the content of ``hooks/hooks.json``."""
+def plugin_hooks() -> dict[str, dict[str, Any]]:
+    """Return the content of the plugin's files in ``hooks/``, by name. Clients that cannot use the second file still use the first."""
+    hooks = hook_settings('"${CLAUDE_PLUGIN_ROOT}/hooks/emit"')
     return {
-        "description": "Telemetry of every session: one small shell process per event, nothing else.",
-        "hooks": hook_settings('"${CLAUDE_PLUGIN_ROOT}/hooks/emit"'),
+        "hooks.json": {
+            "description": "Telemetry of every session: one small shell process per event, nothing else.",
+            "hooks": {event: groups for event, groups in hooks.items() if event not in NEWER_EVENTS},
+        },
+        "newer-events.json": {
+            "description": "Events that the oldest supported client does not know.",
+            "hooks": {event: groups for event, groups in hooks.items() if event in NEWER_EVENTS},
+        },
     }
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from claude_hooks_otel.sources.registration import KNOWN_EVENTS
-from tests.support.client.client import installed
+from claude_hooks_otel.sources.registration import KNOWN_EVENTS, NEWER_EVENTS, OLDEST_CLIENT, REGISTERED, plugin_hooks
+from tests.support.client.versions import VERSIONS, installed, version_of
+from tests.support.places import ROOT
 
 pytestmark = pytest.mark.client
 
@@ -25,3 +26,12 @@ def test_every_event_of_an_installed_client_is_known(client: Path) -> None:
     events = {name.decode() for name in max(lists, key=len)}
     assert events - KNOWN_EVENTS == set()
     assert {"PostToolUse", "SessionStart", "SessionEnd"} <= events
+    # It would run no hook of a plugin's default file that has an event which it lacks.
+    assert set(plugin_hooks()["hooks.json"]["hooks"]) <= events
+    if version_of(client) == OLDEST_CLIENT:
+        assert REGISTERED.keys() - events == NEWER_EVENTS
+
+
+def test_ci_installs_the_versions_that_the_tests_run() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    assert set(re.findall(r"\b2\.\d+\.\d+\b", script)) == set(VERSIONS)

@@ -33,6 +33,7 @@ from tests.support.places import EMIT
 
 # (link, the check that reports it).
 CHECKS = [
+    ("claude", capture.installed_client),
     ("hooks", capture.hooks_registered),
     ("switches", capture.hooks_switched_on),
     ("hook file", capture.hook_file),
@@ -42,7 +43,10 @@ CHECKS = [
     ("interpreter", state.interpreter),
     ("daemon", state.daemon),
     ("spool", state.spool),
-    *((link, state.store) for link in ("store", "last event", "lost events", "transcripts", "prices", "client")),
+    *(
+        (link, state.store)
+        for link in ("store", "last event", "lost events", "transcripts", "prices", "client", "client version")
+    ),
     ("variables", export.variables),
     *((link, export.endpoints) for link in ("export", "otel variables")),
     *((f"export {signal}", export.endpoints) for signal in Signal),
@@ -388,6 +392,69 @@ def test_a_model_that_is_priced_by_the_answering_model_is_named(machine: Machine
     core.store.close()
     assert machine.finding("prices").level is Level.INFO
     assert machine.finding("prices").observed == "priced by the model that answered: team-default as claude-sonnet-4-5"
+
+
+def _npm(folder: Path, version: str) -> Path:
+    package = folder / "node_modules" / "@anthropic-ai" / "claude-code"
+    (package / "bin").mkdir(parents=True)
+    (package / "package.json").write_text(json.dumps({"name": "@anthropic-ai/claude-code", "version": version}))
+    return package / "bin" / "claude.exe"
+
+
+def _native(folder: Path, version: str) -> Path:
+    (folder / "versions").mkdir()
+    return folder / "versions" / version
+
+
+@pytest.mark.parametrize("layout", [_npm, _native])
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [("2.1.100", Level.FAIL), ("2.1.101", Level.WARN), ("2.1.149", Level.WARN), ("2.1.150", Level.OK), ("3.0.0", Level.OK)],
+)  # fmt: skip
+def test_the_version_of_the_client_on_path_is_checked(
+    machine: Machine, layout: Callable[[Path, str], Path], version: str, level: Level
+) -> None:
+    client = layout(machine.root, version)
+    client.write_text("")
+    client.chmod(0o755)
+    (machine.root / "bin").mkdir()
+    (machine.root / "bin" / "claude").symlink_to(client)
+    machine.environ["PATH"] = f"{machine.root / 'bin'}:{os.environ['PATH']}"
+    finding = machine.finding("claude")
+    assert (finding.level, f"Claude Code {version}" in finding.observed) == (level, True)
+    assert bool(finding.remedy) is (level is not Level.OK)
+
+
+@pytest.mark.parametrize("client", ["claude-code/2.1.120/harness", "claude-code_2-1-149_agent"])
+def test_a_client_in_use_that_is_older_than_the_oldest_supported_one_is_a_warning(
+    machine: Machine, client: str
+) -> None:
+    core = machine.core()
+    start = {"transcript_path": "/none.jsonl", "cwd": "/", "hook_event_name": "SessionStart", "source": "startup"}
+    for session_id, header in (("old", client), ("new", "claude-code_2-1-330_harness")):
+        payload = json.dumps({"session_id": session_id, **start}).encode()
+        Spool(machine.home.spool).write("SessionStart", {"client": header}, payload)
+    core.intake.take_events()
+    core.store.close()
+    version = client[12:19].replace("-", ".")
+    assert machine.finding("client version").level is Level.WARN
+    assert machine.finding("client version").observed == (
+        f"sessions of Claude Code {version}: their figures may lack something"
+    )
+
+
+def test_the_oldest_supported_client_is_no_complaint(machine: Machine) -> None:
+    core = machine.core()
+    seen = {"first_seen_ns": time.time_ns(), "last_seen_ns": time.time_ns()}
+    long_ago = {"first_seen_ns": 0, "last_seen_ns": 0}
+    oldest = ".".join(map(str, registration.OLDEST_CLIENT))
+    with core.store.transaction():
+        core.facts.upsert(
+            model.Session(session_id="a", client_version=oldest, **seen),
+            model.Session(session_id="b", client_version="2.0.1", **long_ago),
+        )
+    core.store.close()
+    assert "client version" not in machine.complaints
 
 
 @pytest.mark.parametrize(("reason", "level"), [(Damage.CUT, Level.WARN), (Damage.ENCODING, Level.INFO)])

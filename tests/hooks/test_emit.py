@@ -206,6 +206,13 @@ def test_the_header_has_the_variables_of_the_hook_and_the_file_the_time_of_recei
     assert b"never" not in (hook.home.spool / "new" / envelope.name).read_bytes()
 
 
+def test_without_claude_pid_the_process_is_the_one_that_started_the_hook(hook: Hook) -> None:
+    """Clients before 2.1.330 set no CLAUDE_PID. They start the shell of a hook themselves."""
+    hook.run("SessionEnd", b"{}")
+    [envelope] = hook.captured
+    assert envelope.headers["process"] == str(os.getpid())
+
+
 def test_only_the_owner_can_read_the_captured_files(hook: Hook) -> None:
     shutil.rmtree(hook.home.spool)
     hook.run()

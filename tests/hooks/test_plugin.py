@@ -35,10 +35,9 @@ def test_the_marketplace_offers_the_plugin_of_this_repository() -> None:
     assert (entry["name"], entry["source"]) == (manifest("plugin.json")["name"], "./")
 
 
-def test_only_the_default_file_of_the_plugin_registers_hooks() -> None:
+def test_the_manifest_names_only_the_file_that_the_client_does_not_read_by_default() -> None:
     """If the manifest named hooks/hooks.json too, the client would load it twice."""
-    assert "hooks" not in manifest("plugin.json")
-    assert json.loads((ROOT / "hooks" / "hooks.json").read_text()) == registration.plugin_hooks()
+    assert manifest("plugin.json")["hooks"] == "./hooks/newer-events.json"
 
 
 def test_the_setup_command_names_the_steps_to_install() -> None:
@@ -53,12 +52,12 @@ def test_the_plugin_captures_events_without_the_package_and_without_configuratio
     root = tmp_path / "cache" / "hooks otel" / "0.1.0"
     shutil.copytree(ROOT / "hooks", root / "hooks")
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CLAUDE_PLUGIN_ROOT": str(root)}
-    for event, [group] in registration.plugin_hooks()["hooks"].items():
+    registered = [groups for file in registration.plugin_hooks().values() for groups in file["hooks"].values()]
+    for [group] in registered:
         done = subprocess.run(
             ["sh", "-c", group["hooks"][0]["command"]], input=b"{}", env=environ, capture_output=True, check=True
         )
         assert (done.stdout, done.stderr) == (b"", b"")
-        assert event
     captured = sorted((tmp_path / ".local/state/claude-hooks-otel/spool/new").iterdir())
     assert sorted(path.name.partition(".")[0] for path in captured) == sorted(registration.REGISTERED)
     assert all(b"\nregistered_by=plugin\n" in path.read_bytes() for path in captured)

@@ -66,7 +66,11 @@ def answers(core: Core, path: Path, count: int, tokens: int) -> None:
         for number in range(count)
     ]  # fmt: skip
     path.parent.mkdir(parents=True)
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    model_usage = {"claude-opus-4-5": {"inputTokens": count * tokens, "outputTokens": 9_999_999_999, "costUSD": 1e12}}
+    account = {
+        "type": "cost-state", "sessionId": SESSION, "startTime": 1795177800000, "totalDuration": 1, "modelUsage": model_usage,
+    }  # fmt: skip
+    path.write_text("".join(json.dumps(line) + "\n" for line in (*lines, account)))
     hook(core, "SessionStart", source="startup", transcript_path=str(path))
 
 
@@ -77,7 +81,7 @@ def test_a_session_whose_cost_exceeds_a_total_still_counts(core: Core, tmp_path:
     assert sum(values(core, catalog.SESSIONS).values()) == 1
     assert sum(values(core, catalog.API_REQUESTS).values()) == 60
     assert sum(values(core, catalog.TOKENS_OUTPUT).values()) == 60 * 9_999_999_999
-    assert list(values(core, catalog.COST).values()) == [LARGEST_INTEGER]
+    assert values(core, catalog.COST) == {("claude-opus-4-5", "main"): LARGEST_INTEGER}
     assert values(core, catalog.HOOK_EVENTS_DROPPED)["total_full",] >= 1
     hook(core, "UserPromptSubmit", prompt="go on", prompt_id="p")
     take_all(core)

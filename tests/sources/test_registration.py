@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from claude_hooks_otel.sources import registration
-from claude_hooks_otel.sources.registration import FORBIDDEN, KNOWN_EVENTS, NOT_REGISTERED, REGISTERED, TIMEOUT
+from claude_hooks_otel.sources.registration import (
+    FORBIDDEN,
+    KNOWN_EVENTS,
+    NEWER_EVENTS,
+    NOT_REGISTERED,
+    REGISTERED,
+    TIMEOUT,
+)
 from tests.support.places import ROOT
 
 # Every event name that Claude Code 2.1.330 knows (its SDK's HOOK_EVENTS).
@@ -68,7 +75,10 @@ def test_events_that_change_or_slow_the_client_are_forbidden() -> None:
 
 
 def plugin() -> Any:
-    return json.loads((ROOT / "hooks" / "hooks.json").read_text())["hooks"]
+    """Return what the plugin's two files register: the default one, and the one that the manifest names."""
+    manifest = json.loads((ROOT / ".claude-plugin" / "plugin.json").read_text())
+    files = [ROOT / "hooks" / "hooks.json", ROOT / manifest["hooks"]]
+    return {event: groups for file in files for event, groups in json.loads(file.read_text())["hooks"].items()}
 
 
 def example() -> Any:
@@ -92,8 +102,17 @@ def test_hooks_exist_for_exactly_the_registered_events_and_for_no_forbidden_one(
         assert f"event={event};" in handler["command"]
 
 
-def test_the_plugin_file_is_up_to_date() -> None:
-    assert json.loads((ROOT / "hooks" / "hooks.json").read_text()) == registration.plugin_hooks()
+def test_the_files_of_the_plugin_are_up_to_date() -> None:
+    assert {file.name: json.loads(file.read_text()) for file in (ROOT / "hooks").glob("*.json")} == (
+        registration.plugin_hooks()
+    )
+
+
+def test_the_default_file_of_the_plugin_has_only_events_of_the_oldest_supported_client() -> None:
+    """An older client would run none of the file's hooks."""
+    hooks = json.loads((ROOT / "hooks" / "hooks.json").read_text())["hooks"]
+    assert set(hooks) == set(REGISTERED) - NEWER_EVENTS
+    assert set(REGISTERED) > NEWER_EVENTS
 
 
 def test_a_command_always_ends_with_0_and_silently() -> None:
@@ -112,7 +131,7 @@ def test_a_command_always_ends_with_0_and_silently() -> None:
             registration.command("Stop", emit)
             for emit in (registration.SETTINGS_EMIT, "/opt/x/hooks/emit", "'/a b/hooks/emit'")
         ),
-        registration.plugin_hooks()["hooks"]["Stop"][0]["hooks"][0]["command"],
+        registration.plugin_hooks()["hooks.json"]["hooks"]["Stop"][0]["hooks"][0]["command"],
     ],
 )
 def test_our_command_is_recognized_with_any_path(command: str) -> None:

@@ -6,6 +6,7 @@ environment of a scenario. It is made from scratch, so the Claude configuration 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -22,13 +23,11 @@ from typing import Any, Self
 from claude_hooks_otel.home.paths import Home
 from tests.support.client.scripted_api import ScriptedApi, Turn
 from tests.support.client.truth import Totals, client_records, client_totals, our_spans, our_totals
+from tests.support.client.versions import BINARY_VARIABLE, CACHE, RECORDED, aligned, binary, version_of
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.otlp_records import log_records, spans
 from tests.support.places import ROOT
 
-BINARY_VARIABLE = "CLAUDE_CODE_BINARY"
-# .ci/run installs the npm package @anthropic-ai/claude-code here: the version of the recordings, and others next to it.
-CACHE = ROOT / ".cache" / "claude-code"
 _NAMESPACES = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 # Seconds that a whole scenario may take.
 LONGEST_SCENARIO = 240
@@ -36,32 +35,25 @@ LONGEST_SCENARIO = 240
 RECEIVER_TIMEOUT = 30.0
 
 
-def binary() -> Path | None:
-    """Return the client's executable, if it is installed."""
-    if named := os.environ.get(BINARY_VARIABLE):
-        return Path(named) if Path(named).is_file() else None
-    return next((client for client in installed() if CACHE in client.parents), None)
+def missing(version: str = RECORDED) -> str | None:
+    """Return why a version of the client cannot run here, or None if it can."""
+    if binary(version) is None:
+        return (
+            f"no Claude Code {version}: .ci/run installs it next to {CACHE}. {BINARY_VARIABLE} can name another client."
+        )
+    return None if _has_namespaces() else "this machine does not allow network and process namespaces"
 
 
-def installed() -> list[Path]:
-    """Return the executables of all installed versions."""
-    return sorted(CACHE.parent.glob("claude-code*/node_modules/@anthropic-ai/claude-code-*/claude"))
+@functools.cache
+def _has_namespaces() -> bool:
+    return (
+        shutil.which("unshare") is not None
+        and not subprocess.run([*_NAMESPACES, "true"], capture_output=True, check=False).returncode
+    )
 
 
-def missing() -> str | None:
-    """Return why the client cannot run here, or None if it can."""
-    if binary() is None:
-        return f"no Claude Code client: install @anthropic-ai/claude-code below {CACHE} or name it in {BINARY_VARIABLE}"
-    if (
-        shutil.which("unshare") is None
-        or subprocess.run([*_NAMESPACES, "true"], capture_output=True, check=False).returncode
-    ):
-        return "this machine does not allow network and process namespaces"
-    return None
-
-
-def play(scenario: str, folder: Path, *arguments: str) -> dict[str, Any]:
-    """Run a scenario of ``scenarios.py`` in its own namespaces and return its findings."""
+def play(scenario: str, folder: Path, *arguments: str, version: str = RECORDED) -> dict[str, Any]:
+    """Run a scenario of ``scenarios.py`` in its own namespaces, with a version of the client, and return its findings."""
     command = [
         *_NAMESPACES,
         "--",
@@ -72,7 +64,10 @@ def play(scenario: str, folder: Path, *arguments: str) -> dict[str, Any]:
         str(folder),
         *arguments,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_SCENARIO, check=False, cwd=ROOT)
+    done = subprocess.run(
+        command, env=os.environ | {BINARY_VARIABLE: str(binary(version))},
+        capture_output=True, text=True, timeout=LONGEST_SCENARIO, check=False, cwd=ROOT,
+    )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"{scenario} ended with {done.returncode}:\n{done.stderr[-4000:]}")
     findings: dict[str, Any] = json.loads(done.stdout)
@@ -110,6 +105,7 @@ class World:
     export: bool = True
     hooks: str = "settings"
     telemetry: bool = True
+    version: tuple[int, ...] = field(init=False)
     receiver: OtlpReceiver = field(init=False)
     api: ScriptedApi = field(init=False)
 
@@ -118,6 +114,9 @@ class World:
         self.user, self.project = self.folder / "user", self.folder / "shop"
         (self.user / ".claude").mkdir(parents=True)
         self.project.mkdir()
+        client = binary()
+        assert client is not None, missing()
+        self.binary, self.version = client, version_of(client)
         self.home = Home.from_environment({"HOME": str(self.user)})
         self._stack = ExitStack()
         self.receiver = self._stack.enter_context(OtlpReceiver())
@@ -191,7 +190,7 @@ class World:
 
     def start(self, prompt: str, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         """Start one ``-p`` session."""
-        command = [str(binary()), "-p", prompt, "--output-format", "json", "--dangerously-skip-permissions"]
+        command = [str(self.binary), "-p", prompt, "--output-format", "json", "--dangerously-skip-permissions"]
         if "--model" not in arguments:
             command += ["--model", "claude-sonnet-4-5"]
         if self.hooks == "plugin":
@@ -209,9 +208,12 @@ class World:
     def run(self, prompt: str, *arguments: str, **environ: str) -> Ended:
         """Run one ``-p`` session from start to end."""
         began = time.perf_counter()
-        process = self.start(prompt, *arguments, **environ)
+        return self.end(self.start(prompt, *arguments, **environ), began)
+
+    def end(self, process: subprocess.Popen[str], began: float | None = None) -> Ended:
+        """Wait until a session ends. ``began`` is when it was started, by ``time.perf_counter``."""
         output, errors = process.communicate(timeout=90)
-        seconds = time.perf_counter() - began
+        seconds = 0.0 if began is None else time.perf_counter() - began
         result = json.loads(output) if output.startswith("{") else {}
         return Ended(process.returncode, seconds, result, errors)
 
@@ -227,19 +229,26 @@ class World:
     # -- the client's telemetry and ours -----------------------------------------------------------------------------------
 
     def totals(self, ready: Callable[[Totals, Totals], bool]) -> dict[str, Any]:
-        """Return the client's totals and ours, once ``ready(client's, ours)`` or after a timeout, and what the API charged."""
+        """Return the client's totals and ours, once ``ready(client's, ours)`` or after a timeout, and what the API charged.
+
+        Both are without the known differences of the client's version.
+        """
         try:
-            self.receiver.wait_for(lambda it: ready(client_totals(it), our_totals(it)), RECEIVER_TIMEOUT)
+            self.receiver.wait_for(lambda it: ready(*self._aligned(it)), RECEIVER_TIMEOUT)
         except TimeoutError:
             pass  # the test then shows what differs
+        client, ours = self._aligned(self.receiver)
         return {
-            "client": client_totals(self.receiver),
-            "ours": our_totals(self.receiver),
+            "client": client,
+            "ours": ours,
             "charged": [{"model": charge.model, **vars(charge.usage)} for charge in self.api.charges],
             "labels": sorted(
                 {json.dumps([p.attributes.get("agent"), p.attributes.get("project")]) for p in _ours(self.receiver)}
             ),
         }
+
+    def _aligned(self, receiver: OtlpReceiver) -> tuple[Totals, Totals]:
+        return aligned(self.version, client_totals(receiver), our_totals(receiver), self.api.charges)
 
     def traces(self) -> dict[str, Any]:
         """Return the client's calls and requests and ours, once they are equal and the session ended or after a timeout.

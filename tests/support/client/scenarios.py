@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,7 +17,8 @@ import psutil
 
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
-from tests.support.client.client import World, wait_until
+from tests.support.client.client import Ended, World, wait_until
+from tests.support.client.random_sessions import Plan
 from tests.support.client.scripted_api import Tool, Turn, Usage
 from tests.support.client.truth import Totals, our_totals
 from tests.support.otlp_receiver import OtlpReceiver
@@ -183,12 +185,31 @@ def resume(folder: Path) -> dict[str, Any]:
 
 
 def compaction(folder: Path) -> dict[str, Any]:
-    """A conversation is compacted. No transcript shows the side request for that."""
-    scripts = {"talk": [Turn("a long answer", usage=Usage(500, 50))]}
+    """A conversation is compacted. No transcript shows the side request for that. Some versions refuse a conversation of one answer."""
+    turns = [Turn(f"step {number}", [_bash("true")], Usage(10, 5)) for number in range(4)]
+    scripts = {"talk": [*turns, Turn("a long answer", usage=Usage(500, 50))]}
     with World(folder, scripts) as world:
         first = world.run("script:talk")
         world.run("/compact be brief", "--resume", first.session_id)
-        return world.totals(_same("sessions", "tokens", "cost", "requests"))
+        same = _same("sessions", "tokens", "cost", "requests")
+        return world.totals(lambda client, ours: same(client, ours) and bool(ours["compactions"]))
+
+
+def random_sessions(folder: Path, seed: str, count: str) -> dict[str, Any]:
+    """Random sessions use tools, sub-agents and models. They make commits, are resumed, continued, forked, compacted, and run at once."""
+    plan = Plan(int(seed), int(count), folder / "shop")
+    ended: list[Ended] = []
+    with World(folder, plan.scripts) as world:
+        running: list[subprocess.Popen[str]] = []
+        for run in plan.runs:
+            earlier = () if run.resumes is None else ("--resume", ended[min(run.resumes, len(ended) - 1)].session_id)
+            running.append(world.start(run.prompt, *run.arguments, *earlier))
+            if not run.beside_next:
+                ended += [world.end(process) for process in running]
+                running.clear()
+        ended += [world.end(process) for process in running]
+        kinds = ("sessions", "tokens", "cost", "requests", "tools", "commits")
+        return world.totals(_same(*kinds)) | {"codes": [one.code for one in ended]}
 
 
 def commit(folder: Path) -> dict[str, Any]:
