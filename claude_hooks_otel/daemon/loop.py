@@ -17,6 +17,7 @@ from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, load
 from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH
 from claude_hooks_otel.timeline import (
     BUSY_FOR,
+    DRAIN_FOR,
     FORGET_EVERY,
     RECOVER_EVERY,
     SPOOL_LOOK_BUSY,
@@ -96,11 +97,14 @@ class Loop:
         return bool(taken or lines)
 
     def drain(self) -> None:
-        """Read everything that has been captured so far."""
+        """Read everything that has been captured so far. What is left of huge transcripts after DRAIN_FOR is read later."""
         intake = self._daemon.core.intake
         while intake.take_events():
             pass
         intake.follow_sessions(everything=True, pair_now=True)
+        begin = time.monotonic()
+        while intake.is_behind and time.monotonic() - begin < DRAIN_FOR:
+            intake.follow_sessions(everything=True, pair_now=True)
 
     def flush(self) -> FlushAnswer:
         """Deliver everything now, and wait for the endpoints' answers."""

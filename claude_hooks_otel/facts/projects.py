@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
+from claude_hooks_otel.foreign_files import read_foreign
 from claude_hooks_otel.metrics.labels import UNKNOWN, normalize
 from claude_hooks_otel.tool_effects.git_repository import GitRepository, find_repository
 
@@ -17,6 +18,8 @@ _WORKTREES = "/.claude/worktrees/"
 # Directory → the name of its repository when it was last seen.
 _known: dict[str, str | None] = {}
 _MOST_KNOWN: Final = 1024
+# Bytes of a configuration that is read. One with a thousand remotes has a tenth of it.
+_MOST_CONFIG: Final = 1 << 18
 
 
 def project_name(directory: str) -> str:
@@ -81,7 +84,7 @@ def _origin_name_in(file: Path, modified_ns: int, size: int) -> str | None:  # n
     """Return the last part of the URL of the remote ``origin``. Source: git-config(1), "Syntax"."""
     config = configparser.RawConfigParser(strict=False, allow_no_value=True, interpolation=None)
     try:
-        config.read_string(file.read_text(errors="replace").replace("\t", ""))
+        config.read_string(read_foreign(file, _MOST_CONFIG).decode(errors="replace").replace("\t", ""))
     except (OSError, configparser.Error):
         return None
     url = (config.get('remote "origin"', "url", fallback="") or "").strip()

@@ -19,6 +19,8 @@ from claude_hooks_otel.sources.transcript_lines import AssistantLine, CostStateL
 
 # Lines in a batch. Each batch is one commit, and hook events are read between batches.
 LINES_PER_BATCH: Final = 500
+# Bytes after which a batch ends.
+BYTES_PER_BATCH: Final = 8 << 20
 # How many calls may wait for their result at the same time. No session runs so many. An interrupted call would wait forever.
 OPEN_CALLS: Final = 256
 
@@ -69,6 +71,7 @@ class Cursor:
         mark: the fingerprint of the bytes before the offset. If it changes, the file was rewritten. Empty if it is unknown.
         furthest: the greatest offset so far. After a restart, some lines before it are read again.
         modified_ns: the file's time of modification when it had been read to its end, in Unix nanoseconds; 0 if a part is unread.
+        in_long_line: whether the offset is inside a line that is too long. After a restart, what is left of it is a line of its own.
     """
 
     inode: int
@@ -77,6 +80,7 @@ class Cursor:
     mark: bytes = b""
     furthest: int = 0
     modified_ns: int = 0
+    in_long_line: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +149,10 @@ class TranscriptSource:
             return
         cursor = self._cursor(file, status)
         if cursor.offset < status.st_size:
-            lines = read_lines(file.path, cursor.offset)
+            cursor.modified_ns = 0
+            lines = read_lines(file.path, cursor.offset, in_long_line=cursor.in_long_line)
             while (first := next(lines, None)) is not None:
-                some = islice(chain([first], lines), LINES_PER_BATCH)
+                some = _bounded(chain([first], lines), cursor.offset)
                 yield TranscriptBatch(file, cursor, (self._item(file, cursor, raw, end) for raw, end in some))
         with suppress(OSError):
             status = file.path.stat()
@@ -181,8 +186,9 @@ class TranscriptSource:
         begin, cursor.offset = cursor.offset, end
         is_repeated = end <= cursor.furthest
         cursor.furthest = max(end, cursor.furthest)
+        is_next_part, cursor.in_long_line = cursor.in_long_line, raw is None
         if raw is None:
-            return TranscriptItem(damage=(Damage.TOO_LONG,), is_repeated=is_repeated)
+            return TranscriptItem(damage=() if is_next_part else (Damage.TOO_LONG,), is_repeated=is_repeated)
         parsed = transcript_lines.parse(raw)
         lines = tuple(self._line(file, cursor, line, begin) for line in parsed.records)
         return TranscriptItem(lines, parsed.damage, parsed.details, is_repeated)
@@ -231,9 +237,18 @@ class TranscriptSource:
         if _is_rewritten(file.path, cursor, status):
             # The file is read from its beginning. Facts that are known already change nothing.
             cursor.inode, cursor.offset, cursor.mark, cursor.furthest = status.st_ino, 0, b"", 0
+            cursor.in_long_line = False
             self._answers.pop(key, None)
             self._open = {call_id: call for call_id, call in self._open.items() if call.key != key}
         return cursor
+
+
+def _bounded(lines: Iterator[tuple[bytes | None, int]], begin: int) -> Iterator[tuple[bytes | None, int]]:
+    """Yield the lines of one batch, which begins at an offset."""
+    for raw, end in islice(lines, LINES_PER_BATCH):
+        yield raw, end
+        if end - begin >= BYTES_PER_BATCH:
+            return
 
 
 def _is_rewritten(path: Path, cursor: Cursor, status: os.stat_result) -> bool:

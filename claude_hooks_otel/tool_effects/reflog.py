@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from math import floor
 from pathlib import Path
 
+from claude_hooks_otel.foreign_files import open_foreign, walk_foreign
 from claude_hooks_otel.tool_effects.git_operations import GitOperation
 from claude_hooks_otel.tool_effects.git_repository import GitRepository
 from claude_hooks_otel.tool_effects.values import name_digest
 
-# How much of the end of a reflog is read. That is some hundred thousand entries.
-MAX_LOG_BYTES = 64_000_000
+# Bytes that are read at the end of the reflog of HEAD: some twenty thousand entries. A call makes fewer, but an event may wait for hours.
+MAX_LOG_BYTES = 4_000_000
+# Bytes that are read at the beginning of a branch's reflog. Only its first entry counts.
+FIRST_ENTRY_BYTES = 65_536
 
 _ENTRY = re.compile(
     r"(?P<old>[0-9a-f]{40,64}) (?P<new>[0-9a-f]{40,64}) .*> (?P<seconds>[0-9]+) [+-][0-9]+(?:\t|$)(?P<message>.*)"
@@ -55,7 +58,7 @@ def reflog_operations(repository: GitRepository, since: float, until: float) -> 
     found = [GitOperation("commit", action, sha) for sha, action in actions.items()]
     heads = repository.common_dir / "logs" / "refs" / "heads"
     for log in _changed_files(heads, since):
-        first = next(_entries(log), None)
+        first = next(_entries(log, at_end=False), None)
         if not first or int(first["seconds"]) not in window:
             continue
         if not first["old"].strip("0") and _NEW_BRANCH.match(first["message"]):
@@ -70,23 +73,23 @@ def _commit_action(entry: re.Match[str]) -> str | None:
     return next((action for action, pattern in _COMMITS if pattern.match(entry["message"])), None)
 
 
-def _entries(log: Path) -> Iterator[re.Match[str]]:
-    """Yield the entries of a reflog, the oldest first, without invalid lines."""
+def _entries(log: Path, *, at_end: bool = True) -> Iterator[re.Match[str]]:
+    """Yield the entries at the end or at the beginning of a reflog, the oldest first, without invalid lines."""
     try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - MAX_LOG_BYTES))
-            data = file.read()
+        with open_foreign(log) as file:
+            if at_end:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_LOG_BYTES))
+            data = file.read(MAX_LOG_BYTES if at_end else FIRST_ENTRY_BYTES)
     except OSError:
         return
-    yield from filter(None, map(_ENTRY.fullmatch, data.decode("utf-8", "replace").split("\n")))
+    yield from filter(None, (_ENTRY.fullmatch(line.decode("utf-8", "replace")) for line in data.split(b"\n")))
 
 
 def _changed_files(folder: Path, since: float) -> Iterator[Path]:
     """Yield the files below a folder that were written at or after a time, Unix seconds."""
-    try:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file() and file.stat().st_mtime >= since - 1:
+    for file in walk_foreign(folder):
+        try:
+            if file.stat().st_mtime >= since - 1:
                 yield file
-    except OSError:
-        return
+        except OSError:
+            continue  # removed meanwhile, or a link that leads nowhere

@@ -384,22 +384,22 @@ def test_a_complete_record_needs_no_line_break(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("chunk", [1, 3, 8, 64])
 def test_a_line_over_the_limit_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    """There is None in its place. The following lines are read."""
+    """There is None for each part of it, and an empty line for the last one. Nothing of it is read twice, and the following lines are read."""
     monkeypatch.setattr(transcript_files, "CHUNK", chunk)
     monkeypatch.setattr(transcript_files, "LONGEST_LINE", 20)
     path = tmp_path / "t"
     path.write_bytes(b"a\n" + b"x" * 100)
-    assert [text for text, _ in read_lines(path, 0)] == [b"a"]
-    assert list(read_lines(path, 2)) == []
+    first, *parts = read_lines(path, 0)
+    assert first == (b"a", 2)
+    assert {text for text, _ in parts} == {None}
+    end = parts[-1][1]
+    assert end == path.stat().st_size
+    assert list(read_lines(path, end, in_long_line=True)) == []
     with path.open("ab") as file:
-        file.write(b"\n")
-    read = list(read_lines(path, 2))
-    assert read[-1][1] == path.stat().st_size
-    assert [text for text, _ in read] == [None]
-    with path.open("ab") as file:
-        file.write(b"b\nc")
-    assert [text for text, _ in read_lines(path, 0)][-1] == b"b"
-    assert list(read_lines(path, 103)) == [(b"b", 105)]
+        file.write(b"x" * 30 + b"\nb\nc")
+    *parts, last_part, last = read_lines(path, end, in_long_line=True)
+    assert {text for text, _ in parts} <= {None}
+    assert (last_part, last) == ((b"", 133), (b"b", 135))
 
 
 # -- following -----------------------------------------------------------------------------------------------------------
@@ -665,10 +665,13 @@ def test_damage_counts_once_although_its_line_is_read_again(follower: Follower) 
     assert sum(follower.drift().values()) == 1
 
 
-def test_a_line_over_the_limit_is_counted(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_over_the_limit_is_counted_once(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be written in several parts, and it may have the size of a disk."""
     monkeypatch.setattr(transcript_files, "LONGEST_LINE", 2000)
     monkeypatch.setattr(transcript_files, "CHUNK", 100)
-    append(follower.main, answer("long", {"type": "text", "text": "x" * 3000}), answer("behind"))
+    append(follower.main, answer("long", {"type": "text", "text": "x" * 3000}), end=b"")
+    follower.follow()
+    append(follower.main, b"x" * 3000, answer("behind"))
     follower.follow()
     assert follower.requests().keys() == {"behind"}
     assert follower.damage() == {"too_long": 1}
