@@ -1,8 +1,8 @@
-"""Opens files that an event or a repository names: anything may be at such a path, and nobody may have to wait for it.
+"""Opens files that an event, a repository or a person names. Anything may be at such a path, and nobody may have to wait for it.
 
-A file is read only if it is a regular file of this user or of root. A daemon of root reads every user's files: in a container, mounted
-files have other owners. A symbolic link is followed only to a file of the same name, so that a transcript or a ``config`` cannot stand for
-``/etc/shadow``. Nothing but a regular file is ever opened, because opening a device can already act on it, and opening a FIFO waits.
+Only regular files are opened: opening a device can already act on it, and opening a FIFO waits. A *foreign* file is one that an event or a
+repository names. It also has to belong to this user or to root, and a symbolic link to it has to have its name, so that a transcript or a
+``config`` cannot stand for ``/etc/shadow``. A daemon of root reads every user's files: in a container, mounted files have other owners.
 
 Standard library only, because the SDK imports this module.
 """
@@ -20,38 +20,57 @@ from typing import BinaryIO, Final
 # Files and folders of one folder tree that are looked at. A session has hundreds of sub-agents at most, a repository some thousand branches.
 MOST_ENTRIES: Final = 20_000
 
-_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW
+_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 class ForeignFileError(OSError):
-    """A path does not name a file that may be read."""
+    """A path does not name a file that may be read. ``strerror`` says why, to be read after the path."""
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file, or a link to one, for reading. It never waits for a writer.
+
+    Raises:
+        ForeignFileError: there is something else.
+        OSError: it is missing or not readable.
+    """
+    return _open(str(path), path)
+
+
+def read_regular(path: Path, at_most: int) -> bytes:
+    """Return the content of a regular file, or of a link to one.
+
+    Args:
+        path: the file.
+        at_most: the largest size that is read, in bytes.
+
+    Raises:
+        ForeignFileError: the file is larger, or there is something else.
+        OSError: it is missing or not readable.
+    """
+    with open_regular(path) as file:
+        return _content(file, path, at_most)
 
 
 def open_foreign(path: Path) -> BinaryIO:
-    """Open a file for reading, without ever waiting for a writer.
+    """Open a foreign file for reading. It never waits for a writer.
 
     Raises:
-        ForeignFileError: it is not a regular file of this user or of root, or a link to a file of another name.
+        ForeignFileError: it is not a regular file of this user or of root, or it is a link to a file of another name.
         OSError: it is missing or not readable.
     """
-    try:
-        target = os.path.realpath(path, strict=True)
-        if os.path.basename(target) != path.name:  # noqa: PTH119 — it is a string already
-            raise ForeignFileError(errno.ELOOP, "is a link to a file of another name", str(path))
-        _check(os.stat(target), path)  # noqa: PTH116 — it is a string already
-        descriptor = os.open(target, _FLAGS)
-    except ValueError as error:  # a NUL in the path
-        raise ForeignFileError(errno.EINVAL, str(error), str(path)) from None
-    try:
-        _check(os.fstat(descriptor), path)  # again: it may have been replaced meanwhile
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return os.fdopen(descriptor, "rb")
+    target = _target(path)
+    if target.name != path.name:
+        raise ForeignFileError(errno.ELOOP, "is a link to a file of another name", str(path))
+    file = _open(str(target), path, os.O_NOFOLLOW)
+    if os.geteuid() not in (0, owner := os.fstat(file.fileno()).st_uid) and owner != 0:
+        file.close()
+        raise ForeignFileError(errno.EPERM, "belongs to another user", str(path))
+    return file
 
 
 def read_foreign(path: Path, at_most: int) -> bytes:
-    """Return the content of a file.
+    """Return the content of a foreign file.
 
     Args:
         path: the file.
@@ -62,10 +81,7 @@ def read_foreign(path: Path, at_most: int) -> bytes:
         OSError: it is missing or not readable.
     """
     with open_foreign(path) as file:
-        content = file.read(at_most + 1)
-    if len(content) > at_most:
-        raise ForeignFileError(errno.EFBIG, f"has more than {at_most} bytes", str(path))
-    return content
+        return _content(file, path, at_most)
 
 
 def walk_foreign(folder: Path) -> Iterator[Path]:
@@ -92,8 +108,34 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def _target(path: Path) -> Path:
+    try:
+        return path.resolve(strict=True)
+    except (ValueError, RuntimeError) as error:  # a NUL in the path, or a circle of links
+        raise ForeignFileError(errno.EINVAL, str(error), str(path)) from None
+
+
+def _open(target: str, path: Path, flags: int = 0) -> BinaryIO:
+    try:
+        _check(os.stat(target), path)  # noqa: PTH116 — before opening, because that can act on a device
+        descriptor = os.open(target, _FLAGS | flags)
+    except ValueError as error:  # a NUL in the path
+        raise ForeignFileError(errno.EINVAL, str(error), str(path)) from None
+    try:
+        _check(os.fstat(descriptor), path)  # it may have been replaced meanwhile
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
 def _check(status: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise ForeignFileError(errno.EINVAL, "is not a regular file", str(path))
-    if os.geteuid() not in (0, status.st_uid) and status.st_uid != 0:
-        raise ForeignFileError(errno.EPERM, "belongs to another user", str(path))
+
+
+def _content(file: BinaryIO, path: Path, at_most: int) -> bytes:
+    content = file.read(at_most + 1)
+    if len(content) > at_most:
+        raise ForeignFileError(errno.EFBIG, f"has more than {at_most} bytes", str(path))
+    return content
