@@ -4,6 +4,9 @@ Only regular files are opened: opening a device can already act on it, and openi
 repository names. It also has to belong to this user or to root, and a symbolic link to it has to have its name, so that a transcript or a
 ``config`` cannot stand for ``/etc/shadow``. A daemon of root reads every user's files: in a container, mounted files have other owners.
 
+A network mount can hang. Nothing can end a system call that waits for it, so the daemon looks at folders of events by ``in_time``, which
+waits in a thread of its own.
+
 Standard library only, because the SDK imports this module.
 """
 
@@ -12,14 +15,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from queue import Empty, SimpleQueue
+from typing import Any, BinaryIO, Final, TypeVar
 
 # Files and folders of one folder tree that are looked at. A session has hundreds of sub-agents at most, a repository some thousand branches.
 MOST_ENTRIES: Final = 20_000
 
+# Seconds after which a file system counts as hanging, and how many calls may hang at the same time. Beyond that, no place is looked at.
+ANSWER_TIMEOUT: Final = 2.0
+MOST_HANGING: Final = 8
+
+_T = TypeVar("_T")
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
@@ -106,6 +116,57 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file()
     except OSError:  # a circle of links
         return False
+
+
+class _Helper(threading.Thread):
+    """Runs functions one after the other, until it gets None instead of one."""
+
+    def __init__(self) -> None:
+        super().__init__(name="foreign-files", daemon=True)
+        self.functions: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
+        self.answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self.start()
+
+    def run(self) -> None:
+        while function := self.functions.get():
+            try:
+                self.answers.put((function(), None))
+            except BaseException as error:
+                self.answers.put((None, error))
+
+
+_helpers: list[_Helper] = []
+_hanging: dict[str, _Helper] = {}
+
+
+def in_time(place: str, function: Callable[[], _T], otherwise: _T) -> _T:
+    """Return or raise what a function does that looks at files; ``otherwise`` if it takes longer than ANSWER_TIMEOUT.
+
+    While a call for a place hangs, further calls for it return at once. For one thread only.
+
+    Args:
+        place: the path that may hang.
+        function: looks at files below it.
+        otherwise: what to return without an answer.
+    """
+    if _hanging:
+        for known in [known for known, helper in _hanging.items() if not helper.is_alive()]:
+            del _hanging[known]
+        if place in _hanging or len(_hanging) >= MOST_HANGING:
+            return otherwise
+    helper = _helpers.pop() if _helpers else _Helper()
+    helper.functions.put(function)
+    try:
+        result, error = helper.answers.get(timeout=ANSWER_TIMEOUT)
+    except Empty:
+        helper.functions.put(None)  # it ends as soon as the file system answers
+        _hanging[place] = helper
+        return otherwise
+    _helpers.append(helper)
+    if error is not None:
+        raise error
+    answer: _T = result
+    return answer
 
 
 def _target(path: Path) -> Path:

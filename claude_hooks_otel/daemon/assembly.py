@@ -31,7 +31,7 @@ from claude_hooks_otel.facts.from_hooks import HookReader
 from claude_hooks_otel.facts.from_programs import ProgramReader
 from claude_hooks_otel.facts.from_transcripts import Pricer, TranscriptReader
 from claude_hooks_otel.facts.pairing import Pairing
-from claude_hooks_otel.facts.projects import project_name
+from claude_hooks_otel.facts.projects import project_in_time
 from claude_hooks_otel.facts.repository import Facts, Listener
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog, declared
@@ -274,7 +274,7 @@ def _identity_resolver(config: Config) -> Callable[[Mapping[str, str], str | Non
 
     def resolve(headers: Mapping[str, str], directory: str | None) -> Identity:
         listed = {"project": config.project_for(directory) if directory else None}
-        return resolve_identity(headers, listed, fallback, project_name=lambda: project_name(directory or ""))
+        return resolve_identity(headers, listed, fallback, project_name=lambda: project_in_time(directory or ""))
 
     return resolve
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.finished_call import FinishedCall
 from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.facts.tasks import task_facts
+from claude_hooks_otel.foreign_files import in_time
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.tool_effects import git_operations as git
 from claude_hooks_otel.tool_effects import lines
@@ -114,10 +116,14 @@ def _git_operations(call: FinishedCall) -> list[git.GitOperation]:
     if call.began_ns is not None and call.directory and may_touch_git(command):
         window = call.began_ns / SECOND, call.ended_ns / SECOND
         for folder in working_directories(command, Path(call.directory)):
-            if (repository := find_repository(folder)) is not None:
-                recorded += reflog_operations(repository, *window)
+            recorded += in_time(str(folder), partial(_recorded, folder, *window), [])
     # Git's own record comes first. The client calls a whole chain "amended" if one of its commands amends.
     return recorded + git.git_operations(call.tool, call.arguments, call.result)
+
+
+def _recorded(folder: Path, since: float, until: float) -> list[git.GitOperation]:
+    repository = find_repository(folder)
+    return [] if repository is None else reflog_operations(repository, since, until)
 
 
 def _git_facts(facts: Facts, call: FinishedCall, operation: git.GitOperation) -> Iterator[model.Fact]:

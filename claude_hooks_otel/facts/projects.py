@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from claude_hooks_otel.foreign_files import read_foreign
+from claude_hooks_otel.foreign_files import in_time, read_foreign
 from claude_hooks_otel.metrics.labels import UNKNOWN, normalize
 from claude_hooks_otel.tool_effects.git_repository import GitRepository, find_repository
 
@@ -28,8 +28,21 @@ def project_name(directory: str) -> str:
     >>> project_name("/no/such/Shop")
     'shop'
     """
-    name = repository_name(directory)
-    return normalize(name) if name else normalize(_project_folder(directory).name, UNKNOWN)
+    return _project_name(directory, repository_name(directory))
+
+
+def project_in_time(directory: str) -> str:
+    """Return the same for the daemon: if the directory's file system hangs, the name that is known."""
+    return _project_name(directory, repository_in_time(directory))
+
+
+def repository_in_time(directory: str) -> str | None:
+    """Return the name of the repository for the daemon: if the directory's file system hangs, the name that is known."""
+    return in_time(directory, functools.partial(repository_name, directory), _known.get(directory))
+
+
+def _project_name(directory: str, repository: str | None) -> str:
+    return normalize(repository) if repository else normalize(_project_folder(directory).name, UNKNOWN)
 
 
 def repository_name(directory: str) -> str | None:
@@ -41,10 +54,11 @@ def repository_name(directory: str) -> str | None:
     path = _project_folder(directory)
     if directory in _known and not path.exists():
         return _known[directory]
+    name = _repository_name(path)
     _known.pop(directory, None)  # so that it becomes the newest
     while len(_known) >= _MOST_KNOWN:
         del _known[next(iter(_known))]
-    name = _known[directory] = _repository_name(path)
+    _known[directory] = name
     return name
 
 

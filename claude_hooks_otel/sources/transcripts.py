@@ -7,10 +7,12 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
+from claude_hooks_otel.foreign_files import in_time
 from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.sources import transcript_lines
 from claude_hooks_otel.sources.batch import Batch
@@ -129,17 +131,15 @@ class TranscriptSource:
         self._answers: dict[tuple[str, str], _Answer] = {}
 
     def files(self, session_id: str, hinted: str | None) -> Iterator[TranscriptFile]:
-        """Yield the session's own transcript, if it exists, and those of its sub-agents.
+        """Yield the session's own transcript, if it exists, and those of its sub-agents. Nothing if their file system hangs.
 
         Args:
             session_id: the session.
             hinted: the path of the transcript, from a hook.
         """
-        main = find_main(session_id, Path(hinted)) if hinted else None
-        if main is None:
-            return
-        yield TranscriptFile(session_id, "", main)
-        yield from find_agents(main)
+        if hinted:
+            nothing: list[TranscriptFile] = []
+            yield from in_time(hinted, partial(_files, session_id, Path(hinted)), nothing)
 
     def batches(self, file: TranscriptFile) -> Iterator[TranscriptBatch]:
         """Yield what is new in a file in batches. Read each batch to its end before you take the next one."""
@@ -241,6 +241,11 @@ class TranscriptSource:
             self._answers.pop(key, None)
             self._open = {call_id: call for call_id, call in self._open.items() if call.key != key}
         return cursor
+
+
+def _files(session_id: str, hinted: Path) -> list[TranscriptFile]:
+    main = find_main(session_id, hinted)
+    return [] if main is None else [TranscriptFile(session_id, "", main), *find_agents(main)]
 
 
 def _bounded(lines: Iterator[tuple[bytes | None, int]], begin: int) -> Iterator[tuple[bytes | None, int]]:
