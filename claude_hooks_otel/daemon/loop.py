@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from claude_hooks_otel.daemon.assembly import assemble_daemon
 from claude_hooks_otel.home.flush_requests import FlushAnswer, FlushRequests
@@ -96,19 +97,23 @@ class Loop:
         self._keep_house()
         return bool(taken or lines)
 
-    def drain(self) -> None:
-        """Read everything that has been captured so far. What is left of huge transcripts after DRAIN_FOR is read later."""
+    def drain(self, seconds: float = DRAIN_FOR) -> None:
+        """Read everything that has been captured so far.
+
+        Args:
+            seconds: how long it reads on in transcripts that are too large for one look.
+        """
         intake = self._daemon.core.intake
         while intake.take_events():
             pass
         intake.follow_sessions(everything=True, pair_now=True)
         begin = time.monotonic()
-        while intake.is_behind and time.monotonic() - begin < DRAIN_FOR:
+        while intake.is_behind and time.monotonic() - begin < seconds:
             intake.follow_sessions(everything=True, pair_now=True)
 
     def flush(self) -> FlushAnswer:
         """Deliver everything now, and wait for the endpoints' answers."""
-        return self._daemon.deliveries.flush()
+        return replace(self._daemon.deliveries.flush(), is_behind=self._daemon.core.intake.is_behind)
 
     def _keep_house(self) -> None:
         now = time.monotonic()
