@@ -101,7 +101,7 @@ def walk_foreign(folder: Path) -> Iterator[Path]:
         try:
             with os.scandir(folders.pop()) as entries:
                 found = sorted(islice(entries, left), key=lambda entry: entry.name)
-        except OSError:
+        except (OSError, ValueError):
             continue
         left -= len(found)
         for entry in found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import socket
 import threading
@@ -19,6 +20,8 @@ from urllib3.exceptions import HTTPError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Bytes of a header, with all that comes before it: any number of answers may, with the status 100.
+LONGEST_HEADER: Final = 1 << 16
 # Bytes of a body that are read, compressed and expanded. An OTLP answer is a message for people at most.
 LONGEST_BODY: Final = 1 << 16
 # Seconds that a body may take after its header. It is only an explanation: the status is known.
@@ -85,11 +88,13 @@ class _Connection:
     """Makes a connection of urllib3 one that another thread can end, in whatever it waits."""
 
     all: WeakSet[_Connection]
+    response_class: type[http.client.HTTPResponse]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._is_ended = False
         self._same_socket: socket.socket | None = None
+        self.response_class = _Answer
         self.all.add(self)
 
     def _new_conn(self) -> socket.socket:
@@ -109,6 +114,32 @@ class _Connection:
         if self._same_socket is not None:
             with suppress(OSError):  # it is closed already
                 self._same_socket.shutdown(socket.SHUT_RDWR)
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer with a bounded header. The library bounds only each of its lines."""
+
+    def begin(self) -> None:
+        file = self.fp
+        self.fp = _Header(file)  # type: ignore[assignment]
+        super().begin()
+        self.fp = file
+
+
+class _Header:
+    """Reads the lines of a header."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._left = LONGEST_HEADER
+        self.close = file.close
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._file.readline(limit)
+        self._left -= len(line)
+        if self._left < 0:
+            raise http.client.HTTPException(f"the header has more than {LONGEST_HEADER} bytes")
+        return line
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def _origin_name(git_dir: Path) -> str | None:
     file = git_dir / "config"
     try:
         status = file.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in the name of the git directory
         return None
     return _origin_name_in(file, status.st_mtime_ns, status.st_size)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_hooks_otel.foreign_files import open_foreign, read_foreign, walk_foreign
-from claude_hooks_otel.sources.records import read_records
+from claude_hooks_otel.sources.records import parsed, read_records
 
 # Bytes that are read at a time. A whole transcript (tens of megabytes) is never in memory.
 CHUNK = 1 << 20
@@ -174,7 +174,7 @@ def is_complete(line: bytes) -> bool:
     if not line.rstrip().endswith(b"}"):
         return False
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(parsed(line), dict)
     except (ValueError, RecursionError):
         return False
 

@@ -38,6 +38,7 @@ class Target:
     def play(self, project: Path, transcript: Path | str, session: str | None = None) -> str:
         """Capture a session in a project, which commits something. Return its id."""
         session = session or str(uuid.uuid4())
+
         call = {
             "tool_name": "Bash",
             "tool_use_id": f"toolu_{session}",
@@ -58,6 +59,7 @@ class Target:
         return session
 
     def play_honestly(self) -> str:
+        """Capture a session of an empty folder."""
         project = self.folder / "honest"
         project.mkdir(exist_ok=True)
         return self.play(project, self.folder / "config" / "projects" / "honest" / "none.jsonl")
@@ -78,7 +80,12 @@ class Target:
         """Assert that the daemon takes in what comes next, answers, and has never needed much memory."""
         session = self.play_honestly()
         wait_until(lambda: self.knows(session), PATIENT)
+        print(f"{self.peak() / 1024:.0f} MB")
         assert self.peak() < MOST_MEMORY
+
+    def forget_peak(self) -> None:
+        """Begin to measure the memory again (proc_pid_clear_refs(5)), so that a failure names its own cause only."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")
 
     def peak(self) -> int:
         """Return the most memory that the daemon has needed, in kilobytes."""
@@ -253,6 +260,7 @@ def _prepared(make: Callable[[], None]) -> None:
 def test_the_daemon_goes_on_after_any_repository(target: Target, tmp_path: Path, kind: str) -> None:
     project = tmp_path / "project"
     project.mkdir()
+    target.forget_peak()
     _prepared(lambda: _ON_GIT[kind](project))
     session = target.play(project, tmp_path / "projects" / "x" / "none.jsonl")
     wait_until(lambda: target.knows(session), PATIENT)
@@ -262,6 +270,7 @@ def test_the_daemon_goes_on_after_any_repository(target: Target, tmp_path: Path,
 @_kinds(_ON_TRANSCRIPTS, _FEW_TRANSCRIPTS)
 def test_the_daemon_goes_on_after_any_transcript(target: Target, tmp_path: Path, kind: str) -> None:
     place = Place(tmp_path)
+    target.forget_peak()
     _prepared(lambda: _ON_TRANSCRIPTS[kind](place))
     session = target.play(tmp_path, place.main, place.session)
     wait_until(lambda: target.knows(session), PATIENT)
@@ -321,6 +330,7 @@ def exporting(
 
 def _answers(target: Target, server: HostileServer, answer: Answer, honest: Answer) -> None:
     """Let the server give an answer to every signal, and then be honest. The daemon goes on, and everything is delivered."""
+    target.forget_peak()
     target.play_honestly()
     server.behave(answer)
     seen = server.requests
@@ -328,7 +338,9 @@ def _answers(target: Target, server: HostileServer, answer: Answer, honest: Answ
     assert server.requests > seen
     target.assert_goes_on()
     server.behave(honest)
-    assert target.flush().ok
+    wait_until(
+        lambda: target.flush().ok, PATIENT
+    )  # the first requests may meet connections that the server has just ended
     assert target.peak() < MOST_MEMORY
 
 
