@@ -122,8 +122,11 @@ class _Answer(http.client.HTTPResponse):
     def begin(self) -> None:
         file = self.fp
         self.fp = _Header(file)  # type: ignore[assignment]
-        super().begin()
-        self.fp = file
+        try:
+            super().begin()
+        finally:
+            if self.fp is not None:
+                self.fp = file
 
 
 class _Header:

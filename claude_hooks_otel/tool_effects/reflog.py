@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from itertools import islice
 from math import floor
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from claude_hooks_otel.tool_effects.values import name_digest
 MAX_LOG_BYTES = 4_000_000
 # Bytes that are read at the beginning of a branch's reflog. Only its first entry counts.
 FIRST_ENTRY_BYTES = 65_536
+# Branches that are looked at, if so many changed since a call began.
+MOST_BRANCHES = 500
 
 _ENTRY = re.compile(
     r"(?P<old>[0-9a-f]{40,64}) (?P<new>[0-9a-f]{40,64}) .*> (?P<seconds>[0-9]+) [+-][0-9]+(?:\t|$)(?P<message>.*)"
@@ -57,7 +60,7 @@ def reflog_operations(repository: GitRepository, since: float, until: float) -> 
             actions.setdefault(entry["new"], action)
     found = [GitOperation("commit", action, sha) for sha, action in actions.items()]
     heads = repository.common_dir / "logs" / "refs" / "heads"
-    for log in _changed_files(heads, since):
+    for log in islice(_changed_files(heads, since), MOST_BRANCHES):
         first = next(_entries(log, at_end=False), None)
         if not first or int(first["seconds"]) not in window:
             continue

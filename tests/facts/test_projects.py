@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
-from claude_hooks_otel.facts.projects import project_name, repository_name
+from claude_hooks_otel import foreign_files
+from claude_hooks_otel.facts import projects
+from claude_hooks_otel.facts.projects import project_in_time, project_name, repository_in_time, repository_name
 
 
 def git(folder: Path, *words: str) -> None:
@@ -105,3 +108,21 @@ def test_a_folder_in_no_repository_has_its_own_name(tmp_path: Path) -> None:
     assert repository_name(str(tmp_path / "Site")) is None
     assert project_name(str(tmp_path / "Site")) == "site"
     assert project_name("relative/Site") == "site"
+
+
+def test_a_project_on_a_file_system_that_hangs_keeps_its_name(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project that was never seen has the name of its folder until the file system answers."""
+    subprocess.run(["git", "remote", "add", "origin", "https://example.test/known.git"], cwd=shop, check=True)
+    assert project_in_time(str(shop)) == "known"
+    monkeypatch.setattr(foreign_files, "ANSWER_TIMEOUT", 0.01)
+    answers = threading.Event()
+    monkeypatch.setattr(projects, "find_repository", lambda _: answers.wait() and None)
+    never_seen = str(shop.parent / "never-seen")
+    try:
+        assert project_in_time(str(shop)) == repository_in_time(str(shop)) == "known"
+        assert project_in_time(never_seen) == "never-seen"
+        assert repository_in_time(never_seen) is None
+    finally:
+        answers.set()
+        for helper in list(foreign_files._hanging.values()):
+            helper.join()

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from claude_hooks_otel.daemon import intake
 from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.from_transcripts import UNNAMED_AGENT
@@ -22,7 +23,7 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.settings import Config
-from claude_hooks_otel.sources import transcript_files, transcript_lines
+from claude_hooks_otel.sources import transcript_files, transcript_lines, transcripts
 from claude_hooks_otel.sources.transcript_files import (
     TranscriptFile,
     find_agents,
@@ -248,6 +249,16 @@ def test_the_file_at_the_given_path_is_the_transcript(main: Path) -> None:
     assert find_main(SESSION, main) == main
 
 
+def test_only_a_file_in_a_project_folder_of_the_client_is_a_transcript(main: Path, tmp_path: Path) -> None:
+    """A payload may name any path, and a link may lead anywhere."""
+    elsewhere = tmp_path / "data" / "shop" / main.name
+    elsewhere.parent.mkdir(parents=True)
+    elsewhere.write_bytes(answer("m1"))
+    assert find_main(SESSION, elsewhere) is None
+    main.symlink_to("/etc/passwd")
+    assert list(read_lines(main, 0)) == []
+
+
 def test_a_moved_file_is_found_in_its_new_project_folder(main: Path, projects: Path) -> None:
     """The client moves it when it enters a worktree. The newest file counts."""
     for name, at in (("-old", 1), ("-home-dev-shop--claude-worktrees-x", 2)):
@@ -266,6 +277,7 @@ def test_a_moved_file_is_found_in_its_new_project_folder(main: Path, projects: P
         "",
         "/etc/passwd",
         "/tmp/other.jsonl",
+        "projects/shop/5e55.jsonl",
         "/a\0b/5e55.jsonl",
     ],
 )
@@ -800,6 +812,28 @@ def test_a_line_that_fails_leaves_no_facts(follower: Follower) -> None:
     assert follower.facts.select(model.ToolCall) == []
     assert follower.requests().keys() == {"m1"}
     assert follower.drift() == {"assistant: error": 1}
+
+
+def test_a_huge_transcript_is_read_in_several_looks(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hook events are read between looks. Nothing is read twice, and the session is paired only after the last look."""
+    monkeypatch.setattr(intake, "BYTES_PER_LOOK", 1000)
+    monkeypatch.setattr(transcripts, "BYTES_PER_BATCH", 300)
+    append(follower.main, *(answer(f"m{number}") for number in range(30)))
+    paired: list[int] = []
+    monkeypatch.setattr(follower.intake._pairing, "pair", lambda *_: paired.append(len(follower.requests())))
+    with follower.store.transaction():
+        follower.facts.upsert(
+            model.Session(session_id=SESSION, first_seen_ns=1, last_seen_ns=1, transcript_path=str(follower.main))
+        )
+        follower.intake._followed.hear([SESSION], START_NS)
+    read = [follower.intake.follow_sessions(everything=True)]
+    while follower.intake.is_behind:
+        assert paired == []
+        read.append(follower.intake.follow_sessions(everything=True))
+    assert len(read) > 3
+    assert sum(read) == 30
+    assert paired == [30]
+    assert follower.follow() == 0
 
 
 def test_a_long_transcript_is_read_in_several_transactions(follower: Follower) -> None:

@@ -95,9 +95,8 @@ def _read_request(connection: socket.socket) -> bool:
     if data.startswith(PREFACE):
         return _read_grpc_request(connection, data[len(PREFACE) :])
     head, _, body = data.partition(b"\r\n\r\n")
-    length = next(
-        int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")
-    )
+    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    length = int(lengths[0].partition(b":")[2]) if lengths else 0
     while len(body) < length:
         body += connection.recv(65536)
     return True
