@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,7 +65,7 @@ class Target:
         project.mkdir(exist_ok=True)
         return self.play(project, self.folder / "config" / "projects" / "honest" / "none.jsonl")
 
-    def knows(self, session: str) -> bool:
+    def has(self, session: str) -> bool:
         """Return whether the session and its call are in the store."""
         with contextlib.closing(connect(self.installation.home.store, readonly=True)) as connection:
             try:
@@ -74,14 +75,22 @@ class Target:
                 return False  # the daemon has just begun
 
     def flush(self) -> FlushAnswer:
-        return request_flush(self.installation.home, PATIENT)
+        begin = time.monotonic()
+        answer = request_flush(self.installation.home, PATIENT)
+        print(f"answered after {time.monotonic() - begin:.1f} s")
+        return answer
 
     def assert_goes_on(self) -> None:
         """Assert that the daemon takes in what comes next, answers, and has never needed much memory."""
-        session = self.play_honestly()
-        wait_until(lambda: self.knows(session), PATIENT)
-        print(f"{self.peak() / 1024:.0f} MB")
+        self.wait_for(self.play_honestly())
         assert self.peak() < MOST_MEMORY
+        print(f"{self.peak() / 1024:.0f} MB")  # with -rP: for docs/reliability.md
+
+    def wait_for(self, session: str) -> None:
+        """Wait until the daemon has taken a session in."""
+        begin = time.monotonic()
+        wait_until(lambda: self.has(session), PATIENT)
+        print(f"taken in after {time.monotonic() - begin:.1f} s")
 
     def forget_peak(self) -> None:
         """Begin to measure the memory again (proc_pid_clear_refs(5)), so that a failure names its own cause only."""
@@ -263,7 +272,7 @@ def test_the_daemon_goes_on_after_any_repository(target: Target, tmp_path: Path,
     target.forget_peak()
     _prepared(lambda: _ON_GIT[kind](project))
     session = target.play(project, tmp_path / "projects" / "x" / "none.jsonl")
-    wait_until(lambda: target.knows(session), PATIENT)
+    target.wait_for(session)
     target.assert_goes_on()
 
 
@@ -273,14 +282,14 @@ def test_the_daemon_goes_on_after_any_transcript(target: Target, tmp_path: Path,
     target.forget_peak()
     _prepared(lambda: _ON_TRANSCRIPTS[kind](place))
     session = target.play(tmp_path, place.main, place.session)
-    wait_until(lambda: target.knows(session), PATIENT)
+    target.wait_for(session)
     target.assert_goes_on()
 
 
 @_kinds(_PATHS, ())
 def test_the_daemon_goes_on_after_any_path_of_a_transcript(target: Target, tmp_path: Path, kind: str) -> None:
     session = target.play(tmp_path, kind)
-    wait_until(lambda: target.knows(session), PATIENT)
+    target.wait_for(session)
     target.assert_goes_on()
 
 

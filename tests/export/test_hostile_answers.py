@@ -107,7 +107,6 @@ def test_an_answer_over_grpc_that_is_too_long_means_that_the_batch_was_accepted(
 @pytest.mark.parametrize(
     "kind",
     [
-        "gzip bomb with 200 OK",
         "dripping headers",
         "dripping body with 200",
         "redirect to a file",
