@@ -8,6 +8,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,11 @@ class Target:
         project.mkdir(exist_ok=True)
         return self.play(project, self.folder / "config" / "projects" / "honest" / "none.jsonl")
 
-    def has(self, session: str) -> bool:
-        """Return whether the session and its call are in the store."""
+    def has(self, table: str, session: str) -> bool:
+        """Return whether a table of the store has something of a session."""
         with contextlib.closing(connect(self.installation.home.store, readonly=True)) as connection:
             try:
-                query = "SELECT COUNT(*) FROM tool_call JOIN session USING (session_id) WHERE session_id = ?"
+                query = f"SELECT COUNT(*) FROM {table} WHERE session_id = ?"
                 return bool(connection.execute(query, (session,)).fetchone()[0])
             except sqlite3.OperationalError:
                 return False  # the daemon has just begun
@@ -89,7 +90,7 @@ class Target:
     def wait_for(self, session: str) -> None:
         """Wait until the daemon has taken a session in."""
         begin = time.monotonic()
-        wait_until(lambda: self.has(session), PATIENT)
+        wait_until(lambda: self.has("tool_call", session), PATIENT)
         print(f"taken in after {time.monotonic() - begin:.1f} s")
 
     def forget_peak(self) -> None:
@@ -190,9 +191,23 @@ class Place:
         self.main = folder / "config" / "projects" / "shop" / f"{self.session}.jsonl"
         self.agents = self.main.with_suffix("") / "subagents"
         self.agents.mkdir(parents=True)
+        self.has_answer = False
 
     def line(self) -> bytes:
         return json.dumps({"type": "user", "sessionId": self.session, "message": {"content": "x"}}).encode() + b"\n"
+
+    def add_honest_agent(self) -> None:
+        """Write the transcript of an agent with an answer. It comes after the hostile files."""
+        self.has_answer = True
+        message = {
+            "id": f"msg-{self.session}",
+            "model": "claude-sonnet-4-5",
+            "content": [],
+            "usage": {"input_tokens": 1},
+        }
+        at = (datetime.now(UTC) + timedelta(minutes=1)).isoformat().replace("+00:00", "Z")
+        line = {"type": "assistant", "sessionId": self.session, "timestamp": at, "requestId": "r", "message": message}
+        (self.agents / "agent-z.jsonl").write_text(f"{json.dumps(line)}\n")
 
 
 def _main(make: Make) -> Callable[[Place], None]:
@@ -202,6 +217,7 @@ def _main(make: Make) -> Callable[[Place], None]:
 def _in_agents(name: str, make: Make) -> Callable[[Place], None]:
     def prepare(place: Place) -> None:
         place.main.write_bytes(place.line())
+        place.add_honest_agent()
         (place.agents / "agent-a.jsonl").write_bytes(place.line())
         path = place.agents / name
         path.unlink(missing_ok=True)
@@ -213,6 +229,7 @@ def _in_agents(name: str, make: Make) -> Callable[[Place], None]:
 def _beside(make: Make) -> Callable[[Place], None]:
     def prepare(place: Place) -> None:
         place.main.write_bytes(place.line())
+        place.add_honest_agent()
         make(place.main.with_name("agent-b.jsonl"))
 
     return prepare
@@ -283,6 +300,8 @@ def test_the_daemon_goes_on_after_any_transcript(target: Target, tmp_path: Path,
     _prepared(lambda: _ON_TRANSCRIPTS[kind](place))
     session = target.play(tmp_path, place.main, place.session)
     target.wait_for(session)
+    if place.has_answer:
+        wait_until(lambda: target.has("api_request", session), PATIENT)
     target.assert_goes_on()
 
 
