@@ -29,7 +29,10 @@ def register(app: typer.Typer) -> None:
             fail(str(error))
         print_answer(answer)
         if answer.is_behind:
-            fail("A large transcript is not read to its end yet. Run `claude-hooks-otel flush` again.")
+            fail(
+                "A transcript is not read to its end yet: it is large, or its file system does not answer. "
+                "Run `claude-hooks-otel flush` again."
+            )
         if not answer.ok:
             fail(
                 "Not everything was accepted. It stays in the store and is tried again. Run `claude-hooks-otel doctor`."

@@ -89,7 +89,7 @@ class Intake:
 
     @property
     def is_behind(self) -> bool:
-        """Whether the last round has left a part of a long transcript for the next one."""
+        """Whether the last round has left a part of a transcript: it is long, or its file system hangs."""
         return bool(self._behind)
 
     def forget(self, before_ns: int) -> None:
@@ -213,7 +213,11 @@ class Intake:
         """Read on in the session's transcripts, at most BYTES_PER_LOOK and a batch. Return how many lines were new."""
         lines, left = 0, BYTES_PER_LOOK
         try:
-            for file in self._transcripts.files(session.session_id, session.transcript_path):
+            files = self._transcripts.files(session.session_id, session.transcript_path)
+            if files is None:
+                self._behind.add(session.session_id)
+                return 0
+            for file in files:
                 with self._store.transaction():
                     agent_type = self._lines.agent_type(file)
                 for batch in self._transcripts.batches(file):

@@ -109,7 +109,8 @@ class Loop:
         intake.follow_sessions(everything=True, pair_now=True)
         begin = time.monotonic()
         while intake.is_behind and time.monotonic() - begin < seconds:
-            intake.follow_sessions(everything=True, pair_now=True)
+            if not intake.follow_sessions(everything=True, pair_now=True):
+                break  # a file system hangs
 
     def flush(self) -> FlushAnswer:
         """Deliver everything now, and wait for the endpoints' answers."""

@@ -96,7 +96,7 @@ def _ask(url: str, expression: str) -> float:
         answer = get(address, TIMEOUT_S)
     except requests.RequestException as error:
         raise _NoAnswerError(str(_root(error))) from None
-    if not answer.ok:
+    if answer.status_code != requests.codes.ok:
         raise _NoAnswerError(f"answers {answer.status_code} {answer.reason}")
     try:
         result = answer.json()["data"]["result"]

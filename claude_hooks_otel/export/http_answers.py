@@ -31,7 +31,7 @@ ACCEPTED_ENCODINGS: Final = "gzip, deflate"
 
 
 def get(url: str, timeout: float) -> requests.Response:
-    """Return the answer of any server to a GET request. All of it takes at most ``timeout`` seconds and BODY_TIMEOUT.
+    """Return the answer of any server to a GET request, within ``timeout`` seconds. Redirects are not followed.
 
     Raises:
         requests.RequestException: there is no answer.
@@ -40,7 +40,8 @@ def get(url: str, timeout: float) -> requests.Response:
     with requests.Session() as session, _alarm(timeout, adapter.end):
         for scheme in ("http://", "https://"):
             session.mount(scheme, adapter)
-        return session.get(url, timeout=timeout, headers={"accept-encoding": ACCEPTED_ENCODINGS})
+        headers = {"accept-encoding": ACCEPTED_ENCODINGS}
+        return session.get(url, timeout=timeout, headers=headers, allow_redirects=False)
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -73,7 +74,7 @@ class BoundedAdapter(HTTPAdapter):
         """End all requests under way, from another thread: their threads get an error at once."""
         for connection in list(self._connections):
             connection.end()
-        self.poolmanager.clear()  # it forgets the ended connections
+        self.close()  # it forgets the ended connections, and makes new ones for the next request
 
     def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
         """Return the connections to a host, of a kind that can be ended."""

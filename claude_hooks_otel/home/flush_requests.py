@@ -27,7 +27,7 @@ class FlushAnswer:
     Attributes:
         exporters: maps each exporter's title, such as ``otlp traces``, to None if everything was accepted, otherwise to the reason.
         not_sent: what an endpoint does not accept and no variable asks for: title → reason.
-        is_behind: whether a transcript is so large that it is not read to its end yet.
+        is_behind: whether a transcript is not read to its end yet, because it is large or its file system hangs.
     """
 
     exporters: Mapping[str, str | None] = field(default_factory=dict)

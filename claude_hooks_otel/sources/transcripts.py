@@ -130,16 +130,14 @@ class TranscriptSource:
         self._open: dict[str, _OpenCall] = {}
         self._answers: dict[tuple[str, str], _Answer] = {}
 
-    def files(self, session_id: str, hinted: str | None) -> Iterator[TranscriptFile]:
-        """Yield the session's own transcript, if it exists, and those of its sub-agents. Nothing if their file system hangs.
+    def files(self, session_id: str, hinted: str | None) -> list[TranscriptFile] | None:
+        """Return the session's own transcript, if it exists, and those of its sub-agents; None while their file system hangs.
 
         Args:
             session_id: the session.
             hinted: the path of the transcript, from a hook.
         """
-        if hinted:
-            nothing: list[TranscriptFile] = []
-            yield from in_time(hinted, partial(_files, session_id, Path(hinted)), nothing)
+        return in_time(hinted, partial(_files, session_id, Path(hinted)), None) if hinted else []
 
     def batches(self, file: TranscriptFile) -> Iterator[TranscriptBatch]:
         """Yield what is new in a file in batches. Read each batch to its end before you take the next one."""

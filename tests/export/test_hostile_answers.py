@@ -94,6 +94,25 @@ def test_a_connection_is_used_again_after_an_ordinary_answer(
     exporter.shutdown()
 
 
+def test_requests_through_a_proxy_work_again_after_one_was_ended(
+    server: HostileServer, send: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connections of a proxy are forgotten, too."""
+    monkeypatch.setenv("http_proxy", server.url)
+    variables = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.test:4318",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": HTTP_PROTOCOL,
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "300",
+    }
+    [exporter] = build_item_exporters(OtelSettings.from_variables(variables), Signal.TRACES)
+    assert exporter.probe().ok
+    server.behave(HTTP["no answer"])
+    assert not exporter.probe().ok
+    server.behave(OK_HTTP)
+    assert exporter.probe().ok
+    exporter.shutdown()
+
+
 def test_an_answer_over_grpc_that_is_too_long_means_that_the_batch_was_accepted(
     server: HostileServer, send: Callable[..., Outcome]
 ) -> None:

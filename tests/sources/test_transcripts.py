@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from claude_hooks_otel import foreign_files
 from claude_hooks_otel.daemon import intake
 from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.facts import model
@@ -834,6 +836,32 @@ def test_a_huge_transcript_is_read_in_several_looks(follower: Follower, monkeypa
     assert sum(read) == 30
     assert paired == [30]
     assert follower.follow() == 0
+
+
+def test_a_session_whose_file_system_hangs_is_read_when_it_answers(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then it is not paired, because half of its facts are in the transcript."""
+    append(follower.main, answer("m1"))
+    paired: list[bool] = []
+    monkeypatch.setattr(follower.intake._pairing, "pair", lambda *_: paired.append(True))
+    with follower.store.transaction():
+        follower.facts.upsert(
+            model.Session(session_id=SESSION, first_seen_ns=1, last_seen_ns=1, transcript_path=str(follower.main))
+        )
+        follower.intake._followed.hear([SESSION], START_NS)
+    answers = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(foreign_files, "ANSWER_TIMEOUT", 0.01)
+        patch.setattr(transcripts, "find_main", lambda *_: answers.wait() and None)
+        assert follower.intake.follow_sessions(everything=True) == 0
+        assert follower.intake.is_behind
+        assert paired == []
+        answers.set()
+        for helper in list(foreign_files._hanging.values()):
+            helper.join()
+    assert follower.intake.follow_sessions(everything=True) == 1
+    assert paired == [True]
 
 
 def test_a_long_transcript_is_read_in_several_transactions(follower: Follower) -> None:
