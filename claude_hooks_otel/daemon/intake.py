@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from claude_hooks_otel.sources.unknown import Unknowns
     from claude_hooks_otel.traces.writer import TraceWriter
 
-# Bytes of a session's transcripts that are read in one look. The rest is read in the next look, and hook events are read in between.
+# Bytes of a transcript and of all transcripts of a session that are read in one look. The rest is read in the next look, and hook events
+# are read in between.
 BYTES_PER_LOOK: Final = 16 << 20
+SESSION_BYTES_PER_LOOK: Final = 64 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -210,14 +212,15 @@ class Intake:
         return lines
 
     def _read_transcripts(self, session: model.Session) -> int:
-        """Read on in the session's transcripts, at most BYTES_PER_LOOK and a batch. Return how many lines were new."""
-        lines, left = 0, BYTES_PER_LOOK
+        """Read on in the session's transcripts, at most SESSION_BYTES_PER_LOOK and a batch. Return how many lines were new."""
+        lines, left = 0, SESSION_BYTES_PER_LOOK
         try:
             files = self._transcripts.files(session.session_id, session.transcript_path)
             if files is None:
                 self._behind.add(session.session_id)
                 return 0
             for file in files:
+                end = left - BYTES_PER_LOOK
                 with self._store.transaction():
                     agent_type = self._lines.agent_type(file)
                 for batch in self._transcripts.batches(file):
@@ -228,9 +231,12 @@ class Intake:
                         self._transcripts.advance(batch)
                     lines += batch.count
                     left -= batch.cursor.offset - begin
-                    if left <= 0:
+                    if left <= end:
                         self._behind.add(session.session_id)
-                        return lines
+                        break
+                if left <= 0:
+                    self._behind.add(session.session_id)
+                    break
         except BaseException:
             self._transcripts.rewind()  # it is ahead of what was committed
             raise

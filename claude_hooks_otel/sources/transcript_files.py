@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,8 +22,11 @@ from claude_hooks_otel.sources.records import parsed, read_records
 
 # Bytes that are read at a time. A whole transcript (tens of megabytes) is never in memory.
 CHUNK = 1 << 20
-# A longer line is skipped. The largest real lines contain an image, or a file of 600 kB twice.
-LONGEST_LINE = 8 << 20
+# A line that needs more bytes in memory is skipped. The largest real lines contain an image twice, or a file of 600 kB.
+LONGEST_LINE = 12 << 20
+# Characters that Python keeps in four and in two bytes, as UTF-8 or escaped.
+_WIDEST = re.compile(rb"[\xf0-\xff]|\\u[dD][89abAB]")
+_WIDE = re.compile(rb"[\xc4-\xef]|\\u")
 # The client's folder of transcripts, inside its configuration folder. It has a folder for each project.
 PROJECTS = "projects"
 # Bytes of a metadata file.
@@ -169,9 +173,17 @@ def read_lines(path: Path, offset: int, *, in_long_line: bool = False) -> Iterat
             yield rest, offset + len(rest)
 
 
+def is_too_long(line: bytes) -> bool:
+    """Return whether a line needs more than LONGEST_LINE in memory. One wide character makes every character of its text wide."""
+    if len(line) * 4 <= LONGEST_LINE:
+        return False
+    width = 4 if _WIDEST.search(line) else 2 if _WIDE.search(line) else 1
+    return len(line) * width > LONGEST_LINE
+
+
 def is_complete(line: bytes) -> bool:
     """Return whether a line is one JSON object. A part of an object never is."""
-    if not line.rstrip().endswith(b"}"):
+    if is_too_long(line) or not line.rstrip().endswith(b"}"):
         return False
     try:
         return isinstance(parsed(line), dict)

@@ -16,7 +16,14 @@ from claude_hooks_otel.foreign_files import in_time
 from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.sources import transcript_lines
 from claude_hooks_otel.sources.batch import Batch
-from claude_hooks_otel.sources.transcript_files import TranscriptFile, find_agents, find_main, fingerprint, read_lines
+from claude_hooks_otel.sources.transcript_files import (
+    TranscriptFile,
+    find_agents,
+    find_main,
+    fingerprint,
+    is_too_long,
+    read_lines,
+)
 from claude_hooks_otel.sources.transcript_lines import AssistantLine, CostStateLine, Line, UserLine
 
 # Lines in a batch. Each batch is one commit, and hook events are read between batches.
@@ -185,7 +192,7 @@ class TranscriptSource:
         is_repeated = end <= cursor.furthest
         cursor.furthest = max(end, cursor.furthest)
         is_next_part, cursor.in_long_line = cursor.in_long_line, raw is None
-        if raw is None:
+        if raw is None or is_too_long(raw):
             return TranscriptItem(damage=() if is_next_part else (Damage.TOO_LONG,), is_repeated=is_repeated)
         parsed = transcript_lines.parse(raw)
         lines = tuple(self._line(file, cursor, line, begin) for line in parsed.records)

@@ -252,6 +252,8 @@ _ON_TRANSCRIPTS: dict[str, Callable[[Place], None]] = {
     **{f"agents: {make.__name__}": _instead_of_agents(make) for make in (files.fifo, files.circle, files.device)},
     "transcript: a record of 50 GB": _main(files.huge_record),
     "transcript: a long line": _main(files.large_line),
+    "transcript: a long line in ASCII": _main(files.large_ascii_line),
+    "transcript: a line that is too long": _main(files.too_large_line),
     "transcript: many long lines": _main(files.many_large_lines),
     "transcript: nested records": _main(files.nested_records),
     "meta file: a long number": _in_agents("agent-a.meta.json", files.number),

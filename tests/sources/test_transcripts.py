@@ -679,6 +679,17 @@ def test_damage_counts_once_although_its_line_is_read_again(follower: Follower) 
     assert sum(follower.drift().values()) == 1
 
 
+@pytest.mark.parametrize(("text", "width"), [("y", 1), ("é", 1), ("\u4e2d", 2), ("\U0001f600", 4)])
+@pytest.mark.parametrize("escaped", [False, True])
+def test_the_limit_of_a_line_is_its_size_in_memory(text: str, width: int, escaped: bool) -> None:
+    """One wide character makes every other character of its text wide."""
+    raw = json.dumps(text, ensure_ascii=escaped).encode()
+    width = max(width, 2) if escaped and text != "y" else width  # an escaped character counts as a wide one
+    longest = transcript_files.LONGEST_LINE // width
+    assert not transcript_files.is_too_long(raw.ljust(longest))
+    assert transcript_files.is_too_long(raw.ljust(longest + 1))
+
+
 def test_a_line_over_the_limit_is_counted_once(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be written in several parts, and it may have the size of a disk."""
     monkeypatch.setattr(transcript_files, "LONGEST_LINE", 2000)

@@ -76,9 +76,24 @@ def huge_record(path: Path) -> None:
 def large_line(path: Path) -> None:
     """A record just below the longest that is read, in characters that need four bytes in memory."""
     text = json.dumps(
-        {"type": "user", "sessionId": "x", "message": {"content": "\U0001f600" + "y" * 8_000_000}}, ensure_ascii=False
+        {"type": "user", "sessionId": "x", "message": {"content": "\U0001f600" + "y" * 3_000_000}}, ensure_ascii=False
     )
     path.write_bytes(text.encode() + b"\n")
+
+
+def large_ascii_line(path: Path) -> None:
+    """A record just below the longest that is read, in ASCII."""
+    path.write_bytes(
+        json.dumps({"type": "user", "sessionId": "x", "message": {"content": "y" * 12_000_000}}).encode() + b"\n"
+    )
+
+
+def too_large_line(path: Path) -> None:
+    """A record that would need four times its bytes, because one of its characters does."""
+    path.write_bytes(
+        json.dumps({"type": "user", "sessionId": "x", "message": {"content": "\U0001f600" + "y" * 12_000_000}}).encode()
+        + b"\n"
+    )
 
 
 def many_large_lines(path: Path) -> None:
