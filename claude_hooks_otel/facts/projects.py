@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import functools
 import re
+import time
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
@@ -18,6 +19,9 @@ _WORKTREES = "/.claude/worktrees/"
 # Directory → the name of its repository when it was last seen.
 _known: dict[str, str | None] = {}
 _MOST_KNOWN: Final = 1024
+# Directory → when the daemon looked at it, in seconds of the monotonic clock, and the name that it found.
+_looked: dict[str, tuple[float, str | None]] = {}
+LOOKED_FOR: Final = 0.5
 # Bytes of a configuration that is read. One with a thousand remotes has a tenth of it.
 _MOST_CONFIG: Final = 1 << 18
 
@@ -37,8 +41,17 @@ def project_in_time(directory: str) -> str:
 
 
 def repository_in_time(directory: str) -> str | None:
-    """Return the name of the repository for the daemon: if the directory's file system hangs, the name that is known."""
-    return in_time(directory, functools.partial(repository_name, directory), _known.get(directory))
+    """Return the name of the repository for the daemon: if the directory's file system hangs, the name that is known.
+
+    A name is at most LOOKED_FOR seconds old, because a look from another thread takes as long as a part of the event.
+    """
+    at, name = _looked.get(directory, (float("-inf"), None))
+    if time.monotonic() - at > LOOKED_FOR:
+        name = in_time(directory, functools.partial(repository_name, directory), _known.get(directory))
+        if len(_looked) >= _MOST_KNOWN:
+            _looked.clear()
+        _looked[directory] = time.monotonic(), name
+    return name
 
 
 def _project_name(directory: str, repository: str | None) -> str:
