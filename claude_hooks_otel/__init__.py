@@ -26,6 +26,7 @@ ROOMS: Final = (
     "metrics",
     "home",
     "settings",
+    "foreign_files",
     "timeline",
     "units",
 )

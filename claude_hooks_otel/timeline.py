@@ -58,6 +58,8 @@ WRITER_GONE_AFTER: Final = 60.0
 RECOVER_EVERY, FORGET_EVERY = 60.0, 3600.0
 # The time before the next try if the store cannot be written, for example on a full disk. Events wait in the spool.
 STORE_RETRY: Final = 5.0
+# How long a flush of the daemon reads on in transcripts that are too large for one look.
+DRAIN_FOR: Final = 4.0
 # How long a flush waits for an endpoint. By default, the timeout of the exporters is shorter.
 FLUSH_TIMEOUT: Final = 30.0
 # How long the daemon takes at most to stop. Running exports have that time to finish.

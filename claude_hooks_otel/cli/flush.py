@@ -26,6 +26,11 @@ def register(app: typer.Typer) -> None:
         except TimeoutError as error:
             fail(str(error))
         print_answer(answer)
+        if answer.is_behind:
+            fail(
+                "A transcript is not read to its end yet: it is large, or its file system does not answer. "
+                "Run `claude-hooks-otel flush` again."
+            )
         if not answer.ok:
             fail(
                 "Not everything was accepted. It stays in the store and is tried again. Run `claude-hooks-otel doctor`."

@@ -32,7 +32,7 @@ from claude_hooks_otel.facts.from_programs import ProgramReader
 from claude_hooks_otel.facts.from_transcripts import Pricer, TranscriptReader
 from claude_hooks_otel.facts.identities import IdentityResolver
 from claude_hooks_otel.facts.pairing import Pairing
-from claude_hooks_otel.facts.projects import is_known, project_name
+from claude_hooks_otel.facts.projects import project_in_time
 from claude_hooks_otel.facts.repository import Facts, Listener
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog, declared
@@ -278,12 +278,9 @@ def _identity_resolver(config: Config) -> IdentityResolver:
     ) -> Identity:
         listed = {"project": config.project_for(directory) if directory else None}
 
-        def name() -> str:
-            is_gone = directory and not is_known(directory)
-            known = before() if is_gone else None
-            return known.project if known else project_name(directory or "")
-
-        return resolve_identity(headers, listed, fallback, project_name=name)
+        return resolve_identity(
+            headers, listed, fallback, project_name=lambda: project_in_time(directory or "", before)
+        )
 
     return resolve
 

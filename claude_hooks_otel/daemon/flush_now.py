@@ -30,7 +30,7 @@ def flush_now(home: Home, timeout: float, environ: Mapping[str, str]) -> FlushAn
         home.create()
         loop = Loop(home, environ)
         try:
-            loop.drain()
+            loop.drain(timeout)
             return loop.flush()
         finally:
             loop.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.metrics import catalog
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from claude_hooks_otel.sources.transcripts import TranscriptSource
     from claude_hooks_otel.sources.unknown import Unknowns
     from claude_hooks_otel.traces.writer import TraceWriter
+
+# Bytes of a transcript and of all transcripts of a session that are read in one look. The rest is read in the next look, and hook events
+# are read in between.
+BYTES_PER_LOOK: Final = 16 << 20
+SESSION_BYTES_PER_LOOK: Final = 64 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -77,11 +82,17 @@ class Intake:
         self._lines = lines
         self._pairing = pairing
         self._writer = writer
+        self._behind: set[str] = set()  # the sessions of which the last round has left a part
 
     @property
     def has_live_sessions(self) -> bool:
         """Whether any session is still followed: it has not ended, or ended moments ago."""
         return bool(self._followed)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last round has left a part of a transcript: it is long, or its file system hangs."""
+        return bool(self._behind)
 
     def forget(self, before_ns: int) -> None:
         """Forget what is older than a time, Unix nanoseconds, in the store and in memory."""
@@ -168,6 +179,7 @@ class Intake:
         """
         now_ns = self._store.now_ns()
         lines = 0
+        self._behind.clear()
         for session_id in self._followed.next_ones(now_ns, everything=everything):
             try:
                 lines += self._follow(session_id, now_ns, pair_now=pair_now)
@@ -189,6 +201,8 @@ class Intake:
         lines = self._read_transcripts(session)
         if lines:
             self._followed.note_growth(session_id, now_ns)
+        if session_id in self._behind:  # without the last lines, two of three events could form a wrong pair
+            return lines
         with self._store.transaction():
             heard_ns = 0 if pair_now else self._followed.heard_ns(session_id, now_ns)
             is_over = self._pairing.pair(session_id, now_ns, heard_ns)
@@ -198,17 +212,31 @@ class Intake:
         return lines
 
     def _read_transcripts(self, session: model.Session) -> int:
-        lines = 0
+        """Read on in the session's transcripts, at most SESSION_BYTES_PER_LOOK and a batch. Return how many lines were new."""
+        lines, left = 0, SESSION_BYTES_PER_LOOK
         try:
-            for file in self._transcripts.files(session.session_id, session.transcript_path):
+            files = self._transcripts.files(session.session_id, session.transcript_path)
+            if files is None:
+                self._behind.add(session.session_id)
+                return 0
+            for file in files:
+                end = left - BYTES_PER_LOOK
                 with self._store.transaction():
                     agent_type = self._lines.agent_type(file)
                 for batch in self._transcripts.batches(file):
+                    begin = batch.cursor.offset
                     with self._store.transaction():
                         for item in batch.items:
                             self._take_line(item, batch, agent_type)
                         self._transcripts.advance(batch)
                     lines += batch.count
+                    left -= batch.cursor.offset - begin
+                    if left <= end:
+                        self._behind.add(session.session_id)
+                        break
+                if left <= 0:
+                    self._behind.add(session.session_id)
+                    break
         except BaseException:
             self._transcripts.rewind()  # it is ahead of what was committed
             raise

@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from claude_hooks_otel.daemon.assembly import assemble_daemon
 from claude_hooks_otel.home.flush_requests import FlushAnswer, FlushRequests
@@ -19,6 +20,7 @@ from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH
 from claude_hooks_otel.sources.spool_budget import Budget, forget_dropped, keep_budget, take_dropped
 from claude_hooks_otel.timeline import (
     BUSY_FOR,
+    DRAIN_FOR,
     FORGET_EVERY,
     RECOVER_EVERY,
     SPOOL_LOOK_BUSY,
@@ -98,17 +100,25 @@ class Loop:
         self._keep_house()
         return bool(taken or lines)
 
-    def drain(self) -> None:
-        """Read everything that has been captured so far."""
+    def drain(self, seconds: float = DRAIN_FOR) -> None:
+        """Read everything that has been captured so far.
+
+        Args:
+            seconds: how long it reads on in transcripts that are too large for one look.
+        """
         intake = self._daemon.core.intake
         self._daemon.core.spool.recover()
         while intake.take_events():
             pass
         intake.follow_sessions(everything=True, pair_now=True)
+        begin = time.monotonic()
+        while intake.is_behind and time.monotonic() - begin < seconds:
+            if not intake.follow_sessions(everything=True, pair_now=True):
+                break  # a file system hangs
 
     def flush(self) -> FlushAnswer:
         """Deliver everything now, and wait for the endpoints' answers."""
-        return self._daemon.deliveries.flush()
+        return replace(self._daemon.deliveries.flush(), is_behind=self._daemon.core.intake.is_behind)
 
     def _keep_house(self) -> None:
         now = time.monotonic()

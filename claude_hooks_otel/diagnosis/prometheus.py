@@ -6,13 +6,13 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import urlopen
 
+import requests
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID
 
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, fail, info, ok, warn
+from claude_hooks_otel.export.http_answers import get
 from claude_hooks_otel.export.resource import service_resource
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.settings import ConfigError, OtelSettings
@@ -93,15 +93,21 @@ def _ask(url: str, expression: str) -> float:
     """Return the value of an expression with at most one element. 0 if it has none."""
     address = f"{url.rstrip('/')}/api/v1/query?{urlencode({'query': expression})}"
     try:
-        with urlopen(address, timeout=TIMEOUT_S) as answer:  # noqa: S310 -- the scheme was checked
-            result = json.load(answer)["data"]["result"]
-            return float(result[0]["value"][1]) if result else 0.0
-    except HTTPError as error:
-        raise _NoAnswerError(f"answers {error.code} {error.reason}") from None
-    except URLError as error:
-        raise _NoAnswerError(str(error.reason)) from None
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        answer = get(address, TIMEOUT_S)
+    except requests.RequestException as error:
+        raise _NoAnswerError(str(_root(error))) from None
+    if answer.status_code != requests.codes.ok:
+        raise _NoAnswerError(f"answers {answer.status_code} {answer.reason}")
+    try:
+        result = answer.json()["data"]["result"]
+        return float(result[0]["value"][1]) if result else 0.0
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise _NoAnswerError(f"the server that answers is not a Prometheus ({type(error).__name__})") from None
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return the error of the operating system that libraries wrapped in others."""
+    return _root(error.__context__) if error.__context__ else error
 
 
 CHECKS = (prometheus,)

@@ -13,11 +13,20 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import Me
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
 from claude_hooks_otel.export.otlp import USER_AGENT, OtlpSender, provided_credentials
-from claude_hooks_otel.export.outcome import Outcome, accepted, not_accepted
+from claude_hooks_otel.export.outcome import Outcome, Status, accepted, not_accepted
 from claude_hooks_otel.settings import OtlpSettings, Signal
 
 _COMPRESSIONS = {"none": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip}
-_OPTIONS = (("grpc.primary_user_agent", USER_AGENT),)
+# Bytes of an answer and of its headers. An OTLP answer is a message for people at most.
+_LONGEST_ANSWER, _LONGEST_METADATA = 1 << 16, 1 << 13
+_OPTIONS = (
+    ("grpc.primary_user_agent", USER_AGENT),
+    ("grpc.max_receive_message_length", _LONGEST_ANSWER),
+    ("grpc.max_metadata_size", _LONGEST_METADATA),
+    ("grpc.absolute_max_metadata_size", _LONGEST_METADATA * 2),
+)
+# How the library begins its own error about an answer that is too long. The server has accepted the request, or it would not answer.
+_TOO_LONG_ANSWER = "CLIENT: Received message larger than max"
 _STUBS: Mapping[Signal, Callable[[Any], Any]] = {
     Signal.METRICS: MetricsServiceStub,
     Signal.TRACES: TraceServiceStub,
@@ -51,10 +60,13 @@ class GrpcSender(OtlpSender):
             response = self._stub(self._channel).Export(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             code = error.code()
+            details = error.details() or ""
+            if _TOO_LONG_ANSWER in details:
+                return Outcome(Status.ACCEPTED, f"the answer is too long: {details}"), None
             is_away = code is grpc.StatusCode.UNAVAILABLE
             if is_away:
                 self._reconnect()
-            return not_accepted(code.name, f"gRPC {code.name}: {error.details()}"), 0 if is_away else None
+            return not_accepted(code.name, f"gRPC {code.name}: {details}"), 0 if is_away else None
         return accepted(response), None
 
     def _reconnect(self) -> None:

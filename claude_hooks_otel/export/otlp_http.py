@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import requests
@@ -17,15 +17,18 @@ from google.rpc.status_pb2 import Status as RpcStatus  # type: ignore[import-unt
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 from urllib3.exceptions import InvalidHeader
 
+from claude_hooks_otel.export.http_answers import ACCEPTED_ENCODINGS, BoundedAdapter
 from claude_hooks_otel.export.otlp import USER_AGENT, OtlpSender, provided_credentials
 from claude_hooks_otel.export.outcome import Outcome, Status, accepted, not_accepted
 from claude_hooks_otel.settings import OtlpSettings, Signal
 from claude_hooks_otel.settings.redaction import MAX_LENGTH
 
 _PROTOBUF = "application/x-protobuf"
+_REQUEST_HEADERS = {"content-type": _PROTOBUF, "user-agent": USER_AGENT, "accept-encoding": ACCEPTED_ENCODINGS}
 _COMPRESS: Mapping[str, Callable[[bytes], bytes]] = {"none": bytes, "gzip": gzip.compress, "deflate": zlib.compress}
 _RESPONSES: Mapping[Signal, Any] = {
     Signal.METRICS: ExportMetricsServiceResponse,
@@ -39,19 +42,26 @@ _SHORTEST_TIMEOUT = 0.001
 
 
 class HttpSender(OtlpSender):
-    """Sends over HTTP, each request in a thread of its own: nothing else can end a blocked request from outside."""
+    """Sends over HTTP, each request in a thread of its own: a name server and a proxy, too, can keep a request waiting.
+
+    No answer takes more memory or time than ``BoundedAdapter`` allows. If a credential provider brings an adapter of its own, that one
+    answers for itself, but the sender does not wait for it longer than the timeout.
+    """
 
     def __init__(self, otlp: OtlpSettings, signal: Signal) -> None:
         super().__init__(otlp, signal)
         self._response = _RESPONSES[signal]
         self._session = provided_credentials(otlp.credential_provider, requests.Session) or requests.Session()
+        self._adapter = BoundedAdapter()
+        if type(self._session.get_adapter(otlp.endpoint)) is HTTPAdapter:
+            self._session.mount(otlp.endpoint, self._adapter)
         self._compress = _COMPRESS[otlp.compression]
         encoding = {} if otlp.compression == "none" else {"content-encoding": otlp.compression}
         certificate, key = otlp.client_certificate, otlp.client_key
         self._post = partial(
             self._session.post,
             otlp.endpoint,
-            headers={"content-type": _PROTOBUF, "user-agent": USER_AGENT, **encoding, **otlp.headers},
+            headers={**_REQUEST_HEADERS, **encoding, **otlp.headers},
             verify=otlp.certificate,  # None leaves it to the session
             cert=(certificate, key) if certificate and key else certificate,
             allow_redirects=False,
@@ -62,12 +72,13 @@ class HttpSender(OtlpSender):
         """Close the connections for good. A request under way ends at once, even if it waits for a name or a connection."""
         self._closed.set()
         self._results.put(requests.ConnectionError("closed while it was under way"))
+        self._adapter.end()
         self._session.close()
 
     def _try(self, request: Any, timeout: float) -> tuple[Outcome, float | None]:
-        body = self._compress(request.SerializeToString())
+        body, timeout = self._compress(request.SerializeToString()), max(timeout, _SHORTEST_TIMEOUT)
         try:
-            response = self._unless_closed(partial(self._post, data=body, timeout=max(timeout, _SHORTEST_TIMEOUT)))
+            response = self._response_within(timeout, partial(self._post, data=body, timeout=timeout))
         except Exception as error:
             is_away = isinstance(error, requests.ConnectionError | requests.Timeout)
             return not_accepted(None, f"{type(error).__name__}: {error}"), 0 if is_away else None
@@ -78,13 +89,17 @@ class HttpSender(OtlpSender):
         pause = _retry_after(response) if response.status_code in _RETRYABLE else None
         return not_accepted(response.status_code, _reason(response)), pause
 
-    def _unless_closed(self, send: Callable[[], requests.Response]) -> requests.Response:
-        """Return or raise what ``send`` does, or raise ConnectionError as soon as the sender is closed."""
+    def _response_within(self, timeout: float, send: Callable[[], requests.Response]) -> requests.Response:
+        """Return or raise what ``send`` does, or raise an error of ``requests`` as soon as the time is over or the sender is closed."""
         results = self._results = SimpleQueue()
         if self._closed.is_set():
             raise requests.ConnectionError("closed")
         threading.Thread(target=_put_result, args=(send, results), name="otlp-request", daemon=True).start()
-        result = results.get()
+        try:
+            result = results.get(timeout=min(timeout, threading.TIMEOUT_MAX))
+        except Empty:
+            self._adapter.end()
+            raise requests.Timeout(f"timed out: no complete answer within {timeout:.3g} s") from None
         if isinstance(result, Exception):
             raise result
         return result

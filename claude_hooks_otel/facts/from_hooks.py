@@ -13,7 +13,7 @@ from claude_hooks_otel.facts.content import HOOK, ContentKeeper
 from claude_hooks_otel.facts.finished_call import FinishedCall
 from claude_hooks_otel.facts.identities import IdentityResolver
 from claude_hooks_otel.facts.ledger import LedgerEntry
-from claude_hooks_otel.facts.projects import repository_name
+from claude_hooks_otel.facts.projects import repository_in_time
 from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics.labels import Identity, normalize
 from claude_hooks_otel.metrics.outcomes import ToolOutcome
@@ -144,7 +144,7 @@ class HookReader:
                 session_id=event.session_id,
                 started_ns=at,
                 prompts_seen_by_hooks=self._human_prompts(event) or None,
-                repository=repository_name(event.cwd) if event.cwd else None,
+                repository=repository_in_time(event.cwd) if event.cwd else None,
                 traceparent=headers.get("traceparent", "")[:MAX_TRACEPARENT] or None,
                 **labels,
             )

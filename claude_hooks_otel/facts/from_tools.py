@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.finished_call import FinishedCall
 from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.facts.tasks import task_facts
+from claude_hooks_otel.foreign_files import in_time
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.tool_effects import git_operations as git
 from claude_hooks_otel.tool_effects import lines
 from claude_hooks_otel.tool_effects.binary_files import is_binary_file
 from claude_hooks_otel.tool_effects.git_commands import may_touch_git, working_directories
-from claude_hooks_otel.tool_effects.git_repository import GitRepository, find_repository
+from claude_hooks_otel.tool_effects.git_repository import find_repository
 from claude_hooks_otel.tool_effects.guidance import extracts_pattern
 from claude_hooks_otel.tool_effects.reflog import MAX_SECONDS, reflog_operations
 from claude_hooks_otel.tool_effects.reviews import merged_pull_requests
@@ -86,7 +88,10 @@ def _files(call: FinishedCall) -> Iterator[model.Fact]:
 def _is_binary(call: FinishedCall) -> bool:
     """Return whether the file that the call wrote is binary to git. Its path is not known for a Bash call."""
     path = call.arguments.get("file_path")
-    return isinstance(path, str) and is_binary_file(Path(call.directory or "/", path))
+    if not isinstance(path, str):
+        return False
+    file = Path(call.directory or "/", path)
+    return in_time(str(file.parent), partial(is_binary_file, file), otherwise=False)
 
 
 def _printed(call: FinishedCall, *streams: str) -> str | None:
@@ -125,23 +130,26 @@ def _git_operations(call: FinishedCall) -> list[git.GitOperation]:
     recorded: list[git.GitOperation] = []
     if call.began_ns is not None and call.directory and may_touch_git(command):
         for folder in working_directories(command, Path(call.directory)):
-            if (repository := find_repository(folder)) is not None:
-                recorded += _recorded(call, command, repository)
+            recorded += in_time(str(folder), partial(_recorded, call, command, folder), [])
     # Git's own record comes first. The client calls a whole chain "amended" if one of its commands amends.
     return recorded + git.git_operations(call.tool, call.arguments, call.result)
 
 
-def _recorded(call: FinishedCall, command: str, repository: GitRepository) -> Iterator[git.GitOperation]:
-    """Yield what a repository's reflogs show for a call. Without its exact times, only the commits that the call printed are its own."""
+def _recorded(call: FinishedCall, command: str, folder: Path) -> list[git.GitOperation]:
+    """Return what the reflogs show for a call. Without its exact times, only the commits that the call printed are its own."""
+    repository = find_repository(folder)
+    if repository is None:
+        return []
     printed = git.printed_hashes(call.result)
     began, ended = (call.began_ns or 0) / SECOND, call.ended_ns / SECOND
-    for operation in reflog_operations(repository, began, ended):
-        if call.is_timed or any(git.same_commit(operation.key, each) for each in printed):
-            yield operation
+
+    def is_printed(operation: git.GitOperation) -> bool:
+        return any(git.same_commit(operation.key, each) for each in printed)
+
+    found = [each for each in reflog_operations(repository, began, ended) if call.is_timed or is_printed(each)]
     if _OWN_DATE in command and printed:
-        for operation in reflog_operations(repository, 0, MAX_SECONDS):
-            if any(git.same_commit(operation.key, each) for each in printed):
-                yield operation
+        found += filter(is_printed, reflog_operations(repository, 0, MAX_SECONDS))
+    return found
 
 
 def _git_facts(facts: Facts, call: FinishedCall, operation: git.GitOperation) -> Iterator[model.Fact]:

@@ -10,7 +10,7 @@ from claude_hooks_otel.facts import from_tools, model, pricing
 from claude_hooks_otel.facts.content import TRANSCRIPT, TRANSCRIPT_RESULT, ContentKeeper
 from claude_hooks_otel.facts.finished_call import FinishedCall
 from claude_hooks_otel.facts.from_hooks import MAIN
-from claude_hooks_otel.facts.projects import repository_name
+from claude_hooks_otel.facts.projects import repository_in_time
 from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.metrics.outcomes import ToolOutcome
@@ -248,7 +248,7 @@ class TranscriptReader:
                     prompt_id=prompt_id,
                     session_id=line.session_id,
                     prompts_in_transcript=1,
-                    repository=repository_name(line.cwd) if line.cwd else None,
+                    repository=repository_in_time(line.cwd) if line.cwd else None,
                     branch=line.git_branch,
                     **self._labels(line),
                 ),

@@ -6,11 +6,14 @@ import configparser
 import functools
 import os.path
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from claude_hooks_otel.metrics.labels import UNKNOWN, normalize
+from claude_hooks_otel.foreign_files import in_time, read_foreign
+from claude_hooks_otel.metrics.labels import UNKNOWN, Identity, normalize
 from claude_hooks_otel.tool_effects.git_repository import GitRepository, find_repository
 
 # The folder inside a project in which the client keeps its worktrees.
@@ -18,6 +21,11 @@ _WORKTREES = "/.claude/worktrees/"
 # Directory → the name of its repository when it was last seen.
 _known: dict[str, str | None] = {}
 _MOST_KNOWN: Final = 1024
+# Directory → when the daemon looked at it, in seconds of the monotonic clock, the name that it found, and whether the directory is there.
+_looked: dict[str, tuple[float, str | None, bool]] = {}
+LOOKED_FOR: Final = 0.5
+# Bytes of a configuration that is read. One with a thousand remotes has a tenth of it.
+_MOST_CONFIG: Final = 1 << 18
 
 
 def project_name(directory: str) -> str:
@@ -26,13 +34,46 @@ def project_name(directory: str) -> str:
     >>> project_name("/no/such/Shop")
     'shop'
     """
-    name = repository_name(directory)
-    return normalize(name) if name else normalize(_project_folder(directory).name, UNKNOWN)
+    return _project_name(directory, repository_name(directory))
 
 
-def is_known(directory: str) -> bool:
-    """Return whether a directory is there, or was seen before it went."""
-    return directory in _known or os.path.exists(_project_folder(directory))  # noqa: PTH110 — it raises for no path
+def project_in_time(directory: str, before: Callable[[], Identity | None] = lambda: None) -> str:
+    """Return the same for the daemon: if the directory's file system hangs, the name that is known.
+
+    Args:
+        directory: the project's directory.
+        before: returns the session's identity so far. It decides if the directory is gone, and its name is unknown.
+    """
+    name, is_there = _look_in_time(directory)
+    known = None if name or is_there else before()
+    return known.project if known else _project_name(directory, name)
+
+
+def repository_in_time(directory: str) -> str | None:
+    """Return the name of the repository for the daemon: if the directory's file system hangs, the name that is known.
+
+    A name is at most LOOKED_FOR seconds old, because a look from another thread takes as long as a part of the event.
+    """
+    return _look_in_time(directory)[0]
+
+
+def _look_in_time(directory: str) -> tuple[str | None, bool]:
+    """Return the name of the repository, and whether the directory is there."""
+    at, name, is_there = _looked.get(directory, (float("-inf"), None, True))
+    if time.monotonic() - at > LOOKED_FOR:
+        name, is_there = in_time(directory, functools.partial(_look, directory), (_known.get(directory), True))
+        if len(_looked) >= _MOST_KNOWN:
+            _looked.clear()
+        _looked[directory] = time.monotonic(), name, is_there
+    return name, is_there
+
+
+def _look(directory: str) -> tuple[str | None, bool]:
+    return repository_name(directory), os.path.exists(_project_folder(directory))  # noqa: PTH110 — it raises for no path
+
+
+def _project_name(directory: str, repository: str | None) -> str:
+    return normalize(repository) if repository else normalize(_project_folder(directory).name, UNKNOWN)
 
 
 def repository_name(directory: str) -> str | None:
@@ -44,10 +85,11 @@ def repository_name(directory: str) -> str | None:
     path = _project_folder(directory)
     if directory in _known and not os.path.exists(path):  # noqa: PTH110
         return _known[directory]
+    name = _repository_name(path)
     _known.pop(directory, None)  # so that it becomes the newest
     while len(_known) >= _MOST_KNOWN:
         del _known[next(iter(_known))]
-    name = _known[directory] = _repository_name(path)
+    _known[directory] = name
     return name
 
 
@@ -77,7 +119,7 @@ def _origin_name(git_dir: Path) -> str | None:
     file = git_dir / "config"
     try:
         status = file.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in the name of the git directory
         return None
     return _origin_name_in(file, status.st_mtime_ns, status.st_size)
 
@@ -87,7 +129,7 @@ def _origin_name_in(file: Path, modified_ns: int, size: int) -> str | None:  # n
     """Return the last part of the URL of the remote ``origin``. Source: git-config(1), "Syntax"."""
     config = configparser.RawConfigParser(strict=False, allow_no_value=True, interpolation=None)
     try:
-        config.read_string(file.read_text(errors="replace").replace("\t", ""))
+        config.read_string(read_foreign(file, _MOST_CONFIG).decode(errors="replace").replace("\t", ""))
     except (OSError, configparser.Error):
         return None
     url = (config.get('remote "origin"', "url", fallback="") or "").strip()

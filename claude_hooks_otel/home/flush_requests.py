@@ -27,15 +27,17 @@ class FlushAnswer:
     Attributes:
         exporters: maps each exporter's title, such as ``otlp traces``, to None if everything was accepted, otherwise to the reason.
         not_sent: what an endpoint does not accept and no variable asks for: title → reason.
+        is_behind: whether a transcript is not read to its end yet, because it is large or its file system hangs.
     """
 
     exporters: Mapping[str, str | None] = field(default_factory=dict)
     not_sent: Mapping[str, str] = field(default_factory=dict)
+    is_behind: bool = False
 
     @property
     def ok(self) -> bool:
-        """Whether everything was accepted."""
-        return not any(self.exporters.values())
+        """Whether everything was read and accepted."""
+        return not self.is_behind and not any(self.exporters.values())
 
 
 class FlushRequests:

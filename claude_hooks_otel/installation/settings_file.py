@@ -8,8 +8,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
+from claude_hooks_otel.foreign_files import ForeignFileError, read_regular
 from claude_hooks_otel.installation.json_text import JsonText, JsonTextError
 from claude_hooks_otel.settings import replace_file
+
+# Bytes of a settings file.
+MOST_SETTINGS = 4 << 20
 
 
 class SettingsError(Exception):
@@ -17,7 +21,7 @@ class SettingsError(Exception):
 
 
 class UnreadableSettingsError(SettingsError):
-    """A settings file cannot be read, or is not a JSON object.
+    """A settings file is not a regular file, cannot be read, or is not a JSON object.
 
     Attributes:
         reason: what is wrong with it, to be read after its path.
@@ -59,7 +63,7 @@ class SettingsFile:
         document: its content. Change it, then call ``write``. It is ``{}`` if the file is missing or empty.
 
     Raises:
-        UnreadableSettingsError: the file cannot be read, or is not a JSON object.
+        UnreadableSettingsError: it is not a regular file, cannot be read, or is not a JSON object.
     """
 
     def __init__(self, path: Path) -> None:
@@ -137,10 +141,12 @@ class SettingsFile:
 
     def _read(self) -> bytes | None:
         try:
-            content = self.path.read_bytes()
+            content = read_regular(self.path, MOST_SETTINGS)
             content.decode()
         except FileNotFoundError:
             return None
+        except ForeignFileError as error:
+            raise UnreadableSettingsError(self.path, str(error.strerror)) from None
         except OSError as error:
             raise UnreadableSettingsError(self.path, f"cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:

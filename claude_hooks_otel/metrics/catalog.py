@@ -290,8 +290,8 @@ HOOK_EVENTS_DROPPED: Final = Metric(
 )  # fmt: skip
 TRANSCRIPT_DAMAGE: Final = Metric(
     "claude.hooks.transcript.damage", "{fault}", Kind.COUNTER,
-    "Faults in lines of transcripts. With the reasons `cut` (a part of a line is not a complete record), `too_long` (the line has more "
-    "than 64 MiB), `fields` (a required field is missing) and `error` (a fault in this program), a record is lost. With `field` (an "
+    "Faults in lines of transcripts. With the reasons `cut` (a part of a line is not a complete record), `too_long` (the line needs more "
+    "than 12 MiB), `fields` (a required field is missing) and `error` (a fault in this program), a record is lost. With `field` (an "
     "optional field has an unexpected type or range), `nul` (NUL bytes) and `encoding` (bytes that are not UTF-8), only that part is.",
     labels=("reason",), common=False,
 )  # fmt: skip

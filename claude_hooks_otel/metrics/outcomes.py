@@ -53,7 +53,7 @@ class Damage(StrEnum):
     """What is wrong with a line of a transcript. With the first four, a record is lost."""
 
     CUT = "cut"  # a part of the line is not a complete record
-    TOO_LONG = "too_long"  # the line has more than 64 MiB
+    TOO_LONG = "too_long"  # the line needs more than 12 MiB
     FIELDS = "fields"  # a record without a required field
     ERROR = "error"  # a fault in this program
     FIELD = "field"  # an optional field of an unexpected type or range is left out

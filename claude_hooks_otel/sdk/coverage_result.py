@@ -10,8 +10,12 @@ import re
 import sys
 from pathlib import Path
 
+from claude_hooks_otel.foreign_files import open_regular, read_regular
+
 # Seconds by which a file of this call can look older than the call, because file systems round times.
 _ROUNDING = 0.01
+# Bytes of a report. The one of a large project has some megabytes.
+_MOST_REPORT = 64 << 20
 _LINE_RATE = re.compile(r'<coverage\b[^>]*\bline-rate="([0-9.]+)"')
 
 
@@ -34,13 +38,13 @@ def read(report: Path | None, since: float) -> float | None:
 
 
 def _of_file(path: Path) -> float | None:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(64).lstrip()
     if head.startswith(b"{"):
-        totals = json.loads(path.read_text(encoding="utf-8"))["totals"]
+        totals = json.loads(read_regular(path, _MOST_REPORT))["totals"]
         return float(totals["percent_covered"]) / 100
     if head.startswith(b"<"):
-        found = _LINE_RATE.search(path.read_text(encoding="utf-8"))
+        found = _LINE_RATE.search(read_regular(path, _MOST_REPORT).decode())
         return float(found[1]) if found else None
     return _of_data(path)
 

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
+
+from pydantic_core import from_json
 
 from claude_hooks_otel.metrics.outcomes import Damage
 
 # How many places in one line are tried as the start of a record. A cut record leaves as many open objects as it is deep: a few.
 _TRIES: Final = 1000
 _BEGIN: Final = re.compile(r'\{\s*"')
+# Bytes of a line from which on it is parsed as bytes: as text it would need four times the memory, if one of its characters does.
+_LARGE: Final = 1 << 20
 _DECODER: Final = json.JSONDecoder(strict=False)  # allows control characters in strings
 
 
@@ -35,12 +40,25 @@ class Records:
 def read_records(line: bytes) -> Records:
     """Return the records of a line. A value that is not an object is not a record."""
     try:
-        value = json.loads(line)
+        value = parsed(line)
     except (ValueError, RecursionError):
         return _salvage(line)
     if b"\\ud" in line or b"\\uD" in line:
         value = without_surrogates(value)
     return Records((value,) if isinstance(value, dict) else ())
+
+
+def parsed(line: bytes) -> Any:
+    """Return the JSON value of a line.
+
+    Raises:
+        ValueError: it is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    if len(line) > _LARGE:
+        with suppress(ValueError):  # it refuses some texts that ``json`` reads, such as lone surrogates
+            return from_json(line)
+    return json.loads(line)
 
 
 def without_surrogates(value: Any) -> Any:

@@ -10,19 +10,27 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from claude_hooks_otel.sources.records import read_records
+from claude_hooks_otel.foreign_files import open_foreign, read_foreign, walk_foreign
+from claude_hooks_otel.sources.records import parsed, read_records
 
 # Bytes that are read at a time. A whole transcript (tens of megabytes) is never in memory.
 CHUNK = 1 << 20
-# A longer line is skipped. The largest real lines contain an image, or a file of 600 kB twice.
-LONGEST_LINE = 64 << 20
+# A line that needs more bytes in memory is skipped. The largest real lines contain an image twice, or a file of 600 kB.
+LONGEST_LINE = 12 << 20
+# Characters that Python keeps in four and in two bytes, as UTF-8 or escaped.
+_WIDEST = re.compile(rb"[\xf0-\xff]|\\u[dD][89abAB]")
+_WIDE = re.compile(rb"[\xc4-\xef]|\\u")
+# The client's folder of transcripts, inside its configuration folder. It has a folder for each project.
+PROJECTS = "projects"
+# Bytes of a metadata file.
+MOST_META = 1 << 16
 # Folders whose agents' transcripts are remembered.
 MOST_FOLDERS = 64
 # Bytes before the cursor by which a rewritten file is recognized.
@@ -53,8 +61,11 @@ class AgentMeta:
 
 
 def find_main(session_id: str, hinted: Path) -> Path | None:
-    """Return the session's own transcript: the path from a hook, or the file in another project folder. None if there is none (yet)."""
-    if hinted.name != f"{session_id}.jsonl":
+    """Return the session's own transcript: the path from a hook, or the file in another project folder. None if there is none (yet).
+
+    A hook's payload may name any path. Only ``projects/<project>/<session>.jsonl`` can be a transcript.
+    """
+    if hinted.name != f"{session_id}.jsonl" or hinted.parent.parent.name != PROJECTS or not hinted.is_absolute():
         return None
     try:
         if hinted.is_file():
@@ -71,8 +82,7 @@ def find_agents(main: Path) -> Iterator[TranscriptFile]:
     They are below the session's folder. Clients before 2.1 write them next to the session's transcript.
     """
     folder = main.with_suffix("") / "subagents"
-    found = [Path(directory, name) for directory, _, names in os.walk(folder) for name in sorted(names)]
-    for path in (*filter(_is_agent, found), *_agents_beside(main)):
+    for path in (*filter(_is_agent, walk_foreign(folder)), *_agents_beside(main)):
         yield TranscriptFile(main.stem, path.stem[len("agent-") :], path)
 
 
@@ -81,7 +91,7 @@ def _is_agent(path: Path) -> bool:
 
 
 # A project's folder → when it was modified, and the agents' transcripts in it by session.
-_beside: dict[Path, tuple[int, dict[str, list[Path]]]] = {}
+_beside: dict[Path, tuple[int, dict[str | None, list[Path]]]] = {}
 
 
 def _agents_beside(main: Path) -> Sequence[Path]:
@@ -92,8 +102,10 @@ def _agents_beside(main: Path) -> Sequence[Path]:
         known = _beside.get(folder)
         if known and known[0] == modified_ns:
             return known[1].get(main.stem, ())
-        by_session: dict[str, list[Path]] = {}
+        by_session: dict[str | None, list[Path]] = {}
         for path in sorted(filter(_is_agent, folder.iterdir())):
+            if not path.is_file():
+                continue
             by_session.setdefault(_session_of(path), []).append(path)
     except OSError:
         return ()
@@ -104,17 +116,21 @@ def _agents_beside(main: Path) -> Sequence[Path]:
     return by_session.get(main.stem, ())
 
 
-def _session_of(transcript: Path) -> str:
-    with transcript.open("rb") as file:
-        records = read_records(file.readline(CHUNK)).values
+def _session_of(transcript: Path) -> str | None:
+    """Return the session that a transcript's first line names. Empty if that line is not complete, None if the file cannot be read."""
+    try:
+        with open_foreign(transcript) as file:
+            records = read_records(file.readline(CHUNK)).values
+    except OSError:
+        return None
     return str(records[0].get("sessionId", "")) if records else ""
 
 
 def read_agent_meta(transcript: Path) -> AgentMeta | None:
     """Read the metadata file next to a sub-agent's transcript. Return None if it is missing or unreadable (yet)."""
     try:
-        value: Any = json.loads(transcript.with_suffix(".meta.json").read_bytes())
-    except (OSError, ValueError):
+        value: Any = json.loads(read_foreign(transcript.with_suffix(".meta.json"), MOST_META))
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(value, dict):
         return None
@@ -125,37 +141,52 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def read_lines(path: Path, offset: int) -> Iterator[tuple[bytes | None, int]]:
+def read_lines(path: Path, offset: int, *, in_long_line: bool = False) -> Iterator[tuple[bytes | None, int]]:
     """Yield the lines from ``offset`` on, each with the offset behind it.
 
     The last line needs no line break if it is a complete record. Otherwise it is left for later, because its writer may still be at work.
-    For a line longer than LONGEST_LINE, None is yielded. If the file cannot be read, because it was moved or removed, there are no more
-    lines.
+    A line longer than LONGEST_LINE is skipped: for each part of it, None is yielded, and an empty line for the last part. If the file
+    cannot be read, because it was moved or removed, there are no more lines.
+
+    Args:
+        path: the file.
+        offset: where to begin.
+        in_long_line: whether the offset is inside a line that is skipped: the last value was None.
     """
-    with suppress(OSError), path.open("rb") as file:
+    with suppress(OSError), open_foreign(path) as file:
         file.seek(offset)
         rest = b""
         while chunk := file.read(CHUNK):
+            if in_long_line:
+                _, line_break, chunk = chunk.partition(b"\n")
+                offset, in_long_line = file.tell() - len(chunk), not line_break
+                yield b"" if line_break else None, offset
             lines = (rest + chunk).split(b"\n")
             rest = lines.pop()
             for line in lines:
                 offset += len(line) + 1
                 yield line, offset
             if len(rest) > LONGEST_LINE:
-                offset, rest = _skip_line(file, offset + len(rest)), b""
-                if not offset:
-                    return
+                offset, rest, in_long_line = offset + len(rest), b"", True
                 yield None, offset
         if is_complete(rest):
             yield rest, offset + len(rest)
 
 
+def is_too_long(line: bytes) -> bool:
+    """Return whether a line needs more than LONGEST_LINE in memory. One wide character makes every character of its text wide."""
+    if len(line) * 4 <= LONGEST_LINE:
+        return False
+    width = 4 if _WIDEST.search(line) else 2 if _WIDE.search(line) else 1
+    return len(line) * width > LONGEST_LINE
+
+
 def is_complete(line: bytes) -> bool:
     """Return whether a line is one JSON object. A part of an object never is."""
-    if not line.rstrip().endswith(b"}"):
+    if is_too_long(line) or not line.rstrip().endswith(b"}"):
         return False
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(parsed(line), dict)
     except (ValueError, RecursionError):
         return False
 
@@ -163,21 +194,9 @@ def is_complete(line: bytes) -> bool:
 def fingerprint(path: Path, offset: int) -> bytes:
     """Return a digest of the bytes before an offset. They hold the id and the time of the last line. Empty if they cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_foreign(path) as file:
             begin = max(0, offset - FINGERPRINT_BYTES)
             file.seek(begin)
             return hashlib.blake2b(file.read(offset - begin), digest_size=8).digest()
     except OSError:
         return b""
-
-
-def _skip_line(file: Any, position: int) -> int:
-    """Return the offset behind the current overlong line; 0 if the line is not complete yet."""
-    while chunk := file.read(CHUNK):
-        end = chunk.find(b"\n")
-        if end >= 0:
-            position += end + 1
-            file.seek(position)
-            return position
-        position += len(chunk)
-    return 0

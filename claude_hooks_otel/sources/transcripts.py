@@ -7,19 +7,30 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
+from claude_hooks_otel.foreign_files import in_time
 from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.sources import transcript_lines
 from claude_hooks_otel.sources.batch import Batch
 from claude_hooks_otel.sources.call_ids import call_identity, is_random
-from claude_hooks_otel.sources.transcript_files import TranscriptFile, find_agents, find_main, fingerprint, read_lines
+from claude_hooks_otel.sources.transcript_files import (
+    TranscriptFile,
+    find_agents,
+    find_main,
+    fingerprint,
+    is_too_long,
+    read_lines,
+)
 from claude_hooks_otel.sources.transcript_lines import AssistantLine, CostStateLine, Line, UserLine
 
 # Lines in a batch. Each batch is one commit, and hook events are read between batches.
 LINES_PER_BATCH: Final = 500
+# Bytes after which a batch ends.
+BYTES_PER_BATCH: Final = 8 << 20
 # How many calls may wait for their result at the same time. No session runs so many. An interrupted call would wait forever.
 OPEN_CALLS: Final = 256
 
@@ -73,6 +84,7 @@ class Cursor:
         furthest: the greatest offset so far. After a restart, some lines before it are read again.
         prompt_id: the prompt of the last line before the offset; empty if no line names one.
         modified_ns: the file's time of modification when it had been read to its end, in Unix nanoseconds; 0 if a part is unread.
+        in_long_line: whether the offset is inside a line that is too long. After a restart, what is left of it is a line of its own.
     """
 
     inode: int
@@ -82,6 +94,7 @@ class Cursor:
     furthest: int = 0
     prompt_id: str = ""
     modified_ns: int = 0
+    in_long_line: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +144,14 @@ class TranscriptSource:
         self._open: dict[tuple[tuple[str, str], str], _OpenCall] = {}
         self._answers: dict[tuple[str, str], _Answer] = {}
 
-    def files(self, session_id: str, hinted: str | None) -> Iterator[TranscriptFile]:
-        """Yield the session's own transcript, if it exists, and those of its sub-agents.
+    def files(self, session_id: str, hinted: str | None) -> list[TranscriptFile] | None:
+        """Return the session's own transcript, if it exists, and those of its sub-agents; None while their file system hangs.
 
         Args:
             session_id: the session.
             hinted: the path of the transcript, from a hook.
         """
-        main = find_main(session_id, Path(hinted)) if hinted else None
-        if main is None:
-            return
-        yield TranscriptFile(session_id, "", main)
-        yield from find_agents(main)
+        return in_time(hinted, partial(_files, session_id, Path(hinted)), None) if hinted else []
 
     def batches(self, file: TranscriptFile) -> Iterator[TranscriptBatch]:
         """Yield what is new in a file in batches. Read each batch to its end before you take the next one."""
@@ -152,9 +161,10 @@ class TranscriptSource:
             return
         cursor = self._cursor(file, status)
         if cursor.offset < status.st_size:
-            lines = read_lines(file.path, cursor.offset)
+            cursor.modified_ns = 0
+            lines = read_lines(file.path, cursor.offset, in_long_line=cursor.in_long_line)
             while (first := next(lines, None)) is not None:
-                some = islice(chain([first], lines), LINES_PER_BATCH)
+                some = _bounded(chain([first], lines), cursor.offset)
                 yield TranscriptBatch(file, cursor, (self._item(file, cursor, raw, end) for raw, end in some))
         with suppress(OSError):
             status = file.path.stat()
@@ -188,8 +198,9 @@ class TranscriptSource:
         begin, cursor.offset = cursor.offset, end
         is_repeated = end <= cursor.furthest
         cursor.furthest = max(end, cursor.furthest)
-        if raw is None:
-            return TranscriptItem(damage=(Damage.TOO_LONG,), is_repeated=is_repeated)
+        is_next_part, cursor.in_long_line = cursor.in_long_line, raw is None
+        if raw is None or is_too_long(raw):
+            return TranscriptItem(damage=() if is_next_part else (Damage.TOO_LONG,), is_repeated=is_repeated)
         parsed = transcript_lines.parse(raw)
         lines = tuple(self._line(file, cursor, line, begin) for line in parsed.records)
         return TranscriptItem(lines, parsed.damage, parsed.details, is_repeated)
@@ -256,6 +267,19 @@ class TranscriptSource:
             self._answers.pop(key, None)
             self._open = {place: call for place, call in self._open.items() if place[0] != key}
         return cursor
+
+
+def _files(session_id: str, hinted: Path) -> list[TranscriptFile]:
+    main = find_main(session_id, hinted)
+    return [] if main is None else [TranscriptFile(session_id, "", main), *find_agents(main)]
+
+
+def _bounded(lines: Iterator[tuple[bytes | None, int]], begin: int) -> Iterator[tuple[bytes | None, int]]:
+    """Yield the lines of one batch, which begins at an offset."""
+    for raw, end in islice(lines, LINES_PER_BATCH):
+        yield raw, end
+        if end - begin >= BYTES_PER_BATCH:
+            return
 
 
 def _is_rewritten(path: Path, cursor: Cursor, status: os.stat_result) -> bool:

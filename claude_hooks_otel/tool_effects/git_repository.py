@@ -8,6 +8,12 @@ from __future__ import annotations
 import os.path
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from claude_hooks_otel.foreign_files import read_foreign
+
+# Bytes of a file that names a folder.
+_MOST_NAMED: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +50,5 @@ def find_repository(directory: Path) -> GitRepository | None:
 
 def _named_in(file: Path, prefix: str = "") -> Path:
     """Return the folder that a file names. The name is relative to the file's folder."""
-    named = file.read_text(encoding="utf-8", errors="surrogateescape").removeprefix(prefix).strip()
+    named = read_foreign(file, _MOST_NAMED).decode(errors="surrogateescape").removeprefix(prefix).strip()
     return Path(os.path.normpath(file.parent / named))

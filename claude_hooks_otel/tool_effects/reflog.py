@@ -10,15 +10,21 @@ import os
 import re
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from math import floor
 from pathlib import Path
 
+from claude_hooks_otel.foreign_files import open_foreign, walk_foreign
 from claude_hooks_otel.tool_effects.git_operations import GitOperation
 from claude_hooks_otel.tool_effects.git_repository import GitRepository
 from claude_hooks_otel.tool_effects.values import name_digest
 
-# How much of the end of a reflog is read. That is some hundred thousand entries.
-MAX_LOG_BYTES = 64_000_000
+# Bytes that are read at the end of a reflog: some twenty thousand entries. A call makes fewer, but an event may wait for hours.
+MAX_LOG_BYTES = 4_000_000
+# Bytes that are read at the beginning of a branch's reflog, whose first entry tells whether the branch is new.
+FIRST_ENTRY_BYTES = 65_536
+# Branches that are looked at, if so many changed since a call began.
+MOST_BRANCHES = 500
 # The latest time that a reflog can have, Unix seconds: git stores 64 bits.
 MAX_SECONDS = 2**63
 
@@ -68,13 +74,17 @@ def reflog_operations(repository: GitRepository, since: float, until: float) -> 
         elif int(entry["seconds"]) in window and _is_made_by_plumbing(repository, entry, window):
             actions.setdefault(entry["new"], "committed")
     heads = repository.common_dir / "logs" / "refs" / "heads"
-    for log in _changed_files(heads, since):
-        for number, entry in enumerate(_entries(log)):
-            if int(entry["seconds"]) not in window:
-                continue
-            if not number and not entry["old"].strip("0") and _NEW_BRANCH.match(entry["message"]):
-                branches.append(GitOperation("branch", "created", name_digest(log.relative_to(heads).as_posix())))
-            elif _is_made_by_plumbing(repository, entry, window):
+    for log in islice(_changed_files(heads, since), MOST_BRANCHES):
+        first = next(_entries(log, at_end=False), None)
+        if (
+            first
+            and int(first["seconds"]) in window
+            and not first["old"].strip("0")
+            and _NEW_BRANCH.match(first["message"])
+        ):
+            branches.append(GitOperation("branch", "created", name_digest(log.relative_to(heads).as_posix())))
+        for entry in _entries(log):
+            if int(entry["seconds"]) in window and _is_made_by_plumbing(repository, entry, window):
                 actions.setdefault(entry["new"], "committed")
     return [*(GitOperation("commit", action, sha) for sha, action in actions.items()), *branches]
 
@@ -92,7 +102,7 @@ def _is_made_by_plumbing(repository: GitRepository, entry: re.Match[str], window
         return False
     sha = entry["new"]
     try:
-        with (repository.common_dir / "objects" / sha[:2] / sha[2:]).open("rb") as file:
+        with open_foreign(repository.common_dir / "objects" / sha[:2] / sha[2:]) as file:
             head = zlib.decompressobj().decompress(file.read(_MAX_OBJECT_BYTES), _MAX_OBJECT_BYTES)
     except (OSError, zlib.error):
         return False  # it is packed, so it is older
@@ -100,23 +110,23 @@ def _is_made_by_plumbing(repository: GitRepository, entry: re.Match[str], window
     return made is not None and int(made["seconds"]) in window
 
 
-def _entries(log: Path) -> Iterator[re.Match[str]]:
-    """Yield the entries of a reflog, the oldest first, without invalid lines."""
+def _entries(log: Path, *, at_end: bool = True) -> Iterator[re.Match[str]]:
+    """Yield the entries at the end or at the beginning of a reflog, the oldest first, without invalid lines."""
     try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - MAX_LOG_BYTES))
-            data = file.read()
+        with open_foreign(log) as file:
+            if at_end:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_LOG_BYTES))
+            data = file.read(MAX_LOG_BYTES if at_end else FIRST_ENTRY_BYTES)
     except OSError:
         return
-    yield from filter(None, map(_ENTRY.fullmatch, data.decode("utf-8", "replace").split("\n")))
+    yield from filter(None, (_ENTRY.fullmatch(line.decode("utf-8", "replace")) for line in data.split(b"\n")))
 
 
 def _changed_files(folder: Path, since: float) -> Iterator[Path]:
     """Yield the files below a folder that were written at or after a time, Unix seconds."""
-    try:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file() and file.stat().st_mtime >= since - 1:
+    for file in walk_foreign(folder):
+        try:
+            if file.stat().st_mtime >= since - 1:
                 yield file
-    except OSError:
-        return
+        except OSError:
+            continue  # removed meanwhile, or a link that leads nowhere

@@ -83,7 +83,7 @@ class Desk:
         if not hooks:
             return
         shift = at - hooks[0].t
-        projects = self.folder / f"projects-{self._plays}"
+        projects = self.folder / f"play-{self._plays}" / "projects"
         scenario.write_transcripts(projects)
         for path in sorted(projects.rglob("*"), reverse=True):
             if path.is_file():

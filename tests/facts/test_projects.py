@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
+from claude_hooks_otel import foreign_files
 from claude_hooks_otel.daemon.assembly import _identity_resolver
 from claude_hooks_otel.facts import projects
-from claude_hooks_otel.facts.projects import project_name, repository_name
+from claude_hooks_otel.facts.projects import project_in_time, project_name, repository_in_time, repository_name
 from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.settings import Config
 
@@ -85,6 +87,7 @@ def test_a_worktree_that_went_before_its_event_was_read_stays_in_the_sessions_pr
 ) -> None:
     """The daemon was restarted meanwhile, so it does not remember the folder."""
     monkeypatch.setattr(projects, "_known", {})
+    monkeypatch.setattr(projects, "_looked", {})
     gone = str(shop.parent / "feature-1")
     resolve = _identity_resolver(Config(projects={"/listed": "listed"}))
     assert resolve({}, gone, lambda: Identity("a", "shop")).project == "shop"
@@ -124,3 +127,21 @@ def test_a_folder_in_no_repository_has_its_own_name(tmp_path: Path) -> None:
     assert repository_name(str(tmp_path / "Site")) is None
     assert project_name(str(tmp_path / "Site")) == "site"
     assert project_name("relative/Site") == "site"
+
+
+def test_a_project_on_a_file_system_that_hangs_keeps_its_name(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project that was never seen has the name of its folder until the file system answers."""
+    subprocess.run(["git", "remote", "add", "origin", "https://example.test/known.git"], cwd=shop, check=True)
+    assert project_in_time(str(shop)) == "known"
+    monkeypatch.setattr(foreign_files, "ANSWER_TIMEOUT", 0.01)
+    answers = threading.Event()
+    monkeypatch.setattr(projects, "find_repository", lambda _: answers.wait() and None)
+    never_seen = str(shop.parent / "never-seen")
+    try:
+        assert project_in_time(str(shop)) == repository_in_time(str(shop)) == "known"
+        assert project_in_time(never_seen) == "never-seen"
+        assert repository_in_time(never_seen) is None
+    finally:
+        answers.set()
+        for helper in list(foreign_files._hanging.values()):
+            helper.join()

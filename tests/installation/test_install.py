@@ -26,6 +26,7 @@ from claude_hooks_otel.installation.settings_file import Scope, path_of
 from claude_hooks_otel.settings import Signal, load
 from claude_hooks_otel.sources import registration
 from claude_hooks_otel.sources.spool import Spool
+from tests.support import hostile_files as files
 from tests.support.places import ROOT
 
 FOREIGN_HOOK = {"type": "command", "command": "notify-send done"}
@@ -102,6 +103,37 @@ def test_claude_config_dir_moves_the_user_scope() -> None:
     environ = {"HOME": "/home/ann", "CLAUDE_CONFIG_DIR": "/elsewhere"}
     assert path_of(Scope.USER, environ, Path("/p")) == Path("/elsewhere/settings.json")
     assert path_of(Scope.PROJECT, environ, Path("/p")) == Path("/p/.claude/settings.json")
+
+
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+@pytest.mark.parametrize("make", [files.fifo, files.unix_socket, files.device, files.folder, files.circle, files.huge])
+def test_only_a_regular_settings_file_is_changed(
+    cli: Cli, tmp_path: Path, make: Callable[[Path], None], command: str
+) -> None:
+    """A device is not replaced by a file, also if a link leads to it, and nothing waits for the writer of a FIFO."""
+    node, link = tmp_path / "node", tmp_path / "link.json"
+    try:
+        make(node)
+    except PermissionError as error:
+        pytest.skip(f"this user cannot make it: {error}")
+    link.symlink_to(node)
+    before = node.lstat()
+    for path in (node, link):
+        refused = cli(command, "--settings", str(path), code=1)
+        assert str(path) in " ".join(refused.stderr.split()).replace(" ", "")
+    assert tuple(node.lstat())[:7] == tuple(before)[:7]  # all but the times
+    assert link.is_symlink()
+    assert {path.name for path in tmp_path.iterdir()} == {"node", "link.json", "project"}
+
+
+def test_a_linked_settings_file_stays_a_link(cli: Cli, tmp_path: Path) -> None:
+    """People keep it in a folder of dotfiles, under any name."""
+    (tmp_path / "dotfiles").mkdir()
+    (tmp_path / "link.json").symlink_to(tmp_path / "dotfiles" / "claude")
+    for _ in range(2):
+        cli("install", "--settings", str(tmp_path / "link.json"))
+    assert (tmp_path / "link.json").is_symlink()
+    assert commands(tmp_path / "dotfiles" / "claude") == EVERYTHING
 
 
 def test_an_option_names_another_settings_file(cli: Cli, tmp_path: Path) -> None:

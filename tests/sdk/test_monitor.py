@@ -12,7 +12,7 @@ import pickle
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from claude_monitoring import (
     track_quality,
     track_task,
 )
+from tests.support import hostile_files as files
 
 NOW = 1_780_000_000_000_000_000
 
@@ -441,6 +442,19 @@ def test_quality_without_a_result_warns_or_raises_as_configured(
         warnings.simplefilter("error")
         track_quality(monitor=monitor, test_coverage_required=0.9, report=tmp_path / "coverage.xml")(lambda: None)()
     assert totals_of(home)["claude_quality_checks_total", "outcome=unknown"] == 2
+
+
+@pytest.mark.parametrize("make", [files.fifo, files.circle, files.device, files.huge, files.nested, files.link_to_zero])
+def test_no_coverage_result_makes_a_program_wait(
+    monitor: AgentMonitor, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    report = tmp_path / "coverage.json"
+    try:
+        make(report)
+    except PermissionError as error:
+        pytest.skip(f"this user cannot make it: {error}")
+    with pytest.warns(QualityWarning, match="no result"):
+        track_quality(monitor=monitor, test_coverage_required=0.9, report=report)(lambda: None)()
 
 
 # -- failures ------------------------------------------------------------------------------------------------------------

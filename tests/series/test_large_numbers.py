@@ -81,7 +81,7 @@ def test_a_session_whose_cost_exceeds_a_total_still_counts(core: Core, tmp_path:
     assert sum(values(core, catalog.SESSIONS).values()) == 1
     assert sum(values(core, catalog.API_REQUESTS).values()) == 60
     assert sum(values(core, catalog.TOKENS_OUTPUT).values()) == 60 * 9_999_999_999
-    assert values(core, catalog.COST) == {("claude-opus-4-5", "main"): LARGEST_INTEGER}
+    assert values(core, catalog.COST) == {("main", "claude-opus-4-5"): LARGEST_INTEGER}
     assert values(core, catalog.HOOK_EVENTS_DROPPED)["total_full",] >= 1
     hook(core, "UserPromptSubmit", prompt="go on", prompt_id="p")
     take_all(core)

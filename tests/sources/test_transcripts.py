@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from claude_hooks_otel import foreign_files
+from claude_hooks_otel.daemon import intake
 from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.from_transcripts import UNNAMED_AGENT
@@ -22,7 +25,7 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.settings import Config
-from claude_hooks_otel.sources import transcript_files, transcript_lines
+from claude_hooks_otel.sources import transcript_files, transcript_lines, transcripts
 from claude_hooks_otel.sources.call_ids import call_id_of
 from claude_hooks_otel.sources.transcript_files import (
     TranscriptFile,
@@ -249,6 +252,16 @@ def test_the_file_at_the_given_path_is_the_transcript(main: Path) -> None:
     assert find_main(SESSION, main) == main
 
 
+def test_only_a_file_in_a_project_folder_of_the_client_is_a_transcript(main: Path, tmp_path: Path) -> None:
+    """A payload may name any path, and a link may lead anywhere."""
+    elsewhere = tmp_path / "data" / "shop" / main.name
+    elsewhere.parent.mkdir(parents=True)
+    elsewhere.write_bytes(answer("m1"))
+    assert find_main(SESSION, elsewhere) is None
+    main.symlink_to("/etc/passwd")
+    assert list(read_lines(main, 0)) == []
+
+
 def test_a_moved_file_is_found_in_its_new_project_folder(main: Path, projects: Path) -> None:
     """The client moves it when it enters a worktree. The newest file counts."""
     for name, at in (("-old", 1), ("-home-dev-shop--claude-worktrees-x", 2)):
@@ -267,6 +280,7 @@ def test_a_moved_file_is_found_in_its_new_project_folder(main: Path, projects: P
         "",
         "/etc/passwd",
         "/tmp/other.jsonl",
+        "projects/shop/5e55.jsonl",
         "/a\0b/5e55.jsonl",
     ],
 )
@@ -385,22 +399,22 @@ def test_a_complete_record_needs_no_line_break(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("chunk", [1, 3, 8, 64])
 def test_a_line_over_the_limit_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    """There is None in its place. The following lines are read."""
+    """There is None for each part of it, and an empty line for the last one. Nothing of it is read twice, and the following lines are read."""
     monkeypatch.setattr(transcript_files, "CHUNK", chunk)
     monkeypatch.setattr(transcript_files, "LONGEST_LINE", 20)
     path = tmp_path / "t"
     path.write_bytes(b"a\n" + b"x" * 100)
-    assert [text for text, _ in read_lines(path, 0)] == [b"a"]
-    assert list(read_lines(path, 2)) == []
+    first, *parts = read_lines(path, 0)
+    assert first == (b"a", 2)
+    assert {text for text, _ in parts} == {None}
+    end = parts[-1][1]
+    assert end == path.stat().st_size
+    assert list(read_lines(path, end, in_long_line=True)) == []
     with path.open("ab") as file:
-        file.write(b"\n")
-    read = list(read_lines(path, 2))
-    assert read[-1][1] == path.stat().st_size
-    assert [text for text, _ in read] == [None]
-    with path.open("ab") as file:
-        file.write(b"b\nc")
-    assert [text for text, _ in read_lines(path, 0)][-1] == b"b"
-    assert list(read_lines(path, 103)) == [(b"b", 105)]
+        file.write(b"x" * 30 + b"\nb\nc")
+    *parts, last_part, last = read_lines(path, end, in_long_line=True)
+    assert {text for text, _ in parts} <= {None}
+    assert (last_part, last) == ((b"", 133), (b"b", 135))
 
 
 # -- following -----------------------------------------------------------------------------------------------------------
@@ -666,10 +680,24 @@ def test_damage_counts_once_although_its_line_is_read_again(follower: Follower) 
     assert sum(follower.drift().values()) == 1
 
 
-def test_a_line_over_the_limit_is_counted(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("text", "width"), [("y", 1), ("é", 1), ("\u4e2d", 2), ("\U0001f600", 4)])
+@pytest.mark.parametrize("escaped", [False, True])
+def test_the_limit_of_a_line_is_its_size_in_memory(text: str, width: int, escaped: bool) -> None:
+    """One wide character makes every other character of its text wide."""
+    raw = json.dumps(text, ensure_ascii=escaped).encode()
+    width = max(width, 2) if escaped and text != "y" else width  # an escaped character counts as a wide one
+    longest = transcript_files.LONGEST_LINE // width
+    assert not transcript_files.is_too_long(raw.ljust(longest))
+    assert transcript_files.is_too_long(raw.ljust(longest + 1))
+
+
+def test_a_line_over_the_limit_is_counted_once(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be written in several parts, and it may have the size of a disk."""
     monkeypatch.setattr(transcript_files, "LONGEST_LINE", 2000)
     monkeypatch.setattr(transcript_files, "CHUNK", 100)
-    append(follower.main, answer("long", {"type": "text", "text": "x" * 3000}), answer("behind"))
+    append(follower.main, answer("long", {"type": "text", "text": "x" * 3000}), end=b"")
+    follower.follow()
+    append(follower.main, b"x" * 3000, answer("behind"))
     follower.follow()
     assert follower.requests().keys() == {"behind"}
     assert follower.damage() == {"too_long": 1}
@@ -798,6 +826,54 @@ def test_a_line_that_fails_leaves_no_facts(follower: Follower) -> None:
     assert follower.facts.select(model.ToolCall) == []
     assert follower.requests().keys() == {"m1"}
     assert follower.drift() == {"assistant: error": 1}
+
+
+def test_a_huge_transcript_is_read_in_several_looks(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hook events are read between looks. Nothing is read twice, and the session is paired only after the last look."""
+    monkeypatch.setattr(intake, "BYTES_PER_LOOK", 1000)
+    monkeypatch.setattr(transcripts, "BYTES_PER_BATCH", 300)
+    append(follower.main, *(answer(f"m{number}") for number in range(30)))
+    paired: list[int] = []
+    monkeypatch.setattr(follower.intake._pairing, "pair", lambda *_: paired.append(len(follower.requests())))
+    with follower.store.transaction():
+        follower.facts.upsert(
+            model.Session(session_id=SESSION, first_seen_ns=1, last_seen_ns=1, transcript_path=str(follower.main))
+        )
+        follower.intake._followed.hear([SESSION], START_NS)
+    read = [follower.intake.follow_sessions(everything=True)]
+    while follower.intake.is_behind:
+        assert paired == []
+        read.append(follower.intake.follow_sessions(everything=True))
+    assert len(read) > 3
+    assert sum(read) == 30
+    assert paired == [30]
+    assert follower.follow() == 0
+
+
+def test_a_session_whose_file_system_hangs_is_read_when_it_answers(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then it is not paired, because half of its facts are in the transcript."""
+    append(follower.main, answer("m1"))
+    paired: list[bool] = []
+    monkeypatch.setattr(follower.intake._pairing, "pair", lambda *_: paired.append(True))
+    with follower.store.transaction():
+        follower.facts.upsert(
+            model.Session(session_id=SESSION, first_seen_ns=1, last_seen_ns=1, transcript_path=str(follower.main))
+        )
+        follower.intake._followed.hear([SESSION], START_NS)
+    answers = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(foreign_files, "ANSWER_TIMEOUT", 0.01)
+        patch.setattr(transcripts, "find_main", lambda *_: answers.wait() and None)
+        assert follower.intake.follow_sessions(everything=True) == 0
+        assert follower.intake.is_behind
+        assert paired == []
+        answers.set()
+        for helper in list(foreign_files._hanging.values()):
+            helper.join()
+    assert follower.intake.follow_sessions(everything=True) == 1
+    assert paired == [True]
 
 
 def test_a_long_transcript_is_read_in_several_transactions(follower: Follower) -> None:

@@ -37,7 +37,7 @@ class Machine:
     def play(self, *names: str) -> None:
         """Play recorded sessions as if they happened now."""
         self._visits += 1
-        sessions = RecordedSessions(names, self.folder / f"projects-{self._visits}")
+        sessions = RecordedSessions(names, self.folder / f"visit-{self._visits}" / "projects")
         for hook in sessions.hooks:
             self.installation.run_hook(hook)
 
@@ -48,7 +48,7 @@ class Machine:
         session = session or str(uuid.uuid4())
         for event, fields in events:
             now = time.time()
-            transcript = str(self.folder / f"{session}.jsonl")
+            transcript = str(self._transcript(session))
             common = {
                 "session_id": session,
                 "transcript_path": transcript,
@@ -81,8 +81,13 @@ class Machine:
     def damage_a_transcript(self) -> None:
         """Play a session whose transcript has a cut line."""
         session = str(uuid.uuid4())
-        (self.folder / f"{session}.jsonl").write_text('{"type": "assistant", "sessionId"\n')
+        transcript = self._transcript(session)
+        transcript.parent.mkdir(parents=True, exist_ok=True)
+        transcript.write_text('{"type": "assistant", "sessionId"\n')
         self.play_events(("SessionStart", {"source": "startup"}), ("SessionEnd", {"reason": "other"}), session=session)
+
+    def _transcript(self, session: str) -> Path:
+        return self.folder / "projects" / "shop" / f"{session}.jsonl"
 
     def totals(self) -> Totals:
         """Return the totals in the store."""
