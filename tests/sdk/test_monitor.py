@@ -21,12 +21,15 @@ import pytest
 import claude_monitoring
 from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.facts import from_programs, model
+from claude_hooks_otel.home.lock import DaemonLock
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.sdk import names
+from claude_hooks_otel.sdk import names, spool_recorder
 from claude_hooks_otel.series import program_gauges
 from claude_hooks_otel.settings import Config
+from claude_hooks_otel.sources import spool_budget
 from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.sources.spool import Spool
+from claude_hooks_otel.sources.spool_budget import Budget, take_dropped
 from claude_monitoring import (
     AgentMonitor,
     MisuseError,
@@ -455,6 +458,57 @@ def test_no_coverage_result_makes_a_program_wait(
         pytest.skip(f"this user cannot make it: {error}")
     with pytest.warns(QualityWarning, match="no result"):
         track_quality(monitor=monitor, test_coverage_required=0.9, report=report)(lambda: None)()
+
+
+# -- without a daemon ------------------------------------------------------------------------------------------------------
+
+
+def test_records_that_nothing_reads_stay_in_the_budget_and_are_named_once(
+    monitor: AgentMonitor, home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(spool_recorder, "LOOKS_EVERY", 10)
+    monkeypatch.setattr(spool_budget, "Budget", lambda: Budget(max_files=20))
+    for _ in range(100):
+        monitor.increment("x")
+    waiting, dropped = Spool(home.spool).depth(), take_dropped(Spool(home.spool))
+    assert waiting <= 20
+    assert waiting + dropped == 100
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith(
+        "no daemon reads the spool, and 10 records and events wait. Run `claude-hooks-otel flush`."
+    )
+
+
+def test_with_a_daemon_nothing_is_said(
+    monitor: AgentMonitor, home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(spool_recorder, "LOOKS_EVERY", 10)
+    lock = DaemonLock.acquire(home)
+    for _ in range(30):
+        monitor.increment("x")
+    lock.release()
+    assert caplog.records == []
+
+
+ENDS = {
+    "atexit": "import atexit; atexit.register(monitor.increment, 'x')",
+    "a signal's handler": "import os, signal; signal.signal(signal.SIGTERM, lambda *_: (monitor.increment('x'), os._exit(0))); os.kill(os.getpid(), signal.SIGTERM)",
+    "a handler between two calls": "import os, signal\nsignal.signal(signal.SIGALRM, lambda *_: None)\nsignal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)\nfor _ in range(300): monitor.increment('y')\nmonitor.increment('x')",
+    "a thread at the end": "import threading; threading.Thread(target=monitor.increment, args=('x',)).start()",
+    "a destructor": "class Ends:\n    def __del__(self): monitor.increment('x')\nkept = Ends()",
+    "an unhandled error": "monitor.increment('x')\n1 / 0",
+    "a fork": "import os\nif os.fork() == 0:\n    monitor.increment('x')\n    os._exit(0)\nos.wait()",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_call_at_the_end_of_a_program_is_recorded(home: Home, how: str) -> None:
+    program = f"from claude_monitoring import AgentMonitor\nmonitor = AgentMonitor('a', 'b')\n{ENDS[how]}"
+    environ = {"PATH": "/usr/bin:/bin", "CLAUDE_HOOKS_OTEL_HOME": str(home.root)}
+    subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, check=False, timeout=60)
+    found = totals_of(home)
+    assert found["claude_x_total", ""] == 1
+    assert found.get(("claude_y_total", ""), 0) == (300 if "between" in how else 0)
 
 
 # -- failures ------------------------------------------------------------------------------------------------------------
