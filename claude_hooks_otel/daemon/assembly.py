@@ -31,6 +31,7 @@ from claude_hooks_otel.facts.from_hooks import HookReader
 from claude_hooks_otel.facts.from_programs import ProgramReader
 from claude_hooks_otel.facts.from_transcripts import Pricer, TranscriptReader
 from claude_hooks_otel.facts.identities import IdentityResolver
+from claude_hooks_otel.facts.model import KINDS
 from claude_hooks_otel.facts.pairing import Pairing
 from claude_hooks_otel.facts.projects import project_in_time
 from claude_hooks_otel.facts.repository import Facts, Listener
@@ -39,6 +40,7 @@ from claude_hooks_otel.metrics import catalog, declared
 from claude_hooks_otel.metrics.definition import Metric
 from claude_hooks_otel.metrics.labels import Identity, resolve_identity
 from claude_hooks_otel.series import tables as series_tables
+from claude_hooks_otel.series.aggregates import Aggregates
 from claude_hooks_otel.series.exemplars import Exemplars
 from claude_hooks_otel.series.program_gauges import ProgramGauges
 from claude_hooks_otel.series.projection import apply_change
@@ -127,14 +129,19 @@ def assemble_core(
     wants_items = outbox.wants(TRACES) or outbox.wants(LOGS)
     pending = PendingSessions(connection) if wants_items or config.metrics.gen_ai else None
     # Everything that listens to changes of facts, in this order.
-    listeners: list[Listener] = [lambda old, new: apply_change(totals, old, new)]
+    aggregates = Aggregates(connection, now_ns)
+    listeners: list[Listener] = [
+        lambda old, new: apply_change(totals, old, new),
+        lambda old, new: apply_change(aggregates, old, new),
+    ]
     if pending is not None:
         listeners.append(pending.note)
     facts = Facts(store, listeners)
 
     writer = _writer(config, facts, pending, outbox, totals, exemplars, sample) if pending is not None else None
     # Everything that is written with a transaction, in this order: the observers of spans add to the totals.
-    store.enlist(*([writer] if writer else []), totals)
+    store.enlist(*([writer] if writer else []), totals, aggregates)
+    _aggregate_older_facts(facts, aggregates)
 
     has_content = wants_items if keeps_content is None else keeps_content
     content = ContentKeeper(facts, config.capture) if has_content else None
@@ -142,6 +149,17 @@ def assemble_core(
     spool = Spool(home.spool)
     intake = _intake(config, facts, totals, known, spool, content, history, writer)
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer)
+
+
+def _aggregate_older_facts(facts: Facts, aggregates: Aggregates) -> None:
+    """Add the facts of a store that an earlier version wrote to the aggregates, once."""
+    if facts.store.meta("has_aggregates"):
+        return
+    with facts.store.transaction():
+        for kind in KINDS:
+            for fact in facts.select(kind):
+                apply_change(aggregates, None, fact)
+        facts.store.set_meta("has_aggregates", "1")
 
 
 def _known_metrics(connection: sqlite3.Connection, config: Config) -> dict[str, Metric]:

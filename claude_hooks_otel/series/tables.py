@@ -1,11 +1,14 @@
-"""The tables of series, gauges and exemplars. Totals are never deleted."""
+"""The tables of series, aggregates, gauges and exemplars. Totals and aggregates are never deleted."""
 
 from __future__ import annotations
 
 import sqlite3
 from typing import Final
 
-SCHEMA: Final = """
+from claude_hooks_otel.series import aggregates
+
+SCHEMA: Final = f"""
+{aggregates.SCHEMA};
 CREATE TABLE IF NOT EXISTS series (
     metric TEXT, labels TEXT, start_ns INTEGER, value INTEGER, buckets TEXT, PRIMARY KEY (metric, labels)
 ) WITHOUT ROWID;

@@ -1,0 +1,110 @@
+"""What happened in each half hour, by metric and labels. A report over any range reads these sums.
+
+They are written in the transaction of the facts that they count, and they stay when the facts are deleted. A half hour, and not an hour,
+because the days of some time zones begin at half past.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from claude_hooks_otel.metrics.definition import Kind, Metric
+from claude_hooks_otel.metrics.labels import Labels, decode_labels, encode_labels
+from claude_hooks_otel.units import LARGEST_INTEGER, MINUTE, storable
+
+# The length of a bucket of time, nanoseconds.
+BUCKET: Final = 30 * MINUTE
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS aggregate (
+    bucket INTEGER, metric TEXT, labels TEXT, value INTEGER, count INTEGER, PRIMARY KEY (bucket, metric, labels)
+) WITHOUT ROWID
+"""
+
+_ADD: Final = f"""
+    INSERT INTO aggregate VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count,
+    value = CASE WHEN value > {LARGEST_INTEGER} - excluded.value THEN {LARGEST_INTEGER} ELSE value + excluded.value END
+"""  # noqa: S608 — a number of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """A sum over one half hour.
+
+    Attributes:
+        begin_ns: when the half hour begins, Unix nanoseconds.
+        metric: the OTLP name.
+        labels: as a series has them.
+        value: the sum of what was added, in stored units.
+        count: how many observations of a histogram; of a counter, how many additions.
+    """
+
+    begin_ns: int
+    metric: str
+    labels: Labels
+    value: int
+    count: int
+
+
+class Aggregates:
+    """Adds up by half hour. It is an account like ``SeriesTotals``, and a participant of the store's transactions.
+
+    Args:
+        connection: the store's connection.
+        now_ns: the clock, Unix nanoseconds. It gives the time of an addition that has none.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, now_ns: Callable[[], int]) -> None:
+        self._connection = connection
+        self._now_ns = now_ns
+        self._additions: list[tuple[int, str, Labels, int]] = []
+
+    def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
+        """Add an amount to a counter, or one observation to a histogram. The arguments are those of ``SeriesTotals.add``."""
+        if metric.kind is not Kind.GAUGE:
+            at_ns = self._now_ns() if at_ns is None else at_ns
+            self._additions.append((at_ns // BUCKET, metric.name, labels, storable(amount)))
+
+    def mark(self) -> int:
+        """Return the number of collected additions, for ``rewind``."""
+        return len(self._additions)
+
+    def rewind(self, mark: int) -> None:
+        """Drop the additions since the mark, after a failed step."""
+        del self._additions[mark:]
+
+    def discard(self) -> None:
+        """Drop all additions, after a failed transaction."""
+        self._additions.clear()
+
+    def flush(self) -> None:
+        """Write the additions, inside the caller's transaction."""
+        if not self._additions:
+            return
+        sums: defaultdict[tuple[int, str, Labels], list[int]] = defaultdict(lambda: [0, 0])
+        for bucket, name, labels, amount in self._additions:
+            both = sums[bucket, name, labels]
+            both[0] += amount
+            both[1] += 1
+        self._connection.executemany(
+            _ADD,
+            [
+                (bucket, name, encode_labels(labels), storable(value), count)
+                for (bucket, name, labels), (value, count) in sums.items()
+            ],
+        )
+        self._additions.clear()
+
+
+def read_aggregates(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> Iterator[Aggregate]:
+    """Yield the sums of the half hours that begin in a range, from ``since_ns`` to before ``until_ns``, Unix nanoseconds."""
+    first, behind = -(-since_ns // BUCKET), -(-until_ns // BUCKET)
+    rows = connection.execute(
+        "SELECT bucket, metric, labels, value, count FROM aggregate WHERE bucket >= ? AND bucket < ?", (first, behind)
+    )
+    for bucket, metric, labels, value, count in rows:
+        yield Aggregate(bucket * BUCKET, metric, decode_labels(labels), value, count)
