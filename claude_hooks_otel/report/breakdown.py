@@ -1,0 +1,216 @@
+"""The figures of a range, by day, agent, model and other groups. Every figure of the rows adds up to the figure of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.definition import Metric
+from claude_hooks_otel.metrics.labels import normalize
+from claude_hooks_otel.report.ranges import Range
+from claude_hooks_otel.series.aggregates import Aggregate
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One figure of a report: a sum over metrics.
+
+    Attributes:
+        name: its name in JSON and CSV, which ``--sort`` takes.
+        title: its name in a table.
+        parts: each metric with the labels that count.
+        unit: ``usd``, ``tokens``, ``seconds`` or ``count``.
+    """
+
+    name: str
+    title: str
+    parts: tuple[tuple[Metric, Mapping[str, str]], ...]
+    unit: str = "count"
+
+    def amount(self, aggregate: Aggregate, labels: Mapping[str, str]) -> int | None:
+        """Return what a sum adds to this figure, in stored units; None if it does not belong to it."""
+        for metric, wanted in self.parts:
+            if metric.name == aggregate.metric and wanted.items() <= labels.items():
+                return aggregate.value
+        return None
+
+    def is_divided_by(self, group: str) -> bool:
+        """Return whether every part of this figure has a value in a group. Sessions, for example, have no model."""
+        return group in TIMES or all(LABELS[group] in metric.all_labels for metric, _ in self.parts)
+
+    @property
+    def scale(self) -> int:
+        """Stored units per unit of the figure."""
+        return self.parts[0][0].scale
+
+
+def _all(metric: Metric, **labels: str) -> tuple[tuple[Metric, Mapping[str, str]], ...]:
+    return ((metric, labels),)
+
+
+COLUMNS: Final[tuple[Column, ...]] = (
+    Column("cost_usd", "cost", _all(catalog.COST), "usd"),
+    Column("input_tokens", "input", _all(catalog.TOKENS_INPUT, cache="none"), "tokens"),
+    Column("cache_read_tokens", "read", _all(catalog.TOKENS_INPUT, cache="read"), "tokens"),
+    Column(
+        "cache_write_tokens",
+        "written",
+        (*_all(catalog.TOKENS_INPUT, cache="write_5m"), *_all(catalog.TOKENS_INPUT, cache="write_1h")),
+        "tokens",
+    ),
+    Column("output_tokens", "output", _all(catalog.TOKENS_OUTPUT), "tokens"),
+    Column("unpriced_tokens", "unpriced", _all(catalog.UNPRICED_TOKENS), "tokens"),
+    Column("requests", "requests", _all(catalog.API_REQUESTS)),
+    Column("sessions", "sessions", _all(catalog.SESSIONS)),
+    Column("prompts", "prompts", _all(catalog.PROMPTS)),
+    Column("active_seconds", "active", _all(catalog.ACTIVE_TIME), "seconds"),
+    Column("tool_calls", "calls", _all(catalog.TOOL_CALLS)),
+    Column("lines_added", "added", _all(catalog.LINES_ADDED)),
+    Column("lines_deleted", "deleted", _all(catalog.LINES_DELETED)),
+    Column("commits", "commits", _all(catalog.COMMITS)),
+    Column("tasks", "tasks", _all(catalog.TASKS_COMPLETED)),
+    Column("story_points", "points", _all(catalog.STORY_POINTS)),
+    Column(
+        "errors",
+        "errors",
+        (*_all(catalog.API_REQUESTS, outcome="error"), *_all(catalog.TOOL_CALLS, outcome="error")),
+    ),
+)
+
+
+# The value of a group for what has no such label, for example no team.
+NONE: Final = "none"
+# Name of a group → the key of its label.
+LABELS: Final = {
+    "agent": "agent",
+    "project": "project",
+    "team": "team",
+    "sprint": "sprint",
+    "model": "model",
+    "agent-type": "agent_type",
+    "tool": "tool",
+    "file-type": "file_type",
+    "task": "task_type",
+}
+
+
+def _by_time(text: Callable[[datetime], str]) -> Callable[[Aggregate, Mapping[str, str], Range], str]:
+    return lambda aggregate, _, within: text(within.local(aggregate.begin_ns))
+
+
+def _by_label(key: str) -> Callable[[Aggregate, Mapping[str, str], Range], str]:
+    return lambda _, labels, __: labels.get(key, NONE)
+
+
+# Name of a group → the value of a sum in it.
+GROUPS: Final[dict[str, Callable[[Aggregate, Mapping[str, str], Range], str]]] = {
+    "hour": _by_time(lambda moment: f"{moment:%Y-%m-%d %H}:00"),
+    "day": _by_time(lambda moment: f"{moment:%Y-%m-%d}"),
+    "week": _by_time(lambda moment: f"{moment:%G-W%V}"),
+    "month": _by_time(lambda moment: f"{moment:%Y-%m}"),
+    **{name: _by_label(key) for name, key in LABELS.items()},
+}
+# Groups of time: every sum has a value in them, and their rows are in order of time.
+TIMES: Final = ("hour", "day", "week", "month")
+# How many steps a sparkline has.
+STEPS: Final = 24
+
+
+@dataclass(slots=True)
+class Figures:
+    """The figures of one group.
+
+    Attributes:
+        amounts: column's name → amount in stored units. A column that has no such group is missing.
+        steps: the cost in equal parts of the range, in stored units, for a sparkline.
+    """
+
+    amounts: dict[str, int] = field(default_factory=dict)
+    steps: list[int] = field(default_factory=lambda: [0] * STEPS)
+
+    def value(self, column: Column) -> float | None:
+        """Return a figure in its unit; None if the group has no such figure."""
+        amount = self.amounts.get(column.name)
+        return None if amount is None else amount / column.scale
+
+    @property
+    def cache_hit_share(self) -> float | None:
+        """The share of input tokens that were read from the prompt cache, from 0 to 1; None without input."""
+        read = self.amounts.get("cache_read_tokens", 0)
+        whole = read + sum(self.amounts.get(name, 0) for name in ("input_tokens", "cache_write_tokens"))
+        return read / whole if whole else None
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """A report over a range.
+
+    Attributes:
+        by: the names of its groups, at most two.
+        rows: the group's values → its figures.
+        total: the figures of everything in the range.
+    """
+
+    by: tuple[str, ...]
+    rows: dict[tuple[str, ...], Figures]
+    total: Figures
+
+    def differences(self) -> dict[str, int]:
+        """Return column's name → what the rows lack of the total, for every figure that the rows have; empty if all adds up."""
+        found = {}
+        for column in COLUMNS:
+            parts = [row.amounts[column.name] for row in self.rows.values() if column.name in row.amounts]
+            if parts and (difference := self.total.amounts.get(column.name, 0) - sum(parts)):
+                found[column.name] = difference
+        return found
+
+
+def break_down(
+    aggregates: Iterable[Aggregate],
+    within: Range,
+    *,
+    by: Sequence[str] = (),
+    only: Mapping[str, Sequence[str]] | None = None,
+) -> Breakdown:
+    """Return the figures of a range.
+
+    Args:
+        aggregates: the sums of the range, as ``read_aggregates`` yields them.
+        within: the range.
+        by: the names of at most two groups (GROUPS). A figure that one of them does not divide, such as sessions by model, is only in the total.
+        only: name of a group → the values that count. Figures that the group does not divide are left out.
+    """
+    filters = {name: {normalize(value) for value in values} for name, values in (only or {}).items() if values}
+    counted = [column for column in COLUMNS if all(column.is_divided_by(name) for name in filters)]
+    divided = [column for column in counted if all(column.is_divided_by(name) for name in by)]
+    rows: dict[tuple[str, ...], Figures] = {}
+    total = Figures()
+    moments: list[tuple[int, Figures, int]] = []
+    for aggregate in aggregates:
+        labels = dict(aggregate.labels)
+        if any(GROUPS[name](aggregate, labels, within) not in values for name, values in filters.items()):
+            continue
+        group = tuple(GROUPS[name](aggregate, labels, within) for name in by)
+        for column in counted:
+            if (amount := column.amount(aggregate, labels)) is None:
+                continue
+            whole = [total, rows.setdefault(group, Figures())] if column in divided and by else [total]
+            for figures in whole:
+                figures.amounts[column.name] = figures.amounts.get(column.name, 0) + amount
+                if column.name == "cost_usd":
+                    moments.append((aggregate.begin_ns, figures, amount))
+    _fill_steps(moments, within)
+    return Breakdown(tuple(by), rows, total)
+
+
+def _fill_steps(moments: list[tuple[int, Figures, int]], within: Range) -> None:
+    if not moments:
+        return
+    first = max(within.since_ns, min(at_ns for at_ns, _, _ in moments))
+    behind = min(within.until_ns, max(at_ns for at_ns, _, _ in moments) + 1)
+    for at_ns, figures, amount in moments:
+        step = (max(at_ns, first) - first) * STEPS // max(1, behind - first)
+        figures.steps[min(STEPS - 1, step)] += amount
