@@ -92,6 +92,7 @@ class Core:
     log: MeasurementLog
     intake: Intake
     writer: TraceWriter | None
+    aggregates: Aggregates
 
 
 def assemble_core(
@@ -102,8 +103,9 @@ def assemble_core(
     wanted: Mapping[str, Collection[str]] = MappingProxyType({}),
     sample: Sampler = lambda *_: True,
     logs_measurements: bool = False,
-    history_ns: int | None = None,
+    history_ns: Callable[[str], int] | int | None = None,
     keeps_content: bool | None = None,
+    is_live: bool = True,
 ) -> Core:
     """Put the intake together.
 
@@ -114,8 +116,9 @@ def assemble_core(
         wanted: ``traces`` and ``logs`` → the names of the exporters that want them.
         sample: says which traces are sent.
         logs_measurements: whether there are custom exporters, which read the log of measurements.
-        history_ns: since when lines and accounts count, Unix nanoseconds; by default since the first capture.
+        history_ns: since when lines and accounts count, Unix nanoseconds, for all sessions or for each; by default since the first capture.
         keeps_content: whether the length and digest of prompts, inputs and outputs are kept; by default if items are wanted.
+        is_live: whether facts move the exported series. History moves only the aggregates.
     """
     home.create()
     store = open_store(home.store, now_ns)
@@ -130,10 +133,9 @@ def assemble_core(
     pending = PendingSessions(connection) if wants_items or config.metrics.gen_ai else None
     # Everything that listens to changes of facts, in this order.
     aggregates = Aggregates(connection, now_ns)
-    listeners: list[Listener] = [
-        lambda old, new: apply_change(totals, old, new),
-        lambda old, new: apply_change(aggregates, old, new),
-    ]
+    listeners: list[Listener] = [lambda old, new: apply_change(aggregates, old, new)]
+    if is_live:
+        listeners.insert(0, lambda old, new: apply_change(totals, old, new))
     if pending is not None:
         listeners.append(pending.note)
     facts = Facts(store, listeners)
@@ -145,10 +147,14 @@ def assemble_core(
 
     has_content = wants_items if keeps_content is None else keeps_content
     content = ContentKeeper(facts, config.capture) if has_content else None
-    history = facts.history_ns if history_ns is None else lambda _session_id: history_ns
+    history = facts.history_ns if history_ns is None else _for_each(history_ns)
     spool = Spool(home.spool)
     intake = _intake(config, facts, totals, known, spool, content, history, writer)
-    return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer)
+    return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer, aggregates)
+
+
+def _for_each(history_ns: Callable[[str], int] | int) -> Callable[[str], int]:
+    return history_ns if callable(history_ns) else lambda _session_id: history_ns
 
 
 def _aggregate_older_facts(facts: Facts, aggregates: Aggregates) -> None:
@@ -201,7 +207,7 @@ def _intake(
 ) -> Intake:
     """Put together what reads the sources."""
     store, connection = facts.store, facts.connection
-    resolve = _identity_resolver(config)
+    resolve = identity_resolver(config)
     unknowns = Unknowns(connection, store.now_ns)
 
     def count_dropped(reason: str) -> None:
@@ -287,7 +293,7 @@ def assemble_daemon(
     return Daemon(core, deliveries)
 
 
-def _identity_resolver(config: Config) -> IdentityResolver:
+def identity_resolver(config: Config) -> IdentityResolver:
     """Return a function that gives an event its identity. The variables of its session decide first, then the configuration."""
     fallback = config.identity.model_dump()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from claude_hooks_otel.facts import model
@@ -210,6 +211,24 @@ class Intake:
             if is_over and not lines and self._followed.is_silent(session_id, now_ns):
                 self._followed.stop(session_id)
         return lines
+
+    def read_history(self, session: model.Session) -> Iterator[int]:
+        """Read the transcripts of a session that no hook has captured. Yield how many bytes were read, again and again.
+
+        It can be stopped after each step, and continues there the next time. ``pair_history`` follows when all sessions are read.
+        """
+        before = self._transcripts.position(session.session_id)
+        while self._read_transcripts(session):
+            behind = self._transcripts.position(session.session_id)
+            yield behind - before
+            before = behind
+        self._behind.discard(session.session_id)
+        self._transcripts.rewind()
+
+    def pair_history(self, session_id: str, now_ns: int) -> None:
+        """Pair a session that was read. A fork inherits the account of its parent, so that has to be read, too."""
+        with self._store.transaction():
+            self._pairing.pair(session_id, now_ns, 0)
 
     def _read_transcripts(self, session: model.Session) -> int:
         """Read on in the session's transcripts, at most SESSION_BYTES_PER_LOOK and a batch. Return how many lines were new."""

@@ -56,17 +56,22 @@ class Aggregates:
     Args:
         connection: the store's connection.
         now_ns: the clock, Unix nanoseconds. It gives the time of an addition that has none.
+
+    Attributes:
+        moment_ns: the time of additions that have none, instead of the clock's; None for the clock.
     """
 
     def __init__(self, connection: sqlite3.Connection, now_ns: Callable[[], int]) -> None:
         self._connection = connection
         self._now_ns = now_ns
+        self.moment_ns: int | None = None
         self._additions: list[tuple[int, str, Labels, int]] = []
 
     def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
         """Add an amount to a counter, or one observation to a histogram. The arguments are those of ``SeriesTotals.add``."""
         if metric.kind is not Kind.GAUGE:
-            at_ns = self._now_ns() if at_ns is None else at_ns
+            if at_ns is None:
+                at_ns = self._now_ns() if self.moment_ns is None else self.moment_ns
             self._additions.append((at_ns // BUCKET, metric.name, labels, storable(amount)))
 
     def mark(self) -> int:

@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS transcript_cursor (
     prompt_id TEXT,
     PRIMARY KEY (session_id, agent_id)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS imported_session (session_id TEXT PRIMARY KEY, is_paired INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS followed_session (session_id TEXT PRIMARY KEY) WITHOUT ROWID;
 {unknown.SCHEMA}
 """

@@ -188,6 +188,10 @@ class TranscriptSource:
             (*file.key, str(file.path), cursor.inode, offset, cursor.last_ns, mark, cursor.furthest, prompt_id),
         )
 
+    def position(self, session_id: str) -> int:
+        """Return how many bytes of a session's files were read at least once, as far as they are in memory."""
+        return sum(cursor.furthest for (session, _), cursor in self._cursors.items() if session == session_id)
+
     def rewind(self) -> None:
         """Go back to the cursors in the store, after a transaction was rolled back."""
         self._cursors.clear()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from claude_hooks_otel import foreign_files
-from claude_hooks_otel.daemon.assembly import _identity_resolver
+from claude_hooks_otel.daemon.assembly import identity_resolver
 from claude_hooks_otel.facts import projects
 from claude_hooks_otel.facts.projects import project_in_time, project_name, repository_in_time, repository_name
 from claude_hooks_otel.metrics.labels import Identity
@@ -89,7 +89,7 @@ def test_a_worktree_that_went_before_its_event_was_read_stays_in_the_sessions_pr
     monkeypatch.setattr(projects, "_known", {})
     monkeypatch.setattr(projects, "_looked", {})
     gone = str(shop.parent / "feature-1")
-    resolve = _identity_resolver(Config(projects={"/listed": "listed"}))
+    resolve = identity_resolver(Config(projects={"/listed": "listed"}))
     assert resolve({}, gone, lambda: Identity("a", "shop")).project == "shop"
     assert resolve({}, gone).project == "feature-1"
     assert resolve({}, str(shop), lambda: Identity("a", "another")).project == "shop"
