@@ -217,11 +217,10 @@ class Intake:
 
         It can be stopped after each step, and continues there the next time. ``pair_history`` follows when all sessions are read.
         """
-        before = self._transcripts.position(session.session_id)
+        before = self._transcripts.new_bytes
         while self._read_transcripts(session):
-            behind = self._transcripts.position(session.session_id)
-            yield behind - before
-            before = behind
+            yield self._transcripts.new_bytes - before
+            before = self._transcripts.new_bytes
         self._behind.discard(session.session_id)
         self._transcripts.rewind()
 

@@ -135,9 +135,13 @@ class TranscriptSource:
 
     Args:
         connection: the store's connection.
+
+    Attributes:
+        new_bytes: how many bytes were read for the first time.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self.new_bytes = 0
         self._connection = connection
         self._cursors: dict[tuple[str, str], Cursor] = {}
         # The calls whose results have not been read yet, by file and ``tool_use_id``, oldest first.
@@ -188,10 +192,6 @@ class TranscriptSource:
             (*file.key, str(file.path), cursor.inode, offset, cursor.last_ns, mark, cursor.furthest, prompt_id),
         )
 
-    def position(self, session_id: str) -> int:
-        """Return how many bytes of a session's files were read at least once, as far as they are in memory."""
-        return sum(cursor.furthest for (session, _), cursor in self._cursors.items() if session == session_id)
-
     def rewind(self) -> None:
         """Go back to the cursors in the store, after a transaction was rolled back."""
         self._cursors.clear()
@@ -201,6 +201,7 @@ class TranscriptSource:
     def _item(self, file: TranscriptFile, cursor: Cursor, raw: bytes | None, end: int) -> TranscriptItem:
         begin, cursor.offset = cursor.offset, end
         is_repeated = end <= cursor.furthest
+        self.new_bytes += max(0, end - cursor.furthest)
         cursor.furthest = max(end, cursor.furthest)
         is_next_part, cursor.in_long_line = cursor.in_long_line, raw is None
         if raw is None or is_too_long(raw):

@@ -1,0 +1,133 @@
+"""``import``: reads the transcripts of all sessions that no hook has captured, also from before the installation."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from claude_hooks_otel.cli.console import command_home, err, fail, out
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.report.ranges import RangeError, parse_range
+from claude_hooks_otel.settings import ConfigError, load
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("import")
+    def import_history(
+        since: Annotated[
+            str | None, typer.Option(help="Only sessions that were written to since this day, such as 2026-11-01.")
+        ] = None,
+        config_dir: Annotated[
+            list[Path] | None,
+            typer.Option(
+                help="A configuration folder of Claude Code, once or several times. Default: those of this user."
+            ),
+        ] = None,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Show what would be read, and change nothing.")
+        ] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Print machine-readable JSON.")] = False,
+    ) -> None:
+        """Read all of history: every transcript of sessions that no hook has captured.
+
+        It can be stopped with Ctrl-C and goes on where it stopped. Reading twice counts once. Exported counters do not jump: history is
+        in the store, for `report`.
+
+        Example: claude-hooks-otel import --since 2026-01-01
+        """
+        home = command_home()
+        try:
+            since_ns = parse_range(None, since=since, until=None, last=None, zone=None, now_ns=time.time_ns()).since_ns
+            config = load(home.config, {})
+        except (RangeError, ConfigError) as error:
+            fail(escape(str(error)))
+        # Only this command pays for the imports.
+        from claude_hooks_otel.daemon import history  # noqa: PLC0415
+
+        folders = config_dir or history.config_folders(os.environ)
+        found = history.find_transcripts(folders, since_ns)
+        if not found:
+            named = ", ".join(map(str, folders)) or "~/.claude and ~/.config/claude"
+            fail(escape(f"There are no transcripts in {named}. Name the folder with --config-dir."))
+        size = sum(each.size for each in found)
+        if dry_run:
+            _print(
+                as_json,
+                {"sessions": len(found), "bytes": size},
+                f"Would read {len(found)} sessions, {size / 1e6:,.1f} MB.",
+            )
+            return
+        home.create()
+        with closing(history.HistoryImport(home, config)) as reader:
+            try:
+                _read(reader, found, size, is_quiet=as_json)
+                reader.pair()
+            except KeyboardInterrupt:
+                err.print("Stopped. Run the command again to go on.")
+                raise typer.Exit(130) from None
+            except sqlite3.Error as error:
+                fail(escape(f"{home.store} cannot be written: {error}. Run the command again to go on."))
+        _print(as_json, asdict(reader.result), _sentence(reader.result))
+        if not as_json:
+            _print_months(home)
+
+
+def _read(reader: Any, found: list[Any], size: int, *, is_quiet: bool) -> None:
+    """Read all sessions, with a progress bar on a terminal."""
+    columns = (
+        TextColumn("{task.fields[sessions]} sessions"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, disable=is_quiet or not err.is_terminal, transient=True) as progress:
+        task = progress.add_task("", total=size, sessions=0)
+        for number, each in enumerate(found, start=1):
+            read = sum(_advancing(progress, task, reader.read(each)))
+            progress.update(task, advance=max(0, each.size - read), sessions=number)
+
+
+def _advancing(progress: Progress, task: Any, steps: Iterator[int]) -> Iterator[int]:
+    for number in steps:
+        progress.update(task, advance=number)
+        yield number
+
+
+def _sentence(result: Any) -> str:
+    parts = [f"Read {result.sessions} sessions, {result.bytes_read / 1e6:,.1f} MB."]
+    if result.known:
+        parts.append(f"{result.known} were known already.")
+    if result.captured:
+        parts.append(f"{result.captured} were captured by hooks, so they count already.")
+    return " ".join(parts)
+
+
+def _print(as_json: bool, value: dict[str, Any], sentence: str) -> None:
+    if as_json:
+        typer.echo(json.dumps({"version": 1, **value}))
+    else:
+        out.print(sentence)
+
+
+def _print_months(home: Home) -> None:
+    """Print what the store knows of each month."""
+    from claude_hooks_otel.cli.report_range import print_range  # noqa: PLC0415
+
+    out.print()
+    print_range(
+        home, parse_range(None, since=None, until=None, last=None, zone=None, now_ns=time.time_ns()), by=("month",)
+    )

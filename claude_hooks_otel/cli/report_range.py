@@ -1,0 +1,196 @@
+"""The report of a range of time: a row for each group, and the whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any, Final
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from claude_hooks_otel.cli.console import err, fail, out
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.report.breakdown import COLUMNS, TIMES, Breakdown, Column, Figures, break_down
+from claude_hooks_otel.report.ranges import Range
+from claude_hooks_otel.series.aggregates import read_aggregates
+from claude_hooks_otel.store.connection import connect
+
+# The version of the JSON. A new one means that a field was removed or has another meaning.
+VERSION: Final = 1
+FORMATS: Final = ("table", "json", "csv", "markdown")
+# The columns of a table, the most important first. Those that do not fit the terminal are left out, from the end.
+_SHOWN: Final = (
+    "cost_usd", "output_tokens", "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_hit_share", "requests", "sessions",
+    "active_seconds", "tool_calls", "lines_added", "lines_deleted", "commits", "tasks", "story_points", "errors",
+)  # fmt: skip
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_WIDTH_OF_A_NUMBER: Final = 10
+
+
+def print_range(
+    home: Home,
+    within: Range,
+    *,
+    by: Sequence[str] = (),
+    only: Mapping[str, Sequence[str]] | None = None,
+    sort: str | None = None,
+    top: int | None = None,
+    form: str = "table",
+) -> None:
+    """Print a range. Exit with 3 if its rows do not add up to the whole, which would be a fault of this program.
+
+    Args:
+        home: the home.
+        within: the range.
+        by: at most two groups.
+        only: name of a group → the values that count.
+        sort: a column by which the rows are sorted, the largest first; None for the order of time, or else by cost.
+        top: how many rows are shown; None for all. The total counts all.
+        form: one of FORMATS.
+    """
+    try:
+        with closing(connect(home.store, readonly=True)) as connection:
+            found = break_down(read_aggregates(connection, within.since_ns, within.until_ns), within, by=by, only=only)
+    except sqlite3.Error as error:
+        fail(escape(f"{home.store} cannot be read: {error}. Run `claude-hooks-otel doctor`."))
+    rows = _sorted(found, sort)[:top]
+    if form == "json":
+        typer.echo(json.dumps(_as_json(found, rows, within), indent=1))
+    elif form == "csv":
+        typer.echo(_as_csv(found, rows), nl=False)
+    elif form == "markdown":
+        typer.echo(_as_markdown(found, rows))
+    elif not found.total.amounts:
+        out.print("Nothing happened in this range.")
+    else:
+        out.print(_table(found, rows))
+    if differences := found.differences():
+        err.print(
+            f"[bold red]error[/]: the rows do not add up to the total: {differences}. Please report this as a bug."
+        )
+        raise typer.Exit(3)
+
+
+def _sorted(found: Breakdown, sort: str | None) -> list[tuple[tuple[str, ...], Figures]]:
+    rows = sorted(found.rows.items())
+    if sort is None and found.by and found.by[0] in TIMES:
+        return rows
+    column = sort or "cost_usd"
+    return sorted(rows, key=lambda row: -row[1].amounts.get(column, 0))
+
+
+def _as_json(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]], within: Range) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "since": None if not within.since_ns else within.local(within.since_ns).isoformat(),
+        "by": list(found.by),
+        "rows": [dict(zip(found.by, group, strict=True)) | _values(figures) for group, figures in rows],
+        "total": _values(found.total),
+    }
+
+
+def _values(figures: Figures) -> dict[str, float | None]:
+    values = {column.name: value for column in COLUMNS if (value := figures.value(column)) is not None}
+    return values | {"cache_hit_share": figures.cache_hit_share}
+
+
+def _as_csv(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]]) -> str:
+    text = io.StringIO()
+    names = [column.name for column in COLUMNS] + ["cache_hit_share"]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*found.by, *names])
+    for group, figures in rows if found.by else [((), found.total)]:
+        values = _values(figures)
+        writer.writerow([*group, *("" if values.get(name) is None else values[name] for name in names)])
+    return text.getvalue()
+
+
+def _as_markdown(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]]) -> str:
+    names = _names(found)
+    head = [*found.by, *(_title(name) for name in names)]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(found.by)}{'---:|' * len(names)}"]
+    whole = ("total",) + ("",) * (len(found.by) - 1) if found.by else ()
+    for group, figures in [*rows, (whole, found.total)]:
+        cells = [*(text.replace("|", "\\|") for text in group), *(_cell(figures, name) for name in names)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _table(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]]) -> Table:
+    """Return a table that fits the terminal."""
+    present = _names(found)
+    width = out.width - sum(
+        max([len(name), *(min(24, len(group[place])) for group, _ in rows)]) + 1 for place, name in enumerate(found.by)
+    )
+    names = present[: max(1, (width - 12) // _WIDTH_OF_A_NUMBER)]
+    has_trend = bool(found.by) and found.by[0] not in TIMES and width > len(names) * _WIDTH_OF_A_NUMBER + 24
+    table = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in found.by:
+        table.add_column(name, overflow="ellipsis", max_width=24)
+    for name in names:
+        table.add_column(_title(name), justify="right", no_wrap=True)
+    if has_trend:
+        table.add_column("cost over time", no_wrap=True)
+    for group, figures in rows:
+        trend = [_trend(figures)] if has_trend else []
+        table.add_row(*map(escape, group), *(_cell(figures, name) for name in names), *trend)
+    if found.by:
+        table.add_section()
+    whole = ("total",) + ("",) * (len(found.by) - 1) if found.by else ()
+    table.add_row(*whole, *(_cell(found.total, name) for name in names), *([_trend(found.total)] if has_trend else []))
+    return table
+
+
+def _names(found: Breakdown) -> list[str]:
+    """Return the figures that any row has."""
+    rows = found.rows.values() if found.by else [found.total]
+    present = {name for figures in rows for name in figures.amounts}
+    if any(figures.cache_hit_share is not None for figures in rows):
+        present.add("cache_hit_share")
+    return [name for name in _SHOWN if name in present]
+
+
+def _title(name: str) -> str:
+    if name == "cache_hit_share":
+        return "cache hits"
+    return next(column.title for column in COLUMNS if column.name == name)
+
+
+def _cell(figures: Figures, name: str) -> str:
+    if name == "cache_hit_share":
+        share = figures.cache_hit_share
+        return "–" if share is None else f"{share:.0%}"
+    column = next(column for column in COLUMNS if column.name == name)
+    value = figures.value(column)
+    if column.unit == "usd":
+        if not value and figures.amounts.get("unpriced_tokens"):
+            return "unknown"
+        return "–" if value is None else _dollars(value)
+    return "–" if not value else _number(value, column)
+
+
+def _number(value: float, column: Column) -> str:
+    if column.unit == "seconds":
+        minutes = round(value / 60)
+        return f"{minutes // 60} h {minutes % 60:02d}" if minutes >= 60 else f"{minutes} min"
+    if value < 10_000:
+        return f"{value:,.0f}"
+    return f"{value / 1000:,.1f}k" if value < 999_950 else f"{value / 1_000_000:,.1f}M"
+
+
+def _dollars(value: float) -> str:
+    return f"${value:,.4f}" if 0 < value < 1 else f"${value:,.2f}"
+
+
+def _trend(figures: Figures) -> str:
+    highest = max(figures.steps)
+    if not highest:
+        return ""
+    return "".join(" " if not step else _BARS[min(7, step * 8 // highest)] for step in figures.steps)

@@ -1,0 +1,136 @@
+"""``import`` as a user runs it, and the report of what it read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.report_range import print_range
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.report.breakdown import Breakdown, Figures
+from claude_hooks_otel.report.ranges import parse_range
+from tests.support.corpus import Scenario
+
+EVERYTHING = parse_range(None, since=None, until=None, last=None, zone="UTC", now_ns=0)
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Run the command in a user account with recorded transcripts, without any installation."""
+    for name in list(os.environ):
+        if name.startswith(("OTEL_", "CLAUDE_", "XDG_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Scenario("subagents").write_transcripts(tmp_path / ".claude" / "projects")
+
+    def run(*arguments: str, code: int = 0) -> Result:
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == code, (result.output, result.stderr, result.exception)
+        return result
+
+    return run
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home.from_environment({"HOME": str(tmp_path)})
+
+
+def test_an_import_reads_everything_once(cli: Cli, home: Home) -> None:
+    first = cli("import").output
+    assert first.startswith("Read ")
+    assert "2026-11" in first
+    assert " were known already." in cli("import").output.splitlines()[0]
+
+
+def test_a_dry_run_changes_nothing(cli: Cli, home: Home) -> None:
+    assert cli("import", "--dry-run").output.startswith("Would read ")
+    assert not home.root.exists()
+
+
+def test_the_result_is_printed_as_json(cli: Cli) -> None:
+    found = json.loads(cli("import", "--json").output)
+    assert found["version"] == 1
+    assert found["sessions"] > 0
+    assert found["bytes_read"] > 0
+
+
+def test_other_folders_can_be_named(cli: Cli, tmp_path: Path) -> None:
+    Scenario("tasks").write_transcripts(tmp_path / "other" / "projects")
+    before = json.loads(cli("import", "--json").output)["sessions"]
+    both = json.loads(
+        cli(
+            "import", "--json", "--config-dir", str(tmp_path / ".claude"), "--config-dir", str(tmp_path / "other")
+        ).output
+    )
+    assert both["known"] == before
+    assert both["sessions"] > 0
+
+
+def test_a_folder_without_transcripts_is_named(cli: Cli, tmp_path: Path) -> None:
+    message = cli("import", "--config-dir", str(tmp_path / "nothing"), code=1).stderr
+    assert f"There are no transcripts in {tmp_path}/nothing. Name the folder with --config-dir." in message
+
+
+def test_older_sessions_are_left_out(cli: Cli) -> None:
+    assert "There are no transcripts" in cli("import", "--since", "2100-01-01", code=1).stderr
+    assert "a date or a time is expected" in cli("import", "--since", "soon", code=1).stderr
+
+
+def test_every_form_of_a_range_has_the_same_figures(cli: Cli, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    cli("import")
+    capsys.readouterr()
+    print_range(home, EVERYTHING, by=("model",), form="json")
+    as_json = json.loads(capsys.readouterr().out)
+    print_range(home, EVERYTHING, by=("model",), form="csv")
+    as_csv = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    print_range(home, EVERYTHING, by=("model",), form="markdown")
+    as_markdown = capsys.readouterr().out.splitlines()
+    assert [row["model"] for row in as_json["rows"]] == [row["model"] for row in as_csv]
+    assert [row["cost_usd"] for row in as_json["rows"]] == [float(row["cost_usd"]) for row in as_csv]
+    assert sum(row["cost_usd"] for row in as_json["rows"]) == pytest.approx(as_json["total"]["cost_usd"])
+    assert len(as_markdown) == 2 + len(as_json["rows"]) + 1
+    assert as_json["version"] == 1
+
+
+def test_the_rows_are_sorted_and_cut_and_the_total_stays(
+    cli: Cli, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli("import")
+    capsys.readouterr()
+    print_range(home, EVERYTHING, by=("model",), form="json", sort="requests", top=1)
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["rows"]) == 1
+    assert found["total"]["requests"] > found["rows"][0]["requests"]
+
+
+def test_rows_that_do_not_add_up_are_an_error(
+    cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli("import")
+    wrong = Breakdown(("model",), {("m",): Figures({"cost_usd": 1})}, Figures({"cost_usd": 3}))
+    monkeypatch.setattr("claude_hooks_otel.cli.report_range.break_down", lambda *_, **__: wrong)
+    with pytest.raises(Exception, match="3"):
+        print_range(home, EVERYTHING, by=("model",))
+    assert "do not add up to the total: {'cost_usd': 2}" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_a_table_fits_the_terminal(
+    cli: Cli, home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    cli("import")
+    capsys.readouterr()
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_range(home, EVERYTHING, by=("agent-type",))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert lines[0].split()[:2] == ["agent-type", "cost"]
