@@ -57,32 +57,33 @@ def register(app: typer.Typer) -> None:
         # Only this command pays for the imports.
         from claude_hooks_otel.daemon import history  # noqa: PLC0415
 
-        folders = config_dir or history.config_folders(os.environ)
-        found = history.find_transcripts(folders, since_ns)
+        found = history.find_transcripts(config_dir or history.config_folders(os.environ), since_ns)
         if not found:
-            named = ", ".join(map(str, folders)) or "~/.claude and ~/.config/claude"
+            named = ", ".join(map(str, config_dir or ())) or "~/.claude and ~/.config/claude"
             fail(escape(f"There are no transcripts in {named}. Name the folder with --config-dir."))
-        size = sum(each.size for each in found)
         if dry_run:
-            _print(
-                as_json,
-                {"sessions": len(found), "bytes": size},
-                f"Would read {len(found)} sessions, {size / 1e6:,.1f} MB.",
-            )
+            size = sum(each.size for each in found)
+            sentence = f"Would read {len(found)} sessions, {size / 1e6:,.1f} MB."
+            _print(as_json, {"sessions": len(found), "bytes": size}, sentence)
             return
         home.create()
         with closing(history.HistoryImport(home, config)) as reader:
-            try:
-                _read(reader, found, size, is_quiet=as_json)
-                reader.pair()
-            except KeyboardInterrupt:
-                err.print("Stopped. Run the command again to go on.")
-                raise typer.Exit(130) from None
-            except sqlite3.Error as error:
-                fail(escape(f"{home.store} cannot be written: {error}. Run the command again to go on."))
+            _read_all(home, reader, found, is_quiet=as_json)
         _print(as_json, asdict(reader.result), _sentence(reader.result))
         if not as_json:
             _print_months(home)
+
+
+def _read_all(home: Home, reader: Any, found: list[Any], *, is_quiet: bool) -> None:
+    """Read and pair all sessions. End the program if it is interrupted, or if the store cannot be written."""
+    try:
+        _read(reader, found, sum(each.size for each in found), is_quiet=is_quiet)
+        reader.pair()
+    except KeyboardInterrupt:
+        err.print("Stopped. Run the command again to go on.")
+        raise typer.Exit(130) from None
+    except sqlite3.Error as error:
+        fail(escape(f"{home.store} cannot be written: {error}. Run the command again to go on."))
 
 
 def _read(reader: Any, found: list[Any], size: int, *, is_quiet: bool) -> None:

@@ -131,14 +131,8 @@ def assemble_core(
 
     wants_items = outbox.wants(TRACES) or outbox.wants(LOGS)
     pending = PendingSessions(connection) if wants_items or config.metrics.gen_ai else None
-    # Everything that listens to changes of facts, in this order.
     aggregates = Aggregates(connection, now_ns)
-    listeners: list[Listener] = [lambda old, new: apply_change(aggregates, old, new)]
-    if is_live:
-        listeners.insert(0, lambda old, new: apply_change(totals, old, new))
-    if pending is not None:
-        listeners.append(pending.note)
-    facts = Facts(store, listeners)
+    facts = Facts(store, _listeners(totals if is_live else None, aggregates, pending))
 
     writer = _writer(config, facts, pending, outbox, totals, exemplars, sample) if pending is not None else None
     # Everything that is written with a transaction, in this order: the observers of spans add to the totals.
@@ -151,6 +145,13 @@ def assemble_core(
     spool = Spool(home.spool)
     intake = _intake(config, facts, totals, known, spool, content, history, writer)
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer, aggregates)
+
+
+def _listeners(totals: SeriesTotals | None, aggregates: Aggregates, pending: PendingSessions | None) -> list[Listener]:
+    """Return everything that listens to changes of facts, in this order."""
+    found: list[Listener] = [partial(apply_change, totals)] if totals else []
+    found.append(partial(apply_change, aggregates))
+    return [*found, pending.note] if pending else found
 
 
 def _for_each(history_ns: Callable[[str], int] | int) -> Callable[[str], int]:

@@ -84,7 +84,7 @@ def test_a_figure_that_a_group_does_not_divide_is_only_in_the_total() -> None:
     assert figures(found, "errors") == {}  # the errors of tools have no model
 
 
-def test_what_has_no_label_is_a_row_of_its_own() -> None:
+def test_a_sum_without_a_label_is_a_row_of_its_own() -> None:
     assert figures(break_down(SUMS, EVERYTHING, by=["team"]), "tool_calls") == {("core",): 4, ("none",): 5}
 
 
