@@ -102,6 +102,7 @@ def assemble_core(
     logs_measurements: bool = False,
     history_ns: int | None = None,
     keeps_content: bool | None = None,
+    counted_until: Callable[[tuple[str, str]], int | None] | None = None,
 ) -> Core:
     """Put the intake together.
 
@@ -114,6 +115,7 @@ def assemble_core(
         logs_measurements: whether there are custom exporters, which read the log of measurements.
         history_ns: since when lines and accounts count, Unix nanoseconds; by default since the first capture.
         keeps_content: whether the length and digest of prompts, inputs and outputs are kept; by default if items are wanted.
+        counted_until: for a recovery: returns up to which offset a transcript was counted. Only that part is read, and no total changes.
     """
     home.create()
     store = open_store(home.store, now_ns)
@@ -127,20 +129,22 @@ def assemble_core(
     wants_items = outbox.wants(TRACES) or outbox.wants(LOGS)
     pending = PendingSessions(connection) if wants_items or config.metrics.gen_ai else None
     # Everything that listens to changes of facts, in this order.
-    listeners: list[Listener] = [lambda old, new: apply_change(totals, old, new)]
+    listeners: list[Listener] = []
+    if counted_until is None:
+        listeners.append(lambda old, new: apply_change(totals, old, new))
     if pending is not None:
         listeners.append(pending.note)
     facts = Facts(store, listeners)
 
     writer = _writer(config, facts, pending, outbox, totals, exemplars, sample) if pending is not None else None
     # Everything that is written with a transaction, in this order: the observers of spans add to the totals.
-    store.enlist(*([writer] if writer else []), totals)
+    store.enlist(*([writer] if writer else []), *([totals] if counted_until is None else []))
 
     has_content = wants_items if keeps_content is None else keeps_content
     content = ContentKeeper(facts, config.capture) if has_content else None
     history = facts.history_ns if history_ns is None else lambda _session_id: history_ns
     spool = Spool(home.spool)
-    intake = _intake(config, facts, totals, known, spool, content, history, writer)
+    intake = _intake(config, facts, totals, known, spool, content, history, writer, counted_until)
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer)
 
 
@@ -180,10 +184,11 @@ def _intake(
     content: ContentKeeper | None,
     history: Callable[[str], int],
     writer: TraceWriter | None,
+    until: Callable[[tuple[str, str]], int | None] | None,
 ) -> Intake:
     """Put together what reads the sources."""
     store, connection = facts.store, facts.connection
-    resolve = _identity_resolver(config)
+    resolve = identity_resolver(config)
     unknowns = Unknowns(connection, store.now_ns)
 
     def count_dropped(reason: str) -> None:
@@ -197,7 +202,7 @@ def _intake(
         hooks=HookReader(facts, unknowns, resolve, content),
         programs=ProgramReader(facts, resolve, known, count_dropped, ProgramGauges(connection, totals, known).set),
         followed=FollowedSessions(connection, store.now_ns()),
-        transcripts=TranscriptSource(connection),
+        transcripts=TranscriptSource(connection, until or (lambda _: None)),
         lines=TranscriptReader(facts, _pricer(config), history, content),
         pairing=Pairing(facts, history),
         writer=writer,
@@ -269,7 +274,7 @@ def assemble_daemon(
     return Daemon(core, deliveries)
 
 
-def _identity_resolver(config: Config) -> IdentityResolver:
+def identity_resolver(config: Config) -> IdentityResolver:
     """Return a function that gives an event its identity. The variables of its session decide first, then the configuration."""
     fallback = config.identity.model_dump()
 

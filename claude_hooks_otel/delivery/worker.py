@@ -14,8 +14,13 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from claude_hooks_otel.delivery import exporter_state
-from claude_hooks_otel.store.connection import connect
+from claude_hooks_otel.delivery.acceptance import note_outside, note_totals_accepted
+from claude_hooks_otel.delivery.exporter_state import MEASUREMENTS
+from claude_hooks_otel.store.connection import connect, transaction
 from claude_hooks_otel.timeline import FIRST_RETRY, LONGEST_RETRY
+
+# The signals that carry totals.
+_TOTALS = ("metrics", MEASUREMENTS)
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +145,14 @@ class Worker(threading.Thread, ABC):
 
     def note_accepted(self, connection: sqlite3.Connection) -> None:
         """Write into the store that the endpoint accepted something."""
-        exporter_state.note_accepted(connection, self.signal, self.exporter_name, time.time_ns())
+        now_ns = time.time_ns()
+        if self.signal not in _TOTALS:
+            exporter_state.note_accepted(connection, self.signal, self.exporter_name, now_ns)
+            return
+        with transaction(connection):
+            exporter_state.note_accepted(connection, self.signal, self.exporter_name, now_ns)
+            newest_ns = note_totals_accepted(connection, now_ns)
+        note_outside(self._path, newest_ns)
 
     def note_error(self, connection: sqlite3.Connection, error: str | None) -> None:
         """Write the error into the store, where ``status`` finds it. Log it if it is new."""

@@ -1,4 +1,7 @@
-"""The tables of series, gauges and exemplars. Totals are never deleted."""
+"""The tables of series, gauges and exemplars. Totals are never deleted.
+
+``before_start`` has the part of a total that was exported under an earlier start time (``series.renewal``).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from typing import Final
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS series (
     metric TEXT, labels TEXT, start_ns INTEGER, value INTEGER, buckets TEXT, PRIMARY KEY (metric, labels)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS before_start (
+    metric TEXT, labels TEXT, value INTEGER, buckets TEXT, PRIMARY KEY (metric, labels)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS program_gauge (
     metric TEXT, labels TEXT, value INTEGER, at_ns INTEGER, PRIMARY KEY (metric, labels)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,10 +122,14 @@ class TranscriptSource:
 
     Args:
         connection: the store's connection.
+        until: returns the offset behind which nothing is read of a file; None for no limit. Session and agent name the file.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, until: Callable[[tuple[str, str]], int | None] = lambda _: None
+    ) -> None:
         self._connection = connection
+        self._until = until
         self._cursors: dict[tuple[str, str], Cursor] = {}
         # The calls whose results have not been read yet, by file and ``tool_use_id``, oldest first.
         self._open: dict[tuple[tuple[str, str], str], _OpenCall] = {}
@@ -152,7 +156,10 @@ class TranscriptSource:
             return
         cursor = self._cursor(file, status)
         if cursor.offset < status.st_size:
+            end = self._until(file.key)
             lines = read_lines(file.path, cursor.offset)
+            if end is not None:
+                lines = takewhile(lambda line: line[1] <= end, lines)
             while (first := next(lines, None)) is not None:
                 some = islice(chain([first], lines), LINES_PER_BATCH)
                 yield TranscriptBatch(file, cursor, (self._item(file, cursor, raw, end) for raw, end in some))
