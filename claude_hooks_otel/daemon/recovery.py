@@ -117,8 +117,39 @@ def _put_in_place(home: Home) -> None:
     shutil.rmtree(folder)
 
 
+def replace_store(home: Home, copy: Path) -> Path | None:
+    """Put a copy in the place of the store. The next start reads the transcripts, then lets the series begin again.
+
+    Args:
+        home: the home. The caller holds its lock.
+        copy: a sound store.
+
+    Returns:
+        The folder with the store before, or None if there was none.
+
+    Raises:
+        sqlite3.Error: the copy cannot be read, or cannot be written.
+        OSError: the same.
+    """
+    folder = _recovering(home)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with closing(connect(copy, readonly=True)) as connection:
+        copy_to(connection, folder / "copying.db")
+    request_renewal(folder / "copying.db")
+    aside = None
+    if any(file.exists() for file in files_of(home.store)):
+        aside = set_aside_name(home, "replaced", time.time_ns())
+        aside.mkdir(mode=0o700)
+        for file in files_of(home.store):
+            if file.exists():
+                (aside / file.name).hardlink_to(file)
+    (folder / "copying.db").rename(folder / _WHOLE)  # from here on, the next start completes this
+    _put_in_place(home)
+    return aside
+
+
 def request_renewal(store: Path) -> None:
-    """Note in a store that was put in place of another that its series have to begin again."""
+    """Note in a store that was put in the place of another that its series have to begin again."""
     with closing(connect(store)) as connection, transaction(connection):
         _note_renewal(connection)
 

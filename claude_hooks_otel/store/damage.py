@@ -68,6 +68,16 @@ def schema_of(connection: sqlite3.Connection) -> int:
     return int(text) if text.isdecimal() else SCHEMA_VERSION
 
 
+def newer_schema(connection: sqlite3.Connection) -> str | None:
+    """Return a sentence if a newer version of this package wrote the store, otherwise None."""
+    if (schema := schema_of(connection)) <= SCHEMA_VERSION:
+        return None
+    return (
+        f"A newer claude-hooks-otel wrote the store (schema {schema}, this one knows {SCHEMA_VERSION}). "
+        "Upgrade this installation. Until then events wait in the spool."
+    )
+
+
 def is_damage(error: BaseException) -> bool:
     """Return whether an error means that the file is damaged, not that it cannot be used for now."""
     if not isinstance(error, sqlite3.Error):

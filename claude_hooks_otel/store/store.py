@@ -168,6 +168,7 @@ def copy_to(source: sqlite3.Connection, target: Path) -> None:
     target.touch(mode=0o600)
     with contextlib.closing(sqlite3.connect(target)) as copy:
         source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, which can be read where nothing can be written
 
 
 def place(path: Path) -> tuple[tuple[int, int] | None, ...]:
