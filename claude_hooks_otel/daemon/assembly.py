@@ -128,17 +128,14 @@ def assemble_core(
 
     wants_items = outbox.wants(TRACES) or outbox.wants(LOGS)
     pending = PendingSessions(connection) if wants_items or config.metrics.gen_ai else None
+    counts = counted_until is None
     # Everything that listens to changes of facts, in this order.
-    listeners: list[Listener] = []
-    if counted_until is None:
-        listeners.append(lambda old, new: apply_change(totals, old, new))
-    if pending is not None:
-        listeners.append(pending.note)
+    listeners = [*([_counting(totals)] if counts else []), *([pending.note] if pending else [])]
     facts = Facts(store, listeners)
 
     writer = _writer(config, facts, pending, outbox, totals, exemplars, sample) if pending is not None else None
     # Everything that is written with a transaction, in this order: the observers of spans add to the totals.
-    store.enlist(*([writer] if writer else []), *([totals] if counted_until is None else []))
+    store.enlist(*([writer] if writer else []), *([totals] if counts else []))
 
     has_content = wants_items if keeps_content is None else keeps_content
     content = ContentKeeper(facts, config.capture) if has_content else None
@@ -146,6 +143,11 @@ def assemble_core(
     spool = Spool(home.spool)
     intake = _intake(config, facts, totals, known, spool, content, history, writer, counted_until)
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer)
+
+
+def _counting(totals: SeriesTotals) -> Listener:
+    """Return the listener that moves the totals with each change of a fact."""
+    return lambda old, new: apply_change(totals, old, new)
 
 
 def _known_metrics(connection: sqlite3.Connection, config: Config) -> dict[str, Metric]:

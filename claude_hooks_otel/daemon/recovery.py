@@ -32,8 +32,10 @@ from claude_hooks_otel.store.salvage import Salvage, salvage
 from claude_hooks_otel.store.store import Store, copy_to, files_of
 from claude_hooks_otel.units import SECOND
 
-# Tables whose facts transcripts can restore, and those that say which events and sessions arrived.
-_FACTS: Final = frozenset({*(table.name for table in TABLES.values()), "ledger", "identity"})
+# Tables whose rows transcripts can restore.
+_FACTS: Final = frozenset(table.name for table in TABLES.values())
+# Facts that pairing derives from the ledger. Their keys are times of its entries.
+_PAIRED: Final = ("session_run", "subagent_turn")
 # What the totals cannot be read without.
 _TOTALS: Final = frozenset({"series", "declared_metric"})
 # The named value of a store whose series have to begin again.
@@ -245,7 +247,7 @@ def _recover(home: Home, config: Config, now_ns: Callable[[], int]) -> None:
     finally:
         store.close()
     if not keeps_totals:
-        _recompute_totals(building, config, now_ns)
+        _recompute_totals(building, config, now_ns, is_ledger_whole="ledger" not in lost)
     elif lost & _FACTS:
         _restore_facts(building, config, damaged_ns, are_cursors_whole="transcript_cursor" not in lost)
     os.replace(building.store, home.store)  # noqa: PTH105
@@ -288,10 +290,15 @@ def _without_spans(config: Config) -> Config:
     return config.model_copy(update={"metrics": config.metrics.model_copy(update={"gen_ai": False})})
 
 
-def _recompute_totals(building: Home, config: Config, now_ns: Callable[[], int]) -> None:
-    """Compute the totals from the facts that were read. All transcripts will be read again: see ``_renew_if_needed``."""
+def _recompute_totals(building: Home, config: Config, now_ns: Callable[[], int], *, is_ledger_whole: bool) -> None:
+    """Compute the totals from the facts that were read. All transcripts will be read again: see ``_renew_if_needed``.
+
+    If entries of the ledger are lost, pairing could derive a fact again under another key. So such facts are derived from what is left.
+    """
     core = assemble_core(building, _without_spans(config), now_ns)
     with closing(core.store), core.store.transaction():
+        for table in () if is_ledger_whole else _PAIRED:
+            core.store.connection.execute(f"DELETE FROM {table}")  # noqa: S608
         recompute(core.facts, core.totals)
         core.store.connection.execute("DELETE FROM transcript_cursor")
 
