@@ -132,7 +132,6 @@ def assemble_core(
     # Everything that listens to changes of facts, in this order.
     listeners = [*([_counting(totals)] if counts else []), *([pending.note] if pending else [])]
     facts = Facts(store, listeners)
-
     writer = _writer(config, facts, pending, outbox, totals, exemplars, sample) if pending is not None else None
     # Everything that is written with a transaction, in this order: the observers of spans add to the totals.
     store.enlist(*([writer] if writer else []), *([totals] if counts else []))
