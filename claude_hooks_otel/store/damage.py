@@ -13,8 +13,9 @@ from claude_hooks_otel.store.schema import SCHEMA_VERSION, TABLES_NAME
 _MAGIC: Final = b"SQLite format 3\0"
 # SQLite's primary result codes.
 _BUSY, _LOCKED, _FULL, _CORRUPT, _NOT_A_DATABASE = 5, 6, 13, 11, 26
-# Bytes up to which the whole file is checked at each start: a fifth of a second. A larger one is checked if it was not closed.
-MOST_CHECKED: Final = 256_000_000
+# Bytes up to which the whole file is checked at each start, which takes a quarter of a second. A larger one is checked if it was not
+# closed cleanly.
+MOST_CHECKED: Final = 64_000_000
 
 
 def find_damage(path: Path, *, thorough: bool = True) -> str | None:

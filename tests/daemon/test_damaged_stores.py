@@ -182,7 +182,7 @@ def _torn_with_the_ledger(replay: Replay) -> None:
     _torn(replay)
 
 
-@pytest.mark.parametrize("damage", [_missing, _torn])
+@pytest.mark.parametrize("damage", [_missing, pytest.param(_torn, marks=pytest.mark.slow)])
 def test_lost_totals_are_computed_again_under_a_new_instance(replay: Replay, damage: Callable[[Replay], None]) -> None:
     before, known = counts(replay.home), instance(replay.home)
     damage(replay)
@@ -223,7 +223,14 @@ def test_what_an_endpoint_accepted_is_not_exported_again(replay: Replay) -> None
     assert not any(value or any(buckets) for value, buckets in counts(replay.home, exported=True).values())
 
 
-@pytest.mark.parametrize("content", [b"", b"no database\n" * 10_000, b"SQLite format 3\0" + b"\xff" * 8000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        pytest.param(b"no database\n" * 10_000, marks=pytest.mark.slow),
+        pytest.param(b"SQLite format 3\0" + b"\xff" * 8000, marks=pytest.mark.slow),
+    ],
+)
 def test_a_lost_store_is_rebuilt_from_the_transcripts(
     replay: Replay, content: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -267,7 +274,13 @@ def test_the_damaged_files_are_kept_together(replay: Replay) -> None:
     assert aside.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("step", ["salvage", "open_store", "_restore_facts", "_clean_up"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "_restore_facts",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("salvage", "open_store", "_clean_up")),
+    ],
+)
 def test_a_recovery_that_was_killed_is_completed_by_the_next_start(
     replay: Replay, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

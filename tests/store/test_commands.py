@@ -70,10 +70,9 @@ def test_a_home_without_a_store_passes_the_check(home: Home) -> None:
     assert "There is no store" in done.output
 
 
-@pytest.mark.parametrize("content", [b"", b"x" * 9000])
 @pytest.mark.parametrize("command", [["status"], ["report"], ["doctor"]])
-def test_every_command_says_that_the_store_is_damaged(home: Home, command: list[str], content: bytes) -> None:
-    home.store.write_bytes(content)
+def test_every_command_says_that_the_store_is_damaged(home: Home, command: list[str]) -> None:
+    home.store.write_bytes(b"x" * 9000)
     done = run(home, *command)
     assert "damaged" in done.output
     assert "claude-hooks-otel flush" in done.output
