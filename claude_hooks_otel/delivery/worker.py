@@ -16,7 +16,7 @@ from pathlib import Path
 from claude_hooks_otel.delivery import exporter_state
 from claude_hooks_otel.delivery.acceptance import note_outside, note_totals_accepted
 from claude_hooks_otel.delivery.exporter_state import MEASUREMENTS
-from claude_hooks_otel.store.connection import connect, transaction
+from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.timeline import FIRST_RETRY, LONGEST_RETRY
 
 # The signals that carry totals.

@@ -212,7 +212,7 @@ def _by_metric(found: Counts) -> Counter[str]:
     return sums
 
 
-def test_what_an_endpoint_accepted_is_not_exported_again(replay: Replay) -> None:
+def test_totals_that_an_endpoint_accepted_are_not_exported_again(replay: Replay) -> None:
     before = counts(replay.home)
     with contextlib.closing(connect(replay.home.store)) as connection:
         note_totals_accepted(connection, replay.clock.now_ns)

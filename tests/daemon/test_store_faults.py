@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from claude_hooks_otel.cli.app import app
 from claude_hooks_otel.daemon.recovery import damaged_stores
 from claude_hooks_otel.home.flush_requests import request_flush
 from claude_hooks_otel.home.lock import DaemonLock, is_running
+from claude_hooks_otel.home.paths import HOME_VARIABLE
 from claude_hooks_otel.store.connection import connect, write_meta
 from claude_hooks_otel.store.damage import find_damage
 from claude_hooks_otel.store.store import files_of
@@ -273,6 +276,27 @@ def test_a_lost_wal_repeats_nothing_at_the_endpoint(
     installation.kill()
     assert files_of(installation.home.store)[1].stat().st_size
     _delete_wal(installation)
+    installation.start()
+    wait_until(lambda: "begin again" in log(installation))
+    assert request_flush(installation.home, 60).ok
+    wait_for_sums(otlp_receiver, few.totals, lambda found: _without_agents(in_transcripts(found)))
+
+
+def test_a_restored_copy_repeats_nothing_at_the_endpoint(
+    few: Undisturbed, installation: Installation, otlp_receiver: OtlpReceiver, tmp_path: Path
+) -> None:
+    """The copy has the first half. The second half was exported before the copy was restored."""
+    first, second = halves(few)
+    environ = {HOME_VARIABLE: str(installation.home.root)}
+    installation.start()
+    play(installation, first)
+    wait_until(lambda: not installation.waiting())
+    assert CliRunner().invoke(app, ["store", "backup", str(tmp_path / "copy.db")], env=environ).exit_code == 0
+    play(installation, second)
+    wait_for_totals(otlp_receiver, few.totals)
+    installation.kill(signal.SIGTERM)
+    done = CliRunner().invoke(app, ["store", "restore", str(tmp_path / "copy.db")], env=environ)
+    assert done.exit_code == 0, done.output
     installation.start()
     wait_until(lambda: "begin again" in log(installation))
     assert request_flush(installation.home, 60).ok
