@@ -32,6 +32,8 @@ from claude_hooks_otel.units import DAY
 
 # Seconds between two recoveries of a store that a running daemon finds damaged. Otherwise they would fill the disk.
 REPAIR_EVERY = 600.0
+# Seconds in which ``rm store.db*`` deletes all files. If they were written again earlier, it would delete some of the new ones.
+DELETED_WITHIN = 0.5
 # Bytes after which the log is rotated, once.
 LOG_BYTES = 1_000_000
 
@@ -136,6 +138,7 @@ class Loop:
         try:
             if isinstance(error, LostStoreError):
                 _log.error("the store is opened again: %s", error)
+                time.sleep(DELETED_WITHIN)
                 self._close_lost_store()
             elif is_damage(error) and time.monotonic() - self._repaired_at > REPAIR_EVERY:
                 self._repaired_at = time.monotonic()

@@ -43,6 +43,7 @@ class Store:
 
     Raises:
         NewerStoreError: a newer version wrote the file.
+        LostStoreError: somebody deletes it at this moment.
     """
 
     def __init__(self, path: Path, now_ns: Callable[[], int], rooms: Sequence[Room]) -> None:
@@ -58,10 +59,13 @@ class Store:
                 bring_up_to_date(self.connection, rooms)
                 self.meta("created_ns", str(now_ns()))
                 self.meta("instance_id", str(uuid.uuid4()))
+            self._place = place(path)
+            (mode,) = self.connection.execute("PRAGMA journal_mode").fetchone()
+            if mode == "wal" and None in self._place:  # some file systems have no WAL
+                raise LostStoreError(f"a file of {path} was deleted while it was opened")
         except BaseException:
             self.close()
             raise
-        self._place = place(path)
 
     def guard(self, check: Callable[[], None]) -> None:
         """Have a function called before each transaction. It raises LostStoreError if the store must not be written."""

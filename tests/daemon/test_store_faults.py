@@ -158,7 +158,7 @@ def test_a_store_that_is_deleted_under_the_daemon_loses_nothing(
     assert totals(otlp_receiver) == few.totals
     assert list(steps_back(otlp_receiver)) == []
     assert find_damage(installation.home.store) is None
-    assert log(installation).count("the store is opened again") == 1
+    assert "the store is opened again" in log(installation)
 
 
 def test_a_store_that_is_deleted_just_before_the_end_is_written_again(
