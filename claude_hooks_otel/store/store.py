@@ -59,13 +59,17 @@ class Store:
                 bring_up_to_date(self.connection, rooms)
                 self.meta("created_ns", str(now_ns()))
                 self.meta("instance_id", str(uuid.uuid4()))
-            self._place = place(path)
-            (mode,) = self.connection.execute("PRAGMA journal_mode").fetchone()
-            if mode == "wal" and None in self._place:  # some file systems have no WAL
-                raise LostStoreError(f"a file of {path} was deleted while it was opened")
+            self._place = self._opened_place()
         except BaseException:
             self.close()
             raise
+
+    def _opened_place(self) -> tuple[tuple[int, int] | None, ...]:
+        found = place(self.path)
+        (mode,) = self.connection.execute("PRAGMA journal_mode").fetchone()
+        if mode == "wal" and None in found:  # some file systems have no WAL
+            raise LostStoreError(f"a file of {self.path} was deleted while it was opened")
+        return found
 
     def guard(self, check: Callable[[], None]) -> None:
         """Have a function called before each transaction. It raises LostStoreError if the store must not be written."""
