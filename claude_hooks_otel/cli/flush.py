@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Annotated
 
 import typer
@@ -10,6 +11,8 @@ from rich.markup import escape
 from claude_hooks_otel.cli.console import command_home, fail, out
 from claude_hooks_otel.daemon.flush_now import flush_now
 from claude_hooks_otel.home.flush_requests import FlushAnswer
+from claude_hooks_otel.store.damage import explain
+from claude_hooks_otel.store.schema import NewerStoreError
 
 
 def register(app: typer.Typer) -> None:
@@ -23,8 +26,12 @@ def register(app: typer.Typer) -> None:
         home = command_home()
         try:
             answer = flush_now(home, timeout, {})
-        except TimeoutError as error:
-            fail(str(error))
+        except (TimeoutError, NewerStoreError) as error:
+            fail(escape(str(error)))
+        except sqlite3.Error as error:
+            fail(escape(explain(home.store, error)))
+        except OSError as error:
+            fail(escape(f"{error.filename or home.root}: {error.strerror}. Events wait in the spool."))
         print_answer(answer)
         if answer.is_behind:
             fail(

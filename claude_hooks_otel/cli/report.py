@@ -7,11 +7,13 @@ import sqlite3
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from claude_hooks_otel.cli.console import command_home, fail, out
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report import summary
 from claude_hooks_otel.report.tables import tables
+from claude_hooks_otel.store.damage import explain
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +36,7 @@ def print_report(home: Home, *, agent: str | None = None, project: str | None = 
     try:
         points = summary.read_series(home.store, agent=agent, project=project)
     except sqlite3.Error as error:
-        fail(f"{home.store} cannot be read: {error}. Run `claude-hooks-otel doctor`.")
+        fail(escape(explain(home.store, error)))
     if as_json:
         typer.echo(json.dumps([summary.as_json(point) for point in points], indent=1))
         return

@@ -37,7 +37,8 @@ def _table(state: Mapping[str, Any]) -> Table:
         "daemon", f"running (pid {daemon['pid']})" if daemon["running"] else "not running; the next session starts it"
     )
     table.add_row("spool", f"{spool['waiting']} waiting, {spool['set_aside']} set aside")
-    table.add_row("store", f"{store['events']} events, {store['sessions']} sessions, {store['series']} series")
+    counts = f"{store['events']} events, {store['sessions']} sessions, {store['series']} series"
+    table.add_row("store", f"[red]{escape(store['error'])}[/]" if store["error"] else counts)
     if state["config_error"]:
         table.add_row("configuration", f"[red]{escape(state['config_error'])}[/]")
     for exporter in state["exporters"]:

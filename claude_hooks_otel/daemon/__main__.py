@@ -30,7 +30,7 @@ def main() -> int:
 
     try:
         replace_environment(home)
-        serve(home, {})
+        serve(home, {}, lock)
     finally:
         lock.release()
     return 0

@@ -54,7 +54,7 @@ from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.sources.transcripts import TranscriptSource
 from claude_hooks_otel.sources.unknown import Unknowns
 from claude_hooks_otel.store.schema import Room
-from claude_hooks_otel.store.store import Store
+from claude_hooks_otel.store.store import Participant, Store
 from claude_hooks_otel.traces import gen_ai_metrics
 from claude_hooks_otel.traces import tables as traces_tables
 from claude_hooks_otel.traces.model import LOGS, TRACES
@@ -106,6 +106,7 @@ def assemble_core(
     history_ns: Callable[[str], int] | int | None = None,
     keeps_content: bool | None = None,
     is_live: bool = True,
+    counted_until: Callable[[tuple[str, str]], int | None] | None = None,
 ) -> Core:
     """Put the intake together.
 
@@ -119,6 +120,7 @@ def assemble_core(
         history_ns: since when lines and accounts count, Unix nanoseconds, for all sessions or for each; by default since the first capture.
         keeps_content: whether the length and digest of prompts, inputs and outputs are kept; by default if items are wanted.
         is_live: whether facts move the exported series. History moves only the aggregates.
+        counted_until: for a recovery: returns up to which offset a transcript was counted. Only that part is read, and no total changes.
     """
     home.create()
     store = open_store(home.store, now_ns)
@@ -132,25 +134,27 @@ def assemble_core(
     wants_items = outbox.wants(TRACES) or outbox.wants(LOGS)
     pending = PendingSessions(connection) if wants_items or config.metrics.gen_ai else None
     aggregates = Aggregates(connection, now_ns)
-    facts = Facts(store, _listeners(totals if is_live else None, aggregates, pending))
-
+    counts = counted_until is None
+    accounts: list[SeriesTotals | Aggregates] = [*([totals] if is_live else []), aggregates] if counts else []
+    facts = Facts(store, _listeners(accounts, pending))
     writer = _writer(config, facts, pending, outbox, totals, exemplars, sample) if pending is not None else None
     # Everything that is written with a transaction, in this order: the observers of spans add to the totals.
-    store.enlist(*([writer] if writer else []), totals, aggregates)
-    _aggregate_older_facts(facts, aggregates)
+    both: tuple[Participant, ...] = (totals, aggregates) if counts else ()
+    store.enlist(*([writer] if writer else []), *both)
+    if counts:
+        _aggregate_older_facts(facts, aggregates)
 
     has_content = wants_items if keeps_content is None else keeps_content
     content = ContentKeeper(facts, config.capture) if has_content else None
     history = facts.history_ns if history_ns is None else _for_each(history_ns)
     spool = Spool(home.spool)
-    intake = _intake(config, facts, totals, known, spool, content, history, writer)
+    intake = _intake(config, facts, totals, known, spool, content, history, writer, counted_until)
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer, aggregates)
 
 
-def _listeners(totals: SeriesTotals | None, aggregates: Aggregates, pending: PendingSessions | None) -> list[Listener]:
+def _listeners(accounts: Sequence[SeriesTotals | Aggregates], pending: PendingSessions | None) -> list[Listener]:
     """Return everything that listens to changes of facts, in this order."""
-    found: list[Listener] = [partial(apply_change, totals)] if totals else []
-    found.append(partial(apply_change, aggregates))
+    found: list[Listener] = [partial(apply_change, account) for account in accounts]
     return [*found, pending.note] if pending else found
 
 
@@ -205,6 +209,7 @@ def _intake(
     content: ContentKeeper | None,
     history: Callable[[str], int],
     writer: TraceWriter | None,
+    until: Callable[[tuple[str, str]], int | None] | None,
 ) -> Intake:
     """Put together what reads the sources."""
     store, connection = facts.store, facts.connection
@@ -222,7 +227,7 @@ def _intake(
         hooks=HookReader(facts, unknowns, resolve, content),
         programs=ProgramReader(facts, resolve, known, count_dropped, ProgramGauges(connection, totals, known).set),
         followed=FollowedSessions(connection, store.now_ns()),
-        transcripts=TranscriptSource(connection),
+        transcripts=TranscriptSource(connection, until or (lambda _: None)),
         lines=TranscriptReader(facts, _pricer(config), history, content),
         pairing=Pairing(facts, history),
         writer=writer,

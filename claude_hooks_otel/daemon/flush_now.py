@@ -19,6 +19,9 @@ def flush_now(home: Home, timeout: float, environ: Mapping[str, str]) -> FlushAn
 
     Raises:
         TimeoutError: a running daemon did not answer in time.
+        NewerStoreError: a newer version wrote the store.
+        sqlite3.Error: the store cannot be used now.
+        OSError: the same.
     """
     try:
         lock = DaemonLock.acquire(home)
@@ -28,7 +31,7 @@ def flush_now(home: Home, timeout: float, environ: Mapping[str, str]) -> FlushAn
 
     try:
         home.create()
-        loop = Loop(home, environ)
+        loop = Loop(home, environ, lock=lock)
         try:
             loop.drain(timeout)
             return loop.flush()

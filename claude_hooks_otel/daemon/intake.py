@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from claude_hooks_otel.facts import model
@@ -170,6 +170,10 @@ class Intake:
         self._totals.add(catalog.HOOK_EVENTS_DROPPED, (("reason", reason),), number)
 
     # -- the transcripts -----------------------------------------------------------------------------------------------
+
+    def follow_again(self, session_ids: Iterable[str]) -> None:
+        """Follow sessions as if something of them had arrived. The caller holds the transaction."""
+        self._followed.hear(session_ids, self._store.now_ns())
 
     def follow_sessions(self, *, everything: bool = False, pair_now: bool = False) -> int:
         """Read on in the transcripts of the sessions that are next, and pair them. Return how many lines were new.

@@ -12,12 +12,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from claude_hooks_otel.daemon.assembly import assemble_daemon
+from claude_hooks_otel.daemon.assembly import Daemon, assemble_daemon
+from claude_hooks_otel.daemon.recovery import keep_open_store, prepare_store
 from claude_hooks_otel.home.flush_requests import FlushAnswer, FlushRequests
+from claude_hooks_otel.home.lock import DaemonLock
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, load
 from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH
+from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.sources.spool_budget import Budget, forget_dropped, keep_budget, take_dropped
+from claude_hooks_otel.store.damage import is_damage
+from claude_hooks_otel.store.schema import NewerStoreError
+from claude_hooks_otel.store.store import LostStoreError
 from claude_hooks_otel.timeline import (
     BUSY_FOR,
     DRAIN_FOR,
@@ -29,6 +35,10 @@ from claude_hooks_otel.timeline import (
 )
 from claude_hooks_otel.units import DAY
 
+# Seconds between two recoveries of a store that a running daemon finds damaged. Otherwise they would fill the disk.
+REPAIR_EVERY = 600.0
+# Seconds in which ``rm store.db*`` deletes all files. If they were written again earlier, it would delete some of the new ones.
+DELETED_WITHIN = 0.5
 # Bytes after which the log is rotated, once.
 LOG_BYTES = 1_000_000
 
@@ -42,34 +52,75 @@ class Loop:
         home: its home.
         environ: its environment. ``CLAUDE_HOOKS_OTEL_*`` and ``OTEL_*`` count.
         now_ns: the clock, Unix nanoseconds.
+        lock: the daemon's lock. If its file is deleted or replaced, the daemon writes nothing more, and ends.
+        stopping: ends the loop when it is set.
+
+    Raises:
+        NewerStoreError: a newer version wrote the store.
+        sqlite3.Error: the store cannot be used now.
+        OSError: the same.
     """
 
-    def __init__(self, home: Home, environ: Mapping[str, str], now_ns: Callable[[], int] = time.time_ns) -> None:
-        self.stopping = threading.Event()
+    def __init__(
+        self,
+        home: Home,
+        environ: Mapping[str, str],
+        now_ns: Callable[[], int] = time.time_ns,
+        *,
+        lock: DaemonLock | None = None,
+        stopping: threading.Event | None = None,
+    ) -> None:
+        self.stopping = stopping or threading.Event()
+        self._home = home
         self._now_ns = now_ns
+        self._lock = lock
         self._config = _config(home, environ)
-        otel = OtelSettings.from_config(self._config, environ)
-        for warning in otel.warnings:
+        self._otel = OtelSettings.from_config(self._config, environ)
+        for warning in self._otel.warnings:
             _log.warning("%s", warning)
-        self._daemon = assemble_daemon(home, self._config, otel, now_ns)
+        self._daemon: Daemon | None = self._open()
         self._flush_requests = FlushRequests(home)
         self._spool_seen = -1
         self._active_at = time.monotonic()
-        self._recovered_at = self._forgot_at = float("-inf")
+        self._recovered_at = self._forgot_at = self._repaired_at = float("-inf")
+        self._trouble = Trouble()
+
+    def _open(self, damage: str | None = None) -> Daemon:
+        prepare_store(self._home, self._config, self._now_ns, damage=damage)
+        daemon = assemble_daemon(self._home, self._config, self._otel, self._now_ns)
+        daemon.core.store.guard(self._check_place)
+        return daemon
+
+    @property
+    def _open_daemon(self) -> Daemon:
+        if self._daemon is None:
+            self._daemon = self._open()
+        return self._daemon
+
+    def _check_place(self) -> None:
+        """Make sure that this daemon may write to the store.
+
+        Raises:
+            LostStoreError: it may not.
+        """
+        if self._lock is not None and self._lock.is_lost:
+            raise LostStoreError(f"{self._home.lock} was deleted or replaced")
+        if self._daemon is not None and not self._daemon.core.store.is_in_place:
+            raise LostStoreError(f"{self._home.store} was deleted or replaced")
 
     def run(self) -> None:
         """Work until the daemon has been idle for the idle timeout, or until it is stopped."""
-        _log.info("started; exporting to: %s", self._daemon.deliveries.describe())
+        _log.info("started; exporting to: %s", self._open_daemon.deliveries.describe())
         try:
             while not self.stopping.is_set():
                 try:
                     busy = self.work()
-                except (sqlite3.Error, OSError) as error:
-                    _log.error("the store or the spool cannot be used for now, events wait in the spool: %s", error)
+                except (sqlite3.Error, OSError, NewerStoreError) as error:
+                    if self._is_over(error):
+                        break
                     self._keep_spool()
-                    self._spool_seen = -1
-                    self.stopping.wait(STORE_RETRY)
                     continue
+                self._trouble.end()
                 if busy:
                     self._active_at = time.monotonic()
                     continue
@@ -81,9 +132,50 @@ class Loop:
         finally:
             self.close()
 
+    def _is_over(self, error: Exception) -> bool:
+        """Deal with an error of the store or the spool. Return whether the daemon has to end."""
+        self._spool_seen = -1
+        if self._lock is not None and self._lock.is_lost:
+            _log.error("leaving at once: %s was deleted or replaced, so another daemon may run", self._home.lock)
+            return True
+        if isinstance(error, NewerStoreError):
+            _log.error("leaving: %s. Events wait in the spool", error)
+            return True
+        try:
+            if isinstance(error, LostStoreError):
+                _log.error("the store is opened again: %s", error)
+                time.sleep(DELETED_WITHIN)
+                self._close_lost_store()
+            elif is_damage(error) and time.monotonic() - self._repaired_at > REPAIR_EVERY:
+                self._repaired_at = time.monotonic()
+                self._close_now()
+                self._daemon = self._open(damage=str(error))
+            else:
+                self._trouble.begin(error)
+                self.stopping.wait(STORE_RETRY)
+        except (sqlite3.Error, OSError) as again:
+            self._trouble.begin(again)
+            self.stopping.wait(STORE_RETRY)
+        return False
+
+    def _close_lost_store(self) -> None:
+        """Close a store whose files were deleted or replaced, and keep what it holds. The next round opens the one at its path."""
+        if self._daemon is not None:
+            if self._home.root.is_dir() and not self._daemon.core.store.is_in_place:
+                keep_open_store(self._home, self._daemon.core.store, self._now_ns())
+            self._close_now()
+
+    def _close_now(self) -> None:
+        """Close the store without another delivery. The next round opens it again."""
+        daemon, self._daemon = self._daemon, None
+        if daemon is not None:
+            daemon.deliveries.abandon()
+            daemon.core.store.close()
+
     def work(self) -> bool:
         """Do one round. Return whether there may be more to do at once."""
-        core, deliveries = self._daemon.core, self._daemon.deliveries
+        self._check_place()
+        core, deliveries = self._open_daemon.core, self._open_daemon.deliveries
         seen = core.spool.changed()
         taken = 0
         if seen != self._spool_seen:
@@ -106,8 +198,8 @@ class Loop:
         Args:
             seconds: how long it reads on in transcripts that are too large for one look.
         """
-        intake = self._daemon.core.intake
-        self._daemon.core.spool.recover()
+        intake = self._open_daemon.core.intake
+        self._open_daemon.core.spool.recover()
         while intake.take_events():
             pass
         intake.follow_sessions(everything=True, pair_now=True)
@@ -118,30 +210,30 @@ class Loop:
 
     def flush(self) -> FlushAnswer:
         """Deliver everything now, and wait for the endpoints' answers."""
-        return replace(self._daemon.deliveries.flush(), is_behind=self._daemon.core.intake.is_behind)
+        return replace(self._open_daemon.deliveries.flush(), is_behind=self._open_daemon.core.intake.is_behind)
 
     def _keep_house(self) -> None:
         now = time.monotonic()
         if now - self._recovered_at > RECOVER_EVERY:
             self._recovered_at = now
-            self._daemon.core.spool.recover()
+            self._open_daemon.core.spool.recover()
             self._keep_spool()
             self._count_dropped()
         if now - self._forgot_at > FORGET_EVERY:
             self._forgot_at = now
-            self._daemon.core.intake.forget(self._now_ns() - self._config.daemon.retention_days * DAY)
+            self._open_daemon.core.intake.forget(self._now_ns() - self._config.daemon.retention_days * DAY)
 
     def _keep_spool(self) -> None:
         """Keep the budget of the spool, also while the store cannot be written."""
         limits = self._config.spool
         budget = Budget(round(limits.max_megabytes * 1e6), limits.max_events, round(limits.max_age_days * DAY))
         with contextlib.suppress(OSError):
-            if dropped := keep_budget(self._daemon.core.spool, budget, self._now_ns):
+            if dropped := keep_budget(Spool(self._home.spool), budget, self._now_ns):
                 _log.error("%s events were dropped, because too many waited in the spool for too long", dropped)
 
     def _count_dropped(self) -> None:
         """Count the events that hooks, programs and this daemon have dropped from the spool."""
-        core = self._daemon.core
+        core = self._open_daemon.core
         if dropped := take_dropped(core.spool):
             with core.store.transaction():
                 core.intake.count_dropped("spool_budget", dropped)
@@ -149,11 +241,39 @@ class Loop:
 
     def _may_leave(self) -> bool:
         idle = time.monotonic() - self._active_at
-        return idle > self._config.daemon.idle_timeout_seconds and not self._daemon.core.intake.has_live_sessions
+        return idle > self._config.daemon.idle_timeout_seconds and not self._open_daemon.core.intake.has_live_sessions
 
     def close(self) -> None:
-        """Deliver what is new once more, briefly, and close everything."""
-        self._daemon.close()
+        """Deliver what is new once more, briefly, and close everything. Without the lock, only close everything."""
+        if self._daemon is None:
+            return
+        try:
+            self._check_place()
+        except LostStoreError:
+            if self._lock is None or not self._lock.is_lost:
+                self._close_lost_store()
+            self._close_now()
+        else:
+            self._daemon.close()
+
+
+class Trouble:
+    """Logs once that the store or the spool cannot be used, and once that it can be used again."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def begin(self, error: Exception) -> None:
+        """Note an error. It is logged unless it is the same as before."""
+        if str(error) != self._last:
+            self._last = str(error)
+            _log.error("the store or the spool cannot be used for now, events wait in the spool: %s", error)
+
+    def end(self) -> None:
+        """Note that everything works."""
+        if self._last:
+            self._last = ""
+            _log.info("the store and the spool can be used again")
 
 
 def _config(home: Home, environ: Mapping[str, str]) -> Config:
@@ -164,17 +284,41 @@ def _config(home: Home, environ: Mapping[str, str]) -> Config:
         return Config()
 
 
-def serve(home: Home, environ: Mapping[str, str]) -> None:
-    """Run the daemon of a home until it is idle or gets SIGTERM or SIGINT. The caller holds the lock."""
+def serve(home: Home, environ: Mapping[str, str], lock: DaemonLock | None = None) -> None:
+    """Run the daemon of a home until it is idle or gets SIGTERM or SIGINT. The caller holds the lock.
+
+    Args:
+        home: the home.
+        environ: what configures it.
+        lock: the lock, so that the daemon ends when its file is deleted.
+    """
     home.create()
     handler = logging.handlers.RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    try:
-        loop = Loop(home, environ)
-    except Exception:
-        _log.exception("could not start")
-        raise
+    stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.stopping.set())
-    loop.run()
+        signal.signal(number, lambda *_: stopping.set())
+    if (loop := _started(home, environ, lock, stopping)) is not None:
+        loop.run()
+
+
+def _started(home: Home, environ: Mapping[str, str], lock: DaemonLock | None, stopping: threading.Event) -> Loop | None:
+    """Return a loop, as soon as the store can be opened. None if that never happens."""
+    trouble = Trouble()
+    while not (stopping.is_set() or (lock is not None and lock.is_lost)):
+        try:
+            loop = Loop(home, environ, lock=lock, stopping=stopping)
+        except NewerStoreError as error:
+            _log.error("could not start: %s. Events wait in the spool", error)
+            return None
+        except (sqlite3.Error, OSError) as error:
+            trouble.begin(error)
+            stopping.wait(STORE_RETRY)
+        except Exception:
+            _log.exception("could not start")
+            raise
+        else:
+            trouble.end()
+            return loop
+    return None

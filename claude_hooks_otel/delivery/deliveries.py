@@ -20,7 +20,7 @@ from claude_hooks_otel.home.flush_requests import FlushAnswer
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.series.program_gauges import program_gauges
-from claude_hooks_otel.series.totals import SeriesTotals, read_points
+from claude_hooks_otel.series.totals import SeriesTotals, read_exported_points
 from claude_hooks_otel.settings import OutboxConfig
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.store import Store
@@ -213,8 +213,15 @@ class Deliveries:
     def series_now(self) -> list[SeriesPoint]:
         """Return every series as it is now, but gauges from their last sample. May be called from any thread."""
         with contextlib.closing(connect(self._store.path, readonly=True)) as connection:
-            totals, gauges = read_points(connection, catalog.CATALOG), self._sampled
+            totals, gauges = read_exported_points(connection, catalog.CATALOG), self._sampled
             return [*totals, *gauges, *program_gauges(connection, gauges)]
+
+    def abandon(self) -> None:
+        """End all threads without another delivery."""
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            worker.join(SHUTDOWN_TIMEOUT)
 
     def close(self) -> None:
         """Deliver what is new within the shutdown timeout, and end all threads. What still waits stays in the store."""
@@ -222,8 +229,5 @@ class Deliveries:
         if any(w.accepted is None or w.accepted.changes != self._totals.changes for w in self._metrics):
             self._submit(recompute=True)
         self._deliver_now(SHUTDOWN_TIMEOUT)
-        for worker in self._workers:
-            worker.stop()
-        for worker in self._workers:
-            worker.join(SHUTDOWN_TIMEOUT)
+        self.abandon()
         self._count_dropped()

@@ -78,6 +78,7 @@ class MeasurementWorker(Worker):
                 "UPDATE exporter_cursor SET seq = ? WHERE exporter = ? AND seq < ?", (end, self.exporter_name, end)
             )
             self.note_accepted(connection)
+        self.note_committed()
         return True
 
     def shut_down(self) -> None:

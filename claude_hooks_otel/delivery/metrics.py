@@ -91,7 +91,9 @@ class MetricWorker(Worker):
                 changed = accepted(portion, baseline, snapshot.now_ns)
                 baseline.update(changed)
                 _write_baseline(connection, self.exporter_name, changed)
-        self.note_accepted(connection)
+        with transaction(connection):
+            self.note_accepted(connection)
+        self.note_committed()
         self.note_error(connection, note)
         self.accepted = snapshot
         return None

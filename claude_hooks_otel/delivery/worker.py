@@ -14,8 +14,13 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from claude_hooks_otel.delivery import exporter_state
+from claude_hooks_otel.delivery.acceptance import note_outside, note_totals_accepted
+from claude_hooks_otel.delivery.exporter_state import MEASUREMENTS
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.timeline import FIRST_RETRY, LONGEST_RETRY
+
+# The signals that carry totals.
+_TOTALS = ("metrics", MEASUREMENTS)
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +53,7 @@ class Worker(threading.Thread, ABC):
         self._asked = self._answered = 0
         self._failure: str | None = None
         self._pause = 0.0
+        self._accepted_ns = 0
 
     @property
     def title(self) -> str:
@@ -92,12 +98,18 @@ class Worker(threading.Thread, ABC):
 
     def run(self) -> None:
         """Deliver until stopped."""
-        with contextlib.closing(connect(self._path)) as connection:
+        with contextlib.ExitStack() as stack:
+            connection: sqlite3.Connection | None = None
             while not (self._stopping or self._is_off):
                 with self._condition:
                     self._news = False
                     asked = self._asked
-                self._rest(self._try(connection), asked)
+                try:
+                    connection = connection or stack.enter_context(contextlib.closing(connect(self._path)))
+                except (sqlite3.Error, OSError) as error:
+                    self._rest(f"the store cannot be opened for now: {error}", asked)
+                else:
+                    self._rest(self._try(connection), asked)
         self.shut_down()
 
     def _try(self, connection: sqlite3.Connection) -> str | None:
@@ -139,8 +151,15 @@ class Worker(threading.Thread, ABC):
         """Close the exporter, in the worker's thread."""
 
     def note_accepted(self, connection: sqlite3.Connection) -> None:
-        """Write into the store that the endpoint accepted something."""
-        exporter_state.note_accepted(connection, self.signal, self.exporter_name, time.time_ns())
+        """Write into the store that the endpoint accepted something. The caller holds the transaction."""
+        now_ns = time.time_ns()
+        exporter_state.note_accepted(connection, self.signal, self.exporter_name, now_ns)
+        if self.signal in _TOTALS:
+            self._accepted_ns = note_totals_accepted(connection, now_ns)
+
+    def note_committed(self) -> None:
+        """Note outside the store, too, that the endpoint accepted totals. Call this after the transaction of ``note_accepted``."""
+        note_outside(self._path, self._accepted_ns)
 
     def note_error(self, connection: sqlite3.Connection, error: str | None) -> None:
         """Write the error into the store, where ``status`` finds it. Log it if it is new."""

@@ -15,6 +15,7 @@ from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, fa
 from claude_hooks_otel.export.http_answers import get
 from claude_hooks_otel.export.resource import service_resource
 from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.series.totals import read_exported_points
 from claude_hooks_otel.settings import ConfigError, OtelSettings
 from claude_hooks_otel.store.connection import connect, read_meta
 
@@ -83,8 +84,9 @@ def _store(surroundings: Surroundings) -> tuple[str, int] | None:
     try:
         with closing(connect(surroundings.home.store, readonly=True)) as connection:
             instance = read_meta(connection, "instance_id")
-            counted = connection.execute("SELECT SUM(value) FROM series WHERE metric = ?", (catalog.SESSIONS.name,))
-            return (instance, int(counted.fetchone()[0] or 0)) if instance else None
+            points = read_exported_points(connection, catalog.CATALOG)
+            counted = sum(point.value for point in points if point.metric is catalog.SESSIONS)
+            return (instance, counted) if instance else None
     except sqlite3.Error:
         return None
 

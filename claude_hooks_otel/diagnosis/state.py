@@ -14,6 +14,7 @@ from typing import Any
 
 from claude_hooks_otel import __version__
 from claude_hooks_otel.daemon.assembly import price_overrides
+from claude_hooks_otel.daemon.recovery import damaged_stores
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, fail, info, ok, warn
 from claude_hooks_otel.facts.pricing import TokenUsage, request_cost
 from claude_hooks_otel.home.lock import is_running
@@ -26,11 +27,16 @@ from claude_hooks_otel.settings import Config, ConfigError
 from claude_hooks_otel.sources.registration import OLDEST_CLIENT
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
+from claude_hooks_otel.store.damage import explain, find_damage
 from claude_hooks_otel.store.schema import SCHEMA_VERSION
 from claude_hooks_otel.timeline import IN_USE_FOR
 from claude_hooks_otel.units import SECOND
 
 INSTALL = "Run `claude-hooks-otel install`."
+RECOVER = (
+    "Run `claude-hooks-otel daemon --stop`, then `claude-hooks-otel flush`: the store is set aside, what can be read of it is kept, "
+    "and the transcripts are read again."
+)
 # Free bytes below which events may soon be lost, and below which they are lost.
 LITTLE_SPACE, NO_SPACE = 200_000_000, 2_000_000
 # With more waiting events, or an event waiting for more seconds, a running daemon does not keep up.
@@ -174,14 +180,29 @@ def store(surroundings: Surroundings) -> Iterator[Finding]:
         yield info("store", "no event has been read yet", "Run a session, then `claude-hooks-otel flush`.")
         return
     try:
-        with closing(connect(path, readonly=True)) as connection:
-            yield from _store(connection)
-            yield from _aliases(connection, surroundings)
-            yield from _old_clients(connection)
+        if damage := find_damage(path):
+            yield fail("store", f"{path} is damaged: {damage}", RECOVER)
+        else:
+            with closing(connect(path, readonly=True)) as connection:
+                yield from _store(connection)
+                yield from _aliases(connection, surroundings)
+                yield from _old_clients(connection)
     except sqlite3.Error as error:
         if any(foreign_files(surroundings.home)):
             return  # the finding about the home says what to do
-        yield fail("store", f"{path} cannot be read: {error}", "Move it away. The daemon makes a new one.")
+        observed, _, remedy = explain(path, error).partition(". ")
+        yield fail("store", observed, remedy)
+    yield from _set_aside(surroundings)
+
+
+def _set_aside(surroundings: Surroundings) -> Iterator[Finding]:
+    if aside := damaged_stores(surroundings.home):
+        found = f"{len(aside)} damaged stores were" if len(aside) > 1 else "a damaged store was"
+        yield info(
+            "store",
+            f"{found} set aside, last in {aside[-1]}; {surroundings.home.log} says what was recovered",
+            "Delete what you do not need.",
+        )
 
 
 def _store(connection: sqlite3.Connection) -> Iterator[Finding]:

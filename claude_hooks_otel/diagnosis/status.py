@@ -16,6 +16,7 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
+from claude_hooks_otel.store.damage import explain, newer_schema
 from claude_hooks_otel.units import SECOND
 
 
@@ -30,7 +31,7 @@ def read_status(home: Home) -> dict[str, Any]:
             "waiting": spool.depth(),
             "set_aside": len(list(spool.broken.iterdir())) if spool.broken.is_dir() else 0,
         },
-        "store": {"events": 0, "sessions": 0, "series": 0, "newest_event_ns": None},
+        "store": {"events": 0, "sessions": 0, "series": 0, "newest_event_ns": None, "error": None},
         "config_error": None,
         "exporters": [],
         "custom_exporters": [],
@@ -39,11 +40,16 @@ def read_status(home: Home) -> dict[str, Any]:
         "transcript_damage": {},
         "drift": [],
     }
+    if not home.store.exists():
+        return state  # the daemon has never run
     try:
         with closing(connect(home.store, readonly=True)) as connection:
-            _read_store(connection, state)
-    except sqlite3.OperationalError:
-        return state  # the daemon has never run
+            if (newer := newer_schema(connection)) is not None:
+                state["store"]["error"] = newer
+            else:
+                _read_store(connection, state)
+    except sqlite3.Error as error:
+        state["store"]["error"] = explain(home.store, error)
     return state
 
 
@@ -51,7 +57,7 @@ def _read_store(connection: sqlite3.Connection, state: dict[str, Any]) -> None:
     def one(query: str) -> Any:
         return connection.execute(query).fetchone()[0]
 
-    state["store"] = {
+    state["store"] |= {
         "events": one("SELECT COALESCE(SUM(value), 0) FROM series WHERE metric = 'claude.hooks.events'"),
         "sessions": one("SELECT COUNT(*) FROM session"),
         "series": one("SELECT COUNT(*) FROM series"),

@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Self
 
 from claude_hooks_otel.home.paths import Home
@@ -22,9 +21,9 @@ class AlreadyRunningError(Exception):
 class DaemonLock:
     """The lock, held from ``acquire`` until ``release`` or the end of the process."""
 
-    def __init__(self, descriptor: int, pid_file: Path) -> None:
+    def __init__(self, descriptor: int, home: Home) -> None:
         self._descriptor = descriptor
-        self._pid_file = pid_file
+        self._home = home
 
     @classmethod
     def acquire(cls, home: Home) -> Self:
@@ -43,12 +42,20 @@ class DaemonLock:
             raise AlreadyRunningError from None
         with contextlib.suppress(OSError):  # a full disk: the lock decides, the file only saves hooks a needless start
             home.pid.write_text(f"{os.getpid()}\n")
-        return cls(descriptor, home.pid)
+        return cls(descriptor, home)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the lock file was deleted or replaced. Another process may be the daemon by now."""
+        try:
+            return not os.path.samestat(self._home.lock.stat(), os.fstat(self._descriptor))
+        except OSError:
+            return True
 
     def release(self) -> None:
         """Release the lock. The pid file goes first, so that no hook takes a dead process for the daemon."""
-        with contextlib.suppress(FileNotFoundError):
-            self._pid_file.unlink()
+        if not self.is_lost:  # otherwise it may be another daemon's
+            self._home.pid.unlink(missing_ok=True)
         os.close(self._descriptor)
 
 

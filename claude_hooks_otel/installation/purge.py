@@ -20,7 +20,7 @@ _MARKS = ("spool", "store", "interpreter", "installations")
 
 
 class PurgeError(Exception):
-    """The home was not removed. The message says why."""
+    """The home was not removed, or its daemon does not stop. The message says why."""
 
 
 def purge(home: Home) -> None:
@@ -32,7 +32,7 @@ def purge(home: Home) -> None:
     if not home.root.is_dir():
         return
     _check(home)
-    _stop_daemon(home).release()
+    stop_daemon(home).release()
     try:
         shutil.rmtree(home.root)
     except OSError as error:
@@ -70,8 +70,12 @@ def _paths(home: Home) -> list[Path]:
     return [value for value in values if isinstance(value, Path)]
 
 
-def _stop_daemon(home: Home) -> DaemonLock:
-    """Stop the daemon and hold its lock, so that none starts while the folder is deleted."""
+def stop_daemon(home: Home) -> DaemonLock:
+    """Stop the daemon and hold its lock, so that none starts while its files are changed.
+
+    Raises:
+        PurgeError: the daemon does not stop.
+    """
     deadline = time.monotonic() + DAEMON_STOPS_WITHIN
     told = False
     while True:

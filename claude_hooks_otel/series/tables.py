@@ -1,4 +1,7 @@
-"""The tables of series, aggregates, gauges and exemplars. Totals and aggregates are never deleted."""
+"""The tables of series, aggregates, gauges and exemplars. Totals and aggregates are never deleted.
+
+``before_start`` has the part of a total that was exported under an earlier start time (``series.renewal``).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ SCHEMA: Final = f"""
 {aggregates.SCHEMA};
 CREATE TABLE IF NOT EXISTS series (
     metric TEXT, labels TEXT, start_ns INTEGER, value INTEGER, buckets TEXT, PRIMARY KEY (metric, labels)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS before_start (
+    metric TEXT, labels TEXT, value INTEGER, buckets TEXT, PRIMARY KEY (metric, labels)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS program_gauge (
     metric TEXT, labels TEXT, value INTEGER, at_ns INTEGER, PRIMARY KEY (metric, labels)

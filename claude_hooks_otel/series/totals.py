@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import bisect
 import json
+import operator
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.declared import read_declared
@@ -153,8 +155,8 @@ class SeriesTotals:
         return text
 
     def points(self) -> Iterator[SeriesPoint]:
-        """Yield every series of the store."""
-        return read_points(self._connection, self._known)
+        """Yield every series of the store as it is exported: what was added since its start time."""
+        return read_exported_points(self._connection, self._known)
 
 
 def read_points(connection: sqlite3.Connection, known: Mapping[str, Metric]) -> Iterator[SeriesPoint]:
@@ -166,3 +168,19 @@ def read_points(connection: sqlite3.Connection, known: Mapping[str, Metric]) -> 
         if metric := known.get(name):
             counts = tuple(json.loads(buckets)) if metric.kind is Kind.HISTOGRAM else ()
             yield SeriesPoint(metric, decode_labels(labels), start_ns, value, counts)
+
+
+def read_exported_points(connection: sqlite3.Connection, known: Mapping[str, Metric]) -> Iterator[SeriesPoint]:
+    """Yield every series as it is exported. It differs from its total only after a renewal (``series.renewal``)."""
+    before: dict[tuple[str, Labels], tuple[int, list[int]]] = {}
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'before_start'").fetchone():
+        for name, labels, value, buckets in connection.execute(
+            "SELECT metric, labels, value, buckets FROM before_start"
+        ):
+            before[name, decode_labels(labels)] = value, json.loads(buckets or "[]")
+    for point in read_points(connection, known):
+        value, buckets = before.get((point.metric.name, point.labels), (0, []))
+        if value or any(buckets):
+            counts = tuple(map(operator.sub, point.bucket_counts, buckets))
+            point = replace(point, value=point.value - value, bucket_counts=counts)  # noqa: PLW2901
+        yield point

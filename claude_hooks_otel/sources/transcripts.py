@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -135,14 +135,18 @@ class TranscriptSource:
 
     Args:
         connection: the store's connection.
+        until: returns the offset behind which nothing is read of a file; None for no limit. Session and agent name the file.
 
     Attributes:
         new_bytes: how many bytes were read for the first time.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, until: Callable[[tuple[str, str]], int | None] = lambda _: None
+    ) -> None:
         self.new_bytes = 0
         self._connection = connection
+        self._until = until
         self._cursors: dict[tuple[str, str], Cursor] = {}
         # The calls whose results have not been read yet, by file and ``tool_use_id``, oldest first.
         self._open: dict[tuple[tuple[str, str], str], _OpenCall] = {}
@@ -166,7 +170,10 @@ class TranscriptSource:
         cursor = self._cursor(file, status)
         if cursor.offset < status.st_size:
             cursor.modified_ns = 0
+            behind = self._until(file.key)
             lines = read_lines(file.path, cursor.offset, in_long_line=cursor.in_long_line)
+            if behind is not None:
+                lines = takewhile(lambda line: line[1] <= behind, lines)
             while (first := next(lines, None)) is not None:
                 some = _bounded(chain([first], lines), cursor.offset)
                 yield TranscriptBatch(file, cursor, (self._item(file, cursor, raw, end) for raw, end in some))

@@ -10,6 +10,8 @@ from typing import Final, Protocol
 from claude_hooks_otel.store.connection import read_meta, write_meta
 
 SCHEMA_VERSION: Final = 3
+# The named value that lists the store's tables, so that a missing one is noticed. Stores of earlier versions have none.
+TABLES_NAME: Final = "tables"
 
 _META: Final = "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID"
 
@@ -65,6 +67,10 @@ def bring_up_to_date(connection: sqlite3.Connection, rooms: Iterable[Room]) -> N
     for room in rooms:
         _add_missing(connection, room.SCHEMA)
     write_meta(connection, "schema_version", str(SCHEMA_VERSION))
+    tables = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+    )
+    write_meta(connection, TABLES_NAME, " ".join(name for (name,) in tables))
 
 
 def _add_missing(connection: sqlite3.Connection, schema: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,10 @@ class Participant(Protocol):
         """Forget everything that has gathered: the transaction did not happen."""
 
 
+class LostStoreError(sqlite3.Error):
+    """The file at the store's path is not the one that was opened, or this process may not write to it any more."""
+
+
 class Store:
     """One SQLite file (WAL). The daemon is its only writer; everything else opens it read-only.
 
@@ -38,6 +43,7 @@ class Store:
 
     Raises:
         NewerStoreError: a newer version wrote the file.
+        LostStoreError: somebody deletes it at this moment.
     """
 
     def __init__(self, path: Path, now_ns: Callable[[], int], rooms: Sequence[Room]) -> None:
@@ -47,14 +53,37 @@ class Store:
         self._rooms = rooms
         self._participants: tuple[Participant, ...] = ()
         self._after_commit: list[Callable[[], None]] = []
+        self._guard: Callable[[], None] = lambda: None
         try:
             with transaction(self.connection):
                 bring_up_to_date(self.connection, rooms)
                 self.meta("created_ns", str(now_ns()))
                 self.meta("instance_id", str(uuid.uuid4()))
+            self._place = self._opened_place()
         except BaseException:
             self.close()
             raise
+
+    def _opened_place(self) -> tuple[tuple[int, int] | None, ...]:
+        found = place(self.path)
+        (mode,) = self.connection.execute("PRAGMA journal_mode").fetchone()
+        if mode == "wal" and None in found:  # some file systems have no WAL
+            raise LostStoreError(f"a file of {self.path} was deleted while it was opened")
+        return found
+
+    def guard(self, check: Callable[[], None]) -> None:
+        """Have a function called before each transaction. It raises LostStoreError if the store must not be written."""
+        self._guard = check
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the files at the store's path are still those that were opened. Somebody may have deleted or replaced them."""
+        return place(self.path) == self._place
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another database is at the store's path."""
+        return (found := place(self.path)[0]) is not None and found != self._place[0]
 
     def enlist(self, *participants: Participant) -> None:
         """Name everything that is written with each transaction, in the order in which it is written. May be called once.
@@ -87,6 +116,7 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """Commit everything that the block writes, with what the participants have gathered; or nothing."""
         try:
+            self._guard()
             with transaction(self.connection):
                 yield
                 for participant in self._participants:
@@ -129,3 +159,39 @@ class Store:
             self.set_meta("forgotten_before_ns", str(max(before_ns, int(self.meta("forgotten_before_ns", "0")))))
             for room in self._rooms:
                 room.forget(self.connection, before_ns=before_ns, now_ns=self.now_ns())
+
+
+def copy_to(source: sqlite3.Connection, target: Path) -> None:
+    """Copy a store with SQLite's backup API, also while it is written to.
+
+    Args:
+        source: a connection to the store.
+        target: the new file. Only its owner can read it.
+
+    Raises:
+        sqlite3.Error: the store cannot be read, or the file cannot be written.
+        OSError: the file cannot be created.
+    """
+    target.unlink(missing_ok=True)
+    target.touch(mode=0o600)
+    with contextlib.closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, which can be read where nothing can be written
+
+
+def place(path: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Return the device and inode of a store's file, its WAL and its shared memory. None for one that does not exist."""
+    return tuple(_identity(file) for file in files_of(path))
+
+
+def files_of(path: Path) -> tuple[Path, Path, Path]:
+    """Return the three files of a store: the database, its WAL and its shared memory."""
+    return path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -19,18 +19,16 @@ from tests.support.real_daemon import (
     Installation,
     PlayedHook,
     RecordedSessions,
-    Totals,
-    final_totals,
     on_a_small_disk,
     steps_back,
     totals,
     wait_for_totals,
     wait_until,
 )
+from tests.support.undisturbed import FEW, IN_TRANSCRIPTS, Undisturbed, in_transcripts
 
 pytestmark = pytest.mark.faults
 
-FEW = ("basic-edit", "subagents", "tasks")
 # Two scenarios are left out. In "plugin" every hook has two copies, milliseconds apart, and either of them may count. In "resume" a
 # session moves to another project. Here its whole transcript exists from the start, so the daemon could read the later lines before
 # the event that names the new project. With a real client that event always comes first.
@@ -39,16 +37,6 @@ ALL = tuple(name for name in SCENARIOS if name not in ("plugin", "resume"))
 LONGEST_DAEMON = 0.6
 # Seconds. A hook usually needs less.
 LONGEST_HOOK = 0.006
-
-# Metrics that transcripts alone can fill. Files read and tasks are not among them, because the transcript of a sub-agent does not
-# have the results of its tools.
-IN_TRANSCRIPTS = frozenset(
-    f"claude.{name}"
-    for name in (
-        "sessions", "prompts", "tokens.input", "tokens.output", "api.cost.usd", "api.requests", "tool.calls", "lines.added",
-        "lines.deleted", "files.modified",
-    )
-)  # fmt: skip
 
 Install = Callable[..., Installation]
 
@@ -69,23 +57,6 @@ def install(tmp_path: Path, otlp_receiver: OtlpReceiver) -> Iterator[Install]:
     yield make
     for installation in made:
         installation.close()
-
-
-class Undisturbed:
-    """Recorded sessions, and the totals of a run without faults."""
-
-    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
-        self.sessions = RecordedSessions(names, folder / "projects")
-        with OtlpReceiver() as receiver:
-            endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.grpc_endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
-            installation = Installation(folder, endpoint)
-            try:
-                for hook in self.sessions.hooks:
-                    installation.run_hook(hook)
-                installation.start()
-                self.totals: Totals = final_totals(receiver, installation)
-            finally:
-                installation.close()
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +207,7 @@ def test_transcripts_make_up_for_killed_hooks(few: Undisturbed, install: Install
             moment = dice.uniform(0, LONGEST_HOOK)
             installation.run_hook(hook, kill_after=moment, while_reading=bool(number % 2))
     installation.start()
-    wait_for_totals(otlp_receiver, _in_transcripts(few.totals), only=IN_TRANSCRIPTS)
+    wait_for_totals(otlp_receiver, in_transcripts(few.totals), only=IN_TRANSCRIPTS)
 
 
 def test_transcripts_make_up_for_a_full_disk(
@@ -261,7 +232,7 @@ def test_transcripts_make_up_for_a_full_disk(
         ballast.unlink()
         for hook in ends:  # without this event, a session is over only after half an hour of silence
             installation.run_hook(hook)
-        wait_for_totals(otlp_receiver, _in_transcripts(few.totals), 60, only=IN_TRANSCRIPTS)
+        wait_for_totals(otlp_receiver, in_transcripts(few.totals), 60, only=IN_TRANSCRIPTS)
         installation.close()
 
     try:
@@ -276,10 +247,6 @@ def _by_phase(sessions: RecordedSessions) -> tuple[list[PlayedHook], list[Played
     for hook in sessions.hooks:
         phases[{"SessionStart": 0, "SessionEnd": 2}.get(hook.event, 1)].append(hook)
     return phases
-
-
-def _in_transcripts(found: Totals) -> Totals:
-    return {key: value for key, value in found.items() if key[0] in IN_TRANSCRIPTS}
 
 
 def _fill(path: Path) -> None:

@@ -22,7 +22,7 @@ def run() -> int:
     except AlreadyRunningError:
         return 0
     try:
-        serve(home, dict(os.environ))
+        serve(home, dict(os.environ), lock)
     finally:
         lock.release()
     return 0
