@@ -54,7 +54,7 @@ from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.sources.transcripts import TranscriptSource
 from claude_hooks_otel.sources.unknown import Unknowns
 from claude_hooks_otel.store.schema import Room
-from claude_hooks_otel.store.store import Participant, Store
+from claude_hooks_otel.store.store import Store
 from claude_hooks_otel.traces import gen_ai_metrics
 from claude_hooks_otel.traces import tables as traces_tables
 from claude_hooks_otel.traces.model import LOGS, TRACES
@@ -134,14 +134,12 @@ def assemble_core(
     wants_items = outbox.wants(TRACES) or outbox.wants(LOGS)
     pending = PendingSessions(connection) if wants_items or config.metrics.gen_ai else None
     aggregates = Aggregates(connection, now_ns)
-    counts = counted_until is None
-    accounts: list[SeriesTotals | Aggregates] = [*([totals] if is_live else []), aggregates] if counts else []
-    facts = Facts(store, _listeners(accounts, pending))
+    both: tuple[SeriesTotals | Aggregates, ...] = () if counted_until else (totals, aggregates)
+    facts = Facts(store, _listeners(both if is_live else both[1:], pending))
     writer = _writer(config, facts, pending, outbox, totals, exemplars, sample) if pending is not None else None
     # Everything that is written with a transaction, in this order: the observers of spans add to the totals.
-    both: tuple[Participant, ...] = (totals, aggregates) if counts else ()
     store.enlist(*([writer] if writer else []), *both)
-    if counts:
+    if both:
         _aggregate_older_facts(facts, aggregates)
 
     has_content = wants_items if keeps_content is None else keeps_content
