@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -95,7 +96,7 @@ def _carrying_rules(url: str) -> list[dict[str, Any]]:
     listed = _json(f"{url.rstrip('/')}/api/v1/rules?type=record")
     try:
         rules = [rule for group in listed["data"]["groups"] for rule in group["rules"]]
-        return [rule for rule in rules if str(rule["name"]).endswith(":carried")]
+        return [rule for rule in rules if re.fullmatch("claude_.+:carried", str(rule["name"]))]
     except (LookupError, TypeError) as error:
         raise _not_a_prometheus(error) from None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, ru
 from claude_hooks_otel.diagnosis.prometheus import CHECKS
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.settings import load
+from monitoring.expressions import CARRIED, CARRY_EVERY
 from monitoring.rig.local import HASTE, LOOPBACK, Ports
 from monitoring.rig.stack import Stack
 from tests.support.real_daemon import Installation
@@ -67,3 +70,43 @@ def test_doctor_compares_the_sessions_at_a_real_prometheus_with_the_store(tmp_pa
             (found,) = look(machine.installation.home, tmp_path, stack.url)
             assert found.level is Level.OK
             assert "1 sessions there, 1 here" in found.observed
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+@pytest.mark.usefixtures("servers")
+def test_doctor_misses_only_rules_that_are_not_loaded(tmp_path: Path) -> None:
+    """The shipped rules record every 15 minutes. A new Prometheus has loaded them, but they have recorded nothing yet."""
+    with Stack(tmp_path / "stack", replace(HASTE, carry=CARRY_EVERY)) as stack:
+        machine = Machine(tmp_path / "machine", stack.through_the_collector)
+        with closing(machine.installation):
+            machine.installation.start()
+            machine.play("basic-edit")
+            arrived(stack, final_totals([machine]))
+            assert not stack.instant(f'{{__name__=~".+{CARRIED}", instance="{machine.instance}"}}')
+            assert [finding.level for finding in look(machine.installation.home, tmp_path, stack.url)] == [Level.OK]
+
+            rules = tmp_path / "stack" / "rules" / "claude-totals.yml"
+            shipped = rules.read_text()
+            rules.write_text(shipped.replace("record: claude_", "record: other_"))
+            stack.reload()
+            found, missing = look(machine.installation.home, tmp_path, stack.url)
+            assert (found.level, missing.level) == (Level.OK, Level.WARN)
+            assert "no rule carries totals forward" in missing.observed
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+@pytest.mark.usefixtures("servers")
+def test_doctor_accepts_totals_that_were_recorded_minutes_ago_by_rules_of_another_server(tmp_path: Path) -> None:
+    """Prometheus forgets a series in an instant query after five minutes, and the rules record every 15."""
+    stack = Stack(tmp_path / "stack", HASTE)
+    now = time.time()
+    series = 'claude_sessions_total:carried{agent="a",project="p",source="startup",instance="i",job="j"}'
+    (tmp_path / "samples.txt").write_text(f"{series} 3 {now - 840:.3f}\n# EOF\n")
+    stack.backfill(tmp_path / "samples.txt")
+    (tmp_path / "stack" / "rules" / "claude-totals.yml").unlink()
+    with closing(Installation(tmp_path / "machine", {})) as made, stack:
+        assert not stack.instant("claude_sessions_total:carried")
+        findings = look(made.home, tmp_path, stack.url)
+        assert [finding.link for finding in findings] == ["prometheus"]
