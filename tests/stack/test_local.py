@@ -17,11 +17,10 @@ def changed(name: str, text: str) -> set[str]:
     return set(local.differences(yaml.safe_load(local.shipped(name)), yaml.safe_load(text)))
 
 
-def test_the_collectors_file_differs_only_in_addresses_a_folder_and_the_expiration(tmp_path: Path) -> None:
+def test_the_collectors_file_differs_only_in_addresses_and_the_expiration(tmp_path: Path) -> None:
     name = "otel-collector-config.yml"
     assert changed(name, local.collector(local.shipped(name), PORTS, tmp_path, local.HASTE)) == {
         "extensions.health_check.endpoint",
-        "extensions.file_storage.directory",
         "receivers.otlp.protocols.grpc.endpoint",
         "receivers.otlp.protocols.http.endpoint",
         "exporters.prometheus.endpoint",

@@ -42,6 +42,8 @@ def test_amtool_accepts_the_configuration() -> None:
 
 
 COMPOSE = SETUP / "docker-compose.yml"
+COMPOSE_VENDOR = SETUP / "docker-compose.vendor.yml"
+SECRETS = {"GRAFANA_ADMIN_PASSWORD", "VENDOR_OTLP_ENDPOINT", "VENDOR_OTLP_API_KEY"}
 
 
 def test_compose_loads_the_file_and_requires_a_password() -> None:
@@ -55,10 +57,51 @@ def test_compose_loads_the_file_and_requires_a_password() -> None:
             assert volume["type"] == "volume" or Path(volume["source"]).exists(), volume
     published = {int(port["published"]) for service in project["services"].values() for port in service["ports"]}
     assert published >= {4317, 4318, 8889, 9090, 9093, 3000}
-    environ = {name: value for name, value in os.environ.items() if name != "GRAFANA_ADMIN_PASSWORD"}
+    environ = {name: value for name, value in os.environ.items() if name not in SECRETS}
     refused = subprocess.run([binary("compose"), COMPOSE], capture_output=True, text=True, check=False, env=environ)
     assert refused.returncode != 0
     assert "set GRAFANA_ADMIN_PASSWORD" in refused.stderr
+
+
+def test_every_container_is_confined() -> None:
+    """No root, no capability, no new privilege, and a root file system that nothing can write."""
+    project = yaml.safe_load(run("compose", COMPOSE, COMPOSE_VENDOR, **dict.fromkeys(SECRETS, "chosen")))
+    for name, service in project["services"].items():
+        user, _, _ = service["user"].partition(":")
+        assert int(user) > 0, name
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in service, name
+        assert not service.get("privileged"), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        for volume in service["volumes"]:  # configuration is read-only; the rest is the service's own data
+            assert volume.get("read_only") or volume["source"].split("/")[-1].split("-")[-1] in {"data", "queue"}, (
+                volume
+            )
+
+
+def test_the_vendor_needs_an_address_and_a_key() -> None:
+    environ = {name: value for name, value in os.environ.items() if name not in SECRETS} | {
+        "GRAFANA_ADMIN_PASSWORD": "x"
+    }
+    command = [binary("compose"), COMPOSE, COMPOSE_VENDOR]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+    assert refused.returncode != 0
+    assert "set VENDOR_OTLP_" in refused.stderr
+    project = yaml.safe_load(run("compose", COMPOSE, COMPOSE_VENDOR, **dict.fromkeys(SECRETS, "chosen")))
+    assert len(project["services"]["otel-collector"]["command"]) == 2
+
+
+def test_an_override_with_digests_pins_every_image(tmp_path: Path) -> None:
+    """The file that `docker compose config --lock-image-digests` writes. The digests of a test are made up."""
+    services = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+    locked = {
+        name: {"image": f"{service['image']}@sha256:{name.encode().hex():0>64}"} for name, service in services.items()
+    }
+    override = tmp_path / "docker-compose.override.yml"
+    override.write_text(yaml.safe_dump({"services": locked}), encoding="utf-8")
+    project = yaml.safe_load(run("compose", COMPOSE, override, GRAFANA_ADMIN_PASSWORD="chosen"))
+    assert {name: {"image": service["image"]} for name, service in project["services"].items()} == locked
 
 
 def test_the_images_have_the_versions_that_the_tests_run() -> None:
