@@ -15,6 +15,7 @@ from monitoring.alerts import ALERTS
 from monitoring.expressions import Series
 from monitoring.generate import SETUP
 from monitoring.rig.build import binary
+from tests.support.stack.panels import panel_queries
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("servers")]
 MONITORING = SETUP.parent
@@ -144,6 +145,34 @@ def test_every_alert_fires_when_it_should_and_only_then() -> None:
 def test_every_alert_has_an_entry_in_the_runbook() -> None:
     headings = re.findall(r"^## (\w+)$", (MONITORING / "RUNBOOK.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert headings == [alert.name for alert in ALERTS]
+
+
+@pytest.mark.slow
+def test_utilization_is_the_share_of_the_time_of_open_sessions(tmp_path: Path) -> None:
+    """Sessions are open for two of 24 hours, one hour of them twice at once. Prompts take half of that time."""
+    (panel,) = [query for query in panel_queries() if str(query) == "claude-executive: Agent utilization"]
+    labels = 'agent="a", project="p", model="m", instance="i"'
+    active = f"claude_sessions_active{{{labels}}}"
+    worked = f"claude_active_time_seconds_total{{{labels}}}"
+    series = [
+        # A daemon sends for a quarter of an hour after the last session, and its series disappear.
+        {"series": active, "values": "_x479 1x59 2x59 0x15 stale"},
+        {"series": worked, "values": "0x479 30+30x59 1860+60x59 5400x15 stale"},
+    ]
+    test = {
+        "interval": "1m",
+        "input_series": series,
+        "promql_expr_test": [
+            {
+                "expr": f"round({panel.filled(86_400)}, 0.001)",
+                "eval_time": "24h",
+                "exp_samples": [{"labels": '{agent="a"}', "value": 0.5}],
+            }
+        ],
+    }
+    path = tmp_path / "utilization.yml"
+    path.write_text(yaml.safe_dump({"rule_files": [], "evaluation_interval": "1m", "tests": [test]}), encoding="utf-8")
+    run("promtool", "test", "rules", path)
 
 
 @pytest.mark.slow
