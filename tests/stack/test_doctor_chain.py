@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -52,6 +56,56 @@ def test_the_configuration_may_hold_the_address(installation: Installation, tmp_
     assert load(installation.home.config, {}).monitoring.prometheus_url == "ftp://nowhere"
     (finding,) = look(installation.home, tmp_path, None)
     assert "ftp://nowhere" in finding.observed
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A server with Prometheus's answers: ``rules`` is what it lists, and ``carried`` what its query for carried totals finds."""
+
+    rules: ClassVar[list[dict[str, str]] | None] = None
+    carried: ClassVar[bool] = False
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/api/v1/rules"):
+            found: Any = None if self.rules is None else {"data": {"groups": [{"rules": self.rules}]}}
+        else:
+            values = [{"value": [0, "3"]}] if "carried" not in self.path or self.carried else []
+            found = {"data": {"result": values}}
+        body = json.dumps(found).encode()
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+RULE = {"name": "claude_sessions_total:carried", "health": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "carried", "told"),
+    [
+        ([RULE], False, None),  # loaded, and nothing recorded yet
+        ([RULE | {"health": "unknown"}], False, None),  # loaded a moment ago
+        ([RULE | {"health": "err", "lastError": "many-to-many"}], True, "fails: many-to-many"),
+        ([{"name": "another", "health": "ok"}], False, "no rule carries totals forward"),
+        ([], True, None),  # another server records them
+        (None, True, None),  # this server has no list of rules
+        (None, False, "no rule carries totals forward"),
+    ],
+)
+def test_doctor_looks_at_the_list_of_rules_and_else_at_recorded_totals(
+    installation: Installation, tmp_path: Path, rules: list[dict[str, str]] | None, carried: bool, told: str | None
+) -> None:
+    answers = type("Chosen", (Answers,), {"rules": rules, "carried": carried})
+    with ThreadingHTTPServer((LOOPBACK, 0), answers) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        arrival, *others = look(installation.home, tmp_path, f"http://{LOOPBACK}:{server.server_address[1]}")
+        server.shutdown()
+    assert arrival.level is Level.OK
+    assert [finding.level for finding in others] == ([Level.WARN] if told else [])
+    assert told is None or told in others[0].observed
 
 
 @pytest.mark.stack
