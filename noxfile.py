@@ -5,9 +5,14 @@ Run ``nox`` from the virtual environment in which you installed the project: onl
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
+from pathlib import Path
 
 import nox
+
+PYTHON = Path(sys.executable)
 
 nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
@@ -38,6 +43,39 @@ def versions(session: nox.Session) -> None:
     """Run the same tests on newer versions of Python. A version that is not installed is skipped."""
     session.install("-q", "-c", "constraints.txt", "-e", ".[dev]")
     session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Look the dependencies up in the advisories of PyPI, with pip-audit. Skipped, with the reason, if they cannot be reached."""
+    try:
+        session.install("-q", "pip-audit>=2.9,<3")
+    except nox.command.CommandFailed:
+        session.skip("pip-audit cannot be installed")
+    shipped = Path(session.create_tmp()) / "shipped.txt"
+    pins = session.run(str(PYTHON), "-m", "tests.support.dependencies", silent=True, external=True)
+    shipped.write_text(str(pins))
+    report = session.run(
+        "pip-audit", "--requirement", str(shipped), "--no-deps", "--disable-pip", "--format", "json", "--progress-spinner", "off",
+        silent=True, success_codes=[0, 1],
+    )  # fmt: skip
+    text = str(report)
+    if '"dependencies"' not in text:
+        session.skip(f"the advisories cannot be reached: {text.strip().splitlines()[-1]}")
+    found = json.loads(next(line for line in text.splitlines() if line.startswith("{")))["dependencies"]
+    for dependency in found:
+        for advisory in dependency.get("vulns", ()):
+            session.log(
+                f"{dependency['name']} {dependency['version']}: {advisory['id']}, fixed in {advisory['fix_versions']}"
+            )
+    unknown = [dependency for dependency in found if "skip_reason" in dependency]
+    if len(unknown) == len(found):
+        session.skip(f"PyPI's advisories cannot be reached from here. {unknown[0]['skip_reason']}")
+    for dependency in unknown:
+        session.log(f"not checked: {dependency['name']}: {dependency['skip_reason']}")
+    session.log(f"{len(found) - len(unknown)} dependencies checked")
+    if any(dependency.get("vulns") for dependency in found):
+        session.error("a dependency has a known vulnerability")
 
 
 @nox.session(python=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from claude_hooks_otel.metrics import catalog as c
-from monitoring.expressions import Series, share
+from monitoring.expressions import Series, per_million, share
 
 RUNBOOK: Final = "monitoring/RUNBOOK.md"  # relative to the repository; a team may keep its own copy
 # The rule that holds a project's budget for 30 days.
@@ -36,6 +36,7 @@ class Alert:
 
 
 _AGENT = ("agent", "project")
+_MACHINE = (*_AGENT, "instance")
 _SPENT_30D = Series(c.COST).grown("30d", ["project"])
 _SPENT_1D = Series(c.COST).grown("1d", ["project"])
 
@@ -47,9 +48,9 @@ ALERTS: Final = (
     ),
     Alert(
         "ClaudeLowEfficiency",
-        f"{Series(c.EFFICIENCY).now('max', _AGENT)} < 0.0001 and {Series(c.SESSIONS_ACTIVE).now('sum', _AGENT)} > 0",
-        "15m", "info", "{{ $labels.agent }} delivers few story points for its tokens",
-        "The agent is active and has delivered fewer than one story point per 10,000 new tokens in the scoring window.",
+        f"{per_million(Series(c.EFFICIENCY).now('max', _AGENT))} < 100 and {Series(c.SESSIONS_ACTIVE).now('sum', _AGENT)} > 0",
+        "15m", "info", '{{ $labels.agent }} delivers few story points for its tokens: {{ printf "%.0f" $value }} per million',
+        "The agent is active and has delivered fewer than 100 story points per million new tokens in the scoring window.",
     ),
     Alert(
         "ClaudeToolsFailing",
@@ -67,10 +68,14 @@ ALERTS: Final = (
     ),
     Alert(
         "ClaudeAgentSilent",
-        # A daemon keeps sending for at least 15 minutes after the last request. Silence before that means that it was cut off.
-        f"{Series(c.API_REQUESTS).grown('14m', _AGENT)} > 0 unless {Series(c.SESSIONS_ACTIVE).now('sum', _AGENT)}",
+        # A daemon keeps sending for at least 15 minutes after the last request. Silence before that means that it was cut off. The
+        # last number of active sessions says whether one was still open: after the end of a session, silence is no fault.
+        f"{Series(c.API_REQUESTS).grown('14m', _MACHINE)} > 0"
+        f" and {Series(c.SESSIONS_ACTIVE).latest('sum', _MACHINE, '14m')} > 0"
+        f" unless {Series(c.SESSIONS_ACTIVE).now('sum', _MACHINE)}",
         "1m", "warning", "No more data arrives from {{ $labels.agent }} on {{ $labels.project }}",
-        "The agent made API requests in the last 14 minutes, but its data has stopped arriving.",
+        "A session was open and made API requests in the last 14 minutes, but the data of its installation {{ $labels.instance }} has "
+        "stopped arriving.",
     ),
     Alert(
         "ClaudeExportFailing",

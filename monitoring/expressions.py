@@ -155,3 +155,13 @@ class Series:
 def share(part: str, whole: str) -> str:
     """Return the expression for ``part`` divided by ``whole``. It has no element where ``whole`` is 0."""
     return f"({part}) / ({whole} > 0)"
+
+
+def per_million(expression: str) -> str:
+    """Return the expression for a rate per token as a rate per million tokens: 12 story points for 400,000 tokens are 30."""
+    return f"1e6 * {expression}"
+
+
+def open_seconds(active: str, span: str = RANGE) -> str:
+    """Return the expression for the seconds that sessions were open in ``span``, from the number of active ones at each minute."""
+    return f"60 * sum_over_time(({active})[{span}:1m])"

@@ -142,10 +142,10 @@ def assemble_core(
     if both:
         _aggregate_older_facts(facts, aggregates)
 
-    has_content = wants_items if keeps_content is None else keeps_content
-    content = ContentKeeper(facts, config.capture) if has_content else None
-    history = facts.history_ns if history_ns is None else _for_each(history_ns)
-    spool = Spool(home.spool)
+    content = (
+        ContentKeeper(facts, config.capture) if (wants_items if keeps_content is None else keeps_content) else None
+    )
+    history, spool = _history(facts, history_ns), Spool(home.spool)
     intake = _intake(config, facts, totals, known, spool, content, history, writer, counted_until)
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer, aggregates)
 
@@ -156,7 +156,9 @@ def _listeners(accounts: Sequence[SeriesTotals | Aggregates], pending: PendingSe
     return [*found, pending.note] if pending else found
 
 
-def _for_each(history_ns: Callable[[str], int] | int) -> Callable[[str], int]:
+def _history(facts: Facts, history_ns: Callable[[str], int] | int | None) -> Callable[[str], int]:
+    if history_ns is None:
+        return facts.history_ns
     return history_ns if callable(history_ns) else lambda _session_id: history_ns
 
 

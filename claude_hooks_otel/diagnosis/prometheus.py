@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import requests
@@ -23,6 +25,8 @@ from claude_hooks_otel.store.connection import connect, read_meta
 TIMEOUT_S = 5.0
 # How far back a sample counts as arrived. There are not sessions on every day.
 WITHIN = "7d"
+# How far back a carried total counts: the rules record one every 15 minutes.
+CARRIED_WITHIN = "1h"
 
 
 class _NoAnswerError(Exception):
@@ -51,17 +55,51 @@ def prometheus(surroundings: Surroundings) -> Iterator[Finding]:
     try:
         series = _ask(url, f'count(last_over_time({{__name__=~"claude_.+", instance={quoted}}}[{WITHIN}]))')
         sessions = _ask(url, f"sum(last_over_time({catalog.SESSIONS.prometheus_name}{{instance={quoted}}}[{WITHIN}]))")
-        carried = _ask(url, 'count({__name__=~"claude_.+:carried"})')
     except _NoAnswerError as error:
         yield fail("prometheus", f"{url}: {error}", "Check that Prometheus is running there.")
         return
     yield _arrival(url, instance, series, sessions, sessions_here)
-    if series and not carried:
+    yield from _rules(url)
+
+
+def _rules(url: str) -> Iterator[Finding]:
+    """Check that the rules which carry totals forward are loaded and work.
+
+    The rules run every 15 minutes, so on a new Prometheus they have recorded nothing yet. Therefore the list of rules decides. A server
+    that does not list rules, or lists others, may have the totals from a server that does: then a recorded total decides.
+    """
+    try:
+        rules = _carrying_rules(url)
+    except _NoAnswerError:
+        rules = []
+    for rule in rules:
+        if rule.get("health") == "err":
+            observed = f"the rule {rule.get('name')} fails: {rule.get('lastError')}"
+            yield warn("prometheus rules", observed, "Correct the error, then run doctor again.")
+            return
+    try:
+        carried = bool(rules) or _ask(
+            url, f'count(last_over_time({{__name__=~"claude_.+:carried"}}[{CARRIED_WITHIN}]))'
+        )
+    except _NoAnswerError as error:
+        yield warn("prometheus rules", f"{url}: {error}", "Check that Prometheus is running there.")
+        return
+    if not carried:
         yield warn(
             "prometheus rules",
-            "no total is carried forward: dashboards count too much over times without samples",
+            "no rule carries totals forward: dashboards count too much over times without samples",
             "Load monitoring/setup/rules/claude-totals.yml into this Prometheus.",
         )
+
+
+def _carrying_rules(url: str) -> list[dict[str, Any]]:
+    """Return the loaded rules that carry totals forward, as Prometheus lists them."""
+    listed = _json(f"{url.rstrip('/')}/api/v1/rules?type=record")
+    try:
+        rules = [rule for group in listed["data"]["groups"] for rule in group["rules"]]
+        return [rule for rule in rules if re.fullmatch("claude_.+:carried", str(rule["name"]))]
+    except (LookupError, TypeError) as error:
+        raise _not_a_prometheus(error) from None
 
 
 def _arrival(url: str, instance: str, series: float, sessions: float, sessions_here: int) -> Finding:
@@ -93,7 +131,16 @@ def _store(surroundings: Surroundings) -> tuple[str, int] | None:
 
 def _ask(url: str, expression: str) -> float:
     """Return the value of an expression with at most one element. 0 if it has none."""
-    address = f"{url.rstrip('/')}/api/v1/query?{urlencode({'query': expression})}"
+    answer = _json(f"{url.rstrip('/')}/api/v1/query?{urlencode({'query': expression})}")
+    try:
+        result = answer["data"]["result"]
+        return float(result[0]["value"][1]) if result else 0.0
+    except (ValueError, LookupError, TypeError) as error:
+        raise _not_a_prometheus(error) from None
+
+
+def _json(address: str) -> Any:
+    """Return the parsed answer of an address."""
     try:
         answer = get(address, TIMEOUT_S)
     except requests.RequestException as error:
@@ -101,10 +148,13 @@ def _ask(url: str, expression: str) -> float:
     if answer.status_code != requests.codes.ok:
         raise _NoAnswerError(f"answers {answer.status_code} {answer.reason}")
     try:
-        result = answer.json()["data"]["result"]
-        return float(result[0]["value"][1]) if result else 0.0
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise _NoAnswerError(f"the server that answers is not a Prometheus ({type(error).__name__})") from None
+        return answer.json()
+    except (ValueError, RecursionError) as error:
+        raise _not_a_prometheus(error) from None
+
+
+def _not_a_prometheus(error: Exception) -> _NoAnswerError:
+    return _NoAnswerError(f"the server that answers is not a Prometheus ({type(error).__name__})")
 
 
 def _root(error: BaseException) -> BaseException:

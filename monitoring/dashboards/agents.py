@@ -6,9 +6,10 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from claude_hooks_otel.metrics import catalog as c
 from monitoring.dashboards.panels import Board, Column, Query, bars, chosen, grid, lines, ranking
-from monitoring.expressions import BAR
+from monitoring.expressions import BAR, per_million
 
 _BY = ["agent"]
+_EFFICIENCY = "The efficiency score, times a million."
 
 
 def agents() -> models.Dashboard:
@@ -51,7 +52,7 @@ def _scores(board: Board) -> None:
             [
                 Column("Level", chosen(c.AGENT_LEVEL).latest(by=_BY)),
                 Column("XP", chosen(c.AGENT_XP).latest(by=_BY)),
-                Column("Efficiency", chosen(c.EFFICIENCY).latest(by=_BY), "sci", 2),
+                Column("Points per million tokens", per_million(chosen(c.EFFICIENCY).latest(by=_BY)), "short", 0),
                 Column("Quality", chosen(c.QUALITY).latest(by=_BY), "percentunit", 0),
                 Column("Collaboration", chosen(c.COLLABORATION).latest(by=_BY), "percentunit", 0),
             ],
@@ -60,10 +61,9 @@ def _scores(board: Board) -> None:
     )  # fmt: skip
     board.add(
         lines(
-            "Efficiency",
-            c.EFFICIENCY.meaning,
-            [Query(chosen(c.EFFICIENCY).latest(by=_BY, span=BAR), "{{agent}}")],
-            "sci",
+            "Efficiency (points per million tokens)",
+            f"{_EFFICIENCY} {c.EFFICIENCY.meaning}",
+            [Query(per_million(chosen(c.EFFICIENCY).latest(by=_BY, span=BAR)), "{{agent}}")],
         ),
         7,
     )

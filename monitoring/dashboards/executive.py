@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from claude_hooks_otel.metrics import catalog as c
 from monitoring.dashboards.panels import Board, Column, Query, bars, chosen, grid, lines, number, ranking
-from monitoring.expressions import BAR, share
+from monitoring.expressions import BAR, open_seconds, share
 
 _LIST_PRICE = "At list prices, as the client computes it. On a subscription, read it as the equivalent API cost."
 
@@ -54,8 +54,13 @@ def _cost(board: Board) -> None:
     board.add(bars("Cost by agent", _LIST_PRICE, [Query(cost.grown(BAR, ["agent"]), "{{agent}}")], "currencyUSD"), 16)
     board.add(
         ranking(
-            "Agent utilization", "The share of the time range in which the agent was active. Active time: " + c.ACTIVE_TIME.meaning,
-            Query(f"{chosen(c.ACTIVE_TIME).grown(by=['agent'])} / $__range_s", "{{agent}}"), "percentunit",
+            "Agent utilization",
+            "The share of the time in which the agent's sessions were open that it worked on prompts. Nights and weekends without a "
+            f"session do not count. Working on prompts: {c.ACTIVE_TIME.meaning}",
+            Query(
+                share(chosen(c.ACTIVE_TIME).grown(by=["agent"]), open_seconds(chosen(c.SESSIONS_ACTIVE).now("sum", ["agent"]))),
+                "{{agent}}",
+            ), "percentunit", top=1.0,
         ), 8,
     )  # fmt: skip
 
@@ -122,7 +127,8 @@ def _quality(board: Board) -> None:
     )  # fmt: skip
     board.add(
         lines(
-            "Quality score by agent", c.QUALITY.meaning, [Query(chosen(c.QUALITY).latest(by=["agent"], span=BAR), "{{agent}}")]
+            "Quality score by agent", c.QUALITY.meaning,
+            [Query(chosen(c.QUALITY).latest(by=["agent"], span=BAR), "{{agent}}")], "percentunit", top=1.0,
         ),
         16, 6,
     )  # fmt: skip

@@ -15,7 +15,9 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Metric
 from monitoring.expressions import Series
 
-DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid="claude-prometheus")
+# The variable of every dashboard that holds the Prometheus to query, and the question that Grafana's "Upload JSON" asks to fill it.
+SOURCE, INPUT = "datasource", "DS_PROMETHEUS"
+DATASOURCE = common_models.DataSourceRef(type_val="prometheus", uid=f"${{{SOURCE}}}")
 WIDTH = 24  # columns of Grafana's grid
 # The narrowest bar. Each bar is one step of a query, and an idle daemon sends once a minute.
 NARROWEST_BAR = "1m"
@@ -255,6 +257,13 @@ class Board:
             .time(f"now-{span}", "now")
             .refresh("1m")
             .tooltip(models.DashboardCursorSync.CROSSHAIR)
+        )
+        # Upload JSON fills the placeholder in. Where nobody fills it in, Grafana takes the first data source of this type.
+        self._built.with_variable(
+            dashboard.DatasourceVariable(SOURCE)
+            .label("Data source")
+            .type("prometheus")
+            .current(models.VariableOption(text=f"${{{INPUT}}}", value=f"${{{INPUT}}}", selected=True))
         )
         for name in ("project", "agent", "model"):
             source = catalog.COST if name == "model" else catalog.SESSIONS

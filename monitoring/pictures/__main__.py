@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from monitoring.generate import SETUP
@@ -24,12 +23,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m monitoring.pictures", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs" / "images", help="default: docs/images")
     target = parser.parse_args().folder
-    end = float(int(time.time()) // 300 * 300)
+    target.mkdir(parents=True, exist_ok=True)
+    end = week.END.timestamp()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         text = folder / "week.txt"
         with text.open("w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in week.samples(folder / "desks", end))
+            file.writelines(f"{line}\n" for line in week.samples(folder / "desks"))
         stack = Stack(folder / "stack")
         stack.backfill(text)
         stack.prometheus.start()

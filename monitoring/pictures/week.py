@@ -1,18 +1,15 @@
-"""Simulate a week of a small team, for pictures: play recorded sessions of the real client at other times.
+"""Simulate a week of a small team, for pictures: made-up sessions, and the product's own figures for them.
 
-Every figure is what the product computes from the recordings, sampled as a scrape would sample it. Only the times and the agents are
-invented. The samples go into a real Prometheus as blocks.
+The sessions are in the client's formats. Every figure is what the product computes from them, sampled as a scrape would sample it. The
+samples go into a real Prometheus as blocks.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import random
-import re
-import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,46 +22,39 @@ from claude_hooks_otel.series.scores import Scores
 from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.units import SECOND
-from tests.support.corpus import RECORDED_PROJECTS, RecordedHook, Scenario
-from tests.support.real_daemon import _complete_sessions, _shifted
-from tests.support.replay import HEADERS, Clock
+from monitoring.pictures.sessions import CWD, Moment, Reviews, Session, Worker, encode
+from tests.support.replay import Clock
 
 DAYS = 7
+# The end of the week: a Friday afternoon.
+END = datetime(2026, 11, 27, 15, tzinfo=UTC)
 # Seconds between samples. A bar in a picture is much wider.
 EVERY = 300
-# Agent, project, the scenarios that it plays, sessions on a working day.
+# Seconds after its last event in which a daemon goes on sending.
+SENDS_FOR = 900
+_CODE = {"Read": 6, "Grep": 3, "Edit": 5, "Bash": 3, "Write": 1, "Agent": 0.5, "Skill": 0.2}
+_OPUS, _SONNET, _HAIKU = "claude-opus-4-8", "claude-sonnet-4-5", "claude-haiku-4-5"
+# Each agent, and how many sessions it has on a working day.
 TEAM = (
-    ("backend", "storefront", ("basic-edit", "git-work", "tasks", "files", "lines", "subagents"), 7),
-    ("frontend", "storefront", ("basic-edit", "lines", "skills", "permissions"), 5),
-    ("reviewer", "storefront", ("subagents", "agent-main", "resume"), 3),
-    ("data", "warehouse", ("git-work", "mcp", "background", "tasks", "auto-compact"), 5),
-    ("docs", "handbook", ("files", "instructions", "skills"), 3),
-)
-_UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_ID = re.compile(rb"\b(toolu|msg|req)_([0-9A-Za-z_]+)")
-_AGENT = re.compile(rb"\ba[0-9a-f]{16}\b")
-
-
-def _renamed(content: bytes, play: str) -> bytes:
-    """Return the content with every identifier replaced: the same one by the same one, and differently for each play."""
-
-    def number(match: re.Match[bytes]) -> bytes:
-        return str(uuid.uuid5(uuid.NAMESPACE_OID, play + match[0].decode())).encode()
-
-    def name(match: re.Match[bytes]) -> bytes:
-        return match[1] + b"_" + hashlib.sha1(play.encode() + match[2], usedforsecurity=False).hexdigest()[:20].encode()
-
-    def agent(match: re.Match[bytes]) -> bytes:
-        return b"a" + hashlib.sha1(play.encode() + match[0], usedforsecurity=False).hexdigest()[:16].encode()
-
-    return _AGENT.sub(agent, _ID.sub(name, _UUID.sub(number, content)))
+    (Worker("backend", "storefront", _OPUS, (2, 6), (5, 14), _CODE, 0.82), 6),
+    (Worker("frontend", "storefront", _SONNET, (2, 5), (4, 12), _CODE | {"mcp__linear__get_issue": 1}, 0.74, "npx jest"), 5),
+    (Worker("data", "warehouse", _SONNET, (1, 4), (6, 16), _CODE, 0.88, asks=0.12), 4),
+    (Worker("docs", "handbook", _HAIKU, (1, 3), (3, 9), {"Read": 6, "Grep": 2, "Write": 3, "Skill": 1}), 3),
+    (
+        Worker(
+            "reviewer", "storefront", _OPUS, (1, 1), (6, 14), {"Read": 8, "Grep": 4, "Agent": 2, "Bash": 1},
+            waits=(0, 0), asks=0, entrypoint="sdk-cli",
+        ),
+        8,
+    ),
+)  # fmt: skip
 
 
 class Desk:
     """One agent's machine."""
 
-    def __init__(self, folder: Path, agent: str, begin: float) -> None:
-        self.folder, self.agent = folder, agent
+    def __init__(self, folder: Path, worker: Worker, begin: float) -> None:
+        self.folder, self.worker = folder, worker
         self.home = Home(folder / "home")
         self.clock = Clock(round(begin * SECOND))
         config = Config()
@@ -73,54 +63,35 @@ class Desk:
         self._snapshots = Snapshots(
             self.core.facts, self.core.totals, self.core.exemplars, scores, self.core.spool.depth
         )
-        self._plays = 0
+        self._events = 0
 
-    def play(self, scenario: Scenario, project: str, at: float) -> None:
-        """Play one recorded scenario that begins at ``at``."""
-        self._plays += 1
-        play = f"{self.agent}-{self._plays}"
-        hooks = _complete_sessions(scenario)
-        if not hooks:
+    def take(self, moment: Moment, content: bytes) -> None:
+        """Write a line into its transcript, or take in an event."""
+        if not moment.event:
+            moment.transcript.parent.mkdir(parents=True, exist_ok=True)
+            with moment.transcript.open("ab") as file:
+                file.write(content + b"\n")
             return
-        shift = at - hooks[0].t
-        projects = self.folder / f"play-{self._plays}" / "projects"
-        scenario.write_transcripts(projects)
-        for path in sorted(projects.rglob("*"), reverse=True):
-            if path.is_file():
-                path.write_bytes(_renamed(_shifted(path.read_bytes(), shift), play))
-            path.rename(path.with_name(_renamed(path.name.encode(), play).decode()))
-        for number, hook in enumerate(hooks):
-            self._take(hook, f"{play}.{number}", hook.t + shift, projects, project, play)
-        self.wait(600)
-
-    def _take(self, hook: RecordedHook, name: str, at: float, projects: Path, project: str, play: str) -> None:
-        headers = {"agent": self.agent} | {HEADERS[key]: value for key, value in hook.env.items() if key in HEADERS}
-        headers["project"] = project
-        payload = _renamed(hook.payload.replace(RECORDED_PROJECTS.encode(), f"{projects}/".encode()), play)
-        path = self.home.spool / "new" / f"{hook.event}.{name}"
-        path.write_bytes(Envelope(path.name, 0, hook.event, headers, payload).encode())
-        os.utime(path, ns=(round(at * SECOND),) * 2)
-        self.clock.now_ns = max(self.clock.now_ns, round(at * SECOND))
+        self._events += 1
+        headers = {"agent": self.worker.name, "project": self.worker.project, "project_directory": CWD}
+        headers |= {"entrypoint": self.worker.entrypoint, "client": "claude-code_2-1-330_agent"}
+        path = self.home.spool / "new" / f"{moment.event}.{self._events}"
+        path.write_bytes(Envelope(path.name, 0, moment.event, headers, content).encode())
+        os.utime(path, ns=(round(moment.at * SECOND),) * 2)
+        self.advance(moment.at)
         while self.core.intake.take_events():
             pass
+
+    def advance(self, at: float) -> None:
+        """Set the clock to a later time."""
+        self.clock.now_ns = max(self.clock.now_ns, round(at * SECOND))
+
+    def lines(self, at: float) -> Iterator[str]:
+        """Yield every series as it stands at a time, in OpenMetrics text."""
+        self.advance(at)
         self.core.intake.follow_sessions(everything=True)
-
-    def tell(self, event: str, fields: dict[str, object], at: float, project: str, session: str) -> None:
-        """Take in an event that is not in the recordings."""
-        common = {"session_id": session, "transcript_path": str(self.folder / f"{session}.jsonl"), "cwd": "/home/dev/p"}
-        payload = json.dumps(common | {"hook_event_name": event} | fields).encode()
-        hook = RecordedHook(at, event, "told", {"CLAUDE_CODE_ENTRYPOINT": "cli"}, payload, "/home/dev/p")
-        self._take(hook, f"{session}.{at}", at, self.folder, project, "")
-
-    def wait(self, seconds: float) -> None:
-        """Advance the clock, so that sessions end."""
-        self.clock.advance(seconds)
-        self.core.intake.follow_sessions(everything=True)
-
-    def lines(self) -> Iterator[str]:
-        """Yield every series as it stands, in OpenMetrics text."""
         for point in self._snapshots.take(recompute=True).points:
-            yield from _lines(point, f"{self.agent}-desk", self.clock.now_ns / SECOND)
+            yield from _lines(point, f"{self.worker.name}-desk", self.clock.now_ns / SECOND)
 
 
 def _lines(point: SeriesPoint, instance: str, at: float) -> Iterator[str]:
@@ -138,74 +109,53 @@ def _lines(point: SeriesPoint, instance: str, at: float) -> Iterator[str]:
     yield f"{name}_count{{{inside}}} {point.count} {at:.3f}"
 
 
-def _tests(desk: Desk, project: str, at: float, chance: random.Random) -> None:
-    """Play a session that runs its project's tests a few times."""
-    session = str(uuid.UUID(int=chance.getrandbits(128)))
-    desk.tell("SessionStart", {"source": "startup"}, at, project, session)
-    failing = chance.choice((0, 0, 0, 1, 3))
-    for run in range(chance.randint(2, 4)):
-        at += chance.uniform(60, 400)
-        bad = max(0, failing - run) if chance.random() < 0.9 else failing + 1
-        passed = 148 + chance.randint(0, 20)
-        told = f"{bad} failed, {passed} passed" if bad else f"{passed} passed"
-        output = f"TOTAL  2400  {chance.randint(220, 480)}  {chance.randint(80, 91)}%\n{told} in 4.31s"
-        call = f"toolu_{chance.getrandbits(80):020x}"
-        answer = {"stdout": output, "stderr": "", "interrupted": False, "isImage": False}
-        fields = {"tool_name": "Bash", "tool_input": {"command": "pytest --cov"}, "tool_response": answer}
-        desk.tell("PostToolUse", fields | {"tool_use_id": call, "duration_ms": 4400}, at, project, session)
-    if chance.random() < 0.4:
-        path, content = (
-            f"/home/dev/p/.claude/skills/lesson-{chance.randint(1, 999)}/SKILL.md",
-            "---\nname: lesson\n---\nText.\n",
-        )
-        answer = {"type": "create", "filePath": path, "content": content, "structuredPatch": [], "originalFile": None}
-        fields = {"tool_name": "Write", "tool_input": {"file_path": path, "content": content}, "tool_response": answer}
-        call = f"toolu_{chance.getrandbits(80):020x}"
-        desk.tell("PostToolUse", fields | {"tool_use_id": call, "duration_ms": 5}, at + 3, project, session)
-    desk.tell("SessionEnd", {"reason": "other"}, at + 5, project, session)
-    desk.wait(600)
+def _starts(worker: Worker, sessions: int, chance: random.Random) -> Iterator[float]:
+    """Yield the times at which sessions begin: on working days between 8 and 17 o'clock, now and then on a Saturday."""
+    first = (END - timedelta(days=DAYS)).replace(hour=0)
+    for day in (first + timedelta(days=number) for number in range(DAYS + 1)):
+        weekend = day.weekday() >= 5
+        count = max(1, round(sessions * chance.uniform(0.7, 1.2))) if not weekend else int(chance.random() < 0.15)
+        for moment in sorted(chance.uniform(8, 16.6) for _ in range(count)):
+            yield day.timestamp() + 3600 * moment
+        if worker.entrypoint != "cli":  # a nightly run
+            yield day.timestamp() + 3600 * 26
 
 
-def samples(folder: Path, end: float) -> Iterator[str]:
-    """Yield the whole week as lines of OpenMetrics text. It ends at ``end``, in Unix seconds."""
-    chance = random.Random(20261125)
-    begin = datetime.fromtimestamp(end, UTC) - timedelta(days=DAYS)
-    scenarios = {name: Scenario(name) for _, _, names, _ in TEAM for name in names}
-    for agent, project, names, sessions in TEAM:
-        desk = Desk(folder / agent, agent, begin.timestamp())
-        plans: list[tuple[float, str]] = []
-        for day in range(DAYS + 1):
-            # A working day has eight hours and ends at the time of the picture. The weekend is quieter.
-            base = end - (DAYS - day) * 86_400 - 8 * 3600
-            busy = sessions if day % 7 not in (3, 4) else max(1, sessions // 4)
-            moments = sorted(base + chance.uniform(0, 7.6 * 3600) for _ in range(busy + 1))
-            plans += [
-                (at, "tests" if number == busy // 2 else chance.choice(names)) for number, at in enumerate(moments)
-            ]
-        plans = [(at, what) for at, what in plans if at > begin.timestamp() + 600]
-        newest = 0.0
-        for planned, what in plans:
-            at = max(planned, desk.clock.now_ns / SECOND + 60)  # sessions do not overlap
-            # After a session, the daemon sends a few times more and then stops.
-            for quiet in range(1, 4):
-                if (moment := newest + quiet * EVERY) < at and newest:
-                    desk.clock.now_ns = round(moment * SECOND)
-                    yield from desk.lines()
-            if what == "tests":
-                _tests(desk, project, at, chance)
-            else:
-                desk.play(scenarios[what], project, at)
-            newest = desk.clock.now_ns / SECOND
-            if newest > end:
-                break
-            desk.wait(0)
-            yield from desk.lines()
-        # At the end, one session is still open.
-        desk.clock.now_ns = max(desk.clock.now_ns, round((end - 1200) * SECOND))
-        open_session = str(uuid.UUID(int=chance.getrandbits(128)))
-        desk.tell("SessionStart", {"source": "startup"}, desk.clock.now_ns / SECOND, project, open_session)
-        while desk.clock.now_ns / SECOND < end - 30:
-            desk.clock.advance(120)
-            yield from desk.lines()
+def _moments(worker: Worker, folder: Path, sessions: int, chance: random.Random) -> Iterator[tuple[Moment, bytes]]:
+    """Yield everything that happens in one agent's week. A person opens one session after the other."""
+    begin, end = (END - timedelta(days=DAYS)).timestamp(), END.timestamp()
+    reviews, free = Reviews(), begin
+    for start in _starts(worker, sessions, chance):
+        if start < free:
+            continue
+        played = Session(worker, folder / "projects", start, chance, reviews).play()
+        free = played[-1].at + chance.uniform(60, 900)
+        yield from ((moment, content) for moment, content in encode(played) if moment.at < end)
+    # At the end of the week, some are at work.
+    if worker.name in {"backend", "frontend", "data"} and free < end:
+        start = max(free, end - chance.uniform(600, 2400))
+        busy = replace(worker, turns=(6, 8))
+        played = Session(busy, folder / "projects", start, chance, reviews).play()
+        yield from ((moment, content) for moment, content in encode(played) if moment.at < end)
+
+
+def samples(folder: Path) -> Iterator[str]:
+    """Yield the whole week as lines of OpenMetrics text."""
+    chance = random.Random(20261127)
+    begin = (END - timedelta(days=DAYS)).timestamp()
+    for worker, sessions in TEAM:
+        desk = Desk(folder / worker.name, worker, begin)
+        next_sample, newest = begin, begin
+        for moment, content in _moments(worker, desk.folder, sessions, chance):
+            while next_sample < moment.at:
+                if begin < newest and next_sample < newest + SENDS_FOR:
+                    yield from desk.lines(next_sample)
+                next_sample += EVERY
+            desk.take(moment, content)
+            newest = moment.at
+        while next_sample <= END.timestamp():
+            if next_sample < newest + SENDS_FOR:
+                yield from desk.lines(next_sample)
+            next_sample += EVERY
         desk.core.store.close()
     yield "# EOF"

@@ -30,6 +30,7 @@ class Pace:
     recent: str = RECENT
     remembered: str = REMEMBERED
     expiration: str = "5m"
+    hold: str = ""  # of every alert; with "" the alerts keep theirs
 
     def expression(self, text: str) -> str:
         """Return an expression with this pace's ranges. In the shipped files, the two ranges occur only in brackets."""
@@ -38,7 +39,9 @@ class Pace:
 
 SHIPPED: Final = Pace()
 # A minute takes about a quarter of a second, so a "night" without data takes a few seconds.
-HASTE: Final = Pace(scrape="500ms", evaluation="1s", carry="500ms", recent="5s", remembered="15m", expiration="3s")
+HASTE: Final = Pace(
+    scrape="500ms", evaluation="1s", carry="500ms", recent="5s", remembered="15m", expiration="3s", hold="1s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ def rules(text: str, pace: Pace) -> str:
             group["interval"] = pace.carry
         for rule in group["rules"]:
             rule["expr"] = pace.expression(rule["expr"])
+            if "for" in rule and pace.hold:
+                rule["for"] = pace.hold
     return _dump(content)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import time
 import urllib.error
@@ -53,6 +54,11 @@ class Server:
                 tail = self._log.read_text(errors="replace")[-3000:]
                 raise RuntimeError(f"{self._arguments[0]} is not ready:\n{tail}")
             time.sleep(0.05)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the running server."""
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def stop(self, *, kill: bool = False) -> None:
         """Stop the server with SIGTERM, or with SIGKILL if ``kill`` is set."""
@@ -141,6 +147,16 @@ class Stack:
         """Write OpenMetrics text into Prometheus's storage as blocks, before Prometheus starts."""
         command = [str(binary("promtool")), "tsdb", "create-blocks-from", "openmetrics", str(samples)]
         subprocess.run([*command, str(self._folder / "tsdb")], check=True, capture_output=True)
+
+    def reload(self) -> None:
+        """Make Prometheus read its configuration and its rules again. Return when it has."""
+        before = self.ask("status/runtimeinfo")["lastConfigTime"]
+        self.prometheus.send(signal.SIGHUP)
+        deadline = time.monotonic() + START_TIMEOUT
+        while self.ask("status/runtimeinfo")["lastConfigTime"] == before:
+            if time.monotonic() > deadline:
+                raise RuntimeError("Prometheus does not read its configuration again")
+            time.sleep(0.05)
 
     # -- queries -------------------------------------------------------------------------------------------------------
 

@@ -65,6 +65,8 @@ class Requests(BaseHTTPRequestHandler):
         ):
             found = kept[match[1]].get(match[2])
             self.answer(200, found) if found else self.answer(404, {"message": "not found"})
+        elif (self.command, self.path) == ("GET", "/api/datasources"):
+            self.answer(200, list(self.server.sources.values()))
         elif (self.command, self.path) == ("POST", "/api/datasources"):
             self.server.sources[body["uid"]] = body
             self.answer(200, {"datasource": body})
@@ -108,6 +110,46 @@ def test_the_import_makes_source_folder_and_dashboards_and_a_second_one_updates_
     assert {path.stem for path in (tmp_path / "old").iterdir()} == BOARDS
     shipped = json.loads((SETUP / "grafana-dashboards" / "claude-agents.json").read_text())
     assert grafana.boards["claude-agents"]["dashboard"]["panels"] == shipped["panels"]
+
+
+def source_of(board: dict[str, Any]) -> str:
+    (variable,) = [variable for variable in board["templating"]["list"] if variable["type"] == "datasource"]
+    return variable["current"]["value"]
+
+
+def test_imported_dashboards_show_the_chosen_data_source(
+    grafana: FakeGrafana, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grafana.sources["one"] = {"uid": "one", "name": "Metrics", "type": "prometheus", "isDefault": False}
+    grafana.sources["logs"] = {"uid": "logs", "name": "Logs", "type": "loki", "isDefault": True}
+    assert main(["--url", grafana.url]) == 0  # the only Prometheus
+    assert {source_of(board["dashboard"]) for board in grafana.boards.values()} == {"one"}
+    grafana.sources["two"] = {"uid": "two", "name": "Long term", "type": "prometheus", "isDefault": False}
+    assert main(["--url", grafana.url]) == 1
+    assert "--datasource (Metrics, Long term)" in capsys.readouterr().err
+    assert main(["--url", grafana.url, "--datasource", "Logs"]) == 1
+    assert main(["--url", grafana.url, "--datasource", "Long term"]) == 0
+    assert {source_of(board["dashboard"]) for board in grafana.boards.values()} == {"two"}
+    assert not [key for board in grafana.boards.values() for key in board["dashboard"] if key.startswith("__")]
+    grafana.sources["two"]["isDefault"] = True
+    assert main(["--url", grafana.url]) == 0
+    assert {source_of(board["dashboard"]) for board in grafana.boards.values()} == {"two"}
+
+
+def test_every_panel_and_variable_asks_the_data_source_that_upload_json_asks_for() -> None:
+    for path in (SETUP / "grafana-dashboards").glob("*.json"):
+        board = json.loads(path.read_text(encoding="utf-8"))
+        (asked,) = board["__inputs"]
+        assert (asked["type"], asked["pluginId"]) == ("datasource", "prometheus")
+        assert source_of(board) == f"${{{asked['name']}}}"
+        users = [
+            *(variable for variable in board["templating"]["list"] if variable["type"] == "query"),
+            *(panel for panel in board["panels"] if panel["type"] != "row"),
+            *(target for panel in board["panels"] for target in panel.get("targets", ())),
+        ]
+        assert {(user["datasource"]["type"], user["datasource"]["uid"]) for user in users} == {
+            ("prometheus", "${datasource}")
+        }
 
 
 def test_without_a_data_source_the_import_needs_an_address(

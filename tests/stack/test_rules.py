@@ -15,6 +15,7 @@ from monitoring.alerts import ALERTS
 from monitoring.expressions import Series
 from monitoring.generate import SETUP
 from monitoring.rig.build import binary
+from tests.support.stack.panels import panel_queries
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("servers")]
 MONITORING = SETUP.parent
@@ -42,6 +43,8 @@ def test_amtool_accepts_the_configuration() -> None:
 
 
 COMPOSE = SETUP / "docker-compose.yml"
+COMPOSE_VENDOR = SETUP / "docker-compose.vendor.yml"
+SECRETS = {"GRAFANA_ADMIN_PASSWORD", "VENDOR_OTLP_ENDPOINT", "VENDOR_OTLP_API_KEY"}
 
 
 def test_compose_loads_the_file_and_requires_a_password() -> None:
@@ -55,10 +58,51 @@ def test_compose_loads_the_file_and_requires_a_password() -> None:
             assert volume["type"] == "volume" or Path(volume["source"]).exists(), volume
     published = {int(port["published"]) for service in project["services"].values() for port in service["ports"]}
     assert published >= {4317, 4318, 8889, 9090, 9093, 3000}
-    environ = {name: value for name, value in os.environ.items() if name != "GRAFANA_ADMIN_PASSWORD"}
+    environ = {name: value for name, value in os.environ.items() if name not in SECRETS}
     refused = subprocess.run([binary("compose"), COMPOSE], capture_output=True, text=True, check=False, env=environ)
     assert refused.returncode != 0
     assert "set GRAFANA_ADMIN_PASSWORD" in refused.stderr
+
+
+def test_every_container_is_confined() -> None:
+    """No root, no capability, no new privilege, and a root file system that nothing can write."""
+    project = yaml.safe_load(run("compose", COMPOSE, COMPOSE_VENDOR, **dict.fromkeys(SECRETS, "chosen")))
+    for name, service in project["services"].items():
+        user, _, _ = service["user"].partition(":")
+        assert int(user) > 0, name
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in service, name
+        assert not service.get("privileged"), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        for volume in service["volumes"]:  # configuration is read-only; the rest is the service's own data
+            assert volume.get("read_only") or volume["source"].split("/")[-1].split("-")[-1] in {"data", "queue"}, (
+                volume
+            )
+
+
+def test_the_vendor_needs_an_address_and_a_key() -> None:
+    environ = {name: value for name, value in os.environ.items() if name not in SECRETS} | {
+        "GRAFANA_ADMIN_PASSWORD": "x"
+    }
+    command = [binary("compose"), COMPOSE, COMPOSE_VENDOR]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+    assert refused.returncode != 0
+    assert "set VENDOR_OTLP_" in refused.stderr
+    project = yaml.safe_load(run("compose", COMPOSE, COMPOSE_VENDOR, **dict.fromkeys(SECRETS, "chosen")))
+    assert len(project["services"]["otel-collector"]["command"]) == 2
+
+
+def test_an_override_with_digests_pins_every_image(tmp_path: Path) -> None:
+    """The file that `docker compose config --lock-image-digests` writes. The digests of a test are made up."""
+    services = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+    locked = {
+        name: {"image": f"{service['image']}@sha256:{name.encode().hex():0>64}"} for name, service in services.items()
+    }
+    override = tmp_path / "docker-compose.override.yml"
+    override.write_text(yaml.safe_dump({"services": locked}), encoding="utf-8")
+    project = yaml.safe_load(run("compose", COMPOSE, override, GRAFANA_ADMIN_PASSWORD="chosen"))
+    assert {name: {"image": service["image"]} for name, service in project["services"].items()} == locked
 
 
 def test_the_images_have_the_versions_that_the_tests_run() -> None:
@@ -101,6 +145,34 @@ def test_every_alert_fires_when_it_should_and_only_then() -> None:
 def test_every_alert_has_an_entry_in_the_runbook() -> None:
     headings = re.findall(r"^## (\w+)$", (MONITORING / "RUNBOOK.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert headings == [alert.name for alert in ALERTS]
+
+
+@pytest.mark.slow
+def test_utilization_is_the_share_of_the_time_of_open_sessions(tmp_path: Path) -> None:
+    """Sessions are open for two of 24 hours, one hour of them twice at once. Prompts take half of that time."""
+    (panel,) = [query for query in panel_queries() if str(query) == "claude-executive: Agent utilization"]
+    labels = 'agent="a", project="p", model="m", instance="i"'
+    active = f"claude_sessions_active{{{labels}}}"
+    worked = f"claude_active_time_seconds_total{{{labels}}}"
+    series = [
+        # A daemon sends for a quarter of an hour after the last session, and its series disappear.
+        {"series": active, "values": "_x479 1x59 2x59 0x15 stale"},
+        {"series": worked, "values": "0x479 30+30x59 1860+60x59 5400x15 stale"},
+    ]
+    test = {
+        "interval": "1m",
+        "input_series": series,
+        "promql_expr_test": [
+            {
+                "expr": f"round({panel.filled(86_400)}, 0.001)",
+                "eval_time": "24h",
+                "exp_samples": [{"labels": '{agent="a"}', "value": 0.5}],
+            }
+        ],
+    }
+    path = tmp_path / "utilization.yml"
+    path.write_text(yaml.safe_dump({"rule_files": [], "evaluation_interval": "1m", "tests": [test]}), encoding="utf-8")
+    run("promtool", "test", "rules", path)
 
 
 @pytest.mark.slow

@@ -6,15 +6,21 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import grpc
 import pytest
+import requests
 import trustme
 import yaml
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 
 from claude_hooks_otel.delivery.exporter_state import read_state
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.store.connection import connect
+from monitoring import tokens
 from monitoring.expressions import Series
 from monitoring.rig import local
 from monitoring.rig.build import binary
@@ -37,7 +43,8 @@ class Gateway:
         authority.cert_pem.write_to_path(self.authority)
         certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
         certificate.private_key_pem.write_to_path(folder / "key.pem")
-        (folder / "token").write_text(TOKEN)
+        self.tokens = folder / "token"
+        tokens.write(self.tokens, [tokens.Token(TOKEN, "tests", datetime.max.replace(tzinfo=UTC))])
         self.ports = local.Ports.free()
         self.agent_ports = local.Ports.free()
         environ = {
@@ -133,6 +140,66 @@ def test_the_gateway_refuses_a_wrong_token(served: tuple[Stack, Gateway], tmp_pa
         assert stack.instant('count({instance="stranger"})') == {}
     finally:
         machine.installation.close()
+
+
+def answers(gateway: Gateway, headers: dict[str, str], *, tls: bool = True) -> tuple[int | str, str]:
+    """Return how the gateway answers an empty export over HTTP and over gRPC."""
+    scheme, ports = ("https" if tls else "http"), gateway.ports
+    try:
+        over_http: int | str = requests.post(
+            f"{scheme}://localhost:{ports.http}/v1/metrics", data=b"", verify=str(gateway.authority), timeout=10,
+            headers=headers | {"Content-Type": "application/x-protobuf"},
+        ).status_code  # fmt: skip
+    except requests.RequestException as error:
+        over_http = type(error).__name__
+    credentials = grpc.ssl_channel_credentials(gateway.authority.read_bytes())
+    target = f"localhost:{ports.grpc}"
+    with grpc.secure_channel(target, credentials) if tls else grpc.insecure_channel(target) as channel:
+        metadata = [(name.lower(), value) for name, value in headers.items()]
+        try:
+            MetricsServiceStub(channel).Export(ExportMetricsServiceRequest(), timeout=10, metadata=metadata)
+        except grpc.RpcError as error:
+            return over_http, error.code().name
+    return over_http, "OK"
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_the_gateway_accepts_only_its_tokens_over_tls(served: tuple[Stack, Gateway]) -> None:
+    _, gateway = served
+    refused = (401, "UNAUTHENTICATED")
+    assert answers(gateway, bearer(TOKEN)) == (200, "OK")
+    assert answers(gateway, {}) == refused
+    assert answers(gateway, {"Authorization": ""}) == refused
+    assert answers(gateway, {"Authorization": TOKEN}) == refused
+    assert answers(gateway, {"Authorization": f"Basic {TOKEN}"}) == refused
+    for wrong in ("another", "", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), f"{TOKEN} tests", "tests", "#", "nobody"):
+        assert answers(gateway, bearer(wrong)) == refused, wrong
+    assert answers(gateway, bearer(TOKEN), tls=False) == (400, "UNAVAILABLE")
+
+
+def test_a_token_is_refused_once_it_has_expired_or_is_revoked(served: tuple[Stack, Gateway]) -> None:
+    _, gateway = served
+    kept, now = gateway.tokens.read_text(), datetime.now(UTC)
+    try:
+        laptop = tokens.add(gateway.tokens, "laptop", 90, now)
+        tower = tokens.add(gateway.tokens, "tower", 1, now)
+        for token in (laptop, tower):
+            wait_until(lambda t=token: answers(gateway, bearer(t.secret)) == (200, "OK"))
+        assert tokens.expire(gateway.tokens, now + timedelta(hours=23)) == []
+        assert tokens.expire(gateway.tokens, now + timedelta(days=1)) == [tower]
+        wait_until(lambda: answers(gateway, bearer(tower.secret)) == (401, "UNAUTHENTICATED"))
+        assert answers(gateway, bearer(laptop.secret)) == (200, "OK")
+        assert tokens.main([str(gateway.tokens), "revoke", "laptop"]) == 0
+        wait_until(lambda: answers(gateway, bearer(laptop.secret)) == (401, "UNAUTHENTICATED"))
+        # The last token expires, too. An empty file would leave it in force.
+        assert tokens.main([str(gateway.tokens), "revoke", "tests"]) == 0
+        wait_until(lambda: answers(gateway, bearer(TOKEN)) == (401, "UNAUTHENTICATED"))
+    finally:
+        gateway.tokens.write_text(kept)
+    wait_until(lambda: answers(gateway, bearer(TOKEN)) == (200, "OK"))
 
 
 def test_deltas_of_short_lived_runners_add_up(served: tuple[Stack, Gateway], tmp_path: Path) -> None:

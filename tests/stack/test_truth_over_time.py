@@ -163,13 +163,15 @@ def test_the_bars_of_a_range_add_up_to_what_happened_in_it(day: Day) -> None:
         assert exactly(name, found, exact), (name, by, found, exact)
 
 
-def test_increase_finds_less_than_what_happened(day: Day) -> None:
+def test_increase_misses_what_happened_in_some_range(day: Day) -> None:
     """This is why no expression uses it."""
-    (start, _), *_, (end, totals) = day.moments
     name = "claude_sessions_total"
-    found = day.stack.instant(f"sum(increase({name}[{round((end - start) * 1000)}ms]))", end)
-    exact = sum(wanted(totals, name, ()).values())
-    assert found[frozenset()] < 0.9 * exact  # measured: 57 of 74
+    found: list[float] = []
+    for start, end, happened in day.ranges():
+        if exact := sum(wanted(happened, name, ()).values()):
+            answer = day.stack.instant(f"sum(increase({name}[{round((end - start) * 1000)}ms]))", end)
+            found.append(answer.get(frozenset(), 0.0) / exact)
+    assert min(found) < 0.9  # how much is missing depends on the times of the samples: in the whole day 57 to 72 of 74
 
 
 def test_the_dashboards_agree_with_the_clients_own_telemetry(day: Day) -> None:

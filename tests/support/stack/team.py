@@ -14,7 +14,7 @@ from typing import Any
 from claude_hooks_otel.metrics.catalog import CATALOG
 from claude_hooks_otel.metrics.definition import Kind
 from claude_hooks_otel.series.totals import read_points
-from claude_hooks_otel.store.connection import connect
+from claude_hooks_otel.store.connection import connect, read_meta
 from monitoring.rig.stack import Labels, Stack
 from tests.support.corpus import RecordedHook
 from tests.support.real_daemon import Installation, PlayedHook, RecordedSessions
@@ -34,12 +34,19 @@ class Machine:
         self.installation = Installation(folder, environ)
         self._visits = 0
 
-    def play(self, *names: str) -> None:
-        """Play recorded sessions as if they happened now."""
+    def play(self, *names: str, without: str = "") -> None:
+        """Play recorded sessions as if they happened now. The hooks of the event ``without`` do not run."""
         self._visits += 1
         sessions = RecordedSessions(names, self.folder / f"visit-{self._visits}" / "projects")
         for hook in sessions.hooks:
-            self.installation.run_hook(hook)
+            if hook.event != without:
+                self.installation.run_hook(hook)
+
+    @property
+    def instance(self) -> str:
+        """The label ``instance`` of the machine's series."""
+        with closing(connect(self.installation.home.store, readonly=True)) as connection:
+            return read_meta(connection, "instance_id")
 
     def play_events(
         self, *events: tuple[str, dict[str, Any]], session: str | None = None, agent: str = "Backend"
