@@ -125,15 +125,12 @@ def assemble_core(
     home.create()
     store = open_store(home.store, now_ns)
     connection = store.connection
-    log = MeasurementLog(connection, now_ns)
+    log, exemplars = MeasurementLog(connection, now_ns), Exemplars(connection, now_ns)
     outbox = Outbox(connection, now_ns, wanted)
-    exemplars = Exemplars(connection, now_ns)
-    known = _known_metrics(connection, config)
+    known, aggregates = _known_metrics(connection, config), Aggregates(connection, now_ns)
     totals = SeriesTotals(connection, known, config.series.limit, now_ns, [log.append] if logs_measurements else [])
-
     wants_items = outbox.wants(TRACES) or outbox.wants(LOGS)
     pending = PendingSessions(connection) if wants_items or config.metrics.gen_ai else None
-    aggregates = Aggregates(connection, now_ns)
     both: tuple[SeriesTotals | Aggregates, ...] = () if counted_until else (totals, aggregates)
     facts = Facts(store, _listeners(both if is_live else both[1:], pending))
     writer = _writer(config, facts, pending, outbox, totals, exemplars, sample) if pending is not None else None
