@@ -38,6 +38,7 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog, declared
 from claude_hooks_otel.metrics.definition import Metric
 from claude_hooks_otel.metrics.labels import Identity, resolve_identity
+from claude_hooks_otel.resource_attributes import attribute_labels
 from claude_hooks_otel.series import tables as series_tables
 from claude_hooks_otel.series.exemplars import Exemplars
 from claude_hooks_otel.series.program_gauges import ProgramGauges
@@ -102,6 +103,7 @@ def assemble_core(
     logs_measurements: bool = False,
     history_ns: int | None = None,
     keeps_content: bool | None = None,
+    resource_attributes: Mapping[str, str] = MappingProxyType({}),
 ) -> Core:
     """Put the intake together.
 
@@ -114,22 +116,20 @@ def assemble_core(
         logs_measurements: whether there are custom exporters, which read the log of measurements.
         history_ns: since when lines and accounts count, Unix nanoseconds; by default since the first capture.
         keeps_content: whether the length and digest of prompts, inputs and outputs are kept; by default if items are wanted.
+        resource_attributes: those of ``OTEL_RESOURCE_ATTRIBUTES``, for the labels that they set.
     """
     home.create()
     store = open_store(home.store, now_ns)
     connection = store.connection
     log = MeasurementLog(connection, now_ns)
     outbox = Outbox(connection, now_ns, wanted)
-    exemplars = Exemplars(connection, now_ns)
-    known = _known_metrics(connection, config)
+    exemplars, known = Exemplars(connection, now_ns), _known_metrics(connection, config)
     totals = SeriesTotals(connection, known, config.series.limit, now_ns, [log.append] if logs_measurements else [])
 
     wants_items = outbox.wants(TRACES) or outbox.wants(LOGS)
     pending = PendingSessions(connection) if wants_items or config.metrics.gen_ai else None
     # Everything that listens to changes of facts, in this order.
-    listeners: list[Listener] = [lambda old, new: apply_change(totals, old, new)]
-    if pending is not None:
-        listeners.append(pending.note)
+    listeners: list[Listener] = [partial(apply_change, totals), *([pending.note] if pending is not None else [])]
     facts = Facts(store, listeners)
 
     writer = _writer(config, facts, pending, outbox, totals, exemplars, sample) if pending is not None else None
@@ -140,7 +140,8 @@ def assemble_core(
     content = ContentKeeper(facts, config.capture) if has_content else None
     history = facts.history_ns if history_ns is None else lambda _session_id: history_ns
     spool = Spool(home.spool)
-    intake = _intake(config, facts, totals, known, spool, content, history, writer)
+    resolve = _identity_resolver(config, resource_attributes)
+    intake = _intake(config, facts, totals, known, spool, content, history, writer, resolve)
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer)
 
 
@@ -180,10 +181,10 @@ def _intake(
     content: ContentKeeper | None,
     history: Callable[[str], int],
     writer: TraceWriter | None,
+    resolve: IdentityResolver,
 ) -> Intake:
     """Put together what reads the sources."""
     store, connection = facts.store, facts.connection
-    resolve = _identity_resolver(config)
     unknowns = Unknowns(connection, store.now_ns)
 
     def count_dropped(reason: str) -> None:
@@ -243,10 +244,10 @@ def assemble_daemon(
         sample=TurnSampler(otel.sampler),
         logs_measurements=bool(exporters.custom),
         history_ns=history_ns,
+        resource_attributes=otel.resource_attributes,
     )
     snapshots = Snapshots(core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth)
-    path, instance = core.store.path, core.store.meta("instance_id")
-    resource = service_resource(otel, instance)
+    path, resource = core.store.path, service_resource(otel, instance := core.store.meta("instance_id"))
     deliveries = Deliveries(
         core.store,
         core.totals,
@@ -269,9 +270,16 @@ def assemble_daemon(
     return Daemon(core, deliveries)
 
 
-def _identity_resolver(config: Config) -> IdentityResolver:
-    """Return a function that gives an event its identity. The variables of its session decide first, then the configuration."""
+def _identity_resolver(
+    config: Config, resource_attributes: Mapping[str, str] = MappingProxyType({})
+) -> IdentityResolver:
+    """Return a function that gives an event its identity.
+
+    For each label, the first of these decides: the session's variables, ``[projects]``, ``[identity]``, ``OTEL_RESOURCE_ATTRIBUTES``, and
+    for the project the repository.
+    """
     fallback = config.identity.model_dump()
+    named = attribute_labels(resource_attributes)
 
     def resolve(
         headers: Mapping[str, str], directory: str | None, before: Callable[[], Identity | None] = lambda: None
@@ -279,7 +287,7 @@ def _identity_resolver(config: Config) -> IdentityResolver:
         listed = {"project": config.project_for(directory) if directory else None}
 
         return resolve_identity(
-            headers, listed, fallback, project_name=lambda: project_in_time(directory or "", before)
+            headers, listed, fallback, named, project_name=lambda: project_in_time(directory or "", before)
         )
 
     return resolve
