@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from claude_hooks_otel import __version__
-from claude_hooks_otel.cli import daemon, demo, doctor, flush, install, report, status
+from claude_hooks_otel.cli import daemon, demo, doctor, flush, install, report, stack, status
 
 app = typer.Typer(
     name="claude-hooks-otel",
@@ -32,5 +32,5 @@ def _options(
 ) -> None: ...
 
 
-for module in (install, doctor, status, flush, report, daemon, demo):
+for module in (install, doctor, status, flush, report, stack, daemon, demo):
     module.register(app)

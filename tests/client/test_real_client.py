@@ -5,9 +5,13 @@ The client runs offline, in its own namespaces, against a scripted API. ``tests/
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
+import sysconfig
+import venv
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -173,6 +177,55 @@ def test_report_shows_the_figures_of_the_client_without_an_endpoint(version: str
     )
     assert reported["claude_sessions_total"] == 1
     assert "backend" in found["table"]
+
+
+def _reported(series: list[dict[str, Any]], name: str) -> float:
+    return sum(point["value"] for point in series if point["name"] == name)
+
+
+@oldest_and_newest
+def test_settings_that_are_copied_by_hand_capture_a_session(version: str, tmp_path: Path) -> None:
+    """The README's commands put the hook where the copied settings look for it. ``report`` takes the session in."""
+    found = play("by_hand", tmp_path / "world", version=version)
+    assert (found["code"], found["errors"]) == (0, "")
+    assert found["events"] == sorted(["SessionStart", "UserPromptSubmit", "PostToolUse", "Stop", "SessionEnd"])
+    assert _reported(found["report"], "claude_sessions_total") == 1
+    assert _reported(found["report"], "claude_tokens_output_total") == 52
+
+
+@pytest.fixture(scope="module")
+def installed_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command of a wheel of this checkout, in a virtual environment of its own. The dependencies are those of the tests."""
+    folder = tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "-q"]
+    built = subprocess.run(
+        [*pip, "wheel", "--no-deps", "-w", str(folder), str(ROOT)], check=False, capture_output=True, text=True
+    )
+    if built.returncode:
+        pytest.skip(f"no wheel can be built here: {built.stderr[-500:]}")
+    venv.create(folder / "venv")
+    [packages] = (folder / "venv").glob("lib/python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    [wheel] = folder.glob("*.whl")
+    python = folder / "venv" / "bin" / "python"
+    subprocess.run([*pip, "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)], check=True)
+    return folder / "venv" / "bin" / "claude-hooks-otel"
+
+
+@oldest_and_newest
+def test_a_new_user_sees_the_first_session_in_the_report_after_two_commands(
+    version: str, installed_program: Path, tmp_path: Path
+) -> None:
+    """The commands are the installation of the package and ``install``. Nothing on the way is an error, and nothing needs a checkout."""
+    found = play("new_user", tmp_path / "world", str(installed_program), version=version)
+    steps = ("before", "install", "session", "report", "json", "doctor", "stack")
+    assert {step: (found[step]["code"], found[step]["errors"]) for step in steps} == dict.fromkeys(steps, (0, ""))
+    assert "claude-hooks-otel install" in found["before"]["output"]
+    series = json.loads(found["json"]["output"])
+    assert _reported(series, "claude_sessions_total") == 1
+    assert _reported(series, "claude_tokens_output_total") == 52
+    assert "shop" in found["report"]["output"]
+    assert {".env", "docker-compose.yml", "grafana-dashboards", "SUPPORT.md"} <= set(found["files"])
 
 
 SHORT = ["SessionStart", "UserPromptSubmit", "PostToolUse", "Stop", "SessionEnd"]

@@ -65,7 +65,7 @@ def test_report_takes_in_what_the_plugin_captured_without_the_package(
     assert "sonnet-4-5" in run(user, "report")
 
 
-def test_what_the_daemon_does_not_read_in_time_is_counted_as_waiting(home: Home) -> None:
+def test_events_that_the_daemon_does_not_read_in_time_still_count_as_waiting(home: Home) -> None:
     """Somebody holds its lock but answers no request."""
     home.create()
     Spool(home.spool).write("SessionStart", {}, b"{}")
