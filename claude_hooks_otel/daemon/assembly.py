@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from claude_hooks_otel.daemon.account import account
 from claude_hooks_otel.daemon.exporters import build_exporters
 from claude_hooks_otel.daemon.intake import Intake
 from claude_hooks_otel.delivery import tables as delivery_tables
@@ -247,17 +248,17 @@ def assemble_daemon(
         resource_attributes=otel.resource_attributes,
     )
     snapshots = Snapshots(core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth)
-    path, resource = core.store.path, service_resource(otel, instance := core.store.meta("instance_id"))
+    resource = service_resource(otel, instance := core.store.meta("instance_id"), account(config.capture, Path.home()))
     deliveries = Deliveries(
         core.store,
         core.totals,
         snapshots,
         core.outbox,
         core.log,
-        metric_workers=[MetricWorker(exporter, resource, path) for exporter in exporters.metrics],
-        item_workers=[ItemWorker(exporter, resource, path) for exporter in exporters.items],
+        metric_workers=[MetricWorker(exporter, resource, core.store.path) for exporter in exporters.metrics],
+        item_workers=[ItemWorker(exporter, resource, core.store.path) for exporter in exporters.items],
         measurement_workers=[
-            MeasurementWorker(name, exporter, config.exporters[name], path, instance)
+            MeasurementWorker(name, exporter, config.exporters[name], core.store.path, instance)
             for name, exporter in exporters.custom.items()
         ],
         states=exporters.states,

@@ -122,7 +122,7 @@ def test_containers_have_the_names_that_the_documentation_uses() -> None:
 
 
 def test_pyproject_puts_every_file_of_the_stack_into_the_wheel() -> None:
-    """Only what git knows: somebody's ``.env`` stays out."""
+    """The wheel gets only committed files. Somebody's ``.env`` stays out."""
     included = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     sources = {Path(name) for name in included["force-include"]}
     listed = subprocess.run(
