@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -293,6 +294,40 @@ def by_hand(folder: Path) -> dict[str, Any]:
             "errors": ended.errors,
             "events": sorted(entry.name.partition(".")[0] for entry in Spool(world.home.spool).take(100)),
             "report": json.loads(world.command("report", "--json")),
+        }
+
+
+def plugin_without_package(folder: Path) -> dict[str, Any]:
+    """A user installs the plugin from a clone, and nothing else. Later the package answers what was captured."""
+    with World(folder, {"work": _WORK}, hooks="none", telemetry=False) as world:
+        clone = folder / "clone"
+        for part in (".claude-plugin", "hooks", "commands"):
+            shutil.copytree(ROOT / part, clone / part)
+        steps = []
+        for arguments in (["marketplace", "add", str(clone)], ["install", "hooks-otel@hooks-otel"]):
+            done = subprocess.run(
+                [world.binary, "plugin", *arguments],
+                cwd=world.project, env=world.environ(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            steps.append([done.returncode, done.stderr])
+        settings = world.user / ".claude" / "settings.json"
+        content = json.loads(settings.read_text())
+        content["pluginConfigs"] = {"hooks-otel@hooks-otel": {"options": {"agent": "Reviewer", "team": "core"}}}
+        settings.write_text(json.dumps(content))
+        ended = [world.run("script:work") for _ in range(2)]
+        entries = list(Spool(world.home.spool).take(100))
+        return {
+            "steps": steps,
+            "codes": [one.code for one in ended],
+            "errors": [one.errors for one in ended],
+            "events": sorted(entry.name.partition(".")[0] for entry in entries),
+            "report": json.loads(world.command("report", "--json")),
+            "messages": [
+                line["attachment"]["content"]
+                for path in (world.user / ".claude").rglob("*.jsonl")
+                for line in map(json.loads, path.read_text().splitlines())
+                if line.get("attachment", {}).get("type") == "hook_system_message"
+            ],
         }
 
 
