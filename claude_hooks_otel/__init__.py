@@ -27,6 +27,7 @@ ROOMS: Final = (
     "home",
     "settings",
     "foreign_files",
+    "resource_attributes",
     "timeline",
     "units",
 )

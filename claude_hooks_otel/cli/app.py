@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from claude_hooks_otel import __version__
-from claude_hooks_otel.cli import daemon, demo, doctor, flush, import_history, install, report, status, store
+from claude_hooks_otel.cli import daemon, demo, doctor, flush, import_history, install, report, stack, status, store
 
 app = typer.Typer(
     name="claude-hooks-otel",
@@ -32,5 +32,5 @@ def _options(
 ) -> None: ...
 
 
-for module in (install, doctor, status, flush, report, import_history, store, daemon, demo):
+for module in (install, doctor, status, flush, report, import_history, store, stack, daemon, demo):
     module.register(app)

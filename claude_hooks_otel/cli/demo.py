@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from claude_hooks_otel.cli import recorded_sessions
-from claude_hooks_otel.cli.console import out
+from claude_hooks_otel.cli.console import fail, out
 from claude_hooks_otel.cli.flush import print_answer
 from claude_hooks_otel.cli.report import print_report
 from claude_hooks_otel.daemon.flush_now import flush_now
-from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.home_files import emit_path
 
 
@@ -21,16 +24,44 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command()
-    def demo() -> None:
+    def demo(
+        keep: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="HOME", help="Keep everything in this new folder, to explore it with the other commands."
+            ),
+        ] = None,
+    ) -> None:
         """Play recorded sessions through the hooks, the spool and the daemon's intake, and report what they did.
 
-        Everything happens in a temporary folder. With OTEL_EXPORTER_OTLP_ENDPOINT set, the metrics also go there.
+        Everything happens in a temporary folder, unless --keep names one. With OTEL_EXPORTER_OTLP_ENDPOINT set, the metrics also go there.
         """
-        with tempfile.TemporaryDirectory(prefix="claude-hooks-otel-demo-") as folder:
-            home = Home.from_environment({"HOME": folder})
-            events = recorded_sessions.play(home, Path(folder, "projects"), emit_path())
-            out.print(f"{events} hook events of recorded sessions went through hooks/emit into the spool.\n")
-            answer = flush_now(home, timeout=60, environ=dict(os.environ))
-            print_report(home)
-            if answer.exporters:
-                print_answer(answer)
+        if keep is None:
+            with tempfile.TemporaryDirectory(prefix="claude-hooks-otel-demo-") as folder:
+                _play(Home.from_environment({"HOME": folder}), Path(folder, "projects"))
+            return
+        root = keep.absolute()
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            is_used = any(root.iterdir())
+        except OSError as error:
+            fail(escape(f"{root} cannot be used: {error.strerror}. Name another folder."))
+        if is_used:
+            fail(escape(f"{root} is not empty. Name a new folder."))
+        _play(Home(root), root / "projects")
+        out.print(
+            escape(
+                f"The home is {root}. Explore it with any command: export {HOME_VARIABLE}={shlex.quote(str(root))}, "
+                "then for example `claude-hooks-otel status`. To end: delete the folder, and unset the variable."
+            ),
+            soft_wrap=True,
+        )
+
+
+def _play(home: Home, transcripts: Path) -> None:
+    events = recorded_sessions.play(home, transcripts, emit_path())
+    out.print(f"{events} hook events of recorded sessions went through hooks/emit into the spool.\n")
+    answer = flush_now(home, timeout=60, environ=dict(os.environ))
+    print_report(home)
+    if answer.exporters:
+        print_answer(answer)

@@ -17,9 +17,10 @@ from claude_hooks_otel.home.ownership import ForeignHomeError, check_owner
 from claude_hooks_otel.home.paths import HOME_VARIABLE
 from claude_hooks_otel.installation.advice import next_steps, warnings
 from claude_hooks_otel.installation.changes import InstalledChanges
-from claude_hooks_otel.installation.home_files import HomeFiles, forget_home, home_of, is_usual
+from claude_hooks_otel.installation.home_files import HomeFiles, forget_home, home_of, is_usual, otel_variables
 from claude_hooks_otel.installation.hook_entries import check_shape, unregister
 from claude_hooks_otel.installation.hook_entries import register as register_hooks
+from claude_hooks_otel.installation.plugin_options import token_headers
 from claude_hooks_otel.installation.purge import PurgeError, tell_to_stop
 from claude_hooks_otel.installation.purge import purge as purge_home
 from claude_hooks_otel.installation.settings_file import Scope, SettingsError, SettingsFile, path_of
@@ -158,7 +159,8 @@ class _Installation:
         self._file = _open(path)
         self._home = home_of(self._file.env, os.environ)
         check_owner(self._home)
-        self._files = HomeFiles(self._home, options, os.environ, with_emit=not plugin)
+        token = token_headers(self._home, otel_variables(os.environ)) if plugin else {}
+        self._files = HomeFiles(self._home, token | options, os.environ, with_emit=not plugin)
         self._installed = InstalledChanges(self._home)
         self._labels = labels
         self._shared = shared

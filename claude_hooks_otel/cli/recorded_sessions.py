@@ -43,6 +43,7 @@ def play(home: Home, folder: Path, emit: Path) -> int:
     home.create()
     # This PATH has no interpreter and no console script, so hooks start nothing. What they capture waits for the flush.
     base = {"PATH": "/usr/bin:/bin", HOME_VARIABLE: str(home.root)}
+    dated: set[str] = set()
     for hook in recording["hooks"]:
         payload = json.dumps(hook["payload"]).replace("{projects}", str(folder))
         subprocess.run(
@@ -52,11 +53,10 @@ def play(home: Home, folder: Path, emit: Path) -> int:
             check=True,
         )
         at = hook["t"] + shift
-        for entry in os.scandir(
-            home.spool / "new"
-        ):  # the file's time is the time of receipt: set it to the recorded one
-            if entry.stat().st_mtime > at + _AGO / 2:
+        for entry in os.scandir(home.spool / "new"):
+            if entry.name not in dated:  # the file's time is the time of receipt: set it to the recorded one
                 os.utime(entry.path, (at, at))
+                dated.add(entry.name)
     return len(recording["hooks"])
 
 

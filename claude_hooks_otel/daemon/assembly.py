@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from claude_hooks_otel.daemon.account import account
 from claude_hooks_otel.daemon.exporters import build_exporters
 from claude_hooks_otel.daemon.intake import Intake
 from claude_hooks_otel.delivery import tables as delivery_tables
@@ -39,6 +40,7 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog, declared
 from claude_hooks_otel.metrics.definition import Metric
 from claude_hooks_otel.metrics.labels import Identity, resolve_identity
+from claude_hooks_otel.resource_attributes import attribute_labels
 from claude_hooks_otel.series import tables as series_tables
 from claude_hooks_otel.series.aggregates import Aggregates
 from claude_hooks_otel.series.exemplars import Exemplars
@@ -107,6 +109,7 @@ def assemble_core(
     keeps_content: bool | None = None,
     is_live: bool = True,
     counted_until: Callable[[tuple[str, str]], int | None] | None = None,
+    resource_attributes: Mapping[str, str] = MappingProxyType({}),
 ) -> Core:
     """Put the intake together.
 
@@ -121,6 +124,7 @@ def assemble_core(
         keeps_content: whether the length and digest of prompts, inputs and outputs are kept; by default if items are wanted.
         is_live: whether facts move the exported series. History moves only the aggregates.
         counted_until: for a recovery: returns up to which offset a transcript was counted. Only that part is read, and no total changes.
+        resource_attributes: those of ``OTEL_RESOURCE_ATTRIBUTES``, for the labels that they set.
     """
     home.create()
     store = open_store(home.store, now_ns)
@@ -143,7 +147,8 @@ def assemble_core(
         ContentKeeper(facts, config.capture) if (wants_items if keeps_content is None else keeps_content) else None
     )
     history, spool = _history(facts, history_ns), Spool(home.spool)
-    intake = _intake(config, facts, totals, known, spool, content, history, writer, counted_until)
+    resolve = identity_resolver(config, resource_attributes)
+    intake = _intake(config, facts, totals, known, spool, content, history, writer, resolve, counted_until)
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer, aggregates)
 
 
@@ -206,11 +211,11 @@ def _intake(
     content: ContentKeeper | None,
     history: Callable[[str], int],
     writer: TraceWriter | None,
+    resolve: IdentityResolver,
     until: Callable[[tuple[str, str]], int | None] | None,
 ) -> Intake:
     """Put together what reads the sources."""
     store, connection = facts.store, facts.connection
-    resolve = identity_resolver(config)
     unknowns = Unknowns(connection, store.now_ns)
 
     def count_dropped(reason: str) -> None:
@@ -270,20 +275,20 @@ def assemble_daemon(
         sample=TurnSampler(otel.sampler),
         logs_measurements=bool(exporters.custom),
         history_ns=history_ns,
+        resource_attributes=otel.resource_attributes,
     )
     snapshots = Snapshots(core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth)
-    path, instance = core.store.path, core.store.meta("instance_id")
-    resource = service_resource(otel, instance)
+    resource = service_resource(otel, instance := core.store.meta("instance_id"), account(config.capture, Path.home()))
     deliveries = Deliveries(
         core.store,
         core.totals,
         snapshots,
         core.outbox,
         core.log,
-        metric_workers=[MetricWorker(exporter, resource, path) for exporter in exporters.metrics],
-        item_workers=[ItemWorker(exporter, resource, path) for exporter in exporters.items],
+        metric_workers=[MetricWorker(exporter, resource, core.store.path) for exporter in exporters.metrics],
+        item_workers=[ItemWorker(exporter, resource, core.store.path) for exporter in exporters.items],
         measurement_workers=[
-            MeasurementWorker(name, exporter, config.exporters[name], path, instance)
+            MeasurementWorker(name, exporter, config.exporters[name], core.store.path, instance)
             for name, exporter in exporters.custom.items()
         ],
         states=exporters.states,
@@ -296,9 +301,16 @@ def assemble_daemon(
     return Daemon(core, deliveries)
 
 
-def identity_resolver(config: Config) -> IdentityResolver:
-    """Return a function that gives an event its identity. The variables of its session decide first, then the configuration."""
+def identity_resolver(
+    config: Config, resource_attributes: Mapping[str, str] = MappingProxyType({})
+) -> IdentityResolver:
+    """Return a function that gives an event its identity.
+
+    For each label, the first of these decides: the session's variables, ``[projects]``, ``[identity]``, ``OTEL_RESOURCE_ATTRIBUTES``, and
+    for the project the repository.
+    """
     fallback = config.identity.model_dump()
+    named = attribute_labels(resource_attributes)
 
     def resolve(
         headers: Mapping[str, str], directory: str | None, before: Callable[[], Identity | None] = lambda: None
@@ -306,7 +318,7 @@ def identity_resolver(config: Config) -> IdentityResolver:
         listed = {"project": config.project_for(directory) if directory else None}
 
         return resolve_identity(
-            headers, listed, fallback, project_name=lambda: project_in_time(directory or "", before)
+            headers, listed, fallback, named, project_name=lambda: project_in_time(directory or "", before)
         )
 
     return resolve

@@ -90,6 +90,11 @@ class Home:
         return self.root / "emit"
 
     @property
+    def plugin_token(self) -> Path:
+        """In the usual home: the token of the plugin's options, which a hook writes. Only ``install --plugin`` reads it."""
+        return self.root / "plugin_token"
+
+    @property
     def installations(self) -> Path:
         """What ``install`` changed in each settings file, so that ``uninstall`` can restore it."""
         return self.root / "installations.json"

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from claude_hooks_otel.settings import Config, Signal
+from claude_hooks_otel.resource_attributes import attribute_labels
+from claude_hooks_otel.settings import Config, OtelSettings, Signal
 
 PLUGIN_NAME = "hooks-otel"
 
@@ -47,4 +48,10 @@ def next_steps(config: Config, *, plugin: bool) -> Iterator[str]:
     exporters = {config.otel.get(f"OTEL_{signal.upper()}_EXPORTER", "") for signal in Signal}
     if not endpoint and exporters <= {"", "none"}:
         yield "No endpoint is configured. Everything is in the embedded store: see `claude-hooks-otel report`."
+    if named := attribute_labels(OtelSettings.from_config(config, {}).resource_attributes):
+        listing = ", ".join(f"{label}={value}" for label, value in sorted(named.items()))
+        yield (
+            f"OTEL_RESOURCE_ATTRIBUTES labels all your sessions with {listing}, unless they set CLAUDE_AGENT_* variables. "
+            "For one project, use --scope local with --project and --team instead."
+        )
     yield "Run `claude-hooks-otel doctor` to check every link of the chain."

@@ -234,8 +234,9 @@ TEST_COVERAGE: Final = Metric(
 )  # fmt: skip
 CLIENT_INFO: Final = Metric(
     "claude.client.info", "{client}", Kind.GAUGE,
-    "1 for each version and entrypoint of the client in use. Join it with other metrics to see who still uses which version.",
-    labels=("version", "entrypoint"),
+    "1 for each version, entrypoint and terminal of the client in use. Join it with other metrics to see who still uses which version. "
+    "`terminal_type` is the terminal's TERM_PROGRAM.",
+    labels=("version", "entrypoint", "terminal_type"),
 )  # fmt: skip
 AGENT_XP: Final = Metric(
     "claude.agent.xp", "{xp}", Kind.GAUGE,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from claude_hooks_otel.metrics.declared import LARGEST_VALUE
 from claude_hooks_otel.metrics.definition import Kind, Metric
 from claude_hooks_otel.metrics.labels import identity_columns
+from claude_hooks_otel.resource_attributes import attribute_labels, resource_attributes
 from claude_hooks_otel.sdk.names import MisuseError, Vocabulary, bounded, number, whole_number
 from claude_hooks_otel.sdk.records import MEASUREMENT, SPAN, TASK, NullRecorder, Recorder, RecordWriter
 from claude_hooks_otel.sdk.spool_recorder import SpoolRecorder
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 # More story points than this are a typing error, as in a session's tasks.
 MOST_POINTS = 1000
+_VARIABLES = {
+    "agent": "CLAUDE_AGENT_ID",
+    "project": "CLAUDE_AGENT_PROJECT",
+    "team": "CLAUDE_AGENT_TEAM",
+    "sprint": "CLAUDE_AGENT_SPRINT",
+}
 
 
 class AgentMonitor:
@@ -33,11 +40,13 @@ class AgentMonitor:
     in threads, asyncio and forked processes.
 
     Args:
-        agent_id: the agent. The default is ``CLAUDE_AGENT_ID``, or else the configuration's agent.
-        project_name: the project. The default is ``CLAUDE_AGENT_PROJECT``, or else the project of the working directory.
+        agent_id: the agent. The default is ``CLAUDE_AGENT_ID``, then ``agent.id`` of ``OTEL_RESOURCE_ATTRIBUTES``, then the
+            configuration's agent.
+        project_name: the project. The default is ``CLAUDE_AGENT_PROJECT``, then ``project.name`` of ``OTEL_RESOURCE_ATTRIBUTES``, then the
+            configuration's project, then the project of the working directory.
         agent_level: the agent's level in a scheme of your own, from 0. It is recorded once, as the gauge ``agent_declared_level``.
-        sprint: the sprint. The default is ``CLAUDE_AGENT_SPRINT``.
-        team: the team. The default is ``CLAUDE_AGENT_TEAM``.
+        sprint: the sprint. The default is ``CLAUDE_AGENT_SPRINT``, then ``sprint`` of ``OTEL_RESOURCE_ATTRIBUTES``.
+        team: the team. The default is ``CLAUDE_AGENT_TEAM``, then ``team`` of ``OTEL_RESOURCE_ATTRIBUTES``.
         export_to_grafana: False checks every call but records nothing.
         labels: label keys that calls can use in addition to the catalog's.
         meter_provider: an OpenTelemetry provider to record measurements with, instead of the spool.
@@ -74,10 +83,11 @@ class AgentMonitor:
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._vocabulary = Vocabulary(labels)
-        self.agent = _own_label("agent_id", agent_id, "CLAUDE_AGENT_ID")
-        self.project = _own_label("project_name", project_name, "CLAUDE_AGENT_PROJECT")
-        self.team = _own_label("team", team, "CLAUDE_AGENT_TEAM")
-        self.sprint = _own_label("sprint", sprint, "CLAUDE_AGENT_SPRINT")
+        set_outside = _labels_of_the_environment()
+        self.agent = _own_label("agent_id", agent_id, set_outside["agent"])
+        self.project = _own_label("project_name", project_name, set_outside["project"])
+        self.team = _own_label("team", team, set_outside["team"])
+        self.sprint = _own_label("sprint", sprint, set_outside["sprint"])
         headers = identity_columns(self)
         if not self.project:
             headers["project_directory"] = _working_directory()
@@ -207,9 +217,21 @@ class AgentMonitor:
         return Tracked(self._writer, SPAN, name, {"label": bounded(name, "span name")})
 
 
-def _own_label(what: str, value: object, variable: str) -> str:
+def _own_label(what: str, value: object, default: str) -> str:
     """Return a label of the monitor's own: the caller's value, checked, or the environment's, which the daemon normalizes."""
-    return bounded(value, what) if value is not None else os.environ.get(variable, "")
+    return bounded(value, what) if value is not None else default
+
+
+def _labels_of_the_environment() -> dict[str, str]:
+    """Return what the environment sets for each label: ``CLAUDE_AGENT_*`` first, then ``OTEL_RESOURCE_ATTRIBUTES``.
+
+    Attributes that cannot be decoded are left out, as OpenTelemetry's specification says.
+    """
+    try:
+        named = attribute_labels(resource_attributes(os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")))
+    except ValueError:
+        named = {}
+    return {label: os.environ.get(variable) or named.get(label, "") for label, variable in _VARIABLES.items()}
 
 
 def _working_directory() -> str:

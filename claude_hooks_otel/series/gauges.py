@@ -24,7 +24,8 @@ def gauges(facts: Facts, now_ns: int) -> Iterator[SeriesPoint]:
     clients: set[Labels] = set()
     for session in facts.select(model.Session, "last_seen_ns > ?", now_ns - IN_USE_FOR):
         labels = session.labels()
-        clients.add(session.labels(version=session.client_version, entrypoint=session.entrypoint))
+        client = {"version": session.client_version, "entrypoint": session.entrypoint}
+        clients.add(session.labels(**client, terminal_type=session.terminal))
         active[labels] += 0
         if (session.last_seen_ns or 0) < now_ns - KILLED_AFTER or _has_ended(facts, session):
             continue

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -104,7 +104,7 @@ class TracesConfig(_Table):
 
 
 class CaptureConfig(_Table):
-    """Texts that may leave the machine, with secrets redacted. Of the others, only length and SHA-256 leave it.
+    """What may leave the machine. Texts have their secrets redacted. Of the others, only length and SHA-256 leave it.
 
     Attributes:
         prompts: what people ask.
@@ -112,6 +112,7 @@ class CaptureConfig(_Table):
         paths: the files that tools are called on.
         tool_output: tools' inputs and outputs.
         max_characters: how much of each text is kept.
+        account: whether the resource names the account of Claude Code, ``plain`` or as its SHA-256.
     """
 
     prompts: bool = False
@@ -119,6 +120,7 @@ class CaptureConfig(_Table):
     paths: bool = False
     tool_output: bool = False
     max_characters: Annotated[int, Field(ge=1)] = 4096
+    account: Literal["none", "hashed", "plain"] = "none"
 
 
 class OutboxConfig(_Table):

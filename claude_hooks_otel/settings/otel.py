@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
-from urllib.parse import unquote
 
+from claude_hooks_otel.resource_attributes import resource_attributes
 from claude_hooks_otel.settings.errors import KEY_PREFIX, PREFIX, ConfigError
 from claude_hooks_otel.settings.file import sets_key
 from claude_hooks_otel.settings.model import Config
@@ -80,7 +80,7 @@ class OtelSettings:
         export_interval_s: seconds after which unchanged totals are exported again.
         sampler: which traces are sent.
         service_name: the service's name; None if no variable sets it.
-        resource_attributes: what ``OTEL_RESOURCE_ATTRIBUTES`` adds to the resource.
+        resource_attributes: what ``OTEL_RESOURCE_ATTRIBUTES`` adds to the resource. Some of it also sets labels.
         warnings: settings that are ignored, one sentence each. Those of an exporter are with its signal.
         redact: takes the variables' secrets out of a text.
     """
@@ -164,24 +164,6 @@ def _endpoint(variables: Mapping[str, str], signal: Signal) -> str:
     return variables.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT") or variables.get(
         "OTEL_EXPORTER_OTLP_ENDPOINT", ""
     )
-
-
-def resource_attributes(text: str) -> dict[str, str]:
-    """Return the attributes in the form of ``OTEL_RESOURCE_ATTRIBUTES``: ``key1=value1,key2=value2``, percent-encoded UTF-8.
-
-    Source: OpenTelemetry specification, Resource SDK, "Specifying resource information via an environment variable".
-
-    Raises:
-        ValueError: an entry has no ``=`` or no key, or its encoding is not UTF-8.
-    """
-    attributes = {}
-    for position, entry in enumerate(filter(None, map(str.strip, text.split(","))), start=1):
-        key, equals, value = entry.partition("=")
-        key = unquote(key.strip(), errors="strict")
-        if not equals or not key:
-            raise ValueError(f"entry {position} is not of the form key=value")
-        attributes[key] = unquote(value.strip(), errors="strict")
-    return attributes
 
 
 def _signal(variables: Mapping[str, str], signal: Signal) -> SignalSettings:

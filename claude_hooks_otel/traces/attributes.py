@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.metrics.labels import MAX_LABEL_LENGTH
 from claude_hooks_otel.sources.call_ids import call_id_of
 from claude_hooks_otel.traces import semantic_conventions as names
 from claude_hooks_otel.traces.model import Value
@@ -24,6 +25,11 @@ def common(session: model.Session, fact: model.Fact, operation: str | None = Non
         found |= {names.OPERATION: operation, names.PROVIDER: names.ANTHROPIC}
     labeled = fact if fact.agent is not None else session
     return found | {names.IDENTITY[label]: value for label, value in labeled.labels()}
+
+
+def terminal(session: model.Session) -> dict[str, Value]:
+    """Return the terminal in which the client runs, if it has told its name."""
+    return _known({names.TERMINAL: (session.terminal or "")[:MAX_LABEL_LENGTH]})
 
 
 def tool(call: model.ToolCall) -> dict[str, Value]:

@@ -25,6 +25,7 @@ TOOL_CALL: Final = "gen_ai.tool.call.id"
 MCP_METHOD: Final = "mcp.method.name"
 ERROR_TYPE: Final = "error.type"
 SESSION: Final = "session.id"
+TERMINAL: Final = "terminal.type"  # as in the client's own telemetry
 # semantic-conventions 1.45, namespace vcs.
 REPOSITORY: Final = "vcs.repository.name"
 BRANCH: Final = "vcs.ref.head.name"

@@ -135,6 +135,7 @@ class _Traces:
             end_ns=end,
             attributes=attributes.common(self._facts.session, turn, names.INVOKE_AGENT)
             | {names.AGENT_NAME: agent, names.PROMPT: turn.prompt_id}
+            | attributes.terminal(self._facts.session)
             | attributes.repository(turn),
             error=turn.failure,
             events=self._events(turn, before, end),

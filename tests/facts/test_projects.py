@@ -13,7 +13,7 @@ from claude_hooks_otel.daemon.assembly import identity_resolver
 from claude_hooks_otel.facts import projects
 from claude_hooks_otel.facts.projects import project_in_time, project_name, repository_in_time, repository_name
 from claude_hooks_otel.metrics.labels import Identity
-from claude_hooks_otel.settings import Config
+from claude_hooks_otel.settings import Config, IdentityConfig
 
 
 def git(folder: Path, *words: str) -> None:
@@ -96,6 +96,18 @@ def test_a_worktree_that_went_before_its_event_was_read_stays_in_the_sessions_pr
     assert resolve({"project": "given"}, gone, lambda: Identity("a", "shop")).project == "given"
     assert resolve({}, "/listed/gone", lambda: Identity("a", "shop")).project == "listed"
     assert resolve({}, "/" + "x" * 5000, lambda: Identity("a", "shop")).project == "shop"
+
+
+def test_labels_come_from_the_session_then_the_configuration_then_the_resource_attributes_then_git(shop: Path) -> None:
+    attributes = {"project.name": "Attribute", "project": "second", "team": "backend", "agent": "api", "sprint": "6B"}
+    labels = Identity("api", "attribute", "backend", "6b")
+    assert identity_resolver(Config(), attributes)({}, str(shop)) == labels
+    assert identity_resolver(Config())({}, str(shop)) == Identity("default", "shop")
+    config = Config(projects={str(shop): "listed"}, identity=IdentityConfig(agent="configured", project="unused"))
+    resolve = identity_resolver(config, attributes)
+    assert resolve({}, str(shop)) == Identity("configured", "listed", "backend", "6b")
+    assert resolve({}, "/elsewhere").project == "unused"
+    assert resolve({"agent": "own", "project": "own", "team": "own"}, str(shop)) == Identity("own", "own", "own", "6b")
 
 
 @pytest.mark.parametrize(("bare", "name"), [("Shop.git", "Shop"), ("Web/.bare", "Web"), ("Plain", "Plain")])

@@ -31,7 +31,7 @@ CONTRACT = {
     "claude_test_runs_total": ("framework", "outcome"), "claude_tests_total": ("framework", "outcome"),
     "claude_test_coverage_percent": (), "claude_pr_review_duration_seconds": (),
     "claude_context_usage_percent": (), "claude_compactions_total": ("trigger",), "claude_pattern_loads_total": ("pattern",),
-    "claude_model_switches_total": (), "claude_client_info": ("version", "entrypoint"),
+    "claude_model_switches_total": (), "claude_client_info": ("version", "entrypoint", "terminal_type"),
 }  # fmt: skip
 HEALTH = {
     "claude_hooks_events_total", "claude_hooks_events_dropped_total", "claude_hooks_spool_depth",

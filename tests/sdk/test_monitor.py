@@ -206,6 +206,22 @@ def test_without_arguments_the_identity_comes_from_the_environment(
     assert (envelope.headers["agent"], envelope.headers["project_directory"]) == ("Frontend", str(tmp_path))
 
 
+def test_resource_attributes_label_a_program_after_its_own_variables(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "project.name=book-cataloger,team=backend,agent.id=api,sprint=6B")
+    monkeypatch.setenv("CLAUDE_AGENT_TEAM", "core")
+    AgentMonitor("worker").increment("x")
+    ((envelope, _),) = recorded(home)
+    found = {key: envelope.headers[key] for key in ("agent", "project", "team", "sprint")}
+    assert found == {"agent": "worker", "project": "book-cataloger", "team": "core", "sprint": "6B"}
+
+
+def test_undecodable_resource_attributes_label_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=backend,what")
+    assert AgentMonitor("worker").team == ""
+
+
 def test_fractions_add_up_exactly_and_a_gauge_has_its_newest_value(home: Home) -> None:
     times = iter((30, 10, 20))
     monitor = AgentMonitor("a", "b", now_ns=lambda: NOW + next(times, 0))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from claude_hooks_otel.home.paths import HOME_VARIABLE
+from claude_hooks_otel.resource_attributes import resource_attributes
 from claude_hooks_otel.settings import Config, OtelSettings, SamplerSettings, Signal, overlay, variables_in_effect
-from claude_hooks_otel.settings.otel import resource_attributes
 from claude_hooks_otel.settings.redaction import MASK, MAX_LENGTH, Redactor
 from tests.support.places import ROOT
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from claude_hooks_otel.cli.app import app
 from monitoring.generate import SETUP
-from monitoring.grafana_import import main
+from tests.support.places import ROOT
 
 TOKEN = "a-token"
 BOARDS = {"claude-executive", "claude-agents", "claude-technical", "claude-quality"}
@@ -75,11 +78,12 @@ class Requests(BaseHTTPRequestHandler):
             self.answer(200, body)
         elif (self.command, self.path) == ("POST", "/api/dashboards/db"):
             board = body["dashboard"]
-            if board["id"] is not None or (board["uid"] in self.server.boards and not body["overwrite"]):
+            if board.get("id") is not None or (board["uid"] in self.server.boards and not body["overwrite"]):
                 self.answer(412, {"message": "version-mismatch"})
                 return
-            assert body["folderUid"] in self.server.folders
-            self.server.boards[board["uid"]] = {"dashboard": board, "meta": {"folderUid": body["folderUid"]}}
+            folder = body.get("folderUid")
+            assert folder is None or folder in self.server.folders
+            self.server.boards[board["uid"]] = {"dashboard": board, "meta": {"folderUid": folder}}
             self.answer(200, {"status": "success", "uid": board["uid"]})
         else:
             self.answer(400, {"message": f"{self.command} {self.path} is unknown to the fake"})
@@ -96,16 +100,22 @@ def grafana(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGrafana]:
         server.shutdown()
 
 
+def run(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["stack", "import", *arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
 def test_the_import_makes_source_folder_and_dashboards_and_a_second_one_updates_the_dashboards(
     grafana: FakeGrafana, tmp_path: Path
 ) -> None:
     arguments = ["--url", grafana.url, "--prometheus", "http://prometheus:9090", "--backup", str(tmp_path / "old")]
-    assert main(arguments) == 0
+    run(*arguments)
     assert grafana.sources["claude-prometheus"]["url"] == "http://prometheus:9090"
     assert set(grafana.boards) == BOARDS
     assert not (tmp_path / "old").exists()
     grafana.sources["claude-prometheus"]["url"] = "http://changed-by-its-owner"
-    assert main(arguments) == 0
+    run(*arguments)
     assert grafana.sources["claude-prometheus"]["url"] == "http://changed-by-its-owner"
     assert {path.stem for path in (tmp_path / "old").iterdir()} == BOARDS
     shipped = json.loads((SETUP / "grafana-dashboards" / "claude-agents.json").read_text())
@@ -117,22 +127,19 @@ def source_of(board: dict[str, Any]) -> str:
     return variable["current"]["value"]
 
 
-def test_imported_dashboards_show_the_chosen_data_source(
-    grafana: FakeGrafana, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_imported_dashboards_show_the_chosen_data_source(grafana: FakeGrafana) -> None:
     grafana.sources["one"] = {"uid": "one", "name": "Metrics", "type": "prometheus", "isDefault": False}
     grafana.sources["logs"] = {"uid": "logs", "name": "Logs", "type": "loki", "isDefault": True}
-    assert main(["--url", grafana.url]) == 0  # the only Prometheus
+    run("--url", grafana.url)  # the only Prometheus
     assert {source_of(board["dashboard"]) for board in grafana.boards.values()} == {"one"}
     grafana.sources["two"] = {"uid": "two", "name": "Long term", "type": "prometheus", "isDefault": False}
-    assert main(["--url", grafana.url]) == 1
-    assert "--datasource (Metrics, Long term)" in capsys.readouterr().err
-    assert main(["--url", grafana.url, "--datasource", "Logs"]) == 1
-    assert main(["--url", grafana.url, "--datasource", "Long term"]) == 0
+    assert "--datasource: Metrics, Long term" in run("--url", grafana.url, code=1)
+    run("--url", grafana.url, "--datasource", "Logs", code=1)
+    run("--url", grafana.url, "--datasource", "Long term")
     assert {source_of(board["dashboard"]) for board in grafana.boards.values()} == {"two"}
     assert not [key for board in grafana.boards.values() for key in board["dashboard"] if key.startswith("__")]
     grafana.sources["two"]["isDefault"] = True
-    assert main(["--url", grafana.url]) == 0
+    run("--url", grafana.url)
     assert {source_of(board["dashboard"]) for board in grafana.boards.values()} == {"two"}
 
 
@@ -152,19 +159,32 @@ def test_every_panel_and_variable_asks_the_data_source_that_upload_json_asks_for
         }
 
 
-def test_without_a_data_source_the_import_needs_an_address(
-    grafana: FakeGrafana, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["--url", grafana.url]) == 1
-    assert "--prometheus" in capsys.readouterr().err
+def test_without_a_data_source_the_import_needs_an_address(grafana: FakeGrafana) -> None:
+    assert "--prometheus" in run("--url", grafana.url, code=1)
     assert grafana.boards == {}
 
 
-def test_a_refused_or_missing_token_is_an_error(
-    grafana: FakeGrafana, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_refused_or_missing_token_is_an_error(grafana: FakeGrafana, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAFANA_TOKEN", "another")
-    assert main(["--url", grafana.url]) == 1
-    assert "Unauthorized" in capsys.readouterr().err
+    assert "Unauthorized" in run("--url", grafana.url, code=1)
     monkeypatch.delenv("GRAFANA_TOKEN")
-    assert main(["--url", grafana.url]) == 2
+    assert "GRAFANA_TOKEN" in run("--url", grafana.url, code=1)
+
+
+def test_an_address_without_grafana_is_an_error(grafana: FakeGrafana) -> None:
+    grafana.server_close()
+    assert "cannot be asked" in run("--url", grafana.url, code=1)
+
+
+def test_the_loop_of_the_documentation_imports_the_exported_dashboards(grafana: FakeGrafana, tmp_path: Path) -> None:
+    """It needs only a shell and curl."""
+    assert CliRunner().invoke(app, ["stack", "export", str(tmp_path)]).exit_code == 0
+    page = (ROOT / "docs" / "from-the-setup-guide.md").read_text(encoding="utf-8")
+    [loop] = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "api/dashboards/db" in block]
+    assert "admin:" in loop
+    loop = loop.replace("http://localhost:3000", grafana.url)
+    loop = re.sub(r'-u "[^"]+"', f'-H "Authorization: Bearer {TOKEN}"', loop)
+    environ = {"PATH": "/usr/bin:/bin", "GRAFANA_ADMIN_PASSWORD": "x"}
+    done = subprocess.run(["sh", "-ec", loop], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert set(grafana.boards) == BOARDS

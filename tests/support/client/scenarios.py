@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tests.support.client.random_sessions import Plan
 from tests.support.client.scripted_api import Tool, Turn, Usage
 from tests.support.client.truth import Totals, our_totals
 from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.places import ROOT
 
 OPUS = "claude-opus-4-5"
 
@@ -275,6 +277,90 @@ def plugin(folder: Path) -> dict[str, Any]:
     with World(folder, {"work": turns}, hooks="plugin") as world:
         ended = world.run("script:work", CLAUDE_AGENT_ID="Backend", CLAUDE_AGENT_PROJECT="Shop")
         return world.totals(ALL) | {"errors": ended.errors}
+
+
+_WORK = [Turn("work", [_bash("echo hi")], Usage(123, 45)), Turn("done", usage=Usage(6, 7))]
+
+
+def by_hand(folder: Path) -> dict[str, Any]:
+    """A user copies the hook and the example of the settings as the README says, and runs a session. No daemon runs."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [block] = [block for block in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL) if "settings.example.json" in block]
+    with World(folder, {"work": _WORK}, hooks="none", telemetry=False) as world:
+        subprocess.run(["sh", "-ec", block], cwd=ROOT, env=world.environ(), check=True)
+        ended = world.run("script:work")
+        return {
+            "code": ended.code,
+            "errors": ended.errors,
+            "events": sorted(entry.name.partition(".")[0] for entry in Spool(world.home.spool).take(100)),
+            "report": json.loads(world.command("report", "--json")),
+        }
+
+
+def plugin_without_package(folder: Path) -> dict[str, Any]:
+    """A user installs the plugin from a clone, and nothing else. Later the package answers what was captured."""
+    with World(folder, {"work": _WORK}, hooks="none", telemetry=False) as world:
+        clone = folder / "clone"
+        for part in (".claude-plugin", "hooks", "commands"):
+            shutil.copytree(ROOT / part, clone / part)
+        steps = []
+        for arguments in (["marketplace", "add", str(clone)], ["install", "hooks-otel@hooks-otel"]):
+            done = subprocess.run(
+                [world.binary, "plugin", *arguments],
+                cwd=world.project, env=world.environ(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            steps.append([done.returncode, done.stderr])
+        settings = world.user / ".claude" / "settings.json"
+        content = json.loads(settings.read_text())
+        content["pluginConfigs"] = {"hooks-otel@hooks-otel": {"options": {"agent": "Reviewer", "team": "core"}}}
+        settings.write_text(json.dumps(content))
+        ended = [world.run("script:work") for _ in range(2)]
+        entries = list(Spool(world.home.spool).take(100))
+        return {
+            "steps": steps,
+            "codes": [one.code for one in ended],
+            "errors": [one.errors for one in ended],
+            "events": sorted(entry.name.partition(".")[0] for entry in entries),
+            "report": json.loads(world.command("report", "--json")),
+            "messages": [
+                line["attachment"]["content"]
+                for path in (world.user / ".claude").rglob("*.jsonl")
+                for line in map(json.loads, path.read_text().splitlines())
+                if line.get("attachment", {}).get("type") == "hook_system_message"
+            ],
+        }
+
+
+def new_user(folder: Path, program: str) -> dict[str, Any]:
+    """A new user registers the hooks, runs a session and asks for the report.
+
+    Args:
+        folder: the folder of the world.
+        program: ``claude-hooks-otel`` as it was installed, without a checkout.
+    """
+    with World(folder, {"work": _WORK}, hooks="none", telemetry=False) as world:
+        environ = world.environ() | {"COLUMNS": "80"}
+        environ["PATH"] = f"{Path(program).parent}:{environ['PATH']}"
+
+        def run(*arguments: str) -> dict[str, Any]:
+            done = subprocess.run(
+                ["claude-hooks-otel", *arguments],
+                cwd=world.project,
+                env=environ,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            return {"code": done.returncode, "output": done.stdout, "errors": done.stderr}
+
+        found: dict[str, Any] = {"before": run("report"), "install": run("install")}
+        ended = world.run("script:work", PATH=environ["PATH"])
+        found["session"] = {"code": ended.code, "errors": ended.errors}
+        found["report"], found["json"], found["doctor"] = run("report"), run("report", "--json"), run("doctor")
+        found["stack"] = run("stack", "export", str(folder / "stack"))
+        found["files"] = sorted(path.name for path in (folder / "stack").iterdir())
+        run("daemon", "--stop")
+        return found
 
 
 def short_sessions(folder: Path, count: str, killed: str) -> dict[str, Any]:
