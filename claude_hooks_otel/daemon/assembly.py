@@ -143,13 +143,15 @@ def assemble_core(
     if both:
         _aggregate_older_facts(facts, aggregates)
 
-    content = (
-        ContentKeeper(facts, config.capture) if (wants_items if keeps_content is None else keeps_content) else None
-    )
+    content = _content(facts, config, wants_items if keeps_content is None else keeps_content)
     history, spool = _history(facts, history_ns), Spool(home.spool)
     resolve = identity_resolver(config, resource_attributes)
     intake = _intake(config, facts, totals, known, spool, content, history, writer, resolve, counted_until)
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer, aggregates)
+
+
+def _content(facts: Facts, config: Config, is_kept: bool) -> ContentKeeper | None:
+    return ContentKeeper(facts, config.capture) if is_kept else None
 
 
 def _listeners(accounts: Sequence[SeriesTotals | Aggregates], pending: PendingSessions | None) -> list[Listener]:

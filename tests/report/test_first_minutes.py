@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from claude_hooks_otel.cli import recorded_sessions
 from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.daemon.assembly import open_store
 from claude_hooks_otel.daemon.take_in import take_in
 from claude_hooks_otel.home.lock import DaemonLock
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
@@ -92,8 +93,11 @@ def test_an_empty_report_after_the_installation_says_to_start_a_session(user: di
 
 
 def test_a_report_says_that_a_store_cannot_be_used(user: dict[str, str], home: Home) -> None:
+    """A newer version wrote it."""
     home.create()
-    home.store.write_bytes(b"not a database" * 1000)
+    store = open_store(home.store, lambda: 0)
+    store.set_meta("schema_version", "99")
+    store.close()
     Spool(home.spool).write("SessionStart", {}, b"{}")
     text = run(user, "report", code=1)
     assert "They are not in this report" in text

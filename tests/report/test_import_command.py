@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from claude_hooks_otel.cli.app import app
@@ -129,7 +130,7 @@ def test_a_table_fits_the_terminal(
 ) -> None:
     cli("import")
     capsys.readouterr()
-    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("claude_hooks_otel.cli.report_range.out", Console(width=columns))
     print_range(home, EVERYTHING, by=("agent-type",))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= columns
