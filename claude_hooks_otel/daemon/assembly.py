@@ -224,6 +224,7 @@ def assemble_daemon(
     now_ns: Callable[[], int] = time.time_ns,
     *,
     history_ns: int | None = None,
+    is_config_bad: bool = False,
 ) -> Daemon:
     """Put the daemon together, and start its deliveries.
 
@@ -233,8 +234,9 @@ def assemble_daemon(
         otel: the ``OTEL_*`` variables.
         now_ns: the clock, Unix nanoseconds.
         history_ns: as for ``assemble_core``.
+        is_config_bad: whether the configuration file cannot be used, and ``config`` is an earlier one.
     """
-    exporters = build_exporters(config, otel)
+    exporters = build_exporters(config, otel, home.console)
     core = assemble_core(
         home,
         config,
@@ -244,7 +246,7 @@ def assemble_daemon(
         logs_measurements=bool(exporters.custom),
         history_ns=history_ns,
     )
-    snapshots = Snapshots(core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth)
+    snapshots = Snapshots(core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth, is_config_bad)
     path, instance = core.store.path, core.store.meta("instance_id")
     resource = service_resource(otel, instance)
     deliveries = Deliveries(

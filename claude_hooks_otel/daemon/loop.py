@@ -15,12 +15,13 @@ from dataclasses import replace
 from claude_hooks_otel.daemon.assembly import assemble_daemon
 from claude_hooks_otel.home.flush_requests import FlushAnswer, FlushRequests
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, load
+from claude_hooks_otel.settings import Config, OtelSettings, keep_usable, load_usable
 from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH
 from claude_hooks_otel.sources.spool_budget import Budget, forget_dropped, keep_budget, take_dropped
 from claude_hooks_otel.timeline import (
     BUSY_FOR,
     DRAIN_FOR,
+    FLUSH_TIMEOUT,
     FORGET_EVERY,
     RECOVER_EVERY,
     SPOOL_LOOK_BUSY,
@@ -47,11 +48,11 @@ class Loop:
     def __init__(self, home: Home, environ: Mapping[str, str], now_ns: Callable[[], int] = time.time_ns) -> None:
         self.stopping = threading.Event()
         self._now_ns = now_ns
-        self._config = _config(home, environ)
+        self._config, self._problem = _config(home, environ)
         otel = OtelSettings.from_config(self._config, environ)
         for warning in otel.warnings:
             _log.warning("%s", warning)
-        self._daemon = assemble_daemon(home, self._config, otel, now_ns)
+        self._daemon = assemble_daemon(home, self._config, otel, now_ns, is_config_bad=bool(self._problem))
         self._flush_requests = FlushRequests(home)
         self._spool_seen = -1
         self._active_at = time.monotonic()
@@ -95,7 +96,7 @@ class Loop:
         lines = core.intake.follow_sessions()
         if self._flush_requests.waiting():
             self.drain()
-            self._flush_requests.answer(self.flush())
+            self._flush_requests.answer(self.flush(self._flush_requests.timeout))
         deliveries.work()
         self._keep_house()
         return bool(taken or lines)
@@ -116,9 +117,13 @@ class Loop:
             if not intake.follow_sessions(everything=True, pair_now=True):
                 break  # a file system hangs
 
-    def flush(self) -> FlushAnswer:
-        """Deliver everything now, and wait for the endpoints' answers."""
-        return replace(self._daemon.deliveries.flush(), is_behind=self._daemon.core.intake.is_behind)
+    def flush(self, timeout: float = FLUSH_TIMEOUT) -> FlushAnswer:
+        """Deliver everything now, and wait for the endpoints' answers, at most ``timeout`` seconds."""
+        return replace(
+            self._daemon.deliveries.flush(timeout),
+            is_behind=self._daemon.core.intake.is_behind,
+            config_error=self._problem,
+        )
 
     def _keep_house(self) -> None:
         now = time.monotonic()
@@ -156,12 +161,15 @@ class Loop:
         self._daemon.close()
 
 
-def _config(home: Home, environ: Mapping[str, str]) -> Config:
-    try:
-        return load(home.config, environ)
-    except ConfigError as error:
-        _log.error("the configuration cannot be used, the defaults apply: %s", error)
-        return Config()
+def _config(home: Home, environ: Mapping[str, str]) -> tuple[Config, str]:
+    """Return the configuration, and what is wrong with it; empty if nothing is."""
+    config, problem = load_usable(home.config, home.last_config, environ)
+    if problem:
+        _log.error("the configuration cannot be used: %s", " ".join(problem.split()))
+    else:
+        with contextlib.suppress(OSError):  # a full disk: the configuration itself is fine
+            keep_usable(home.config, home.last_config)
+    return config, problem
 
 
 def serve(home: Home, environ: Mapping[str, str]) -> None:

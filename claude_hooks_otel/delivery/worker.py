@@ -30,6 +30,7 @@ class Worker(threading.Thread, ABC):
 
     Attributes:
         failures: how many tries have failed since the start.
+        delivered: how many series, items or measurements the endpoint has accepted since the start.
         dropped: how many items have been given up since the start.
         not_sent: why the endpoint gets nothing of this signal; None if it does. Only a signal that no variable names can be left out.
     """
@@ -39,6 +40,7 @@ class Worker(threading.Thread, ABC):
         self.signal = str(signal)
         self.exporter_name = name
         self.failures = 0
+        self.delivered = 0
         self.dropped = 0
         self.not_sent: str | None = None
         self._path = path

@@ -14,6 +14,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, ConsoleMetr
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
+from claude_hooks_otel.export.console_file import ConsoleFile
 from claude_hooks_otel.export.logs import readable_log_records
 from claude_hooks_otel.export.outcome import Outcome, Status
 from claude_hooks_otel.export.spans import readable_spans
@@ -46,11 +47,19 @@ class _Console:
 
     def send(self, batch: Any) -> Outcome:
         """Write a batch."""
-        self._exporter.export(batch)
+        try:
+            self._exporter.export(batch)
+        except OSError as error:
+            return Outcome(Status.UNAVAILABLE, f"{error.filename or 'the output'} cannot be written: {error.strerror}")
         return Outcome(Status.ACCEPTED)
 
     def close(self) -> None:
         """Do nothing: the stream is not ours."""
+
+
+def _describe_console(stream: TextIO) -> str:
+    where = f" to {stream.name}" if isinstance(stream, ConsoleFile) else ""
+    return f"console, one JSON document a line{where}"
 
 
 class Exporter(ABC):
@@ -81,7 +90,7 @@ class Exporter(ABC):
         self._is_shut_down = False
         self._otlp = otlp = settings.otlp if name == "otlp" else None
         self._sender: _Sender = self._build(otlp) if otlp else _Console(signal, console)
-        self._description = self._redact(otlp.describe() if otlp else "console, one JSON document a line")
+        self._description = self._redact(otlp.describe() if otlp else _describe_console(console))
         self.warnings = otlp.warnings if otlp else ()
 
     def describe(self) -> str:

@@ -80,6 +80,11 @@ class Home:
         return self.root / "config.toml"
 
     @property
+    def last_config(self) -> Path:
+        """The last configuration file that could be used. The daemon works with it while the present one cannot be used."""
+        return self.root / "config.last-good.toml"
+
+    @property
     def interpreter(self) -> Path:
         """A file with the path of the Python that has the package, so that hooks find it."""
         return self.root / "python"
@@ -113,6 +118,11 @@ class Home:
     def log(self) -> Path:
         """The daemon's log."""
         return self.root / "daemon.log"
+
+    @property
+    def console(self) -> Path:
+        """What the exporter ``console`` writes, one JSON document a line."""
+        return self.root / "console.jsonl"
 
     @property
     def flush_requests(self) -> Path:
