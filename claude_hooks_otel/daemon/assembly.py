@@ -246,7 +246,9 @@ def assemble_daemon(
         logs_measurements=bool(exporters.custom),
         history_ns=history_ns,
     )
-    snapshots = Snapshots(core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth, is_config_bad)
+    snapshots = Snapshots(
+        core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth, is_config_bad
+    )
     path, instance = core.store.path, core.store.meta("instance_id")
     resource = service_resource(otel, instance)
     deliveries = Deliveries(

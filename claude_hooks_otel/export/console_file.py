@@ -42,6 +42,6 @@ class ConsoleFile(io.TextIOBase):
 
 
 class _Handler(RotatingFileHandler):
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 — the name and arguments are logging's
         """Let the error through: what is not written is not accepted."""
         raise  # noqa: PLE0704 — the base class calls this in its except block

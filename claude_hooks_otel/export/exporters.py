@@ -21,6 +21,9 @@ from claude_hooks_otel.export.spans import readable_spans
 from claude_hooks_otel.settings import ConfigError, OtelSettings, OtlpSettings, Signal
 from claude_hooks_otel.traces.model import Item
 
+Stream = TextIO | ConsoleFile
+"""Where the exporter ``console`` can write."""
+
 _CONSOLE_EXPORTERS: Final[Mapping[Signal, Callable[..., Any]]] = {
     Signal.METRICS: ConsoleMetricExporter,
     Signal.TRACES: ConsoleSpanExporter,
@@ -41,7 +44,7 @@ class _Sender(Protocol):
 class _Console:
     """OpenTelemetry's console exporter, with one JSON document a line."""
 
-    def __init__(self, signal: Signal, stream: TextIO) -> None:
+    def __init__(self, signal: Signal, stream: Stream) -> None:
         make = _CONSOLE_EXPORTERS[signal]
         self._exporter = make(out=stream, formatter=lambda data: f"{data.to_json(indent=None)}\n")
 
@@ -57,7 +60,7 @@ class _Console:
         """Do nothing: the stream is not ours."""
 
 
-def _describe_console(stream: TextIO) -> str:
+def _describe_console(stream: Stream) -> str:
     where = f" to {stream.name}" if isinstance(stream, ConsoleFile) else ""
     return f"console, one JSON document a line{where}"
 
@@ -81,7 +84,7 @@ class Exporter(ABC):
         ConfigError: a setting cannot be used.
     """
 
-    def __init__(self, name: str, signal: Signal, otel: OtelSettings, console: TextIO) -> None:
+    def __init__(self, name: str, signal: Signal, otel: OtelSettings, console: Stream) -> None:
         settings = otel.signals[signal]
         self.name = name
         self.signal = signal
@@ -179,7 +182,7 @@ class ItemExporter(Exporter):
 _Kind = TypeVar("_Kind", bound=Exporter)
 
 
-def build_metric_exporters(otel: OtelSettings, console: TextIO | None = None) -> list[MetricExporter]:
+def build_metric_exporters(otel: OtelSettings, console: Stream | None = None) -> list[MetricExporter]:
     """Return the metric exporters that the settings ask for.
 
     Args:
@@ -192,7 +195,7 @@ def build_metric_exporters(otel: OtelSettings, console: TextIO | None = None) ->
     return _build(MetricExporter, Signal.METRICS, otel, console)
 
 
-def build_item_exporters(otel: OtelSettings, signal: Signal, console: TextIO | None = None) -> list[ItemExporter]:
+def build_item_exporters(otel: OtelSettings, signal: Signal, console: Stream | None = None) -> list[ItemExporter]:
     """Return the exporters of spans or of log events that the settings ask for.
 
     Args:
@@ -206,7 +209,7 @@ def build_item_exporters(otel: OtelSettings, signal: Signal, console: TextIO | N
     return _build(ItemExporter, signal, otel, console)
 
 
-def _build(kind: type[_Kind], signal: Signal, otel: OtelSettings, console: TextIO | None) -> list[_Kind]:
+def _build(kind: type[_Kind], signal: Signal, otel: OtelSettings, console: Stream | None) -> list[_Kind]:
     settings = otel.signals[signal]
     if settings.error is not None:
         raise ConfigError(settings.error)

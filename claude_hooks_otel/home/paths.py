@@ -23,6 +23,10 @@ MAX_RECORDS_BYTES = 1_000_000
 _FOLDER = "claude-hooks-otel"
 
 
+class NoHomeError(RuntimeError):
+    """No environment variable names a folder for the state. The message says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """The folder that holds all state of one user. Every other path derives from it."""
@@ -34,7 +38,7 @@ class Home:
         """Return the home that a hook uses when it runs with ``environ``.
 
         Raises:
-            RuntimeError: neither CLAUDE_HOOKS_OTEL_HOME, XDG_STATE_HOME nor HOME is set.
+            NoHomeError: neither CLAUDE_HOOKS_OTEL_HOME, XDG_STATE_HOME nor HOME is set.
         """
         environ = os.environ if environ is None else environ
         if explicit := environ.get(HOME_VARIABLE):
@@ -43,7 +47,7 @@ class Home:
             return cls(Path(state, _FOLDER))
         if usual := cls.usual(environ):
             return usual
-        raise RuntimeError(f"There is no home folder. Set {HOME_VARIABLE} (or HOME) to the folder for all state.")
+        raise NoHomeError(f"There is no home folder. Set {HOME_VARIABLE} (or HOME) to the folder for all state.")
 
     @classmethod
     def usual(cls, environ: Mapping[str, str]) -> Home | None:
