@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import os
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from typing import Annotated, Any, Final, NoReturn
@@ -38,6 +40,11 @@ JsonOption = Annotated[
     bool,
     typer.Option("--json", is_eager=True, callback=_note_json, help="Print JSON (docs/commands.md describes it)."),
 ]
+
+
+def width() -> int | None:
+    """Return the columns to fill: the terminal's, or what COLUMNS says; None in a pipe, where no line is broken."""
+    return out.width if out.is_terminal or os.environ.get("COLUMNS") else None
 
 
 def prepare_output() -> None:
@@ -84,28 +91,25 @@ def print_rows(rows: Iterable[tuple[str, str]], colours: Mapping[str, str]) -> N
         rows: a name and a text of one or more lines.
         colours: a name → its colour.
     """
-    rows = list(rows)
-    width = max((len(name) for name, _ in rows), default=0)
-    is_narrow = out.is_terminal and out.width < width + 40
+    rows, columns = list(rows), width()
+    indent = max((len(name) for name, _ in rows), default=0) + 2
+    if is_narrow := columns is not None and columns < indent + 40:
+        indent = 2
     for name, text in rows:
-        lines = text.splitlines() or [""]
+        lines = [part for line in text.splitlines() for part in _wrapped(line, columns and columns - indent)]
         shown = f"[{colours[name]}]{escape(name)}[/]" if name in colours else escape(name)
         if is_narrow:
-            out.print(shown)
-            for line in lines:
-                out.print(escape(line), soft_wrap=not out.is_terminal)
-            continue
+            out.print(shown, soft_wrap=True)
         for number, line in enumerate(lines):
-            before = shown + " " * (width - len(name)) if number == 0 else " " * width
-            for position, part in enumerate(_wrapped(line, out.width - width - 2)):
-                out.print(f"{before if position == 0 else ' ' * width}  {escape(part)}".rstrip(), soft_wrap=True)
+            before = " " * indent if number or is_narrow else shown + " " * (indent - len(name))
+            out.print(before + escape(line), soft_wrap=True)
 
 
-def _wrapped(line: str, width: int) -> list[str]:
-    """Return a line in parts that fit a terminal; whole in a pipe."""
-    import textwrap  # noqa: PLC0415 — only a terminal needs it
-
-    return (textwrap.wrap(line, max(width, 20), break_on_hyphens=False) or [""]) if out.is_terminal else [line]
+def _wrapped(line: str, columns: int | None) -> list[str]:
+    """Return a line in parts that fit."""
+    if columns is None:
+        return [line]
+    return textwrap.wrap(line, max(columns, 20), break_on_hyphens=False) or [""]
 
 
 def command_home() -> Home:

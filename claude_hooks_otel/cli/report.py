@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from claude_hooks_otel.cli.console import JsonOption, command_home, fail, out, say
+from claude_hooks_otel.cli.console import JsonOption, command_home, fail, say, width
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report import summary
 from claude_hooks_otel.report.tables import csv_of, tables
@@ -65,7 +65,7 @@ def print_report(
 def _print_tables(points: Sequence[SeriesPoint]) -> None:
     for grid in tables(points):
         typer.echo(f"{grid.title}\n")
-        for line in grid.lines(out.width if out.is_terminal else None):
+        for line in grid.lines(width()):
             typer.echo(line)
         typer.echo(f"\n{grid.note}\n" if grid.note else "")
 

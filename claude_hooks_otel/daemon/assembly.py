@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from claude_hooks_otel.daemon.exporters import build_exporters
+from claude_hooks_otel.daemon.exporters import Exporters, build_exporters
 from claude_hooks_otel.daemon.intake import Intake
 from claude_hooks_otel.delivery import tables as delivery_tables
 from claude_hooks_otel.delivery.deliveries import Deliveries
@@ -249,8 +249,7 @@ def assemble_daemon(
     snapshots = Snapshots(
         core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth, is_config_bad
     )
-    path, instance = core.store.path, core.store.meta("instance_id")
-    resource = service_resource(otel, instance)
+    path, resource = core.store.path, service_resource(otel, instance := core.store.meta("instance_id"))
     deliveries = Deliveries(
         core.store,
         core.totals,
@@ -259,10 +258,7 @@ def assemble_daemon(
         core.log,
         metric_workers=[MetricWorker(exporter, resource, path) for exporter in exporters.metrics],
         item_workers=[ItemWorker(exporter, resource, path) for exporter in exporters.items],
-        measurement_workers=[
-            MeasurementWorker(name, exporter, config.exporters[name], path, instance)
-            for name, exporter in exporters.custom.items()
-        ],
+        measurement_workers=_measurement_workers(exporters, config, path, instance),
         states=exporters.states,
         delay=config.daemon.export_delay_seconds,
         interval=otel.export_interval_s,
@@ -271,6 +267,14 @@ def assemble_daemon(
     for reader in (exporter for exporter in exporters.custom.values() if isinstance(exporter, ReadsSeries)):
         reader.attach(deliveries.series_now)
     return Daemon(core, deliveries)
+
+
+def _measurement_workers(exporters: Exporters, config: Config, path: Path, instance: str) -> list[MeasurementWorker]:
+    """Return a worker for each custom exporter."""
+    return [
+        MeasurementWorker(name, exporter, config.exporters[name], path, instance)
+        for name, exporter in exporters.custom.items()
+    ]
 
 
 def _identity_resolver(config: Config) -> IdentityResolver:

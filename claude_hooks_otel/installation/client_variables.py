@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from claude_hooks_otel.settings import Signal
-from claude_hooks_otel.settings.otel import SUPPORTED_EXPORTERS
 from claude_hooks_otel.settings.proxies import is_loopback, no_proxy_remedy, proxy_of
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", *(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT" for signal in Signal))
@@ -29,16 +28,17 @@ def adapted(variables: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     for signal in Signal:
         name = f"OTEL_{signal.upper()}_EXPORTER"
         names = [part.strip() for part in found.get(name, "").split(",") if part.strip()]
-        usable = [part for part in names if part.lower() in SUPPORTED_EXPORTERS]
+        usable = [part for part in names if part.lower() != "prometheus"]
         if len(usable) == len(names):
             continue
-        others = ", ".join(part for part in names if part not in usable)
         found.pop(name)
         if usable:
             found[name] = ",".join(usable)
         instead = f"{', '.join(usable)} is used" if usable else "the variable is left out"
-        page = " For a page that Prometheus scrapes, see [exporters.prometheus]." if "prometheus" in others else ""
-        notes.append(f"{name}: {others} is for Claude Code itself, and {instead} here.{page}")
+        notes.append(
+            f"{name}: prometheus is for Claude Code itself, and {instead} here. "
+            "For a page that Prometheus scrapes, add [exporters.prometheus] to the configuration."
+        )
     for name in _ENDPOINTS:
         if name in found and (repaired := with_scheme(found[name])) != found[name]:
             found[name] = repaired
