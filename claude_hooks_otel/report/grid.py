@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 # Columns that a shortened name has at least, and that a name has at most.
 SHORTEST_NAME, LONGEST_NAME = 8, 24
-_GAP = 2
+# Blanks between columns, where there is room and where there is little.
+WIDE_GAP, NARROW_GAP = 2, 1
 
 
 @dataclass(slots=True)
@@ -38,18 +39,22 @@ class Grid:
         """
         numbers = [self._widest(column) for column in range(len(self.names), len(self._headers))]
         names = [self._widest(column) for column in range(len(self.names))]
+        gap = WIDE_GAP
         if width is not None:
-            room = width - sum(numbers) - _GAP * (len(self._headers) - 1)
-            names = _fitted([min(name, LONGEST_NAME) for name in names], room)
-            if any(name < min(SHORTEST_NAME, self._widest(column)) for column, name in enumerate(names)):
+            shortest = [min(SHORTEST_NAME, name) for name in names]
+            needed = sum(shortest) + sum(numbers)
+            fitting = (gap for gap in (WIDE_GAP, NARROW_GAP) if needed + gap * (len(self._headers) - 1) <= width)
+            if not (gap := next(fitting, 0)):
                 yield from self._records(width)
                 return
+            room = width - sum(numbers) - gap * (len(self._headers) - 1)
+            names = _fitted([min(name, LONGEST_NAME) for name in names], room)
         widths = [*names, *numbers]
-        yield self._line(list(self._headers), widths)
+        yield self._line(list(self._headers), widths, gap)
         if width is not None:
-            yield "─" * (sum(widths) + _GAP * (len(widths) - 1))
+            yield "─" * (sum(widths) + gap * (len(widths) - 1))
         for row in self.rows:
-            yield self._line(row, widths)
+            yield self._line(row, widths, gap)
 
     @property
     def _headers(self) -> tuple[str, ...]:
@@ -58,17 +63,17 @@ class Grid:
     def _widest(self, column: int) -> int:
         return max(len(self._headers[column]), *(len(row[column]) for row in self.rows), 0)
 
-    def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
+    def _line(self, cells: Sequence[str], widths: Sequence[int], gap: int) -> str:
         count = len(self.names)
         shown = [
             _shortened(cell, width).ljust(width) if column < count else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
-        return (" " * _GAP).join(shown).rstrip()
+        return (" " * gap).join(shown).rstrip()
 
     def _records(self, width: int) -> Iterator[str]:
         """Yield each row as a block of lines: the terminal is too narrow for columns."""
-        label = max(len(header) for header in self.numbers) + _GAP
+        label = max(len(header) for header in self.numbers) + WIDE_GAP
         for row in self.rows:
             names, numbers = row[: len(self.names)], row[len(self.names) :]
             yield _shortened(" · ".join(names), width)

@@ -333,7 +333,7 @@ def test_events_that_wait_while_a_daemon_runs_are_a_warning(machine: Machine, mo
     os.utime(machine.home.spool / "new" / name, (1_000_000, 1_000_000))
     assert machine.finding("spool").level is Level.OK
     lock = DaemonLock.acquire(machine.home)
-    assert "1 waiting, the oldest for 300 s" in machine.finding("spool").observed
+    assert "1 waiting, the oldest for 5 minutes" in machine.finding("spool").observed
     assert machine.finding("spool").level is Level.WARN
     lock.release()
 
