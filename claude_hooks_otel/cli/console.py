@@ -44,7 +44,9 @@ JsonOption = Annotated[
 
 def width() -> int | None:
     """Return the columns to fill: the terminal's, or what COLUMNS says; None in a pipe, where no line is broken."""
-    return out.width if out.is_terminal or os.environ.get("COLUMNS") else None
+    if (columns := os.environ.get("COLUMNS", "")).isdecimal():
+        return int(columns)
+    return out.width if out.is_terminal else None
 
 
 def prepare_output() -> None:
