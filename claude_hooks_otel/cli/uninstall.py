@@ -136,9 +136,14 @@ def _purge_or_save(home: Home, installed: InstalledChanges, *, purge: bool, dry_
     return True
 
 
+def is_terminal() -> bool:
+    """Return whether a person can answer."""
+    return sys.stdin.isatty()
+
+
 def _confirm(home: Home, *, yes: bool) -> None:
     """Ask once, on a terminal, before everything is deleted."""
-    if not yes and home.root.is_dir() and sys.stdin.isatty():
+    if not yes and home.root.is_dir() and is_terminal():
         typer.confirm(f"Delete everything that was captured and configured in {home.root}?", abort=True)
 
 

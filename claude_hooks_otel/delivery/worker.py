@@ -81,7 +81,7 @@ class Worker(threading.Thread, ABC):
         with self._condition:
             if self._condition.wait_for(lambda: self._is_off or self._answered >= number, timeout):
                 return self._failure
-            return self._failure or f"no answer within {timeout:g} s"
+            return self._failure or f"no answer within {timeout:.2g} s"
 
     def stop(self) -> None:
         """End the thread, and a delivery under way."""

@@ -213,7 +213,7 @@ def _checked(options: Mapping[str, str], notes: list[str]) -> dict[str, str]:
     repaired = with_scheme(endpoint)
     if repaired != endpoint:
         notes.append(f"The endpoint has no scheme: {repaired} is used.")
-    elif "://" not in endpoint:
+    elif "://" not in endpoint and len(endpoint.split()) == 1:
         raise ConfigError(
             f"The endpoint {endpoint} has no scheme. Begin it with https://, or with http:// for a connection without TLS."
         )
