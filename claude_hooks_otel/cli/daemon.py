@@ -54,6 +54,6 @@ def register(app: typer.Typer) -> None:
         try:
             if detached:
                 replace_environment(home)
-            serve(home, {} if detached else dict(os.environ))
+            serve(home, {} if detached else dict(os.environ), None if detached else sys.stdout)
         finally:
             lock.release()

@@ -60,11 +60,8 @@ def _rows(state: Mapping[str, Any], home: Home) -> Iterator[tuple[str, str]]:
 
 def _exporters(state: Mapping[str, Any], home: Home) -> Iterator[tuple[str, str]]:
     for exporter in state["exporters"]:
-        follow = (
-            f"\nin {home.console}; follow it with `claude-hooks-otel console --follow`"
-            if exporter["name"] == "console"
-            else ""
-        )
+        is_in_file = exporter["name"] == "console" and str(home.console) in exporter["description"]
+        follow = "\nfollow it with `claude-hooks-otel console --follow`" if is_in_file else ""
         title = f"export {exporter['name']} {exporter['signal']}"
         yield title, f"{exporter['description']}{follow}\n{_accepted(exporter)}"
     if not (state["exporters"] or state["custom_exporters"] or state["config_error"]):

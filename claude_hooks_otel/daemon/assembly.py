@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TextIO
 
 from claude_hooks_otel.daemon.exporters import Exporters, build_exporters
 from claude_hooks_otel.daemon.intake import Intake
@@ -22,6 +22,7 @@ from claude_hooks_otel.delivery.measurements import MeasurementWorker, ReadsSeri
 from claude_hooks_otel.delivery.metrics import MetricWorker
 from claude_hooks_otel.delivery.outbox import Outbox
 from claude_hooks_otel.delivery.snapshots import Snapshots
+from claude_hooks_otel.export.console_file import ConsoleFile
 from claude_hooks_otel.export.resource import service_resource
 from claude_hooks_otel.export.sampling import TurnSampler
 from claude_hooks_otel.facts import pricing
@@ -225,6 +226,7 @@ def assemble_daemon(
     *,
     history_ns: int | None = None,
     is_config_bad: bool = False,
+    console: TextIO | None = None,
 ) -> Daemon:
     """Put the daemon together, and start its deliveries.
 
@@ -235,8 +237,9 @@ def assemble_daemon(
         now_ns: the clock, Unix nanoseconds.
         history_ns: as for ``assemble_core``.
         is_config_bad: whether the configuration file cannot be used, and ``config`` is an earlier one.
+        console: where the exporter ``console`` writes; by default a file in the home.
     """
-    exporters = build_exporters(config, otel, home.console)
+    exporters = build_exporters(config, otel, console or ConsoleFile(home.console))
     core = assemble_core(
         home,
         config,
@@ -246,9 +249,7 @@ def assemble_daemon(
         logs_measurements=bool(exporters.custom),
         history_ns=history_ns,
     )
-    snapshots = Snapshots(
-        core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth, is_config_bad
-    )
+    snapshots = _snapshots(core, config, is_config_bad=is_config_bad)
     path, resource = core.store.path, service_resource(otel, instance := core.store.meta("instance_id"))
     deliveries = Deliveries(
         core.store,
@@ -267,6 +268,12 @@ def assemble_daemon(
     for reader in (exporter for exporter in exporters.custom.values() if isinstance(exporter, ReadsSeries)):
         reader.attach(deliveries.series_now)
     return Daemon(core, deliveries)
+
+
+def _snapshots(core: Core, config: Config, *, is_config_bad: bool) -> Snapshots:
+    """Return what takes snapshots of the series."""
+    scores = Scores(core.facts, config.scores)
+    return Snapshots(core.facts, core.totals, core.exemplars, scores, core.spool.depth, is_config_bad)
 
 
 def _measurement_workers(exporters: Exporters, config: Config, path: Path, instance: str) -> list[MeasurementWorker]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from claude_hooks_otel.delivery.exporter_state import CONFIGURATION, MEASUREMENTS, ExporterState
-from claude_hooks_otel.export.console_file import ConsoleFile
 from claude_hooks_otel.export.custom.base import CustomExporter
 from claude_hooks_otel.export.custom.registry import build as build_custom
 from claude_hooks_otel.export.exporters import (
     ItemExporter,
     MetricExporter,
+    Stream,
     build_item_exporters,
     build_metric_exporters,
 )
@@ -38,24 +37,23 @@ class Exporters:
     states: list[ExporterState] = field(default_factory=list)
 
 
-def build_exporters(config: Config, otel: OtelSettings, console: Path) -> Exporters:
+def build_exporters(config: Config, otel: OtelSettings, console: Stream) -> Exporters:
     """Build every exporter. A mistake in one of them does not affect the others.
 
     Args:
         config: what the owner has set.
         otel: what the ``OTEL_*`` variables say.
-        console: the file that the exporter ``console`` writes.
+        console: where the exporter ``console`` writes.
     """
     found = Exporters()
-    stream = ConsoleFile(console)
     for signal in Signal:
         try:
             if signal is Signal.METRICS:
-                metrics = build_metric_exporters(otel, stream)
+                metrics = build_metric_exporters(otel, console)
                 found.metrics += metrics
                 found.states += [ExporterState(signal, exporter.name, exporter.describe()) for exporter in metrics]
             else:
-                items = build_item_exporters(otel, signal, stream)
+                items = build_item_exporters(otel, signal, console)
                 found.items += items
                 found.states += [ExporterState(signal, exporter.name, exporter.describe()) for exporter in items]
         except ConfigError as error:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TextIO
 
 from claude_hooks_otel.daemon.assembly import assemble_daemon
 from claude_hooks_otel.home.flush_requests import FlushAnswer, FlushRequests
@@ -43,16 +44,25 @@ class Loop:
         home: its home.
         environ: its environment. ``CLAUDE_HOOKS_OTEL_*`` and ``OTEL_*`` count.
         now_ns: the clock, Unix nanoseconds.
+        console: where the exporter ``console`` writes; by default a file in the home.
     """
 
-    def __init__(self, home: Home, environ: Mapping[str, str], now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        home: Home,
+        environ: Mapping[str, str],
+        now_ns: Callable[[], int] = time.time_ns,
+        console: TextIO | None = None,
+    ) -> None:
         self.stopping = threading.Event()
         self._now_ns = now_ns
         self._config, self._problem = _config(home, environ)
         otel = OtelSettings.from_config(self._config, environ)
         for warning in otel.warnings:
             _log.warning("%s", warning)
-        self._daemon = assemble_daemon(home, self._config, otel, now_ns, is_config_bad=bool(self._problem))
+        self._daemon = assemble_daemon(
+            home, self._config, otel, now_ns, is_config_bad=bool(self._problem), console=console
+        )
         self._flush_requests = FlushRequests(home)
         self._spool_seen = -1
         self._active_at = time.monotonic()
@@ -172,14 +182,14 @@ def _config(home: Home, environ: Mapping[str, str]) -> tuple[Config, str]:
     return config, problem
 
 
-def serve(home: Home, environ: Mapping[str, str]) -> None:
+def serve(home: Home, environ: Mapping[str, str], console: TextIO | None = None) -> None:
     """Run the daemon of a home until it is idle or gets SIGTERM or SIGINT. The caller holds the lock."""
     home.create()
     handler = logging.handlers.RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
-        loop = Loop(home, environ)
+        loop = Loop(home, environ, console=console)
     except Exception:
         _log.exception("could not start")
         raise

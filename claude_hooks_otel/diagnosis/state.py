@@ -183,7 +183,9 @@ def store(surroundings: Surroundings) -> Iterator[Finding]:
         if any(foreign_files(surroundings.home)):
             return  # the finding about the home says what to do
         if "locked" in str(error):
-            yield fail("store", f"{path} is busy: another program has locked it", "Try again. Events wait in the spool.")
+            yield fail(
+                "store", f"{path} is busy: another program has locked it", "Try again. Events wait in the spool."
+            )
             return
         yield fail("store", f"{path} cannot be read: {error}", "Move it away. The daemon makes a new one.")
 

@@ -50,7 +50,7 @@ def read_status(home: Home) -> dict[str, Any]:
         except sqlite3.Error as error:
             state["store_error"] = str(error)
     state["config_error"] = problem or state["config_error"]
-    _compare(state, config)
+    _compare(state, config, home)
     return state
 
 
@@ -63,7 +63,7 @@ def problems(state: Mapping[str, Any]) -> Iterator[str]:
             yield f"{exporter['name']} {exporter.get('signal', MEASUREMENTS)}: {exporter['error']}"
 
 
-def _compare(state: dict[str, Any], config: Config) -> None:
+def _compare(state: dict[str, Any], config: Config, home: Home) -> None:
     """Compare the exporters that the last daemon had with those of the configuration. The daemon may not have run since."""
     otel = OtelSettings.from_config(config, {})
     wanted = {(str(signal), name): settings for signal, settings in otel.signals.items() for name in settings.exporters}
@@ -71,7 +71,7 @@ def _compare(state: dict[str, Any], config: Config) -> None:
         settings = wanted.pop((exporter["signal"], exporter["name"]), None)
         exporter["is_configured"] = bool(settings or state["daemon"]["running"])
     for (signal, name), settings in wanted.items():
-        described = settings.otlp.describe() if settings.otlp and name == "otlp" else "console"
+        described = settings.otlp.describe() if settings.otlp and name == "otlp" else f"console to {home.console}"
         new = {"name": name, "seconds_since_accepted": None, "error": None, "signal": signal, "is_configured": True}
         state["exporters"].append(new | {"description": otel.redact(described)})
     missing = set(config.exporters)

@@ -27,9 +27,9 @@ class Account:
         self.settings = root / ".claude" / "settings.json"
         self.charset = "utf-8"
 
-    def run(self, *arguments: str, **options: str) -> Result:
-        """Run a command. ``options`` are those of ``CliRunner.invoke``."""
-        return CliRunner(charset=self.charset).invoke(app, arguments, **options)
+    def run(self, *arguments: str, answer: str | None = None) -> Result:
+        """Run a command. ``answer`` is what a person types."""
+        return CliRunner(charset=self.charset).invoke(app, arguments, input=answer)
 
     def ok(self, *arguments: str) -> str:
         """Run a command that has to succeed. Return what it prints."""

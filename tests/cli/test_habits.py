@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from claude_hooks_otel.report.grid import Grid
 from claude_hooks_otel.settings import Config
 from claude_hooks_otel.units import duration_text
 from tests.cli.conftest import Account
+from tests.support.places import ROOT
 
 NAMES = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
 WIDTHS = (40, 60, 80, 120)
@@ -33,6 +35,15 @@ def test_help_shows_an_example_and_no_boxes(account: Account, name: str, option:
     text = account.ok(name, option)
     assert f"Example: claude-hooks-otel {name}" in " ".join(text.split())
     assert not set(text) & set("│╭─╰")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_on_commands_names_every_option(account: Account, name: str) -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    [row] = [line for line in page.splitlines() if line.startswith(f"| `{name}` |") and "`--" in line][:1]
+    assert set(re.findall(r"  .*?(--[a-z-]+)", account.ok(name, "-h"))) - {"--help"} <= set(
+        re.findall(r"--[a-z-]+", row)
+    )
 
 
 @pytest.mark.parametrize("arguments", [("-V",), ("--version",)])
@@ -164,7 +175,12 @@ def test_a_terminal_without_utf_8_gets_plain_signs(account: Account, charset: st
         result = account.run(name)
         assert result.exception is None or isinstance(result.exception, SystemExit)
         assert "backend" in result.stdout or name != "report"
-    assert account.run("demo").exit_code == 0
+
+
+def test_the_demo_runs_in_an_ascii_terminal_of_forty_columns(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    account.charset = "ascii"
+    assert "backend" in account.ok("demo")
 
 
 @pytest.mark.parametrize(
