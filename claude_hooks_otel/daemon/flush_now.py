@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,6 +11,8 @@ from claude_hooks_otel.home.flush_requests import DaemonEndedError, FlushAnswer,
 from claude_hooks_otel.home.lock import AlreadyRunningError, DaemonLock
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.settings import load_usable
+
+_package_log = logging.getLogger("claude_hooks_otel")
 
 
 def flush_now(home: Home, timeout: float, environ: Mapping[str, str]) -> FlushAnswer:
@@ -42,13 +45,20 @@ def _flush_here(home: Home, lock: DaemonLock, timeout: float, environ: Mapping[s
     """Do the daemon's work in this process."""
     try:
         home.create()
-        from claude_hooks_otel.daemon.loop import Loop  # noqa: PLC0415 — only the holder of the lock pays for the imports
+        # Only the holder of the lock pays for the imports.
+        from claude_hooks_otel.daemon.loop import Loop, log_handler  # noqa: PLC0415
 
-        loop = Loop(home, environ)
+        handler = log_handler(home)  # what the daemon would log belongs there, and not on the screen
+        _package_log.addHandler(handler)
         try:
-            loop.drain(timeout)
-            return loop.flush(timeout)
+            loop = Loop(home, environ)
+            try:
+                loop.drain(timeout)
+                return loop.flush(timeout)
+            finally:
+                loop.close()
         finally:
-            loop.close()
+            _package_log.removeHandler(handler)
+            handler.close()
     finally:
         lock.release()

@@ -182,12 +182,17 @@ def _config(home: Home, environ: Mapping[str, str]) -> tuple[Config, str]:
     return config, problem
 
 
+def log_handler(home: Home) -> logging.Handler:
+    """Return what writes the log of a home."""
+    handler = logging.handlers.RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    return handler
+
+
 def serve(home: Home, environ: Mapping[str, str], console: TextIO | None = None) -> None:
     """Run the daemon of a home until it is idle or gets SIGTERM or SIGINT. The caller holds the lock."""
     home.create()
-    handler = logging.handlers.RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.INFO, handlers=[log_handler(home)])
     try:
         loop = Loop(home, environ, console=console)
     except Exception:
