@@ -40,3 +40,11 @@ def unix_nanoseconds(text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.replace(microsecond=0).timestamp()) * SECOND + moment.microsecond * 1000
+
+
+def duration_text(seconds: float) -> str:
+    """Return a time for people: seconds up to two minutes, then minutes, hours and days."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

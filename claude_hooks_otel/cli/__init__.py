@@ -7,4 +7,4 @@ def main() -> None:
     """Run the console script."""
     from claude_hooks_otel.cli.app import app  # noqa: PLC0415 — `import claude_hooks_otel.cli` stays cheap
 
-    app()
+    app(prog_name="claude-hooks-otel")

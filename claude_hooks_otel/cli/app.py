@@ -7,14 +7,31 @@ from typing import Annotated
 import typer
 
 from claude_hooks_otel import __version__
-from claude_hooks_otel.cli import daemon, demo, doctor, flush, import_history, install, report, stack, status, store
+from claude_hooks_otel.cli import (
+    daemon,
+    demo,
+    doctor,
+    flush,
+    follow,
+    import_history,
+    install,
+    report,
+    stack,
+    status,
+    store,
+    uninstall,
+)
+from claude_hooks_otel.cli.edge import Commands
 
 app = typer.Typer(
     name="claude-hooks-otel",
+    cls=Commands,
     help="Telemetry for Claude Code agents: every session becomes OpenTelemetry metrics, without slowing it down.",
+    epilog="Example: claude-hooks-otel install --agent backend --endpoint http://localhost:4318",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    rich_markup_mode=None,  # plain help: no boxes, also in a pipe
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -27,10 +44,10 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None: ...
 
 
-for module in (install, doctor, status, flush, report, import_history, store, stack, daemon, demo):
+for module in (install, uninstall, doctor, status, flush, report, import_history, store, stack, follow, daemon, demo):
     module.register(app)

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from claude_hooks_otel.cli import recorded_sessions
-from claude_hooks_otel.cli.console import fail, out
+from claude_hooks_otel.cli.console import JsonOption, fail, say
 from claude_hooks_otel.cli.flush import print_answer
 from claude_hooks_otel.cli.report import print_report
 from claude_hooks_otel.daemon.flush_now import flush_now
@@ -23,7 +22,7 @@ from claude_hooks_otel.installation.home_files import emit_path
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command()
+    @app.command(epilog="Example: claude-hooks-otel demo --keep /tmp/demo-home")
     def demo(
         keep: Annotated[
             Path | None,
@@ -31,6 +30,7 @@ def register(app: typer.Typer) -> None:
                 metavar="HOME", help="Keep everything in this new folder, to explore it with the other commands."
             ),
         ] = None,
+        as_json: JsonOption = False,
     ) -> None:
         """Play recorded sessions through the hooks, the spool and the daemon's intake, and report what they did.
 
@@ -38,30 +38,29 @@ def register(app: typer.Typer) -> None:
         """
         if keep is None:
             with tempfile.TemporaryDirectory(prefix="claude-hooks-otel-demo-") as folder:
-                _play(Home.from_environment({"HOME": folder}), Path(folder, "projects"))
+                _play(Home.from_environment({"HOME": folder}), Path(folder, "projects"), as_json=as_json)
             return
         root = keep.absolute()
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             is_used = any(root.iterdir())
         except OSError as error:
-            fail(escape(f"{root} cannot be used: {error.strerror}. Name another folder."))
+            fail(f"{root} cannot be used: {error.strerror}. Name another folder.")
         if is_used:
-            fail(escape(f"{root} is not empty. Name a new folder."))
-        _play(Home(root), root / "projects")
-        out.print(
-            escape(
+            fail(f"{root} is not empty. Name a new folder.")
+        _play(Home(root), root / "projects", as_json=as_json)
+        if not as_json:
+            say(
                 f"The home is {root}. Explore it with any command: export {HOME_VARIABLE}={shlex.quote(str(root))}, "
                 "then for example `claude-hooks-otel status`. To end: delete the folder, and unset the variable."
-            ),
-            soft_wrap=True,
-        )
+            )
 
 
-def _play(home: Home, transcripts: Path) -> None:
+def _play(home: Home, transcripts: Path, *, as_json: bool) -> None:
     events = recorded_sessions.play(home, transcripts, emit_path())
-    out.print(f"{events} hook events of recorded sessions went through hooks/emit into the spool.\n")
+    if not as_json:
+        say(f"{events} hook events of recorded sessions went through hooks/emit into the spool.\n")
     answer = flush_now(home, timeout=60, environ=dict(os.environ))
-    print_report(home)
-    if answer.exporters:
+    print_report(home, as_json=as_json)
+    if answer.exporters and not as_json:
         print_answer(answer)

@@ -3,52 +3,100 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from claude_hooks_otel.cli.console import command_home, fail, out
+from claude_hooks_otel.cli.console import JsonOption, command_home, complain, fail, print_json, say
 from claude_hooks_otel.daemon.flush_now import flush_now
 from claude_hooks_otel.home.flush_requests import FlushAnswer
 from claude_hooks_otel.store.damage import explain
-from claude_hooks_otel.store.schema import NewerStoreError
+from claude_hooks_otel.timeline import FLUSH_TIMEOUT
+
+_THINGS = {"metrics": "series", "traces": "spans", "logs": "log events", "measurements": "measurements"}
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command()
+    @app.command(epilog="Example: claude-hooks-otel flush --timeout 10 && echo everything was accepted")
     def flush(
-        timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a running daemon's answer.")] = 40.0,
+        timeout: Annotated[
+            float, typer.Option(min=0.1, help="Seconds to wait for the endpoints' answers.")
+        ] = FLUSH_TIMEOUT,
+        as_json: JsonOption = False,
     ) -> None:
-        """Read everything captured so far and deliver it now."""
+        """Read everything captured so far and deliver it now. The exit code is 0 only if all of it was accepted."""
         home = command_home()
         try:
             answer = flush_now(home, timeout, {})
-        except (TimeoutError, NewerStoreError) as error:
-            fail(escape(str(error)))
+        except TimeoutError as error:
+            fail(str(error))
         except sqlite3.Error as error:
-            fail(escape(explain(home.store, error)))
-        except OSError as error:
-            fail(escape(f"{error.filename or home.root}: {error.strerror}. Events wait in the spool."))
-        print_answer(answer)
-        if answer.is_behind:
-            fail(
-                "A transcript is not read to its end yet: it is large, or its file system does not answer. "
-                "Run `claude-hooks-otel flush` again."
+            fail(explain(home.store, error))
+        problems = list(_problems(answer))
+        if as_json:
+            print_json(
+                "flush",
+                ok=answer.ok,
+                error="\n".join(problems) or None,
+                exporters=_as_json(answer),
+                is_behind=answer.is_behind,
             )
+        else:
+            print_answer(answer)
         if not answer.ok:
-            fail(
-                "Not everything was accepted. It stays in the store and is tried again. Run `claude-hooks-otel doctor`."
-            )
+            raise typer.Exit(1)
 
 
 def print_answer(answer: FlushAnswer) -> None:
-    """Print what each exporter's endpoint said."""
+    """Print what each endpoint accepted of each signal; what was not accepted, and why, goes to standard error."""
     for title, error in answer.exporters.items():
-        out.print(f"{title}: accepted" if error is None else f"[red]{escape(title)}: not accepted:[/] {escape(error)}")
+        if error is None:
+            say(f"{title}: {_accepted(answer, title)}")
+    if not (answer.exporters or answer.not_sent or answer.config_error):
+        say("Everything is in the embedded store. No endpoint is configured.")
+    for problem in _problems(answer):
+        complain(problem)
+
+
+def _accepted(answer: FlushAnswer, title: str) -> str:
+    """Return what an endpoint accepted; a daemon of an earlier version does not say how much."""
+    if title not in answer.accepted:
+        return "accepted"
+    count = answer.accepted[title]
+    return f"accepted {count} {_THINGS.get(title.rpartition(' ')[2], 'parts')}" if count else "nothing to send"
+
+
+def _problems(answer: FlushAnswer) -> Iterator[str]:
+    """Yield what was not read or not accepted, a sentence or more each."""
+    if answer.config_error:
+        yield answer.config_error
+    if answer.is_behind:
+        yield (
+            "A transcript is not read to its end yet: it is large, or its file system does not answer. "
+            "Run `claude-hooks-otel flush` again."
+        )
+    for title, count in answer.given_up.items():
+        yield f"{title}: {count} were refused for good and are not sent again. `claude-hooks-otel status` counts them."
     for title, reason in answer.not_sent.items():
-        out.print(f"{title}: not sent: {escape(reason)}")
-    if not (answer.exporters or answer.not_sent):
-        out.print("Everything is in the embedded store. No endpoint is configured.")
+        yield f"{title}: not accepted: {reason}"
+    for title, error in answer.exporters.items():
+        if error is not None:
+            kept = "" if title.startswith("configuration ") else "kept, and tried again later"
+            yield f"{title}: not accepted{f' ({kept})' if kept else ''}: {error}"
+
+
+def _as_json(answer: FlushAnswer) -> list[dict[str, Any]]:
+    reasons = {**answer.exporters, **answer.not_sent}
+    return [
+        {
+            "name": title.rpartition(" ")[0],
+            "signal": title.rpartition(" ")[2],
+            "accepted": answer.accepted.get(title, 0),
+            "given_up": answer.given_up.get(title, 0),
+            "error": reason,
+        }
+        for title, reason in reasons.items()
+    ]

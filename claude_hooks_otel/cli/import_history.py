@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from claude_hooks_otel.cli.console import command_home, err, fail, out
@@ -53,14 +52,14 @@ def register(app: typer.Typer) -> None:
             since_ns = parse_range(None, since=since, until=None, last=None, zone=None, now_ns=time.time_ns()).since_ns
             config = load(home.config, {})
         except (RangeError, ConfigError) as error:
-            fail(escape(str(error)))
+            fail(str(error))
         # Only this command pays for the imports.
         from claude_hooks_otel.daemon import history  # noqa: PLC0415
 
         found = history.find_transcripts(config_dir or history.config_folders(os.environ), since_ns)
         if not found:
             named = ", ".join(map(str, config_dir or ())) or "~/.claude and ~/.config/claude"
-            fail(escape(f"There are no transcripts in {named}. Name the folder with --config-dir."))
+            fail(f"There are no transcripts in {named}. Name the folder with --config-dir.")
         if dry_run:
             size = sum(each.size for each in found)
             sentence = f"Would read {len(found)} sessions, {size / 1e6:,.1f} MB."
@@ -83,7 +82,7 @@ def _read_all(home: Home, reader: Any, found: list[Any], *, is_quiet: bool) -> N
         err.print("Stopped. Run the command again to go on.")
         raise typer.Exit(130) from None
     except sqlite3.Error as error:
-        fail(escape(f"{home.store} cannot be written: {error}. Run the command again to go on."))
+        fail(f"{home.store} cannot be written: {error}. Run the command again to go on.")
 
 
 def _read(reader: Any, found: list[Any], size: int, *, is_quiet: bool) -> None:

@@ -59,7 +59,7 @@ def print_range(
         with closing(connect(home.store, readonly=True)) as connection:
             found = break_down(read_aggregates(connection, within.since_ns, within.until_ns), within, by=by, only=only)
     except sqlite3.Error as error:
-        fail(escape(f"{home.store} cannot be read: {error}. Run `claude-hooks-otel doctor`."))
+        fail(f"{home.store} cannot be read: {error}. Run `claude-hooks-otel doctor`.")
     rows = _sorted(found, sort)[:top]
     if form == "json":
         typer.echo(json.dumps(_as_json(found, rows, within), indent=1))

@@ -101,7 +101,7 @@ def _register_files(stack: typer.Typer) -> None:
             ):
                 out.print(escape(line), soft_wrap=True)
         except (grafana.GrafanaError, OSError) as error:
-            fail(escape(str(error)))
+            fail(str(error))
 
 
 def _folder(folder: Path | None) -> Path:
@@ -111,7 +111,7 @@ def _folder(folder: Path | None) -> Path:
 def _present(folder: Path | None) -> Path:
     root = _folder(folder)
     if not (root / stack_files.COMPOSE_FILE).is_file():
-        fail(escape(f"There is no stack in {root}. Run `claude-hooks-otel stack up`."))
+        fail(f"There is no stack in {root}. Run `claude-hooks-otel stack up`.")
     return root
 
 
@@ -119,7 +119,7 @@ def _write(root: Path) -> None:
     try:
         changed = stack_files.write(root)
     except OSError as error:
-        fail(escape(f"{error.filename or root}: {error.strerror or error}. Name another folder."))
+        fail(f"{error.filename or root}: {error.strerror or error}. Name another folder.")
     wrote = f"Wrote {len(changed)} {'file' if len(changed) == 1 else 'files'} to {root}."
     out.print(escape(wrote if changed else f"{root} is up to date."), soft_wrap=True)
 
@@ -142,4 +142,4 @@ def _run(compose: list[str], root: Path, *arguments: str) -> None:
     """Run Compose, whose output the user sees. End the program if it fails."""
     command = [*compose, "--project-directory", str(root), "-f", str(root / stack_files.COMPOSE_FILE), *arguments]
     if code := subprocess.run(command, check=False).returncode:
-        fail(escape(f"`{shlex.join(command)}` ended with {code}."))
+        fail(f"`{shlex.join(command)}` ended with {code}.")

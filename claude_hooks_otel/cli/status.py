@@ -2,68 +2,81 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Annotated, Any
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from claude_hooks_otel.cli.console import command_home, out
-from claude_hooks_otel.diagnosis.status import read_status
+from claude_hooks_otel.cli.console import JsonOption, command_home, complain, print_json, print_rows
+from claude_hooks_otel.cli.edge import store_explanation
+from claude_hooks_otel.diagnosis.finding import Surroundings
+from claude_hooks_otel.diagnosis.status import problems, read_status
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.units import duration_text
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command()
-    def status(
-        as_json: Annotated[bool, typer.Option("--json", help="Print machine-readable JSON.")] = False,
-    ) -> None:
-        """Show whether the daemon runs, what waits in the spool, and when each endpoint last accepted an export."""
-        state = read_status(command_home())
+    @app.command(epilog="Example: claude-hooks-otel status --json")
+    def status(as_json: JsonOption = False) -> None:
+        """Show whether the daemon runs, what waits in the spool, and when each endpoint last accepted an export.
+
+        The exit code is 1 if the configuration or the store cannot be used, or if an endpoint did not accept the last export.
+        """
+        home = command_home()
+        state = read_status(home)
+        found = list(problems(state))
+        if state["store_error"]:
+            found.append(store_explanation(state["store_error"]))
         if as_json:
-            typer.echo(json.dumps(state, indent=2))
+            print_json("status", ok=not found, error="\n".join(found) or None, **state)
         else:
-            out.print(_table(state))
+            print_rows(_rows(state, home), {})
+            for problem in found:
+                complain(problem)
+        if found:
+            raise typer.Exit(1)
 
 
-def _table(state: Mapping[str, Any]) -> Table:
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+def _rows(state: Mapping[str, Any], home: Home) -> Iterator[tuple[str, str]]:
     daemon, spool, store = state["daemon"], state["spool"], state["store"]
-    table.add_row("home", state["home"])
-    table.add_row(
-        "daemon", f"running (pid {daemon['pid']})" if daemon["running"] else "not running; the next session starts it"
-    )
-    table.add_row("spool", f"{spool['waiting']} waiting, {spool['set_aside']} set aside")
-    counts = f"{store['events']} events, {store['sessions']} sessions, {store['series']} series"
-    table.add_row("store", f"[red]{escape(store['error'])}[/]" if store["error"] else counts)
-    if state["config_error"]:
-        table.add_row("configuration", f"[red]{escape(state['config_error'])}[/]")
+    yield "home", state["home"]
+    next_start = "" if daemon["running"] else Surroundings(os.environ, Path.cwd()).next_start
+    yield "daemon", f"running (pid {daemon['pid']})" if daemon["running"] else f"not running; {next_start}"
+    yield "spool", f"{spool['waiting']} waiting, {spool['set_aside']} set aside"
+    if state["store_error"] is None:
+        yield "store", f"{store['events']} events, {store['sessions']} sessions, {store['series']} series"
+    yield from _exporters(state, home)
+    for signal, count in state["waiting"].items():
+        yield "waiting", f"{count} {'spans' if signal == 'traces' else 'log events'}"
+    for reason, count in state["dropped"].items():
+        yield "dropped", f"{count} {reason}"
+    for reason, count in state["transcript_damage"].items():
+        yield "damaged transcript lines", f"{count} {reason}"
+
+
+def _exporters(state: Mapping[str, Any], home: Home) -> Iterator[tuple[str, str]]:
     for exporter in state["exporters"]:
+        is_in_file = exporter["name"] == "console" and str(home.console) in exporter["description"]
+        follow = "\nfollow it with `claude-hooks-otel console --follow`" if is_in_file else ""
         title = f"export {exporter['name']} {exporter['signal']}"
-        table.add_row(title, f"{escape(exporter['description'])}\n{_accepted(exporter)}")
-    if not state["exporters"]:
-        table.add_row("export", "no endpoint is configured: see `claude-hooks-otel report`")
+        yield title, f"{exporter['description']}{follow}\n{_accepted(exporter)}"
+    if not (state["exporters"] or state["custom_exporters"] or state["config_error"]):
+        yield "export", "no endpoint is configured: see `claude-hooks-otel report`"
     for exporter in state["custom_exporters"]:
         lines = [f"{exporter['waiting']} waiting"] if exporter["waiting"] else []
         if exporter["dropped"]:
-            lines.append(
-                f"[red]{exporter['dropped']} measurements were dropped: the endpoint was unavailable for too long[/]"
-            )
-        table.add_row(f"exporter {exporter['name']}", "\n".join([*lines, _accepted(exporter)]))
-    for signal, count in state["waiting"].items():
-        table.add_row("waiting", f"{count} {'spans' if signal == 'traces' else 'log events'}")
-    for reason, count in state["dropped"].items():
-        table.add_row("dropped", f"{count} {reason}")
-    for reason, count in state["transcript_damage"].items():
-        table.add_row("damaged transcript lines", f"{count} {reason}")
-    return table
+            lines.append(f"{exporter['dropped']} measurements were dropped: the endpoint was unavailable for too long")
+        yield f"exporter {exporter['name']}", "\n".join([*lines, _accepted(exporter)])
 
 
 def _accepted(exporter: Mapping[str, Any]) -> str:
-    """Return when the endpoint last accepted an export, and the error since then."""
+    """Return when the endpoint last accepted an export, and whether it did since."""
     age = exporter["seconds_since_accepted"]
-    when = "accepted nothing yet" if age is None else f"last accepted {age:.0f} s ago"
-    return f"{when}\n[red]{escape(exporter['error'])}[/]" if exporter["error"] else when
+    when = "accepted nothing yet" if age is None else f"last accepted {duration_text(age)} ago"
+    if not exporter["is_configured"]:
+        return f"{when}; not configured any more"
+    return f"{when}; the last export failed, see below" if exporter["error"] else when

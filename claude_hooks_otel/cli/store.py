@@ -42,7 +42,7 @@ def check() -> None:
         return
     with _explained(store):
         if damage := find_damage(store):
-            fail(escape(f"{store} is damaged: {damage}. {_what_happens(home)}"))
+            fail(f"{store} is damaged: {damage}. {_what_happens(home)}")
         with closing(connect(store, readonly=True)) as connection:
             if newer := newer_schema(connection):
                 fail(newer)
@@ -78,7 +78,7 @@ def backup(
                 copy_to(connection, draft)
             draft.replace(file)
         except OSError as error:
-            fail(escape(f"{file} cannot be written: {error.strerror}."))
+            fail(f"{file} cannot be written: {error.strerror}.")
         finally:
             draft.unlink(missing_ok=True)
     out.print(f"Copied the store to {escape(str(file))} ({file.stat().st_size / 1e6:.1f} MB).")
@@ -92,7 +92,7 @@ def restore(file: File) -> None:
         fail(f"There is no file {escape(str(file))}.")
     with _explained(file):
         if damage := find_damage(file):
-            fail(escape(f"{file} is damaged: {damage}. The store was not changed."))
+            fail(f"{file} is damaged: {damage}. The store was not changed.")
         with closing(connect(file, readonly=True)) as connection:
             if newer_schema(connection):
                 fail(f"A newer claude-hooks-otel wrote {escape(str(file))}. The store was not changed.")
@@ -102,12 +102,12 @@ def restore(file: File) -> None:
     try:
         lock = stop_daemon(home)
     except PurgeError as error:
-        fail(escape(str(error)))
+        fail(str(error))
     try:
         with _explained(home.store):
             aside = replace_store(home, file)
     except OSError as error:
-        fail(escape(f"{error.filename or home.root}: {error.strerror}. The store was not changed."))
+        fail(f"{error.filename or home.root}: {error.strerror}. The store was not changed.")
     finally:
         lock.release()
     out.print(f"Restored the store from {escape(str(file))}.")
@@ -132,4 +132,4 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        fail(escape(explain(path, error)))
+        fail(explain(path, error))

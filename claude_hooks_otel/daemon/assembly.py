@@ -10,10 +10,10 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TextIO
 
 from claude_hooks_otel.daemon.account import account
-from claude_hooks_otel.daemon.exporters import build_exporters
+from claude_hooks_otel.daemon.exporters import Exporters, build_exporters
 from claude_hooks_otel.daemon.intake import Intake
 from claude_hooks_otel.delivery import tables as delivery_tables
 from claude_hooks_otel.delivery.deliveries import Deliveries
@@ -23,6 +23,7 @@ from claude_hooks_otel.delivery.measurements import MeasurementWorker, ReadsSeri
 from claude_hooks_otel.delivery.metrics import MetricWorker
 from claude_hooks_otel.delivery.outbox import Outbox
 from claude_hooks_otel.delivery.snapshots import Snapshots
+from claude_hooks_otel.export.console_file import ConsoleFile
 from claude_hooks_otel.export.resource import service_resource
 from claude_hooks_otel.export.sampling import TurnSampler
 from claude_hooks_otel.facts import pricing
@@ -258,6 +259,8 @@ def assemble_daemon(
     now_ns: Callable[[], int] = time.time_ns,
     *,
     history_ns: int | None = None,
+    is_config_bad: bool = False,
+    console: TextIO | None = None,
 ) -> Daemon:
     """Put the daemon together, and start its deliveries.
 
@@ -267,8 +270,10 @@ def assemble_daemon(
         otel: the ``OTEL_*`` variables.
         now_ns: the clock, Unix nanoseconds.
         history_ns: as for ``assemble_core``.
+        is_config_bad: whether the configuration file cannot be used, and ``config`` is an earlier one.
+        console: where the exporter ``console`` writes; by default a file in the home.
     """
-    exporters = build_exporters(config, otel)
+    exporters = build_exporters(config, otel, console or ConsoleFile(home.console))
     core = assemble_core(
         home,
         config,
@@ -279,20 +284,18 @@ def assemble_daemon(
         history_ns=history_ns,
         resource_attributes=otel.resource_attributes,
     )
-    snapshots = Snapshots(core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth)
-    resource = service_resource(otel, instance := core.store.meta("instance_id"), account(config.capture, Path.home()))
+    snapshots = _snapshots(core, config, is_config_bad=is_config_bad)
+    path, instance = core.store.path, core.store.meta("instance_id")
+    resource = service_resource(otel, instance, account(config.capture, Path.home()))
     deliveries = Deliveries(
         core.store,
         core.totals,
         snapshots,
         core.outbox,
         core.log,
-        metric_workers=[MetricWorker(exporter, resource, core.store.path) for exporter in exporters.metrics],
-        item_workers=[ItemWorker(exporter, resource, core.store.path) for exporter in exporters.items],
-        measurement_workers=[
-            MeasurementWorker(name, exporter, config.exporters[name], core.store.path, instance)
-            for name, exporter in exporters.custom.items()
-        ],
+        metric_workers=[MetricWorker(exporter, resource, path) for exporter in exporters.metrics],
+        item_workers=[ItemWorker(exporter, resource, path) for exporter in exporters.items],
+        measurement_workers=_measurement_workers(exporters, config, path, instance),
         states=exporters.states,
         delay=config.daemon.export_delay_seconds,
         interval=otel.export_interval_s,
@@ -301,6 +304,20 @@ def assemble_daemon(
     for reader in (exporter for exporter in exporters.custom.values() if isinstance(exporter, ReadsSeries)):
         reader.attach(deliveries.series_now)
     return Daemon(core, deliveries)
+
+
+def _snapshots(core: Core, config: Config, *, is_config_bad: bool) -> Snapshots:
+    """Return what takes snapshots of the series."""
+    scores = Scores(core.facts, config.scores)
+    return Snapshots(core.facts, core.totals, core.exemplars, scores, core.spool.depth, is_config_bad)
+
+
+def _measurement_workers(exporters: Exporters, config: Config, path: Path, instance: str) -> list[MeasurementWorker]:
+    """Return a worker for each custom exporter."""
+    return [
+        MeasurementWorker(name, exporter, config.exporters[name], path, instance)
+        for name, exporter in exporters.custom.items()
+    ]
 
 
 def identity_resolver(

@@ -10,7 +10,7 @@ import os
 from typing import Final
 
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
-from claude_hooks_otel.settings import ConfigError, load
+from claude_hooks_otel.settings import load_usable
 
 # Variables that say who and where the user is, as ``hooks/emit`` passes them on. They change nothing about where telemetry goes.
 _KEPT: Final = ("HOME", "LANG", "PATH", "TZ", HOME_VARIABLE)
@@ -19,9 +19,6 @@ _KEPT: Final = ("HOME", "LANG", "PATH", "TZ", HOME_VARIABLE)
 def replace_environment(home: Home) -> None:
     """Replace this process's environment by what the configuration file's ``[environment]`` says, and a few neutral variables."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    try:
-        chosen = load(home.config, {}).environment
-    except ConfigError:
-        chosen = {}
+    chosen = load_usable(home.config, home.last_config, {})[0].environment
     os.environ.clear()
     os.environ.update(kept | chosen)

@@ -11,6 +11,7 @@ from claude_hooks_otel.export.custom.registry import build as build_custom
 from claude_hooks_otel.export.exporters import (
     ItemExporter,
     MetricExporter,
+    Stream,
     build_item_exporters,
     build_metric_exporters,
 )
@@ -36,22 +37,23 @@ class Exporters:
     states: list[ExporterState] = field(default_factory=list)
 
 
-def build_exporters(config: Config, otel: OtelSettings) -> Exporters:
+def build_exporters(config: Config, otel: OtelSettings, console: Stream) -> Exporters:
     """Build every exporter. A mistake in one of them does not affect the others.
 
     Args:
         config: what the owner has set.
         otel: what the ``OTEL_*`` variables say.
+        console: where the exporter ``console`` writes.
     """
     found = Exporters()
     for signal in Signal:
         try:
             if signal is Signal.METRICS:
-                metrics = build_metric_exporters(otel)
+                metrics = build_metric_exporters(otel, console)
                 found.metrics += metrics
                 found.states += [ExporterState(signal, exporter.name, exporter.describe()) for exporter in metrics]
             else:
-                items = build_item_exporters(otel, signal)
+                items = build_item_exporters(otel, signal, console)
                 found.items += items
                 found.states += [ExporterState(signal, exporter.name, exporter.describe()) for exporter in items]
         except ConfigError as error:

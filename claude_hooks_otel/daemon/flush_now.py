@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
-from claude_hooks_otel.home.flush_requests import FlushAnswer, request_flush
+from claude_hooks_otel.home.flush_requests import DaemonEndedError, FlushAnswer, request_flush
 from claude_hooks_otel.home.lock import AlreadyRunningError, DaemonLock
 from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.settings import load_usable
+
+_package_log = logging.getLogger("claude_hooks_otel")
 
 
 def flush_now(home: Home, timeout: float, environ: Mapping[str, str]) -> FlushAnswer:
@@ -14,7 +20,7 @@ def flush_now(home: Home, timeout: float, environ: Mapping[str, str]) -> FlushAn
 
     Args:
         home: the home to flush.
-        timeout: seconds to wait for a running daemon.
+        timeout: how long to wait for endpoints, in seconds.
         environ: the environment that configures the exports if no daemon runs.
 
     Raises:
@@ -23,19 +29,39 @@ def flush_now(home: Home, timeout: float, environ: Mapping[str, str]) -> FlushAn
         sqlite3.Error: the store cannot be used now.
         OSError: the same.
     """
-    try:
-        lock = DaemonLock.acquire(home)
-    except AlreadyRunningError:
-        return request_flush(home, timeout)
-    from claude_hooks_otel.daemon.loop import Loop  # noqa: PLC0415 — only the holder of the lock pays for the imports
+    while True:
+        try:
+            lock = DaemonLock.acquire(home)
+        except AlreadyRunningError:
+            with contextlib.suppress(DaemonEndedError):  # it was told to stop: its lock is free now
+                return _with_problem(home, request_flush(home, timeout))
+        else:
+            return _flush_here(home, lock, timeout, environ)
 
+
+def _with_problem(home: Home, answer: FlushAnswer) -> FlushAnswer:
+    """Return a daemon's answer, with what is wrong with the configuration file now: it may have changed since the daemon began."""
+    return replace(answer, config_error=load_usable(home.config, home.last_config, {})[1])
+
+
+def _flush_here(home: Home, lock: DaemonLock, timeout: float, environ: Mapping[str, str]) -> FlushAnswer:
+    """Do the daemon's work in this process."""
     try:
         home.create()
-        loop = Loop(home, environ, lock=lock)
+        # Only the holder of the lock pays for the imports.
+        from claude_hooks_otel.daemon.loop import Loop, log_handler  # noqa: PLC0415
+
+        handler = log_handler(home)  # what the daemon would log belongs there, and not on the screen
+        _package_log.addHandler(handler)
         try:
-            loop.drain(timeout)
-            return loop.flush()
+            loop = Loop(home, environ, lock=lock)
+            try:
+                loop.drain(timeout)
+                return loop.flush(timeout)
+            finally:
+                loop.close()
         finally:
-            loop.close()
+            _package_log.removeHandler(handler)
+            handler.close()
     finally:
         lock.release()

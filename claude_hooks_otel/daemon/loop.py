@@ -11,13 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TextIO
 
 from claude_hooks_otel.daemon.assembly import Daemon, assemble_daemon
 from claude_hooks_otel.daemon.recovery import keep_open_store, prepare_store
 from claude_hooks_otel.home.flush_requests import FlushAnswer, FlushRequests
 from claude_hooks_otel.home.lock import DaemonLock
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, load
+from claude_hooks_otel.settings import Config, OtelSettings, keep_usable, load_usable
 from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.sources.spool_budget import Budget, forget_dropped, keep_budget, take_dropped
@@ -27,6 +28,7 @@ from claude_hooks_otel.store.store import LostStoreError
 from claude_hooks_otel.timeline import (
     BUSY_FOR,
     DRAIN_FOR,
+    FLUSH_TIMEOUT,
     FORGET_EVERY,
     RECOVER_EVERY,
     SPOOL_LOOK_BUSY,
@@ -54,6 +56,7 @@ class Loop:
         now_ns: the clock, Unix nanoseconds.
         lock: the daemon's lock. If its file is deleted or replaced, the daemon writes nothing more, and ends.
         stopping: ends the loop when it is set.
+        console: where the exporter ``console`` writes; by default a file in the home.
 
     Raises:
         NewerStoreError: a newer version wrote the store.
@@ -69,12 +72,14 @@ class Loop:
         *,
         lock: DaemonLock | None = None,
         stopping: threading.Event | None = None,
+        console: TextIO | None = None,
     ) -> None:
         self.stopping = stopping or threading.Event()
         self._home = home
         self._now_ns = now_ns
         self._lock = lock
-        self._config = _config(home, environ)
+        self._console = console
+        self._config, self._problem = _config(home, environ)
         self._otel = OtelSettings.from_config(self._config, environ)
         for warning in self._otel.warnings:
             _log.warning("%s", warning)
@@ -87,7 +92,9 @@ class Loop:
 
     def _open(self, damage: str | None = None) -> Daemon:
         prepare_store(self._home, self._config, self._now_ns, damage=damage)
-        daemon = assemble_daemon(self._home, self._config, self._otel, self._now_ns)
+        daemon = assemble_daemon(
+            self._home, self._config, self._otel, self._now_ns, is_config_bad=bool(self._problem), console=self._console
+        )
         daemon.core.store.guard(self._check_place)
         return daemon
 
@@ -187,7 +194,7 @@ class Loop:
         lines = core.intake.follow_sessions()
         if self._flush_requests.waiting():
             self.drain()
-            self._flush_requests.answer(self.flush())
+            self._flush_requests.answer(self.flush(self._flush_requests.timeout))
         deliveries.work()
         self._keep_house()
         return bool(taken or lines)
@@ -208,9 +215,13 @@ class Loop:
             if not intake.follow_sessions(everything=True, pair_now=True):
                 break  # a file system hangs
 
-    def flush(self) -> FlushAnswer:
-        """Deliver everything now, and wait for the endpoints' answers."""
-        return replace(self._open_daemon.deliveries.flush(), is_behind=self._open_daemon.core.intake.is_behind)
+    def flush(self, timeout: float = FLUSH_TIMEOUT) -> FlushAnswer:
+        """Deliver everything now, and wait for the endpoints' answers, at most ``timeout`` seconds."""
+        return replace(
+            self._open_daemon.deliveries.flush(timeout),
+            is_behind=self._open_daemon.core.intake.is_behind,
+            config_error=self._problem,
+        )
 
     def _keep_house(self) -> None:
         now = time.monotonic()
@@ -276,39 +287,52 @@ class Trouble:
             _log.info("the store and the spool can be used again")
 
 
-def _config(home: Home, environ: Mapping[str, str]) -> Config:
-    try:
-        return load(home.config, environ)
-    except ConfigError as error:
-        _log.error("the configuration cannot be used, the defaults apply: %s", error)
-        return Config()
+def _config(home: Home, environ: Mapping[str, str]) -> tuple[Config, str]:
+    """Return the configuration, and what is wrong with it; empty if nothing is."""
+    config, problem = load_usable(home.config, home.last_config, environ)
+    if problem:
+        _log.error("the configuration cannot be used: %s", " ".join(problem.split()))
+    else:
+        with contextlib.suppress(OSError):  # a full disk: the configuration itself is fine
+            keep_usable(home.config, home.last_config)
+    return config, problem
 
 
-def serve(home: Home, environ: Mapping[str, str], lock: DaemonLock | None = None) -> None:
+def log_handler(home: Home) -> logging.Handler:
+    """Return what writes the log of a home."""
+    handler = logging.handlers.RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    return handler
+
+
+def serve(
+    home: Home, environ: Mapping[str, str], lock: DaemonLock | None = None, console: TextIO | None = None
+) -> None:
     """Run the daemon of a home until it is idle or gets SIGTERM or SIGINT. The caller holds the lock.
 
     Args:
         home: the home.
         environ: what configures it.
         lock: the lock, so that the daemon ends when its file is deleted.
+        console: as for ``Loop``.
     """
     home.create()
-    handler = logging.handlers.RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.INFO, handlers=[log_handler(home)])
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    if (loop := _started(home, environ, lock, stopping)) is not None:
+    if (loop := _started(home, environ, lock, stopping, console)) is not None:
         loop.run()
 
 
-def _started(home: Home, environ: Mapping[str, str], lock: DaemonLock | None, stopping: threading.Event) -> Loop | None:
+def _started(
+    home: Home, environ: Mapping[str, str], lock: DaemonLock | None, stopping: threading.Event, console: TextIO | None
+) -> Loop | None:
     """Return a loop, as soon as the store can be opened. None if that never happens."""
     trouble = Trouble()
     while not (stopping.is_set() or (lock is not None and lock.is_lost)):
         try:
-            loop = Loop(home, environ, lock=lock, stopping=stopping)
+            loop = Loop(home, environ, lock=lock, stopping=stopping, console=console)
         except NewerStoreError as error:
             _log.error("could not start: %s. Events wait in the spool", error)
             return None

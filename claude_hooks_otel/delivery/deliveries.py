@@ -196,11 +196,19 @@ class Deliveries:
         if self._metrics:
             self._submit(recompute=True)
         self._wake()
+        before = {worker: (worker.delivered, worker.dropped) for worker in self._workers}
         answers = self._deliver_now(timeout)
         broken = {state.title: state.error for state in self._states if state.title not in answers}
         not_sent = {worker.title: worker.not_sent for worker in self._workers if worker.not_sent is not None}
         exporters = {title: answer for title, answer in {**answers, **broken}.items() if title not in not_sent}
-        return FlushAnswer(exporters, not_sent)
+        return FlushAnswer(
+            exporters,
+            not_sent,
+            accepted={worker.title: worker.delivered - before[worker][0] for worker in self._workers},
+            given_up={
+                worker.title: given_up for worker in self._workers if (given_up := worker.dropped - before[worker][1])
+            },
+        )
 
     def _deliver_now(self, timeout: float) -> dict[str, str | None]:
         """Ask every worker to deliver now. Return the answers by the workers' titles."""

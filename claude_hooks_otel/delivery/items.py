@@ -126,6 +126,7 @@ class ItemWorker(Worker):
             outbox.remove(connection, rows)
             outbox.count_dropped(connection, self.signal, "rejected", outcome.rejected)
             self.note_accepted(connection)
+        self.delivered += len(rows) - outcome.rejected
         self.dropped += outcome.rejected
         self._accepted = None
 
@@ -153,5 +154,8 @@ class ItemWorker(Worker):
         with transaction(connection):
             outbox.discard(connection, self.signal, self.exporter_name)
         variable = f"OTEL_{self.signal.upper()}_EXPORTER"
-        self.not_sent = f"{reason}: none are sent until the next start; set {variable} to otlp or none"
+        self.not_sent = (
+            f"{reason}. No {self.signal} are sent until the next start. "
+            f"Set {variable}=none under [otel] to export none, or {variable}=otlp to keep them until they are accepted."
+        )
         self.note_error(connection, self.not_sent)

@@ -73,6 +73,7 @@ class MeasurementWorker(Worker):
             return False
         if batch:
             self._exporter.export_batch(batch)
+            self.delivered += len(batch)
         with transaction(connection):
             connection.execute(
                 "UPDATE exporter_cursor SET seq = ? WHERE exporter = ? AND seq < ?", (end, self.exporter_name, end)

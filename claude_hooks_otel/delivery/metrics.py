@@ -87,6 +87,8 @@ class MetricWorker(Worker):
                 self.note_error(connection, error)
                 return error
             note = outcome.error or note
+            self.delivered += len(portion)
+            self.dropped += outcome.rejected
             if self._is_delta:
                 changed = accepted(portion, baseline, snapshot.now_ns)
                 baseline.update(changed)

@@ -30,6 +30,7 @@ class Snapshots:
         exemplars: the exemplars of histograms.
         scores: the scores of agents.
         spool_depth: returns how many events wait in the spool.
+        is_config_bad: whether the configuration file cannot be used.
     """
 
     facts: Facts
@@ -37,6 +38,7 @@ class Snapshots:
     exemplars: Exemplars
     scores: Scores
     spool_depth: Callable[[], int]
+    is_config_bad: bool = False
 
     def take(self, *, recompute: bool = False) -> Snapshot:
         """Return every series as it is now. With ``recompute``, even the scores are computed again."""
@@ -59,6 +61,7 @@ class Snapshots:
         found = [
             SeriesPoint(catalog.SPOOL_DEPTH, (), now_ns, self.spool_depth()),
             SeriesPoint(catalog.PRICE_TABLE, (("version", price_table_version()),), now_ns, 1),
+            SeriesPoint(catalog.CONFIGURATION_ERROR, (), now_ns, int(self.is_config_bad)),
         ]
         waiting = outbox.depth(self.facts.connection)
         states = read_states(self.facts.connection)

@@ -35,6 +35,7 @@ class Worker(threading.Thread, ABC):
 
     Attributes:
         failures: how many tries have failed since the start.
+        delivered: how many series, items or measurements the endpoint has accepted since the start.
         dropped: how many items have been given up since the start.
         not_sent: why the endpoint gets nothing of this signal; None if it does. Only a signal that no variable names can be left out.
     """
@@ -44,6 +45,7 @@ class Worker(threading.Thread, ABC):
         self.signal = str(signal)
         self.exporter_name = name
         self.failures = 0
+        self.delivered = 0
         self.dropped = 0
         self.not_sent: str | None = None
         self._path = path
@@ -85,7 +87,7 @@ class Worker(threading.Thread, ABC):
         with self._condition:
             if self._condition.wait_for(lambda: self._is_off or self._answered >= number, timeout):
                 return self._failure
-            return self._failure or f"no answer within {timeout:g} s"
+            return self._failure or f"no answer within {timeout:.2g} s"
 
     def stop(self) -> None:
         """End the thread, and a delivery under way."""

@@ -1,1 +1,1 @@
-"""The state of an installation: ``doctor`` checks every link between a session and the endpoint, ``status`` sums it up."""
+"""The state of an installation: ``doctor`` checks every step between a session and the endpoint, ``status`` sums it up."""

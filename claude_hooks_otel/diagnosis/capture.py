@@ -14,14 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from claude_hooks_otel import __version__
-from claude_hooks_otel.diagnosis.finding import Finding, Level, Settings, Surroundings, fail, ok, warn
+from claude_hooks_otel.diagnosis.finding import INSTALL, Finding, Level, Settings, Surroundings, fail, ok, warn
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.home_files import emit_path
 from claude_hooks_otel.sources import registration
 from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.sources.spool import Spool
 
-INSTALL = "Run `claude-hooks-otel install`."
 # The event of the trial. It never starts a daemon.
 _TRIAL_EVENT = "PostToolUse"
 _TRIAL_PAYLOAD = b'{"hook_event_name": "PostToolUse", "trial": "\xff"}\n'
@@ -73,7 +72,13 @@ def hooks_registered(surroundings: Surroundings) -> Iterator[Finding]:
                 f"{settings.path} {settings.problem}",
                 "Correct the file. Nothing in it takes effect until then.",
             )
+        elif wrong := settings.unreadable_hooks:
+            observed = f"{settings.path}: Claude Code cannot read {', '.join(wrong)}, and ignores all hooks of this file because of it"
+            remedy = "Correct it: a matcher is a text, and each hook has a type and a command."
+            yield (fail if settings.commands else warn)("hooks", observed, remedy)
     places = [f"{settings.name} settings" for settings in surroundings.settings if settings.commands]
+    if places and all(settings.unreadable_hooks for settings in surroundings.settings if settings.commands):
+        return
     plugins = [settings for settings in surroundings.settings if settings.enables_plugin]
     places += ["plugin"] if plugins else []
     if not places:

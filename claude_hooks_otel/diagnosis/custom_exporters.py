@@ -24,15 +24,15 @@ def custom_exporters(surroundings: Surroundings) -> Iterator[Finding]:
     except sqlite3.Error:
         return  # the check of the store reports this
     for state, count in found:
-        link = f"exporter {state.name}"
+        step = f"exporter {state.name}"
         if state.error:
             remedy = f"Correct [exporters.{state.name}], or repair its server. Waiting measurements are kept."
-            yield fail(link, state.error, remedy)
+            yield fail(step, state.error, remedy)
         elif state.dropped:
             observed = f"{state.dropped} measurements were dropped because the endpoint was unavailable for too long"
-            yield warn(link, observed, "They cannot be recovered.")
+            yield warn(step, observed, "They cannot be recovered.")
         else:
-            yield ok(link, f"{count or 0} measurements wait")
+            yield ok(step, f"{count or 0} measurements wait")
 
 
 CHECKS = (custom_exporters,)

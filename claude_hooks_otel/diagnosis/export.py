@@ -11,6 +11,7 @@ from claude_hooks_otel.delivery.exporter_state import read_state
 from claude_hooks_otel.diagnosis.finding import Finding, Surroundings, fail, info, ok, warn
 from claude_hooks_otel.export.exporters import Exporter, build_item_exporters, build_metric_exporters
 from claude_hooks_otel.export.outcome import Status
+from claude_hooks_otel.installation.client_variables import proxy_notes
 from claude_hooks_otel.installation.home_files import network_variables, otel_variables
 from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, Signal
 from claude_hooks_otel.store.connection import connect
@@ -68,23 +69,23 @@ def _ask(exporter: Exporter, surroundings: Surroundings) -> Finding:
     finally:
         exporter.shutdown()
     signal = exporter.signal
-    link, described = f"export {exporter.name} {signal}", exporter.describe()
+    step, described = f"export {exporter.name} {signal}", exporter.describe()
     if outcome.status is Status.UNSERVED and signal is not Signal.METRICS and not exporter.is_requested:
         variable = f"OTEL_{signal.upper()}_EXPORTER"
         remedy = f"Set {variable}=none to export no {signal}, or {variable}=otlp to export them and see each error."
-        return info(link, f"{described}: {outcome.error}", remedy)
+        return info(step, f"{described}: {outcome.error}", remedy)
     if not outcome.ok:
         lost = "Nothing is lost" if signal is Signal.METRICS else "Waiting items are kept within the limits of [outbox]"
         remedy = f"Is the receiver running, and are endpoint, protocol and headers right? {lost} meanwhile."
-        return fail(link, f"{described}: {outcome.error}", remedy)
+        return fail(step, f"{described}: {outcome.error}", remedy)
     accepted = f"{described}: accepted an empty request in {outcome.duration_s * 1000:.0f} ms"
     if last := _last_error(exporter, surroundings):
         return warn(
-            link, f"{accepted}; the daemon's last export failed: {last}", "Run `claude-hooks-otel flush` to try again."
+            step, f"{accepted}; the daemon's last export failed: {last}", "Run `claude-hooks-otel flush` to try again."
         )
     if exporter.warnings:
-        return warn(link, accepted, "Correct what is named above in the configuration.")
-    return ok(link, accepted)
+        return warn(step, accepted, "Correct what is named above in the configuration.")
+    return ok(step, accepted)
 
 
 def _last_error(exporter: Exporter, surroundings: Surroundings) -> str:
@@ -95,4 +96,12 @@ def _last_error(exporter: Exporter, surroundings: Surroundings) -> str:
         return ""  # the check of the store reports this
 
 
-CHECKS = (variables, endpoints)
+def proxies(surroundings: Surroundings) -> Iterator[Finding]:
+    """Find a proxy that gets the requests to an endpoint on this machine."""
+    config = surroundings.config
+    for note in proxy_notes(config.otel, config.environment) if isinstance(config, Config) else ():
+        observed, _, remedy = note.partition(". ")
+        yield warn("proxy", observed, remedy)
+
+
+CHECKS = (variables, proxies, endpoints)

@@ -1,7 +1,8 @@
-"""What a check of one link found, and what all checks share."""
+"""What a check of one step found, and what all checks share."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,10 +12,11 @@ from typing import Any
 
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.advice import plugin_enabled
-from claude_hooks_otel.installation.hook_entries import registered_commands
+from claude_hooks_otel.installation.hook_entries import malformed, registered_commands
 from claude_hooks_otel.installation.settings_file import Scope, SettingsFile, UnreadableSettingsError, path_of
 from claude_hooks_otel.settings import Config, ConfigError, load
 
+INSTALL = "Run `claude-hooks-otel install`."
 # Where an organization's settings are (Claude Code's documentation, "Settings files"). They override all others.
 MANAGED_SETTINGS = (
     Path("/etc/claude-code/managed-settings.json"),
@@ -36,36 +38,36 @@ class Finding:
     """One row of what `doctor` prints.
 
     Attributes:
-        link: the link of the chain.
+        step: the step between a session and the endpoint.
         level: ``fail`` if events or exports cannot get through.
         observed: what the check saw.
         remedy: what to do. Empty if there is nothing to do.
     """
 
-    link: str
+    step: str
     level: Level
     observed: str
     remedy: str = ""
 
 
-def ok(link: str, observed: str) -> Finding:
-    """Return a finding of a link that works."""
-    return Finding(link, Level.OK, observed)
+def ok(step: str, observed: str) -> Finding:
+    """Return a finding of a step that works."""
+    return Finding(step, Level.OK, observed)
 
 
-def info(link: str, observed: str, remedy: str) -> Finding:
+def info(step: str, observed: str, remedy: str) -> Finding:
     """Return a finding that needs no correction."""
-    return Finding(link, Level.INFO, observed, remedy)
+    return Finding(step, Level.INFO, observed, remedy)
 
 
-def warn(link: str, observed: str, remedy: str) -> Finding:
-    """Return a finding of a link that works, but not as it should."""
-    return Finding(link, Level.WARN, observed, remedy)
+def warn(step: str, observed: str, remedy: str) -> Finding:
+    """Return a finding of a step that works, but not as it should."""
+    return Finding(step, Level.WARN, observed, remedy)
 
 
-def fail(link: str, observed: str, remedy: str) -> Finding:
-    """Return a finding of a broken link."""
-    return Finding(link, Level.FAIL, observed, remedy)
+def fail(step: str, observed: str, remedy: str) -> Finding:
+    """Return a finding of a broken step."""
+    return Finding(step, Level.FAIL, observed, remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,11 @@ class Settings:
     def commands(self) -> dict[str, list[str]]:
         """Our hook commands, by event."""
         return registered_commands(self.values.get("hooks"))
+
+    @property
+    def unreadable_hooks(self) -> list[str]:
+        """The entries of ``hooks`` that Claude Code cannot read. It ignores all hooks of the file because of them."""
+        return list(malformed(self.values.get("hooks", {})))
 
     @property
     def enables_plugin(self) -> bool:
@@ -163,12 +170,34 @@ class Surroundings:
         except ConfigError as error:
             return error
 
+    @cached_property
+    def install_remedy(self) -> str:
+        """How to install what is missing: with the plugin enabled, it registers the hooks."""
+        registers = any(settings.commands for settings in self.settings)
+        has_plugin = any(settings.enables_plugin for settings in self.settings)
+        return "Run `claude-hooks-otel install --plugin`." if has_plugin and not registers else INSTALL
+
+    @cached_property
+    def next_start(self) -> str:
+        """What starts a daemon that does not run, or why nothing does, to be read after "not running"."""
+        working = [settings for settings in self.settings if settings.commands and not settings.unreadable_hooks]
+        if not working and not any(settings.enables_plugin for settings in self.settings):
+            return f"no hooks are registered, so no session starts it. {self.install_remedy}"
+        if self.setting("disableAllHooks"):
+            return "disableAllHooks is set, so no session starts it"
+        if not self.home.is_trusted(self.environ):
+            return f"hooks start none in a home that no install has recorded. {INSTALL}"
+        on_path = shutil.which("claude-hooks-otel", path=self.environ.get("PATH"))
+        if not (self.home.interpreter.is_file() or on_path):
+            return f"hooks do not find the package, so no session starts it. {self.install_remedy}"
+        return "the next session starts it"
+
 
 Check = Callable[[Surroundings], Iterator[Finding]]
 
 
 def run_checks(checks: Iterable[Check], surroundings: Surroundings) -> Iterator[Finding]:
-    """Return all findings, in the order of the chain. A check that raises is a finding, too."""
+    """Return all findings, in the order of the steps. A check that raises is a finding, too."""
     for check in checks:
         try:
             yield from check(surroundings)

@@ -15,7 +15,7 @@ from typing import Any
 from claude_hooks_otel import __version__
 from claude_hooks_otel.daemon.assembly import price_overrides
 from claude_hooks_otel.daemon.recovery import damaged_stores
-from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, fail, info, ok, warn
+from claude_hooks_otel.diagnosis.finding import INSTALL, Finding, Level, Surroundings, fail, info, ok, warn
 from claude_hooks_otel.facts.pricing import TokenUsage, request_cost
 from claude_hooks_otel.home.lock import is_running
 from claude_hooks_otel.home.ownership import ForeignHomeError, check_owner, foreign_files
@@ -23,16 +23,15 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.metrics.outcomes import LOSSES
 from claude_hooks_otel.series.totals import read_points
-from claude_hooks_otel.settings import Config, ConfigError
+from claude_hooks_otel.settings import Config, ConfigError, load_usable
 from claude_hooks_otel.sources.registration import OLDEST_CLIENT
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.damage import explain, find_damage
 from claude_hooks_otel.store.schema import SCHEMA_VERSION
 from claude_hooks_otel.timeline import IN_USE_FOR
-from claude_hooks_otel.units import SECOND
+from claude_hooks_otel.units import SECOND, duration_text
 
-INSTALL = "Run `claude-hooks-otel install`."
 RECOVER = (
     "Run `claude-hooks-otel daemon --stop`, then `claude-hooks-otel flush`: the store is set aside, what can be read of it is kept, "
     "and the transcripts are read again."
@@ -51,7 +50,7 @@ def home_folder(surroundings: Surroundings) -> Iterator[Finding]:
     try:
         status = root.stat()
     except OSError as error:
-        yield fail("home", f"{root}: {error.strerror}", INSTALL)
+        yield fail("home", f"{root}: {error.strerror}", surroundings.install_remedy)
         return
     try:
         check_owner(surroundings.home)
@@ -80,10 +79,9 @@ def configuration(surroundings: Surroundings) -> Iterator[Finding]:
     """Check that the configuration file can be used."""
     path, config = surroundings.home.config, surroundings.config
     if isinstance(config, ConfigError):
+        problem = load_usable(path, surroundings.home.last_config, {})[1]
         yield fail(
-            "configuration",
-            str(config),
-            "Correct the file. Until then the daemon works with the defaults and exports nothing.",
+            "configuration", problem, "Correct the file. A running daemon keeps its configuration until it stops."
         )
     elif path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
         yield warn(
@@ -102,7 +100,10 @@ def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
         on_path = shutil.which("claude-hooks-otel", path=surroundings.environ.get("PATH"))
         level = Level.WARN if on_path else Level.FAIL
         yield Finding(
-            "interpreter", level, f"{file} is missing" + (f"; hooks try {on_path}" if on_path else ""), INSTALL
+            "interpreter",
+            level,
+            f"{file} is missing" + (f"; hooks try {on_path}" if on_path else ""),
+            surroundings.install_remedy,
         )
         return
     code = "import claude_hooks_otel, claude_hooks_otel.daemon.loop; print(claude_hooks_otel.__version__)"
@@ -144,7 +145,7 @@ def daemon(surroundings: Surroundings) -> Iterator[Finding]:
     if failed:
         yield fail("daemon", f"it could not start: {''.join(last)}", f"Look at {home.log}.")
     else:
-        yield ok("daemon", "not running; the next session starts it")
+        yield ok("daemon", f"not running; {surroundings.next_start}")
 
 
 def spool(surroundings: Surroundings) -> Iterator[Finding]:
@@ -157,7 +158,7 @@ def spool(surroundings: Surroundings) -> Iterator[Finding]:
     running, age = is_running(surroundings.home), time.time() - oldest
     if waiting > LONG_QUEUE or (running and waiting and age > LONG_WAIT):
         remedy = f"Look at {surroundings.home.log}." if running else "Run `claude-hooks-otel flush` to read them now."
-        yield warn("spool", f"{waiting} waiting, the oldest for {age:.0f} s", remedy)
+        yield warn("spool", f"{waiting} waiting, the oldest for {duration_text(age)}", remedy)
     else:
         yield ok("spool", f"{waiting} waiting")
     if broken := sum(1 for _ in box.broken.iterdir()) if box.broken.is_dir() else 0:
@@ -222,7 +223,7 @@ def _store(connection: sqlite3.Connection) -> Iterator[Finding]:
             "Restart your sessions. Claude Code reads hooks only when a session starts.",
         )
     else:
-        yield ok("last event", f"{_age((time.time_ns() - newest) / SECOND)} ago")
+        yield ok("last event", f"{duration_text((time.time_ns() - newest) / SECOND)} ago")
     yield from _contents(connection)
 
 
@@ -323,13 +324,6 @@ def _transcripts(damage: Mapping[str, int], details: Sequence[str]) -> Finding:
         f"records in damaged lines could not be read: {found}",
         "The figures lack what these records held. Other records on the same lines were read.",
     )
-
-
-def _age(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
 
 
 CHECKS = (home_folder, configuration, interpreter, daemon, spool, store)

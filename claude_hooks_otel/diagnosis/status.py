@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -14,6 +15,7 @@ from claude_hooks_otel.delivery.measurement_log import waiting
 from claude_hooks_otel.home.lock import is_running
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.settings import Config, OtelSettings, load_usable
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.damage import explain, newer_schema
@@ -24,6 +26,7 @@ def read_status(home: Home) -> dict[str, Any]:
     """Return the state of a home, as ``status --json`` prints it."""
     spool = Spool(home.spool)
     running = is_running(home)
+    config, problem = load_usable(home.config, home.last_config, {})
     state: dict[str, Any] = {
         "home": str(home.root),
         "daemon": {"running": running, "pid": int(home.pid.read_text()) if running and home.pid.exists() else None},
@@ -31,7 +34,8 @@ def read_status(home: Home) -> dict[str, Any]:
             "waiting": spool.depth(),
             "set_aside": len(list(spool.broken.iterdir())) if spool.broken.is_dir() else 0,
         },
-        "store": {"events": 0, "sessions": 0, "series": 0, "newest_event_ns": None, "error": None},
+        "store": {"events": 0, "sessions": 0, "series": 0, "newest_event_ns": None},
+        "store_error": None,
         "config_error": None,
         "exporters": [],
         "custom_exporters": [],
@@ -40,17 +44,50 @@ def read_status(home: Home) -> dict[str, Any]:
         "transcript_damage": {},
         "drift": [],
     }
-    if not home.store.exists():
-        return state  # the daemon has never run
-    try:
-        with closing(connect(home.store, readonly=True)) as connection:
-            if (newer := newer_schema(connection)) is not None:
-                state["store"]["error"] = newer
-            else:
-                _read_store(connection, state)
-    except sqlite3.Error as error:
-        state["store"]["error"] = explain(home.store, error)
+    if home.store.exists():
+        try:
+            with closing(connect(home.store, readonly=True)) as connection:
+                if (newer := newer_schema(connection)) is not None:
+                    state["store_error"] = newer
+                else:
+                    _read_store(connection, state)
+        except sqlite3.Error as error:
+            state["store_error"] = explain(home.store, error)
+    state["config_error"] = problem or state["config_error"]
+    _compare(state, config, home)
     return state
+
+
+def problems(state: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong in a state: what ``flush`` would report, too. Exporters that are not configured any more do not count."""
+    if state["config_error"]:
+        yield state["config_error"]
+    for exporter in (*state["exporters"], *state["custom_exporters"]):
+        if exporter["error"] and exporter["is_configured"]:
+            yield f"{exporter['name']} {exporter.get('signal', MEASUREMENTS)}: {exporter['error']}"
+
+
+def _compare(state: dict[str, Any], config: Config, home: Home) -> None:
+    """Compare the exporters that the last daemon had with those of the configuration. The daemon may not have run since."""
+    otel = OtelSettings.from_config(config, {})
+    wanted = {(str(signal), name): settings for signal, settings in otel.signals.items() for name in settings.exporters}
+    for exporter in state["exporters"]:
+        settings = wanted.pop((exporter["signal"], exporter["name"]), None)
+        exporter["is_configured"] = bool(settings or state["daemon"]["running"])
+    for (signal, name), settings in wanted.items():
+        described = settings.otlp.describe() if settings.otlp and name == "otlp" else f"console to {home.console}"
+        new = {"name": name, "seconds_since_accepted": None, "error": None, "signal": signal, "is_configured": True}
+        state["exporters"].append(new | {"description": otel.redact(described)})
+    missing = set(config.exporters)
+    for exporter in state["custom_exporters"]:
+        exporter["is_configured"] = exporter["name"] in missing or state["daemon"]["running"]
+        missing.discard(exporter["name"])
+    for name in sorted(missing):
+        new = {"name": name, "seconds_since_accepted": None, "error": None, "is_configured": True}
+        state["custom_exporters"].append(new | {"waiting": None, "dropped": 0})
+    if not state["config_error"]:
+        mistakes = (settings.error for settings in otel.signals.values() if settings.error)
+        state["config_error"] = "\n".join(dict.fromkeys(mistakes)) or None
 
 
 def _read_store(connection: sqlite3.Connection, state: dict[str, Any]) -> None:
@@ -65,7 +102,7 @@ def _read_store(connection: sqlite3.Connection, state: dict[str, Any]) -> None:
     }
     states = read_states(connection)
     mistakes = [exporter.error for exporter in states if exporter.name == CONFIGURATION]
-    state["config_error"] = "\n".join(dict.fromkeys(mistakes)) or None
+    state["config_error"] = "\n".join(dict.fromkeys(mistakes)) or None  # of the last daemon
     for exporter in states:
         if exporter.signal == MEASUREMENTS:
             measurements = {"waiting": waiting(connection, exporter.name), "dropped": exporter.dropped}

@@ -14,11 +14,15 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, ConsoleMetr
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
+from claude_hooks_otel.export.console_file import ConsoleFile
 from claude_hooks_otel.export.logs import readable_log_records
 from claude_hooks_otel.export.outcome import Outcome, Status
 from claude_hooks_otel.export.spans import readable_spans
 from claude_hooks_otel.settings import ConfigError, OtelSettings, OtlpSettings, Signal
 from claude_hooks_otel.traces.model import Item
+
+Stream = TextIO | ConsoleFile
+"""Where the exporter ``console`` can write."""
 
 _CONSOLE_EXPORTERS: Final[Mapping[Signal, Callable[..., Any]]] = {
     Signal.METRICS: ConsoleMetricExporter,
@@ -40,17 +44,25 @@ class _Sender(Protocol):
 class _Console:
     """OpenTelemetry's console exporter, with one JSON document a line."""
 
-    def __init__(self, signal: Signal, stream: TextIO) -> None:
+    def __init__(self, signal: Signal, stream: Stream) -> None:
         make = _CONSOLE_EXPORTERS[signal]
         self._exporter = make(out=stream, formatter=lambda data: f"{data.to_json(indent=None)}\n")
 
     def send(self, batch: Any) -> Outcome:
         """Write a batch."""
-        self._exporter.export(batch)
+        try:
+            self._exporter.export(batch)
+        except OSError as error:
+            return Outcome(Status.UNAVAILABLE, f"{error.filename or 'the output'} cannot be written: {error.strerror}")
         return Outcome(Status.ACCEPTED)
 
     def close(self) -> None:
         """Do nothing: the stream is not ours."""
+
+
+def _describe_console(stream: Stream) -> str:
+    where = f" to {stream.name}" if isinstance(stream, ConsoleFile) else ""
+    return f"console, one JSON document a line{where}"
 
 
 class Exporter(ABC):
@@ -72,7 +84,7 @@ class Exporter(ABC):
         ConfigError: a setting cannot be used.
     """
 
-    def __init__(self, name: str, signal: Signal, otel: OtelSettings, console: TextIO) -> None:
+    def __init__(self, name: str, signal: Signal, otel: OtelSettings, console: Stream) -> None:
         settings = otel.signals[signal]
         self.name = name
         self.signal = signal
@@ -81,7 +93,7 @@ class Exporter(ABC):
         self._is_shut_down = False
         self._otlp = otlp = settings.otlp if name == "otlp" else None
         self._sender: _Sender = self._build(otlp) if otlp else _Console(signal, console)
-        self._description = self._redact(otlp.describe() if otlp else "console, one JSON document a line")
+        self._description = self._redact(otlp.describe() if otlp else _describe_console(console))
         self.warnings = otlp.warnings if otlp else ()
 
     def describe(self) -> str:
@@ -170,7 +182,7 @@ class ItemExporter(Exporter):
 _Kind = TypeVar("_Kind", bound=Exporter)
 
 
-def build_metric_exporters(otel: OtelSettings, console: TextIO | None = None) -> list[MetricExporter]:
+def build_metric_exporters(otel: OtelSettings, console: Stream | None = None) -> list[MetricExporter]:
     """Return the metric exporters that the settings ask for.
 
     Args:
@@ -183,7 +195,7 @@ def build_metric_exporters(otel: OtelSettings, console: TextIO | None = None) ->
     return _build(MetricExporter, Signal.METRICS, otel, console)
 
 
-def build_item_exporters(otel: OtelSettings, signal: Signal, console: TextIO | None = None) -> list[ItemExporter]:
+def build_item_exporters(otel: OtelSettings, signal: Signal, console: Stream | None = None) -> list[ItemExporter]:
     """Return the exporters of spans or of log events that the settings ask for.
 
     Args:
@@ -197,7 +209,7 @@ def build_item_exporters(otel: OtelSettings, signal: Signal, console: TextIO | N
     return _build(ItemExporter, signal, otel, console)
 
 
-def _build(kind: type[_Kind], signal: Signal, otel: OtelSettings, console: TextIO | None) -> list[_Kind]:
+def _build(kind: type[_Kind], signal: Signal, otel: OtelSettings, console: Stream | None) -> list[_Kind]:
     settings = otel.signals[signal]
     if settings.error is not None:
         raise ConfigError(settings.error)

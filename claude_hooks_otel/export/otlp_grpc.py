@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServ
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
+from claude_hooks_otel.export.grpc_reasons import grpc_reason
 from claude_hooks_otel.export.otlp import USER_AGENT, OtlpSender, provided_credentials
 from claude_hooks_otel.export.outcome import Outcome, Status, accepted, not_accepted
 from claude_hooks_otel.settings import OtlpSettings, Signal
@@ -66,7 +67,8 @@ class GrpcSender(OtlpSender):
             is_away = code is grpc.StatusCode.UNAVAILABLE
             if is_away:
                 self._reconnect()
-            return not_accepted(code.name, f"gRPC {code.name}: {details}"), 0 if is_away else None
+            reason = grpc_reason(code.name, details, self._otlp.endpoint, secure=self._otlp.secure)
+            return not_accepted(code.name, reason), 0 if is_away else None
         return accepted(response), None
 
     def _reconnect(self) -> None:

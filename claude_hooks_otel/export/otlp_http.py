@@ -22,6 +22,7 @@ from urllib3 import Retry
 from urllib3.exceptions import InvalidHeader
 
 from claude_hooks_otel.export.http_answers import ACCEPTED_ENCODINGS, BoundedAdapter
+from claude_hooks_otel.export.http_reasons import http_reason
 from claude_hooks_otel.export.otlp import USER_AGENT, OtlpSender, provided_credentials
 from claude_hooks_otel.export.outcome import Outcome, Status, accepted, not_accepted
 from claude_hooks_otel.settings import OtlpSettings, Signal
@@ -81,7 +82,7 @@ class HttpSender(OtlpSender):
             response = self._response_within(timeout, partial(self._post, data=body, timeout=timeout))
         except Exception as error:
             is_away = isinstance(error, requests.ConnectionError | requests.Timeout)
-            return not_accepted(None, f"{type(error).__name__}: {error}"), 0 if is_away else None
+            return not_accepted(None, http_reason(error, self._otlp.endpoint)), 0 if is_away else None
         if 200 <= response.status_code < 300:
             with suppress(DecodeError):  # some receivers answer with plain text or nothing
                 return accepted(self._response.FromString(response.content)), None

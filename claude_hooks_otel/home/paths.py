@@ -23,6 +23,10 @@ MAX_RECORDS_BYTES = 1_000_000
 _FOLDER = "claude-hooks-otel"
 
 
+class NoHomeError(RuntimeError):
+    """No environment variable names a folder for the state. The message says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """The folder that holds all state of one user. Every other path derives from it."""
@@ -34,7 +38,7 @@ class Home:
         """Return the home that a hook uses when it runs with ``environ``.
 
         Raises:
-            RuntimeError: neither CLAUDE_HOOKS_OTEL_HOME, XDG_STATE_HOME nor HOME is set.
+            NoHomeError: neither CLAUDE_HOOKS_OTEL_HOME, XDG_STATE_HOME nor HOME is set.
         """
         environ = os.environ if environ is None else environ
         if explicit := environ.get(HOME_VARIABLE):
@@ -43,7 +47,7 @@ class Home:
             return cls(Path(state, _FOLDER))
         if usual := cls.usual(environ):
             return usual
-        raise RuntimeError(f"There is no home folder. Set {HOME_VARIABLE} (or HOME) to the folder for all state.")
+        raise NoHomeError(f"There is no home folder. Set {HOME_VARIABLE} (or HOME) to the folder for all state.")
 
     @classmethod
     def usual(cls, environ: Mapping[str, str]) -> Home | None:
@@ -78,6 +82,11 @@ class Home:
     def config(self) -> Path:
         """The TOML configuration file."""
         return self.root / "config.toml"
+
+    @property
+    def last_config(self) -> Path:
+        """The last configuration file that could be used. The daemon works with it while the present one cannot be used."""
+        return self.root / "config.last-good.toml"
 
     @property
     def interpreter(self) -> Path:
@@ -118,6 +127,11 @@ class Home:
     def log(self) -> Path:
         """The daemon's log."""
         return self.root / "daemon.log"
+
+    @property
+    def console(self) -> Path:
+        """What the exporter ``console`` writes, one JSON document a line."""
+        return self.root / "console.jsonl"
 
     @property
     def flush_requests(self) -> Path:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from claude_hooks_otel.installation.hook_entries import malformed
 from claude_hooks_otel.resource_attributes import attribute_labels
 from claude_hooks_otel.settings import Config, OtelSettings, Signal
 
@@ -35,12 +37,22 @@ def warnings(settings: dict[str, Any], *, plugin: bool) -> Iterator[str]:
             f"these settings set {', '.join(theirs)} for Claude Code's own telemetry, which hooks never see. "
             "Name the endpoint with --endpoint to export there, too."
         )
+    if wrong := list(malformed(settings.get("hooks", {}))):
+        yield (
+            f"Claude Code cannot read {', '.join(wrong)}, and ignores all hooks of this file because of it. Correct it."
+        )
     if os.name == "nt":
         yield "on Windows, Claude Code runs hooks with Git Bash. The daemon needs WSL."
 
 
-def next_steps(config: Config, *, plugin: bool) -> Iterator[str]:
-    """Return what to do next."""
+def next_steps(config: Config, console: Path, *, plugin: bool) -> Iterator[str]:
+    """Return what to do next.
+
+    Args:
+        config: the new configuration.
+        console: the file that the exporter ``console`` writes.
+        plugin: whether the plugin registers the hooks.
+    """
     if plugin:
         yield "The plugin registers the hooks. Enable it in Claude Code (/plugin)."
     yield "Restart the sessions that are running. Claude Code reads hooks only when a session starts."
@@ -54,4 +66,6 @@ def next_steps(config: Config, *, plugin: bool) -> Iterator[str]:
             f"OTEL_RESOURCE_ATTRIBUTES labels all your sessions with {listing}, unless they set CLAUDE_AGENT_* variables. "
             "For one project, use --scope local with --project and --team instead."
         )
-    yield "Run `claude-hooks-otel doctor` to check every link of the chain."
+    if any("console" in names for names in exporters):
+        yield f"Console export goes to {console}. Follow it with `claude-hooks-otel console --follow`."
+    yield "Run `claude-hooks-otel doctor` to check every step from the hook to the endpoint."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -34,11 +35,13 @@ class Changes(BaseModel):
         env: the variables that we set.
         made: objects and lists that we added, as paths from the document's root.
         made_file: whether we created the file itself.
+        backups: the copies of the file that we made, the oldest first.
     """
 
     env: dict[str, EnvValue] = {}
     made: list[list[str]] = []
     made_file: bool = False
+    backups: list[str] = []
 
     def set_env(self, document: JsonText, values: dict[str, str]) -> list[str]:
         """Set variables and remember their values before. Return the names of those that changed."""
@@ -80,6 +83,26 @@ class Changes(BaseModel):
         for path in sorted(self.made, key=len, reverse=True):
             if document.get(path) in ({}, []):
                 document.remove(path)
+
+    def is_original(self, content: str) -> bool:
+        """Return whether a content is that of the oldest backup: the file as it was before the first ``install``."""
+        return bool(self.backups) and _content(Path(self.backups[0])) == content.encode()
+
+    def delete_backups(self) -> list[Path]:
+        """Delete our copies of the file, which is as it was before. Return those that were there."""
+        found = [Path(backup) for backup in self.backups if Path(backup).is_file()]
+        for backup in found:
+            with contextlib.suppress(OSError):  # it harms nobody
+                backup.unlink()
+        self.backups.clear()
+        return found
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
 
 
 _ALL = TypeAdapter(dict[str, Changes])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import claude_hooks_otel
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
+from claude_hooks_otel.installation.client_variables import adapted, proxy_notes, with_scheme
 from claude_hooks_otel.settings import (
     Config,
     ConfigError,
@@ -48,6 +49,7 @@ _NETWORK = frozenset(
     for name in names
     for ending in endings
 )
+_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 # The variables of one signal override the general ones, so they are removed when an option sets the general one.
 _OVERRULED_BY = {
     f"OTEL_EXPORTER_OTLP_{name}": tuple(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}" for signal in Signal)
@@ -133,6 +135,7 @@ class HomeFiles:
         config: the new configuration.
         overruled: the names of variables that would override an option, and are removed.
         left_out: the names of variables with credentials for an endpoint that was replaced.
+        notes: what was changed or ignored in the variables, a sentence each.
 
     Raises:
         ConfigError: the present or the new configuration cannot be used.
@@ -142,7 +145,8 @@ class HomeFiles:
     def __init__(self, home: Home, options: Mapping[str, str], environ: Mapping[str, str], *, with_emit: bool) -> None:
         self.home = home
         self._present = load(home.config, {})
-        found = otel_variables(environ)
+        found, self.notes = adapted(otel_variables(environ))
+        options = _checked(options, self.notes)
         self.overruled = sorted(
             specific
             for general, specifics in _OVERRULED_BY.items()
@@ -158,7 +162,8 @@ class HomeFiles:
         network = network_variables(environ)
         self.taken_over += sorted(network)
         self.config = self._present.with_changes({"otel": changes, "environment": network})
-        _check(self.config)
+        _check(self.config, self.notes)
+        self.notes += proxy_notes(self.config.otel, self.config.environment)
         self._files = {home.interpreter: f"{_interpreter()}\n".encode()}
         # A registered command finds ``emit`` in the usual home, and so does a hook the list of other homes that it may start a daemon in.
         self._anchor = Home.usual(environ) or home
@@ -196,17 +201,37 @@ class HomeFiles:
         return bool(changed)
 
 
-def _check(config: Config) -> None:
-    """Make sure that the exporters can be built from the new configuration."""
+def _checked(options: Mapping[str, str], notes: list[str]) -> dict[str, str]:
+    """Return the options, the endpoint with its scheme.
+
+    Raises:
+        ConfigError: the endpoint has no scheme and is on another machine, so nobody knows whether to use TLS.
+    """
+    endpoint = options.get(_ENDPOINT)
+    if endpoint is None:
+        return dict(options)
+    repaired = with_scheme(endpoint)
+    if repaired != endpoint:
+        notes.append(f"The endpoint has no scheme: {repaired} is used.")
+    elif "://" not in endpoint and len(endpoint.split()) == 1:
+        raise ConfigError(
+            f"The endpoint {endpoint} has no scheme. Begin it with https://, or with http:// for a connection without TLS."
+        )
+    return {**options, _ENDPOINT: repaired}
+
+
+def _check(config: Config, notes: list[str]) -> None:
+    """Make sure that the exporters can be built from the new configuration, and note what they ignore."""
     # Imports OpenTelemetry, which nothing else in this module needs.
     from claude_hooks_otel.export.exporters import build_item_exporters, build_metric_exporters  # noqa: PLC0415
 
     otel = OtelSettings.from_config(config, {})
-    for exporter in build_metric_exporters(otel):
+    exporters = [*build_metric_exporters(otel), *build_item_exporters(otel, Signal.TRACES)]
+    ignored = list(otel.warnings)
+    for exporter in (*exporters, *build_item_exporters(otel, Signal.LOGS)):
+        ignored += exporter.warnings
         exporter.shutdown()
-    for signal in (Signal.TRACES, Signal.LOGS):
-        for item_exporter in build_item_exporters(otel, signal):
-            item_exporter.shutdown()
+    notes += (f"{warning}." for warning in dict.fromkeys(ignored))
 
 
 def _interpreter() -> str:

@@ -34,6 +34,42 @@ def check_shape(document: JsonText) -> None:
                 )
 
 
+def malformed(hooks: Any) -> Iterator[str]:
+    """Yield the path of each entry that Claude Code cannot read. It then ignores all hooks of the file, also those of others.
+
+    Source: anthropics/claude-code#75081, #75071.
+
+    Args:
+        hooks: the object ``hooks`` of a settings file, of any shape.
+    """
+    if not isinstance(hooks, dict):
+        yield "hooks"
+        return
+    for event, groups in hooks.items():
+        if not isinstance(groups, list):
+            yield f"hooks.{event}"
+            continue
+        for number, group in enumerate(groups):
+            yield from _malformed_in(group, f"hooks.{event}[{number}]")
+
+
+def _malformed_in(group: Any, path: str) -> Iterator[str]:
+    if not isinstance(group, dict):
+        yield path
+        return
+    if not isinstance(group.get("matcher", ""), str):
+        yield f"{path}.matcher"
+    handlers = group.get("hooks")
+    if not isinstance(handlers, list):
+        yield f"{path}.hooks"
+        return
+    for number, handler in enumerate(handlers):
+        if not isinstance(handler, dict) or not isinstance(handler.get("type"), str):
+            yield f"{path}.hooks[{number}]"
+        elif handler["type"] == "command" and not isinstance(handler.get("command"), str):
+            yield f"{path}.hooks[{number}].command"
+
+
 def register(document: JsonText) -> list[list[str]]:
     """Add the entries of ``registration.settings_hooks``. Replace older ones of ours in place.
 

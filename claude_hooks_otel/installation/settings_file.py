@@ -105,8 +105,20 @@ class SettingsFile:
             {name: value for name, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
         )
 
-    def write(self) -> Path | None:
-        """Replace the file with the changed content in one step. Return the backup of the old content, if there was any.
+    def check_writable(self) -> None:
+        """Make sure, before anything else is written, that this file can be.
+
+        Raises:
+            SettingsError: its folder cannot be written.
+        """
+        folder = Path(os.path.realpath(self.path)).parent
+        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            reason = "is not writable" if existing.is_dir() else "is not a folder"
+            raise SettingsError(f"{self.path} cannot be written: {existing} {reason}.")
+
+    def write(self, *, with_backup: bool = True) -> Path | None:
+        """Replace the file with the changed content in one step. Return the backup of the old content, if there is any.
 
         A symbolic link stays a link. Mode and owner stay as they were.
 
@@ -118,7 +130,7 @@ class SettingsFile:
             content = self.after.encode()
             if self._read() != self._before:
                 raise SettingsError(f"{self.path} was changed by another program at this moment. Try again.")
-            backup = self._back_up()
+            backup = self._back_up() if with_backup else None
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             replace_file(target, content, like=target if self.exists else None)
         except (OSError, UnicodeEncodeError) as error:
@@ -126,18 +138,16 @@ class SettingsFile:
             raise SettingsError(f"{self.path} cannot be written: {reason}.") from None
         return backup
 
-    def delete(self) -> Path | None:
-        """Delete the file. Return the backup of its content.
+    def delete(self) -> None:
+        """Delete the file.
 
         Raises:
             SettingsError: its folder cannot be written.
         """
         try:
-            backup = self._back_up()
             self.path.unlink()
         except OSError as error:
             raise SettingsError(f"{self.path} cannot be deleted: {error.strerror}.") from None
-        return backup
 
     def _read(self) -> bytes | None:
         try:

@@ -313,6 +313,12 @@ SPOOL_DEPTH: Final = Metric(
     "Events that wait in the spool.",
     common=False,
 )  # fmt: skip
+CONFIGURATION_ERROR: Final = Metric(
+    "claude.hooks.configuration.error", "{file}", Kind.GAUGE,
+    "1 while the configuration file cannot be used and the daemon works with the last good one, otherwise 0. "
+    "`claude-hooks-otel doctor` says what is wrong with the file.",
+    common=False,
+)  # fmt: skip
 EXPORT_FAILURES: Final = Metric(
     "claude.hooks.export.failures", "{export}", Kind.COUNTER,
     "Exports that an endpoint did not accept. The next export carries their content. `exporter` is `otlp` or `console` for metrics. "

@@ -19,7 +19,10 @@ from claude_hooks_otel.store.connection import connect
 
 @dataclass(frozen=True, slots=True)
 class AgentRow:
-    """What one agent did on one project. Tokens and counts are totals, the cost is in US dollars."""
+    """What one agent did on one project. Tokens and counts are totals, the cost is in US dollars.
+
+    The cost lacks the ``unpriced`` tokens: those of models without a known price. It is None if no token has a price.
+    """
 
     agent: str
     project: str
@@ -27,7 +30,8 @@ class AgentRow:
     prompts: float
     tokens_in: float
     tokens_out: float
-    cost: float
+    cost: float | None
+    unpriced: float
     tool_calls: float
     lines_added: float
     lines_deleted: float
@@ -42,7 +46,7 @@ class AgentRow:
 class ModelRow:
     """What one type of agent used of one model. ``uncached``, ``read``, ``written`` and ``output`` are tokens.
 
-    The cost is in US dollars; 0 where the model has no known price.
+    The cost is in US dollars; None where the model has no known price.
     """
 
     model: str
@@ -52,7 +56,7 @@ class ModelRow:
     read: float
     written: float
     output: float
-    cost: float
+    cost: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,8 @@ def by_agent(points: Iterable[SeriesPoint]) -> list[AgentRow]:
             prompts=sums.get(group, catalog.PROMPTS),
             tokens_in=sums.get(group, catalog.TOKENS_INPUT),
             tokens_out=sums.get(group, catalog.TOKENS_OUTPUT),
-            cost=sums.get(group, catalog.COST),
+            cost=_known(sums.get(group, catalog.COST), sums.get(group, catalog.UNPRICED_TOKENS)),
+            unpriced=sums.get(group, catalog.UNPRICED_TOKENS),
             tool_calls=sums.get(group, catalog.TOOL_CALLS),
             lines_added=sums.get(group, catalog.LINES_ADDED),
             lines_deleted=sums.get(group, catalog.LINES_DELETED),
@@ -118,7 +123,8 @@ def by_agent(points: Iterable[SeriesPoint]) -> list[AgentRow]:
 
 def by_model(points: Iterable[SeriesPoint]) -> list[ModelRow]:
     """Return a row for each model and type of agent, sorted."""
-    sums = _Sums(points, "model", "agent_type")
+    points = list(points)
+    sums, unpriced = _Sums(points, "model", "agent_type"), _Sums(points, "model")
 
     def row(group: tuple[str, ...]) -> ModelRow:
         read, write_5m, write_1h, uncached = (
@@ -132,7 +138,7 @@ def by_model(points: Iterable[SeriesPoint]) -> list[ModelRow]:
             read=read,
             written=write_5m + write_1h,
             output=sums.get(group, catalog.TOKENS_OUTPUT),
-            cost=sums.get(group, catalog.COST),
+            cost=_known(sums.get(group, catalog.COST), unpriced.get(group[:1], catalog.UNPRICED_TOKENS)),
         )
 
     return [row(group) for group in sums.groups]
@@ -158,6 +164,11 @@ def by_tool(points: Iterable[SeriesPoint]) -> list[ToolRow]:
         )
 
     return [row(group) for group in sums.groups]
+
+
+def _known(cost: float, unpriced: float) -> float | None:
+    """Return a cost, or None if there is none because no price is known."""
+    return cost if cost or not unpriced else None
 
 
 class _Sums:

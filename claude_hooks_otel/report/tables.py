@@ -1,74 +1,77 @@
-"""The rows of a summary as tables for a terminal of 80 columns."""
+"""The rows of a summary as tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple, fields
+from typing import Any, Final
 
-from rich import box
-from rich.table import Table
-
+from claude_hooks_otel.report.grid import Grid, as_csv
 from claude_hooks_otel.report.summary import AgentRow, ModelRow, ToolRow, by_agent, by_model, by_tool
 from claude_hooks_otel.series.points import SeriesPoint
 
+# What `--csv` can print: a name → the rows.
+CSV_ROWS: Final[Mapping[str, tuple[type[Any], Callable[..., Sequence[Any]]]]] = {
+    "agents": (AgentRow, by_agent),
+    "models": (ModelRow, by_model),
+    "tools": (ToolRow, by_tool),
+}
 
-def tables(points: Sequence[SeriesPoint]) -> Iterator[Table]:
+
+def tables(points: Sequence[SeriesPoint]) -> Iterator[Grid]:
     """Return the tables of a report. A table without rows is left out."""
     agents = by_agent(points)
-    for table in (_agents(agents), _work(agents), _models(by_model(points)), _tools(by_tool(points))):
-        if table.row_count:
-            yield table
+    for grid in (_agents(agents), _work(agents), _models(by_model(points)), _tools(by_tool(points))):
+        if grid.rows:
+            yield grid
 
 
-def _agents(rows: list[AgentRow]) -> Table:
-    table = _table("Agents", ("agent", "project"), ("sessions", "prompts", "tokens in", "tokens out", "cost"))
+def csv_of(name: str, points: Sequence[SeriesPoint]) -> str:
+    """Return one table as CSV, with exact values and all columns.
+
+    Args:
+        name: one of ``CSV_ROWS``.
+        points: the series.
+    """
+    kind, rows = CSV_ROWS[name]
+    return as_csv([field.name for field in fields(kind)], [astuple(row) for row in rows(points)])
+
+
+def _agents(rows: list[AgentRow]) -> Grid:
+    grid = Grid("Agents", ("agent", "project"), ("sessions", "prompts", "tokens in", "tokens out", "cost"))
     for row in rows:
         numbers = (row.sessions, row.prompts, row.tokens_in, row.tokens_out)
-        table.add_row(row.agent, row.project, *map(_number, numbers), _dollars(row.cost))
-    return table
+        grid.rows.append([row.agent, row.project, *map(_number, numbers), _dollars(row.cost, row.unpriced)])
+    if any(row.cost and row.unpriced for row in rows):
+        grid.note = "> The cost lacks tokens of models without a price. `claude-hooks-otel doctor` names the models."
+    return grid
 
 
-def _work(rows: list[AgentRow]) -> Table:
-    numbers = ("calls", "lines", "commits", "tasks", "points", "tests", "sub-\nagents")
-    table = _table("Work", ("agent", "project"), numbers)
+def _work(rows: list[AgentRow]) -> Grid:
+    numbers = ("calls", "lines", "commits", "tasks", "points", "tests", "subagents")
+    grid = Grid("Work", ("agent", "project"), numbers)
     for row in rows:
         others = (row.commits, row.tasks, row.story_points, row.tests, row.subagents)
-        table.add_row(row.agent, row.project, _number(row.tool_calls), _lines(row), *map(_number, others))
-    return table
+        grid.rows.append([row.agent, row.project, _number(row.tool_calls), _lines(row), *map(_number, others)])
+    return grid
 
 
-def _models(rows: list[ModelRow]) -> Table:
-    table = _table("Models", ("model", "used by"), ("requests", "input", "read", "written", "output", "cost"))
+def _models(rows: list[ModelRow]) -> Grid:
+    grid = Grid("Models", ("model", "used by"), ("requests", "input", "read", "written", "output", "cost"))
     for row in rows:
-        table.add_row(
-            row.model.removeprefix("claude-"),  # as people call it
-            row.agent_type,
-            *map(_number, (row.requests, row.uncached, row.read, row.written, row.output)),
-            _dollars(row.cost) if row.cost else "unknown",
-        )
-    return table
+        numbers = (row.requests, row.uncached, row.read, row.written, row.output)
+        name = row.model.removeprefix("claude-")  # as people call it
+        grid.rows.append([name, row.agent_type, *map(_number, numbers), _dollars(row.cost)])
+    return grid
 
 
-def _tools(rows: list[ToolRow]) -> Table:
-    table = _table("Tools", ("tool",), ("calls", "ok", "failed", "refused", "other", "mean s"))
+def _tools(rows: list[ToolRow]) -> Grid:
+    grid = Grid("Tools", ("tool",), ("calls", "ok", "failed", "refused", "other", "mean s"))
     for row in rows:
-        table.add_row(
-            row.tool,
-            *map(_number, (row.calls, row.ok, row.failed, row.refused, row.other)),
-            "–" if row.mean_seconds is None else f"{row.mean_seconds:.2f}",
-        )
-    return table
-
-
-def _table(title: str, names: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
-    """Return an empty table that fits 80 columns. Long names are cut, numbers never are."""
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
-    for name in names:
-        table.add_column(name, overflow="ellipsis", max_width=24)
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
+        numbers = map(_number, (row.calls, row.ok, row.failed, row.refused, row.other))
+        mean = "–" if row.mean_seconds is None else f"{row.mean_seconds:.2f}"
+        grid.rows.append([row.tool, *numbers, mean])
+    return grid
 
 
 def _number(value: float) -> str:
@@ -80,8 +83,11 @@ def _number(value: float) -> str:
     return f"{value / 1000:,.1f}k" if value < 999_950 else f"{value / 1_000_000:,.1f}M"
 
 
-def _dollars(value: float) -> str:
-    return f"${value:,.4f}" if 0 < value < 1 else f"${value:,.2f}"
+def _dollars(value: float | None, unpriced: float = 0) -> str:
+    """Return a cost: ``unknown`` without a price, with ``>`` if some tokens have none."""
+    if value is None:
+        return "unknown"
+    return f"{'>' if unpriced else ''}${value:,.4f}" if 0 < value < 1 else f"{'>' if unpriced else ''}${value:,.2f}"
 
 
 def _lines(row: AgentRow) -> str:

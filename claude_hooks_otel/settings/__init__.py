@@ -5,7 +5,7 @@ process does both once, with the environment of that process, and hands the valu
 """
 
 from claude_hooks_otel.settings.errors import ConfigError
-from claude_hooks_otel.settings.file import dump, load, replace_file, save
+from claude_hooks_otel.settings.file import dump, keep_usable, load, load_usable, replace_file, save
 from claude_hooks_otel.settings.model import (
     CaptureConfig,
     CollaborationWeights,
@@ -51,7 +51,9 @@ __all__ = [
     "SignalSettings",
     "XpWeights",
     "dump",
+    "keep_usable",
     "load",
+    "load_usable",
     "overlay",
     "replace_file",
     "save",

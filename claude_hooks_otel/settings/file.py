@@ -34,7 +34,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     """
     variables = {name: value for name, value in environ.items() if sets_key(name) and value}
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig")) if path.exists() else {}
         for name, value in variables.items():
             section, _, key = name.removeprefix(KEY_PREFIX).lower().partition(NESTING)
             values[section] = values.get(section, {}) | {key: value}
@@ -51,6 +51,46 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         found = [f"not the shape of a configuration: {error}"]
     listing = "\n".join(f"  - {problem}" for problem in found)
     raise ConfigError(f"{path}:\n{listing}\nCorrect it, or move it away to use the defaults.")
+
+
+def load_usable(path: Path, kept: Path, environ: Mapping[str, str]) -> tuple[Config, str]:
+    """Return a configuration in any case, and what is wrong with the present one; empty if nothing is.
+
+    If the file cannot be used, this is the last one that could: ``keep_usable`` keeps it. If a variable is wrong, all variables that set a
+    key are left out.
+
+    Args:
+        path: the file.
+        kept: the last file that could be used.
+        environ: the environment of the process.
+    """
+    try:
+        return load(path, environ), ""
+    except ConfigError as error:
+        problem = str(error)
+    for file, variables, instead in (
+        (path, {}, "The variables are left out."),
+        (kept, environ, f"The last good configuration is used: {kept}."),
+        (kept, {}, f"The last good configuration is used: {kept}."),
+    ):
+        with contextlib.suppress(ConfigError):
+            if file.exists():
+                return load(file, variables), f"{problem} {instead}"
+    return Config(), f"{problem} The defaults are used, and nothing is exported."
+
+
+def keep_usable(path: Path, kept: Path) -> None:
+    """Keep a copy of a file that can be used, for ``load_usable``. Without a file, the defaults are what can be used.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        content = b""
+    if not kept.exists() or kept.read_bytes() != content:
+        replace_file(kept, content)
 
 
 def dump(config: Config) -> str:

@@ -37,6 +37,8 @@ _TEMPORALITIES: Mapping[str, Temporality] = {"cumulative": "cumulative", "delta"
 _TEMPORALITY = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 _HISTOGRAMS = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
 _EXPLICIT_BUCKETS = "explicit_bucket_histogram"
+_GENERAL_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_SIGNAL_PATH = re.compile(r"/v1/(metrics|traces|logs)/?$")
 # name=value, as opentelemetry.util.re reads it: printable ASCII without separators. A value with a space is not percent-encoded.
 _HEADER = re.compile(r"([!#-'*+\-.0-9A-Z^-z|~]+)[ \t]*=[ \t]*([ !#-+\--:<-\[\]-~]*)")
 
@@ -116,6 +118,7 @@ class _Reader:
         self._warnings: list[str] = []
 
     def read(self) -> OtlpSettings:
+        self._check_endpoint()
         protocol = self._protocol()
         endpoint, secure = self._grpc_target() if protocol == "grpc" else self._http_target()
         return OtlpSettings(
@@ -158,11 +161,34 @@ class _Reader:
             raise self._bad_endpoint("is not a URL") from None
         return "http/protobuf" if port == HTTP_PORT else "grpc"
 
+    def _check_endpoint(self) -> None:
+        """Refuse what no protocol can use as an address."""
+        endpoint = self._text("ENDPOINT")
+        scheme, _, rest = endpoint.rpartition("://")
+        if any(character.isspace() for character in endpoint):
+            raise self._bad_endpoint("is not a URL")
+        if scheme in {"http", "https"} and not rest.partition("/")[0].partition("?")[0]:
+            raise self._bad_endpoint("names no host")
+        if endpoint and self._name("ENDPOINT") == _GENERAL_ENDPOINT and ("?" in rest or "#" in rest):
+            raise self._bad_endpoint(
+                "has a query, but paths are added to it. Leave the query out, and send a token as a header "
+                "(OTEL_EXPORTER_OTLP_HEADERS)"
+            )
+
+    def _base(self) -> str:
+        """Return the base of the URLs for HTTP, without the path of a signal, which is added anyway."""
+        base = self._variables.get(_GENERAL_ENDPOINT, "").strip() or DEFAULT_HTTP_ENDPOINT
+        short = _SIGNAL_PATH.sub("", base)
+        if short != base:
+            self._warnings.append(
+                f"{_GENERAL_ENDPOINT}: {base.removeprefix(short)} is left out, because it is added anyway"
+            )
+        return short.removesuffix("/")
+
     def _http_target(self) -> tuple[str, bool]:
         """Return the URL and whether it means TLS. The signal's variable gives the whole URL, the general one its base."""
-        base = self._variables.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip() or DEFAULT_HTTP_ENDPOINT
         own = self._variables.get(f"OTEL_EXPORTER_OTLP_{self._signal.upper()}_ENDPOINT", "").strip()
-        endpoint = own or f"{base.removesuffix('/')}/v1/{self._signal}"
+        endpoint = own or f"{self._base()}/v1/{self._signal}"
         scheme = endpoint.partition("://")[0].lower()
         if scheme not in {"http", "https"}:
             raise self._bad_endpoint("has to begin with http:// or https:// for the protocol http/protobuf")

@@ -1,4 +1,4 @@
-"""``doctor`` finds each broken link, says what to do, and changes nothing."""
+"""``doctor`` finds each broken step, says what to do, and changes nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from claude_hooks_otel.store.schema import SCHEMA_VERSION
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.places import EMIT
 
-# (link, the check that reports it).
+# (step, the check that reports it).
 CHECKS = [
     ("claude", capture.installed_client),
     ("hooks", capture.hooks_registered),
@@ -44,11 +44,11 @@ CHECKS = [
     ("daemon", state.daemon),
     ("spool", state.spool),
     *(
-        (link, state.store)
-        for link in ("store", "last event", "lost events", "transcripts", "prices", "client", "client version")
+        (step, state.store)
+        for step in ("store", "last event", "lost events", "transcripts", "prices", "client", "client version")
     ),
     ("variables", export.variables),
-    *((link, export.endpoints) for link in ("export", "otel variables")),
+    *((step, export.endpoints) for step in ("export", "otel variables")),
     *((f"export {signal}", export.endpoints) for signal in Signal),
     *((f"export otlp {signal}", export.endpoints) for signal in Signal),
 ]
@@ -79,16 +79,16 @@ class Machine:
     def findings(self) -> list[Finding]:
         return diagnose(Surroundings(self.environ, self.project, (self.managed,)))
 
-    def finding(self, link: str) -> Finding:
-        checks = [check for name, check in CHECKS if name == link]
+    def finding(self, step: str) -> Finding:
+        checks = [check for name, check in CHECKS if name == step]
         found = list(run_checks(checks, Surroundings(self.environ, self.project, (self.managed,))))
-        found = [finding for finding in found if finding.link == link]
+        found = [finding for finding in found if finding.step == step]
         assert len(found) == 1, found
         return found[0]
 
     @property
     def complaints(self) -> dict[str, Level]:
-        return {finding.link: finding.level for finding in self.findings if finding.level in (Level.WARN, Level.FAIL)}
+        return {finding.step: finding.level for finding in self.findings if finding.level in (Level.WARN, Level.FAIL)}
 
     def core(self) -> Core:
         return assemble_core(self.home, Config(), time.time_ns)
@@ -125,7 +125,7 @@ def machine(uninstalled: Machine) -> Machine:
 
 def test_after_install_there_are_no_complaints(machine: Machine) -> None:
     assert machine.complaints == {}
-    assert [finding.link for finding in machine.findings] == [
+    assert [finding.step for finding in machine.findings] == [
         "shell", "hooks", "switches", "hook file", "capture", "home", "configuration", "interpreter", "daemon", "spool", "store", "export",
     ]  # fmt: skip
 
@@ -180,7 +180,7 @@ def test_hooks_in_the_settings_of_the_project_count(uninstalled: Machine) -> Non
 def test_an_invalid_settings_file_is_named(machine: Machine) -> None:
     (machine.project / ".claude").mkdir()
     (machine.project / ".claude" / "settings.json").write_text("{")
-    broken = [finding for finding in machine.findings if finding.link == "hooks" and finding.level is Level.FAIL]
+    broken = [finding for finding in machine.findings if finding.step == "hooks" and finding.level is Level.FAIL]
     assert "project/.claude/settings.json is not valid JSON" in broken[0].observed
 
 
@@ -266,7 +266,7 @@ def test_a_nearly_full_disk_is_reported(
 
 def test_the_home_in_the_settings_is_checked(machine: Machine) -> None:
     machine.change_settings(env={"CLAUDE_HOOKS_OTEL_HOME": "/elsewhere"})
-    homes = [finding for finding in machine.findings if finding.link == "home"]
+    homes = [finding for finding in machine.findings if finding.step == "home"]
     assert [(finding.level, "/elsewhere" in finding.observed) for finding in homes] == [
         (Level.WARN, True),
         (Level.FAIL, True),
@@ -333,14 +333,14 @@ def test_events_that_wait_while_a_daemon_runs_are_a_warning(machine: Machine, mo
     os.utime(machine.home.spool / "new" / name, (1_000_000, 1_000_000))
     assert machine.finding("spool").level is Level.OK
     lock = DaemonLock.acquire(machine.home)
-    assert "1 waiting, the oldest for 300 s" in machine.finding("spool").observed
+    assert "1 waiting, the oldest for 5 minutes" in machine.finding("spool").observed
     assert machine.finding("spool").level is Level.WARN
     lock.release()
 
 
 def test_files_that_were_set_aside_are_a_warning(machine: Machine) -> None:
     (machine.home.spool / "broken" / "x").touch()
-    assert [finding.level for finding in machine.findings if finding.link == "spool"] == [Level.OK, Level.WARN]
+    assert [finding.level for finding in machine.findings if finding.step == "spool"] == [Level.OK, Level.WARN]
 
 
 def test_the_last_event_is_reported(machine: Machine) -> None:
@@ -589,15 +589,15 @@ def test_an_unknown_sampler_is_a_warning(machine: Machine) -> None:
 # -- the command -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_exit_code_says_whether_a_link_is_broken(machine: Machine) -> None:
+def test_the_exit_code_says_whether_a_step_is_broken(machine: Machine) -> None:
     healthy = CliRunner().invoke(app, ["doctor"])
     assert (healthy.exit_code, "all 19 events" in healthy.output) == (0, True)
     machine.home.emit.unlink()
     broken = CliRunner().invoke(app, ["doctor", "--json"])
     report = json.loads(broken.stdout)
     assert (broken.exit_code, report["ok"]) == (1, False)
-    assert {"link", "level", "observed", "remedy"} == set(report["findings"][0])
-    assert "hook file" in [finding["link"] for finding in report["findings"] if finding["level"] == "fail"]
+    assert {"step", "level", "observed", "remedy"} == set(report["findings"][0])
+    assert "hook file" in [finding["step"] for finding in report["findings"] if finding["level"] == "fail"]
 
 
 def test_a_check_that_raises_is_a_failure_and_the_others_still_run(uninstalled: Machine) -> None:
@@ -609,7 +609,7 @@ def test_a_check_that_raises_is_a_failure_and_the_others_still_run(uninstalled: 
         yield Finding("other", Level.OK, "fine")
 
     findings = list(run_checks([broken_check, other], Surroundings(uninstalled.environ, uninstalled.project)))
-    assert [(finding.link, finding.level) for finding in findings] == [
+    assert [(finding.step, finding.level) for finding in findings] == [
         ("broken check", Level.FAIL),
         ("other", Level.OK),
     ]

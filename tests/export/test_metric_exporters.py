@@ -534,7 +534,7 @@ def test_an_unknown_compression_is_ignored_with_a_warning(rig: Callable[..., Rig
 def test_describe_shows_the_settings_in_use_without_secrets() -> None:
     [exporter] = exporters(
         {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://user:{SECRET}@collector:4318/?key={SECRET}2",
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"https://user:{SECRET}@collector:4318/?key={SECRET}2",
             "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer {SECRET},x-tenant=red-team",
             "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
             "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta",

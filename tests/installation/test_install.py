@@ -337,7 +337,8 @@ def test_a_second_run_changes_nothing_and_makes_no_backup(cli: Cli, user_setting
 def test_a_dry_run_shows_the_difference_and_writes_nothing(cli: Cli, user_settings: Path, home: Home) -> None:
     user_settings.write_text('{\n  "model": "opus"\n}\n')
     output = cli("install", "--agent", "backend", "--dry-run").output
-    assert '+    "CLAUDE_AGENT_ID": "backend"' in output.splitlines()
+    assert '+ env.CLAUDE_AGENT_ID = "backend"' in output.splitlines()
+    assert output.count("trap") == 1  # the command of one event stands for all
     assert user_settings.read_text() == '{\n  "model": "opus"\n}\n'
     assert not home.root.exists()
     assert not backups(user_settings)

@@ -36,8 +36,9 @@ def imported(module: str) -> Iterator[str]:
 
 
 def room(module: str) -> str:
-    """Return the room of a module. It is empty for the package itself."""
-    return module.split(".")[1] if "." in module else ""
+    """Return the room of a module. It is empty for the package itself, and for ``python -m``."""
+    name = module.split(".")[1] if "." in module else ""
+    return "" if name == "__main__" else name
 
 
 def test_the_list_of_rooms_is_complete() -> None:

@@ -72,4 +72,5 @@ def test_the_json_report_has_the_exact_value_of_every_series(home: Home) -> None
 
 
 def test_a_report_of_one_agent_has_no_numbers_of_others(home: Home) -> None:
-    assert "Nothing was captured yet." in report(home, "--agent", "frontend")
+    text = report(home, "--agent", "frontend")
+    assert text.startswith(f"There is nothing of the agent frontend. The store has agents: {OWNER['agent']};")
