@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import time
@@ -15,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from claude_hooks_otel.cli.console import command_home, err, fail, out
+from claude_hooks_otel.cli.console import JsonOption, command_home, err, fail, out, print_json, say
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.ranges import RangeError, parse_range
 from claude_hooks_otel.settings import ConfigError, load
@@ -24,7 +23,7 @@ from claude_hooks_otel.settings import ConfigError, load
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command("import")
+    @app.command("import", epilog="Example: claude-hooks-otel import --since 2026-01-01")
     def import_history(
         since: Annotated[
             str | None, typer.Option(help="Only sessions that were written to since this day, such as 2026-11-01.")
@@ -38,14 +37,12 @@ def register(app: typer.Typer) -> None:
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Show what would be read, and change nothing.")
         ] = False,
-        as_json: Annotated[bool, typer.Option("--json", help="Print machine-readable JSON.")] = False,
+        as_json: JsonOption = False,
     ) -> None:
         """Read all of history: every transcript of sessions that no hook has captured.
 
         It can be stopped with Ctrl-C and goes on where it stopped. Reading twice counts once. Exported counters do not jump: history is
         in the store, for `report`.
-
-        Example: claude-hooks-otel import --since 2026-01-01
         """
         home = command_home()
         try:
@@ -118,9 +115,9 @@ def _sentence(result: Any) -> str:
 
 def _print(as_json: bool, value: dict[str, Any], sentence: str) -> None:
     if as_json:
-        typer.echo(json.dumps({"version": 1, **value}))
+        print_json("import", **value)
     else:
-        out.print(sentence)
+        say(sentence)
 
 
 def _print_months(home: Home) -> None:

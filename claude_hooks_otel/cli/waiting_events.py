@@ -36,6 +36,15 @@ def take_in_waiting(home: Home) -> None:
 
 def print_next_step(home: Home) -> None:
     """Say that nothing was captured yet, and what to do next."""
+    from claude_hooks_otel.daemon.recovery import damaged_stores  # noqa: PLC0415 — rarely needed, and it imports much
+
+    if aside := damaged_stores(home):
+        out.print(
+            f"The store was damaged, and was set aside in {escape(str(aside[-1]))}. There is nothing since then. "
+            "Run `claude-hooks-otel doctor`.",
+            soft_wrap=True,
+        )
+        return
     out.print(f"Nothing was captured yet in {escape(str(home.root))}.", soft_wrap=True)
     if home.interpreter.exists():
         out.print(

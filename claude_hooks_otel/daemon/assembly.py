@@ -143,7 +143,6 @@ def assemble_core(
     store.enlist(*([writer] if writer else []), *both)
     if both:
         _aggregate_older_facts(facts, aggregates)
-
     content = _content(facts, config, wants_items if keeps_content is None else keeps_content)
     history, spool = _history(facts, history_ns), Spool(home.spool)
     resolve = identity_resolver(config, resource_attributes)
@@ -288,11 +287,7 @@ def assemble_daemon(
     path, instance = core.store.path, core.store.meta("instance_id")
     resource = service_resource(otel, instance, account(config.capture, Path.home()))
     deliveries = Deliveries(
-        core.store,
-        core.totals,
-        snapshots,
-        core.outbox,
-        core.log,
+        core.store, core.totals, snapshots, core.outbox, core.log,
         metric_workers=[MetricWorker(exporter, resource, path) for exporter in exporters.metrics],
         item_workers=[ItemWorker(exporter, resource, path) for exporter in exporters.items],
         measurement_workers=_measurement_workers(exporters, config, path, instance),
@@ -300,7 +295,7 @@ def assemble_daemon(
         delay=config.daemon.export_delay_seconds,
         interval=otel.export_interval_s,
         bounds=config.outbox,
-    )
+    )  # fmt: skip
     for reader in (exporter for exporter in exporters.custom.values() if isinstance(exporter, ReadsSeries)):
         reader.attach(deliveries.series_now)
     return Daemon(core, deliveries)
