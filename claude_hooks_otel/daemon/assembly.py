@@ -14,6 +14,7 @@ from typing import Final
 
 from claude_hooks_otel.daemon.exporters import build_exporters
 from claude_hooks_otel.daemon.intake import Intake
+from claude_hooks_otel.daemon.steady_clock import SteadyClock
 from claude_hooks_otel.delivery import tables as delivery_tables
 from claude_hooks_otel.delivery.deliveries import Deliveries
 from claude_hooks_otel.delivery.items import ItemWorker
@@ -210,6 +211,7 @@ class Daemon:
 
     core: Core
     deliveries: Deliveries
+    clock: SteadyClock
 
     def close(self) -> None:
         """Deliver what is new once more, briefly, and close everything."""
@@ -245,7 +247,7 @@ def assemble_daemon(
         history_ns=history_ns,
     )
     snapshots = Snapshots(core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth)
-    path, instance = core.store.path, core.store.meta("instance_id")
+    path, instance, clock = core.store.path, core.store.meta("instance_id"), SteadyClock(core.store)
     resource = service_resource(otel, instance)
     deliveries = Deliveries(
         core.store,
@@ -263,10 +265,11 @@ def assemble_daemon(
         delay=config.daemon.export_delay_seconds,
         interval=otel.export_interval_s,
         bounds=config.outbox,
+        may_expire=clock.is_steady,
     )
     for reader in (exporter for exporter in exporters.custom.values() if isinstance(exporter, ReadsSeries)):
         reader.attach(deliveries.series_now)
-    return Daemon(core, deliveries)
+    return Daemon(core, deliveries, clock)
 
 
 def _identity_resolver(config: Config) -> IdentityResolver:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import logging.handlers
+import os
 import signal
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
 
+import claude_hooks_otel
 from claude_hooks_otel.daemon.assembly import assemble_daemon
 from claude_hooks_otel.home.flush_requests import FlushAnswer, FlushRequests
 from claude_hooks_otel.home.paths import Home
@@ -27,7 +32,7 @@ from claude_hooks_otel.timeline import (
     SPOOL_LOOK_CALM,
     STORE_RETRY,
 )
-from claude_hooks_otel.units import DAY
+from claude_hooks_otel.units import DAY, END_OF_TIME
 
 # Bytes after which the log is rotated, once.
 LOG_BYTES = 1_000_000
@@ -55,6 +60,8 @@ class Loop:
         self._flush_requests = FlushRequests(home)
         self._spool_seen = -1
         self._active_at = time.monotonic()
+        self._version = installed_version()
+        self.is_replaced = False
         self._recovered_at = self._forgot_at = float("-inf")
 
     def run(self) -> None:
@@ -64,14 +71,19 @@ class Loop:
             while not self.stopping.is_set():
                 try:
                     busy = self.work()
-                except (sqlite3.Error, OSError) as error:
-                    _log.error("the store or the spool cannot be used for now, events wait in the spool: %s", error)
+                except (sqlite3.Error, OSError, MemoryError) as error:
+                    said = str(error) or type(error).__name__
+                    _log.error("the store or the spool cannot be used for now, events wait in the spool: %s", said)
                     self._keep_spool()
                     self._spool_seen = -1
                     self.stopping.wait(STORE_RETRY)
                     continue
                 if busy:
                     self._active_at = time.monotonic()
+                if self.is_replaced:
+                    _log.info("leaving: the package was replaced")
+                    break
+                if busy:
                     continue
                 if self._may_leave():
                     _log.info("leaving: nothing to do for %s s", self._config.daemon.idle_timeout_seconds)
@@ -127,15 +139,17 @@ class Loop:
             self._daemon.core.spool.recover()
             self._keep_spool()
             self._count_dropped()
-        if now - self._forgot_at > FORGET_EVERY:
+            self.is_replaced = installed_version() != self._version
+        if now - self._forgot_at > FORGET_EVERY and self._daemon.clock.is_steady():
             self._forgot_at = now
             self._daemon.core.intake.forget(self._now_ns() - self._config.daemon.retention_days * DAY)
 
     def _keep_spool(self) -> None:
         """Keep the budget of the spool, also while the store cannot be written."""
         limits = self._config.spool
-        budget = Budget(round(limits.max_megabytes * 1e6), limits.max_events, round(limits.max_age_days * DAY))
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, sqlite3.Error):
+            max_age_ns = round(limits.max_age_days * DAY) if self._daemon.clock.is_steady() else END_OF_TIME
+            budget = Budget(round(limits.max_megabytes * 1e6), limits.max_events, max_age_ns)
             if dropped := keep_budget(self._daemon.core.spool, budget, self._now_ns):
                 _log.error("%s events were dropped, because too many waited in the spool for too long", dropped)
 
@@ -164,8 +178,25 @@ def _config(home: Home, environ: Mapping[str, str]) -> Config:
         return Config()
 
 
-def serve(home: Home, environ: Mapping[str, str]) -> None:
-    """Run the daemon of a home until it is idle or gets SIGTERM or SIGINT. The caller holds the lock."""
+def installed_version() -> tuple[int, int] | None:
+    """Return what changes when the package is installed again; None while it is not installed."""
+    try:
+        status = Path(claude_hooks_otel.__file__).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def start_again() -> NoReturn:
+    """Replace this process by the command that started it, with the package that is installed now."""
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 — no shell is wanted
+
+
+def serve(home: Home, environ: Mapping[str, str]) -> bool:
+    """Run the daemon of a home until it is idle or gets SIGTERM or SIGINT. The caller holds the lock.
+
+    Return whether the package was replaced meanwhile, so that the new version has to go on.
+    """
     home.create()
     handler = logging.handlers.RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -178,3 +209,4 @@ def serve(home: Home, environ: Mapping[str, str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stopping.set())
     loop.run()
+    return loop.is_replaced and installed_version() is not None
