@@ -152,6 +152,7 @@ class Tally(OtlpReceiver):
         self.number = 0
 
     def record(self, request: Received) -> None:
+        """Count what an accepted request holds."""
         with self.changed:
             self.number += 1
             if not request.accepted:
@@ -280,7 +281,7 @@ def _reference(folder: Path, known: list[Template], protocol: str) -> tuple[dict
 
 def _soak(folder: Path, known: list[Template], options: argparse.Namespace) -> bool:
     totals, items = _reference(folder / "reference", known, options.protocol)
-    dice = random.Random(options.seed)  # noqa: S311
+    dice = random.Random(options.seed)
     samples: list[tuple[float, float, float]] = []
     outages = Counter[str]()
     with Tally() as receiver:
@@ -334,7 +335,10 @@ def _report(
     outages: Counter[str],
 ) -> bool:
     wrong = list(_wrong(world, receiver.latest, totals))
-    wanted = sum((Counter({k: n * world.copies[agent] for k, n in kinds.items()}) for agent, kinds in items.items()), Counter[str]())
+    wanted = sum(
+        (Counter({k: n * world.copies[agent] for k, n in kinds.items()}) for agent, kinds in items.items()),
+        Counter[str](),
+    )
     found = receiver.kinds()
     again = sum(receiver.items.values()) - len(receiver.items)
     print(f"{sum(world.copies.values()):,} sessions; the endpoint was {dict(outages)}; {receiver.number:,} requests")
@@ -349,7 +353,9 @@ def _report(
     parts = (samples[:quarter], samples[middle - quarter // 2 : middle + quarter // 2 + 1], samples[-quarter:])
     means = [[sum(values) / len(part) for values in zip(*part, strict=True)] for part in parts]
     for name, (memory, disk, waiting) in zip(names, means, strict=True):
-        print(f"{name}: {memory:.1f} MiB of memory, {disk:.1f} MB on disk, {waiting:,.0f} items waiting (means of a quarter)")
+        print(
+            f"{name}: {memory:.1f} MiB of memory, {disk:.1f} MB on disk, {waiting:,.0f} items waiting (means of a quarter)"
+        )
     print(f"at most: {max(s[0] for s in samples):.1f} MiB of memory, {max(s[1] for s in samples):.1f} MB on disk")
     is_flat = means[2][0] <= means[0][0] * BAR_MEMORY and means[2][1] <= means[0][1] * BAR_DISK
     is_complete = not wrong and not any(lost.values()) and not receiver.steps_back

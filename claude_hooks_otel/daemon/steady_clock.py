@@ -36,6 +36,7 @@ class SteadyClock:
         self._written_ns = int(store.meta("clock_ns") or 0)
         self._since_ns = int(store.meta("clock_steady_since_ns") or 0)
         self._last_ns, self._last_monotonic_ns = self._written_ns, 0
+        self.is_steady()
 
     def is_steady(self) -> bool:
         """Return whether the clock has not jumped for a day. A new store has nothing old, so its clock counts as steady."""

@@ -95,7 +95,7 @@ class _Behaviour:
     mode: Literal["normal", "fail", "hang"] = "normal"
     status: Any = None
     message: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, Any] = field(default_factory=dict)
     left: int | None = None  # for how many more requests; None means all
     rejected: int = 0
     accepts: bool = False  # also a request that it never answers
@@ -194,9 +194,12 @@ class _Endpoint:
         self._behave(_Behaviour())
 
     def fail_with(
-        self, status: Any, message: str = "", *, headers: Mapping[str, str] | None = None, times: int | None = None
+        self, status: Any, message: str = "", *, headers: Mapping[str, Any] | None = None, times: int | None = None
     ) -> None:
-        """Answer with an HTTP status (int) or a ``grpc.StatusCode``, ``times`` times or until the behaviour changes."""
+        """Answer with an HTTP status (int) or a ``grpc.StatusCode``, ``times`` times or until the behaviour changes.
+
+        Over gRPC, the headers are trailing metadata.
+        """
         self._behave(_Behaviour("fail", status, message, headers or {}, times))
 
     def hang(self, *, accepting: bool = False) -> None:
@@ -273,6 +276,7 @@ class GrpcEndpoint(_Endpoint):
                 pass  # until the client gives up
             context.abort(grpc.StatusCode.CANCELLED, "gone")
         if behaviour.mode == "fail":
+            context.set_trailing_metadata(tuple(behaviour.headers.items()))
             context.abort(behaviour.status, behaviour.message)
         return _response(signal, behaviour)
 
