@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -23,6 +23,7 @@ from claude_hooks_otel.delivery.measurements import MeasurementWorker, ReadsSeri
 from claude_hooks_otel.delivery.metrics import MetricWorker
 from claude_hooks_otel.delivery.outbox import Outbox
 from claude_hooks_otel.delivery.snapshots import Snapshots
+from claude_hooks_otel.export.custom.base import CustomExporter
 from claude_hooks_otel.export.resource import service_resource
 from claude_hooks_otel.export.sampling import TurnSampler
 from claude_hooks_otel.facts import pricing
@@ -248,7 +249,7 @@ def assemble_daemon(
     )
     snapshots = Snapshots(core.facts, core.totals, core.exemplars, Scores(core.facts, config.scores), core.spool.depth)
     path, instance, clock = core.store.path, core.store.meta("instance_id"), SteadyClock(core.store)
-    resource = service_resource(otel, instance)
+    resource, custom = service_resource(otel, instance), exporters.custom
     deliveries = Deliveries(
         core.store,
         core.totals,
@@ -259,7 +260,7 @@ def assemble_daemon(
         item_workers=[ItemWorker(exporter, resource, path) for exporter in exporters.items],
         measurement_workers=[
             MeasurementWorker(name, exporter, config.exporters[name], path, instance)
-            for name, exporter in exporters.custom.items()
+            for name, exporter in custom.items()
         ],
         states=exporters.states,
         delay=config.daemon.export_delay_seconds,
@@ -267,9 +268,13 @@ def assemble_daemon(
         bounds=config.outbox,
         may_expire=clock.is_steady,
     )
-    for reader in (exporter for exporter in exporters.custom.values() if isinstance(exporter, ReadsSeries)):
-        reader.attach(deliveries.series_now)
+    _attach_readers(custom.values(), deliveries)
     return Daemon(core, deliveries, clock)
+
+
+def _attach_readers(exporters: Iterable[CustomExporter], deliveries: Deliveries) -> None:
+    for reader in (exporter for exporter in exporters if isinstance(exporter, ReadsSeries)):
+        reader.attach(deliveries.series_now)
 
 
 def _identity_resolver(config: Config) -> IdentityResolver:

@@ -25,7 +25,7 @@ _WRITTEN_EVERY: Final = 10 * MINUTE
 
 
 class SteadyClock:
-    """Watches the clock for jumps, over restarts too.
+    """Notices when the clock jumps, over restarts too.
 
     Args:
         store: remembers the clock's last time, and since when it is steady.

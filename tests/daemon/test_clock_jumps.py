@@ -115,7 +115,7 @@ def _waits_after(daemon: Daemon, clock: Clock, advance_ns: int, steps: int = 1) 
     return bool(daemon.core.store.connection.execute("SELECT COUNT(*) FROM outbox").fetchone()[0])
 
 
-def test_what_waits_does_not_expire_because_the_clock_jumps_ahead(daemon: Daemon, clock: Clock) -> None:
+def test_waiting_items_do_not_expire_because_the_clock_jumps_ahead(daemon: Daemon, clock: Clock) -> None:
     assert _waits_after(daemon, clock, 0)
     assert _waits_after(daemon, clock, YEAR)
     assert _waits_after(daemon, clock, 23 * HOUR, steps=23)
@@ -123,12 +123,12 @@ def test_what_waits_does_not_expire_because_the_clock_jumps_ahead(daemon: Daemon
     assert _waits_after(daemon, clock, 3 * DAY, steps=10)
 
 
-def test_what_waits_expires_once_the_clock_has_gone_on_for_a_day(daemon: Daemon, clock: Clock) -> None:
+def test_waiting_items_expire_once_the_clock_has_gone_on_for_a_day(daemon: Daemon, clock: Clock) -> None:
     assert _waits_after(daemon, clock, YEAR)
     assert not _waits_after(daemon, clock, 25 * HOUR, steps=25)
 
 
-def test_what_waits_expires_in_time_with_a_steady_clock(daemon: Daemon, clock: Clock) -> None:
+def test_waiting_items_expire_in_time_with_a_steady_clock(daemon: Daemon, clock: Clock) -> None:
     assert _waits_after(daemon, clock, 6 * DAY, steps=6)
     assert not _waits_after(daemon, clock, 2 * DAY)
 

@@ -1,4 +1,4 @@
-"""An export waits as long as the endpoint asks for. An expired certificate and a partial success are told."""
+"""An export waits as long as the endpoint asks for. It reports an expired certificate and a partial success."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_partial_success_without_a_message_is_reported(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_an_expired_certificate_is_told_and_nothing_is_sent_until_it_is_renewed(
+def test_an_expired_certificate_is_reported_and_nothing_is_sent_until_it_is_renewed(
     tmp_path: Path, make: Any, protocol: str
 ) -> None:
     authority = trustme.CA()
