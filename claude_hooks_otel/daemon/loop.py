@@ -147,7 +147,7 @@ class Loop:
     def _keep_spool(self) -> None:
         """Keep the budget of the spool, also while the store cannot be written."""
         limits = self._config.spool
-        with contextlib.suppress(OSError, sqlite3.Error):
+        with contextlib.suppress(OSError):
             max_age_ns = round(limits.max_age_days * DAY) if self._daemon.clock.is_steady() else END_OF_TIME
             budget = Budget(round(limits.max_megabytes * 1e6), limits.max_events, max_age_ns)
             if dropped := keep_budget(self._daemon.core.spool, budget, self._now_ns):

@@ -6,6 +6,8 @@ later. So what is too old is deleted only after the clock has gone on without a 
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -51,7 +53,7 @@ class SteadyClock:
         return now_ns - self._since_ns >= _STEADY_FOR
 
     def _write(self, now_ns: int, since_ns: int) -> None:
-        with self._store.transaction():
+        self._written_ns, self._since_ns = now_ns, since_ns
+        with contextlib.suppress(sqlite3.Error), self._store.transaction():  # a full disk: a restart forgets this
             self._store.set_meta("clock_ns", str(now_ns))
             self._store.set_meta("clock_steady_since_ns", str(since_ns))
-        self._written_ns, self._since_ns = now_ns, since_ns

@@ -14,6 +14,7 @@ import pytest
 
 from claude_hooks_otel.cli.status import read_status
 from claude_hooks_otel.daemon.assembly import assemble_daemon
+from claude_hooks_otel.home.flush_requests import request_flush
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.settings import Config, OtelSettings, OutboxConfig
@@ -243,6 +244,27 @@ def test_a_daemon_that_gets_sigterm_sends_what_waits(
     installation.start()
     wait_until(lambda: _everything_is_sent(installation), 60)
     _assert_same(accepted(otlp_receiver), few.records, most=1)
+
+
+def test_an_endpoint_that_hangs_delays_no_other_exporter(
+    few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver, tmp_path: Path
+) -> None:
+    with OtlpReceiver() as hanging:
+        hanging.http.hang()
+        endpoint = f"{hanging.http.url}/v1/metrics"
+        installation = install(OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=endpoint, OTEL_EXPORTER_OTLP_METRICS_TIMEOUT="500")
+        lines = tmp_path / "lines.jsonl"
+        installation.home.config.write_text(f'[exporters.json_lines]\npath = "{lines}"\n')
+        for hook in few.sessions.hooks:
+            installation.run_hook(hook)
+        installation.start()
+        wait_until(lambda: _everything_is_sent(installation), 90)
+        answer = request_flush(installation.home, 60)
+        assert {title for title, error in answer.exporters.items() if error} == {"otlp metrics"}
+        assert "timed out" in (answer.exporters["otlp metrics"] or "")
+        _assert_same(accepted(otlp_receiver), few.records, most=1)
+        assert '"claude_sessions_total"' in lines.read_text()
+        installation.kill(signal.SIGTERM)
 
 
 @pytest.mark.slow
