@@ -99,7 +99,11 @@ def clock() -> Clock:
 def daemon(tmp_path: Path, clock: Clock) -> Iterator[Daemon]:
     """A daemon in whose store something waits."""
     settings = OtelSettings.from_variables(
-        {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+        {
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "100",
+        }
     )
     made = assemble_daemon(Home(tmp_path / "home"), Config(), settings, clock)
     with made.core.store.transaction():

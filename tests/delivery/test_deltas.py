@@ -40,7 +40,6 @@ class Rig:
             {
                 "OTEL_EXPORTER_OTLP_ENDPOINT": self.receiver.http.url,
                 "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-                "OTEL_EXPORTER_OTLP_TIMEOUT": "400",
                 "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta",
             }
         )
@@ -97,7 +96,7 @@ def _nothing(_: Rig) -> None:
 @pytest.mark.parametrize("between", [_nothing, Rig.restart], ids=["same daemon", "next daemon"])
 def test_deltas_whose_answer_is_lost_are_counted_once(rig: Rig, between: Callable[[Rig], None]) -> None:
     assert rig.send(3) is None
-    rig.receiver.http.hang(accepting=True)
+    rig.receiver.http.fail_with(500, "the answer is lost", accepting=True)
     assert rig.send(5) is not None
     between(rig)
     assert rig.send(9) is not None
@@ -111,11 +110,11 @@ def test_deltas_whose_answer_is_lost_are_counted_once(rig: Rig, between: Callabl
 
 @pytest.mark.parametrize("between", [_nothing, Rig.restart], ids=["same daemon", "next daemon"])
 def test_deltas_that_did_not_arrive_are_counted_once(rig: Rig, between: Callable[[Rig], None]) -> None:
-    rig.receiver.http.go_away()
+    rig.receiver.http.fail_with(500, "out of order")
     assert rig.send(3) is not None
     between(rig)
     assert rig.send(4) is not None
-    rig.receiver.http.come_back()
+    rig.receiver.http.answer_normally()
     assert rig.send(4) is None
     assert rig.counted() == (4, 4)
 
@@ -131,7 +130,7 @@ def test_refused_deltas_are_part_of_the_next_ones(rig: Rig) -> None:
 
 def test_gauges_are_sent_with_every_export(rig: Rig) -> None:
     assert rig.send(3) is None
-    rig.receiver.http.hang(accepting=True)
+    rig.receiver.http.fail_with(500, "the answer is lost", accepting=True)
     assert rig.send(5) is not None
     rig.receiver.http.answer_normally()
     assert rig.send(6) is None

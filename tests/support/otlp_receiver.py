@@ -194,13 +194,19 @@ class _Endpoint:
         self._behave(_Behaviour())
 
     def fail_with(
-        self, status: Any, message: str = "", *, headers: Mapping[str, Any] | None = None, times: int | None = None
+        self,
+        status: Any,
+        message: str = "",
+        *,
+        headers: Mapping[str, Any] | None = None,
+        times: int | None = None,
+        accepting: bool = False,
     ) -> None:
         """Answer with an HTTP status (int) or a ``grpc.StatusCode``, ``times`` times or until the behaviour changes.
 
-        Over gRPC, the headers are trailing metadata.
+        Over gRPC, the headers are trailing metadata. With ``accepting``, the requests count as accepted all the same.
         """
-        self._behave(_Behaviour("fail", status, message, headers or {}, times))
+        self._behave(_Behaviour("fail", status, message, headers or {}, times, accepts=accepting))
 
     def hang(self, *, accepting: bool = False) -> None:
         """Take requests and never answer them. With ``accepting``, they count as accepted all the same."""
