@@ -92,7 +92,8 @@ def _remainder(facts: Facts, session: model.Session, history_ns: int, *, nothing
     ends = [entry.received_ns for entry in entries if entry.event == "SessionEnd"]
     remainder: dict[str, list[int]] = defaultdict(lambda: [0] * len(_NOTHING))
     previous: _CostState | None = None
-    if starts and _was_set_back(facts, session, starts[0]):
+    began_ns = min((entry.received_ns for entry in entries if entry.detail in ("startup", "clear")), default=None)
+    if began_ns is not None and _was_set_back(facts, session, began_ns):
         return remainder
     for state in states:
         end = _process_end(state, starts, ends)
@@ -116,7 +117,7 @@ def _was_set_back(facts: Facts, session: model.Session, began_ns: int) -> bool:
 
     A session whose beginning was captured has no request from before it, unless it is a fork.
     """
-    if session.forked_from is not None or not facts.ledger.has_beginning(session.session_id):
+    if session.forked_from is not None:
         return False
     earlier = "SELECT 1 FROM api_request WHERE session_id = ? AND at_ns < ? LIMIT 1"
     return facts.connection.execute(earlier, (session.session_id, began_ns - INHERITED_BEFORE)).fetchone() is not None

@@ -11,9 +11,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,13 @@ KILLS = int(os.environ.get("KILLS", "150"))
 ALL = tuple(name for name in SCENARIOS if name not in ("plugin", "resume"))
 # Of the kills, those of hooks and of programs; the others hit the daemon.
 HOOKS, PROGRAMS = 0.4, 0.1
-# Of the daemon's kills, those after a longer life. It writes spans and log events when a session has been silent for five seconds.
-LONG_LIVES = 0.2
-# Seconds that a hook, a daemon and a program live at most.
-HOOK, DAEMON, LONG_DAEMON, PROGRAM = 0.006, 0.4, 8.0, 0.4
+# Of the daemon's kills, those in the middle of a session. They come at once: after a second of silence a session is paired, and here, the
+# transcript has already what the hooks of a real client report first. The others come between two sessions.
+AMID = 0.4
+# Of those between two sessions, the kills after a longer life. The daemon writes spans and log events after five seconds of silence.
+LONG_LIVES = 0.3
+# Seconds that a hook, a program and a daemon live at most.
+HOOK, PROGRAM, DAEMON_AMID, DAEMON, LONG_DAEMON = 0.006, 0.4, 0.05, 0.4, 8.0
 
 # Metrics that count the programs' calls, and the events themselves, differ from the run without programs.
 PROGRAM_AGENT = "program"
@@ -184,33 +188,45 @@ class Killer:
 
     def play(self, hooks: list[PlayedHook]) -> None:
         """Play all events, with the kills spread over them."""
-        installation, dice = self.target.installation, self.dice
-        number = {"hook": round(self.kills * HOOKS), "program": round(self.kills * PROGRAMS)}
-        number["daemon"] = self.kills - sum(number.values())
-        at = {kind: sorted(dice.choices(range(len(hooks)), k=n)) for kind, n in number.items()}
-        installation.start()
+        dice = self.dice
+        ends = [
+            place
+            for place, (hook, after) in enumerate(pairwise([*hooks, None]))
+            if after is None or _id(hook) != _id(after)
+        ]
+        hooked, programs = round(self.kills * HOOKS), round(self.kills * PROGRAMS)
+        amid = round((self.kills - hooked - programs) * AMID)
+        plan = {
+            self._kill_a_copy: Counter(dice.choices(range(len(hooks)), k=hooked)),
+            self._kill_a_program: Counter(dice.choices(ends, k=programs)),
+            self._kill_amid: Counter(dice.choices(range(len(hooks)), k=amid)),
+            self._kill_between: Counter(dice.choices(ends, k=self.kills - hooked - programs - amid)),
+        }
+        self.target.installation.start()
         for place, hook in enumerate(hooks):
-            installation.run_hook(hook)
-            while at["hook"] and at["hook"][0] == place:
-                at["hook"].pop(0)
-                self._kill_a_copy(hook)
-            while at["program"] and at["program"][0] == place:
-                at["program"].pop(0)
-                self._kill_a_program()
-            while at["daemon"] and at["daemon"][0] == place:
-                at["daemon"].pop(0)
-                is_long = dice.random() < LONG_LIVES
-                time.sleep(dice.uniform(0, LONG_DAEMON if is_long else DAEMON))
-                installation.kill()
-                self.done["daemon"] += 1
-                installation.start()
+            self.target.installation.run_hook(hook)
+            for kill, at in plan.items():
+                for _ in range(at[place]):
+                    kill(hook)
+
+    def _kill_amid(self, _: PlayedHook) -> None:
+        self._kill_the_daemon(DAEMON_AMID)
+
+    def _kill_between(self, _: PlayedHook) -> None:
+        self._kill_the_daemon(LONG_DAEMON if self.dice.random() < LONG_LIVES else DAEMON)
+
+    def _kill_the_daemon(self, longest: float) -> None:
+        time.sleep(self.dice.uniform(0, longest))
+        self.target.installation.kill()
+        self.done["daemon"] += 1
+        self.target.installation.start()
 
     def _kill_a_copy(self, hook: PlayedHook) -> None:
         moment = self.dice.uniform(0, HOOK)
         self.target.installation.run_hook(hook, kill_after=moment, via="plugin", while_reading=True)
         self.done["hook"] += 1
 
-    def _kill_a_program(self) -> None:
+    def _kill_a_program(self, _: PlayedHook) -> None:
         program = Program(self.target.installation.home.root)
         time.sleep(self.dice.uniform(0, PROGRAM))
         ended, begun = program.kill()
@@ -219,11 +235,15 @@ class Killer:
         self.done["program"] += 1
 
 
+def _id(hook: PlayedHook) -> str:
+    return str(hook.recorded.fields["session_id"])
+
+
 def _by_session(sessions: RecordedSessions) -> list[PlayedHook]:
     """Return the events, one session after the other: a session's transcript is there as a whole from its first event on."""
     by_session: dict[str, list[PlayedHook]] = {}
     for hook in sessions.hooks:
-        by_session.setdefault(hook.recorded.fields["session_id"], []).append(hook)
+        by_session.setdefault(_id(hook), []).append(hook)
     return [hook for hooks in by_session.values() for hook in hooks]
 
 
