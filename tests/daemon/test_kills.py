@@ -43,8 +43,8 @@ from tests.support.real_daemon import (
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
-# How often something is killed. With 500, the test takes about ten minutes (docs/reliability.md has the figures).
-KILLS = int(os.environ.get("KILLS", "150"))
+# How often something is killed. With 500, the test takes four to seven minutes (docs/reliability.md has the figures).
+KILLS = int(os.environ.get("KILLS", "500"))
 # tests/daemon/test_faults.py says why two scenarios are left out.
 ALL = tuple(name for name in SCENARIOS if name not in ("plugin", "resume"))
 # Of the kills, those of hooks and of programs; the others hit the daemon.
