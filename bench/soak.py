@@ -391,7 +391,7 @@ def _daemon(home: Path) -> int:
     from claude_hooks_otel.store.connection import connect  # noqa: PLC0415
 
     worker.FIRST_RETRY, worker.LONGEST_RETRY = worker.FIRST_RETRY / HASTE, worker.LONGEST_RETRY / HASTE
-    loops.RECOVER_EVERY, loops.FORGET_EVERY = loops.RECOVER_EVERY / HASTE, loops.FORGET_EVERY / HASTE  # type: ignore[attr-defined, misc]
+    loops.RECOVER_EVERY = loops.RECOVER_EVERY / HASTE  # type: ignore[attr-defined, misc]
     deliveries.TRIM_EVERY = deliveries.TRIM_EVERY / HASTE  # type: ignore[attr-defined, misc]
     now_ns = BEGIN
     loop = loops.Loop(Home(home), os.environ, lambda: now_ns)
@@ -402,6 +402,8 @@ def _daemon(home: Path) -> int:
         "pending": "SELECT COUNT(*) FROM pending_session WHERE session_id IN (SELECT session_id FROM followed_session)",
     }
     for line in sys.stdin:
+        if int(line) // HOUR > now_ns // HOUR:
+            loop._forgot_at = float("-inf")  # noqa: SLF001 -- it forgets every hour of the simulated clock
         now_ns = int(line)
         while loop.work():
             pass
