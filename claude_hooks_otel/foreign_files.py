@@ -12,6 +12,7 @@ Standard library only, because the SDK imports this module.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -28,6 +29,9 @@ MOST_ENTRIES: Final = 20_000
 # Seconds after which a file system counts as hanging, and how many calls may hang at the same time. Beyond that, no place is looked at.
 ANSWER_TIMEOUT: Final = 2.0
 MOST_HANGING: Final = 8
+
+# Errors that are not about a file: too many open files, no memory.
+_SHORTAGES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
 _T = TypeVar("_T")
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -116,6 +120,23 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file()
     except OSError:  # a circle of links
         return False
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Return whether an error is about this process, not about a file: it has too many open files or threads, or no memory."""
+    if isinstance(error, RuntimeError):
+        return "can't start new thread" in str(error)
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SHORTAGES)
+
+
+@contextlib.contextmanager
+def skipping_unreadable() -> Iterator[None]:
+    """End the block silently if a file cannot be read. A shortage is still an error: the file is readable later."""
+    try:
+        yield
+    except OSError as error:
+        if is_shortage(error):
+            raise
 
 
 class _Helper(threading.Thread):

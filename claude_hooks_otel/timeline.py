@@ -66,5 +66,7 @@ FLUSH_TIMEOUT: Final = 30.0
 SHUTDOWN_TIMEOUT: Final = 3.0
 # The pause between two tries at a failing endpoint. It doubles from the first to the longest.
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
+# The longest pause that an endpoint can ask for (Retry-After, RetryInfo).
+LONGEST_ASKED_PAUSE: Final = 3600.0
 # The time between two checks of the limits of waiting items, and between two samples of gauges for custom exporters.
 TRIM_EVERY, SAMPLE_EVERY = 60.0, 60.0

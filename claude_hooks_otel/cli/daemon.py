@@ -50,10 +50,13 @@ def register(app: typer.Typer) -> None:
         # Only the process with the lock pays for the imports.
         from claude_hooks_otel.daemon.environment import replace_environment  # noqa: PLC0415
         from claude_hooks_otel.daemon.loop import serve  # noqa: PLC0415
+        from claude_hooks_otel.daemon.replacement import start_again  # noqa: PLC0415
 
         try:
             if detached:
                 replace_environment(home)
-            serve(home, {} if detached else dict(os.environ), lock, None if detached else sys.stdout)
+            is_replaced = serve(home, {} if detached else dict(os.environ), lock, None if detached else sys.stdout)
         finally:
             lock.release()
+        if is_replaced:
+            start_again()

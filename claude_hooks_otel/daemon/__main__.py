@@ -23,16 +23,19 @@ def main() -> int:
     except (AlreadyRunningError, RuntimeError):
         return 0
     with contextlib.suppress(OSError):
-        os.nice(NICENESS)
+        os.nice(max(0, NICENESS - os.nice(0)))
     # Only the one that holds the lock pays for the imports.
     from claude_hooks_otel.daemon.environment import replace_environment  # noqa: PLC0415
     from claude_hooks_otel.daemon.loop import serve  # noqa: PLC0415
+    from claude_hooks_otel.daemon.replacement import start_again  # noqa: PLC0415
 
     try:
         replace_environment(home)
-        serve(home, {}, lock)
+        is_replaced = serve(home, {}, lock)
     finally:
         lock.release()
+    if is_replaced:
+        start_again()
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Final, TextIO
 from claude_hooks_otel.daemon.account import account
 from claude_hooks_otel.daemon.exporters import Exporters, build_exporters
 from claude_hooks_otel.daemon.intake import Intake
+from claude_hooks_otel.daemon.steady_clock import SteadyClock
 from claude_hooks_otel.delivery import tables as delivery_tables
 from claude_hooks_otel.delivery.deliveries import Deliveries
 from claude_hooks_otel.delivery.items import ItemWorker
@@ -24,6 +25,7 @@ from claude_hooks_otel.delivery.metrics import MetricWorker
 from claude_hooks_otel.delivery.outbox import Outbox
 from claude_hooks_otel.delivery.snapshots import Snapshots
 from claude_hooks_otel.export.console_file import ConsoleFile
+from claude_hooks_otel.export.custom.base import CustomExporter
 from claude_hooks_otel.export.resource import service_resource
 from claude_hooks_otel.export.sampling import TurnSampler
 from claude_hooks_otel.facts import pricing
@@ -244,6 +246,7 @@ class Daemon:
 
     core: Core
     deliveries: Deliveries
+    clock: SteadyClock
 
     def close(self) -> None:
         """Deliver what is new once more, briefly, and close everything."""
@@ -284,8 +287,8 @@ def assemble_daemon(
         resource_attributes=otel.resource_attributes,
     )
     snapshots = _snapshots(core, config, is_config_bad=is_config_bad)
-    path, instance = core.store.path, core.store.meta("instance_id")
-    resource = service_resource(otel, instance, account(config.capture, Path.home()))
+    path, instance, clock = core.store.path, core.store.meta("instance_id"), SteadyClock(core.store)
+    resource, custom = service_resource(otel, instance, account(config.capture, Path.home())), exporters.custom
     deliveries = Deliveries(
         core.store, core.totals, snapshots, core.outbox, core.log,
         metric_workers=[MetricWorker(exporter, resource, path) for exporter in exporters.metrics],
@@ -295,10 +298,15 @@ def assemble_daemon(
         delay=config.daemon.export_delay_seconds,
         interval=otel.export_interval_s,
         bounds=config.outbox,
+        may_expire=clock.is_steady,
     )  # fmt: skip
-    for reader in (exporter for exporter in exporters.custom.values() if isinstance(exporter, ReadsSeries)):
+    _attach_readers(custom.values(), deliveries)
+    return Daemon(core, deliveries, clock)
+
+
+def _attach_readers(exporters: Iterable[CustomExporter], deliveries: Deliveries) -> None:
+    for reader in (exporter for exporter in exporters if isinstance(exporter, ReadsSeries)):
         reader.attach(deliveries.series_now)
-    return Daemon(core, deliveries)
 
 
 def _snapshots(core: Core, config: Config, *, is_config_bad: bool) -> Snapshots:

@@ -49,7 +49,8 @@ def _flush_here(home: Home, lock: DaemonLock, timeout: float, environ: Mapping[s
     try:
         home.create()
         # Only the holder of the lock pays for the imports.
-        from claude_hooks_otel.daemon.loop import Loop, log_handler  # noqa: PLC0415
+        from claude_hooks_otel.daemon.log import log_handler  # noqa: PLC0415
+        from claude_hooks_otel.daemon.loop import Loop  # noqa: PLC0415
 
         handler = log_handler(home)  # what the daemon would log belongs there, and not on the screen
         _package_log.addHandler(handler)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.foreign_files import is_shortage
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH, CapturedEvent, CapturedRecord, SpoolBatch, Unreadable
@@ -151,7 +152,10 @@ class Intake:
             return self._take(batch)
         except sqlite3.Error:
             raise
-        except Exception:
+        except Exception as error:
+            if is_shortage(error):
+                _log.warning("an event stays in the spool for now: %s", type(error).__name__)
+                return 0
             _log.exception("an event was set aside")
         with self._store.transaction():
             self.count_dropped("error")
@@ -190,7 +194,9 @@ class Intake:
                 lines += self._follow(session_id, now_ns, pair_now=pair_now)
             except sqlite3.Error:
                 raise  # the store failed, not a session
-            except Exception:
+            except Exception as error:
+                if is_shortage(error):
+                    raise
                 _log.exception("session %s cannot be followed", session_id)
                 if self._followed.is_silent(session_id, now_ns):
                     with self._store.transaction():
@@ -273,6 +279,8 @@ class Intake:
                     self._lines.read(line, batch.file.agent_id, agent_type)
             except sqlite3.Error:
                 raise  # the store failed, not the line
+            except MemoryError:
+                raise  # the line may be readable later
             except Exception:
                 kind = line.line.type
                 _log.exception("a %s line of session %s could not be read", kind, batch.file.session_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import logging.handlers
 import signal
 import sqlite3
 import threading
@@ -14,7 +13,9 @@ from dataclasses import replace
 from typing import TextIO
 
 from claude_hooks_otel.daemon.assembly import Daemon, assemble_daemon
+from claude_hooks_otel.daemon.log import Trouble, log_handler
 from claude_hooks_otel.daemon.recovery import keep_open_store, prepare_store
+from claude_hooks_otel.daemon.replacement import installed_version
 from claude_hooks_otel.home.flush_requests import FlushAnswer, FlushRequests
 from claude_hooks_otel.home.lock import DaemonLock
 from claude_hooks_otel.home.paths import Home
@@ -35,14 +36,12 @@ from claude_hooks_otel.timeline import (
     SPOOL_LOOK_CALM,
     STORE_RETRY,
 )
-from claude_hooks_otel.units import DAY
+from claude_hooks_otel.units import DAY, END_OF_TIME
 
 # Seconds between two recoveries of a store that a running daemon finds damaged. Otherwise they would fill the disk.
 REPAIR_EVERY = 600.0
 # Seconds in which ``rm store.db*`` deletes all files. If they were written again earlier, it would delete some of the new ones.
 DELETED_WITHIN = 0.5
-# Bytes after which the log is rotated, once.
-LOG_BYTES = 1_000_000
 
 _log = logging.getLogger("claude_hooks_otel.daemon")
 
@@ -87,6 +86,8 @@ class Loop:
         self._flush_requests = FlushRequests(home)
         self._spool_seen = -1
         self._active_at = time.monotonic()
+        self._version = installed_version()
+        self.is_replaced = False
         self._recovered_at = self._forgot_at = self._repaired_at = float("-inf")
         self._trouble = Trouble()
 
@@ -122,7 +123,7 @@ class Loop:
             while not self.stopping.is_set():
                 try:
                     busy = self.work()
-                except (sqlite3.Error, OSError, NewerStoreError) as error:
+                except (sqlite3.Error, OSError, MemoryError, NewerStoreError) as error:
                     if self._is_over(error):
                         break
                     self._keep_spool()
@@ -130,6 +131,10 @@ class Loop:
                 self._trouble.end()
                 if busy:
                     self._active_at = time.monotonic()
+                if self.is_replaced:
+                    _log.info("leaving: the package was replaced")
+                    break
+                if busy:
                     continue
                 if self._may_leave():
                     _log.info("leaving: nothing to do for %s s", self._config.daemon.idle_timeout_seconds)
@@ -230,15 +235,18 @@ class Loop:
             self._open_daemon.core.spool.recover()
             self._keep_spool()
             self._count_dropped()
-        if now - self._forgot_at > FORGET_EVERY:
+            self.is_replaced = installed_version() != self._version
+        if now - self._forgot_at > FORGET_EVERY and self._open_daemon.clock.is_steady():
             self._forgot_at = now
             self._open_daemon.core.intake.forget(self._now_ns() - self._config.daemon.retention_days * DAY)
 
     def _keep_spool(self) -> None:
         """Keep the budget of the spool, also while the store cannot be written."""
         limits = self._config.spool
-        budget = Budget(round(limits.max_megabytes * 1e6), limits.max_events, round(limits.max_age_days * DAY))
         with contextlib.suppress(OSError):
+            is_steady = self._daemon is not None and self._daemon.clock.is_steady()
+            max_age_ns = round(limits.max_age_days * DAY) if is_steady else END_OF_TIME
+            budget = Budget(round(limits.max_megabytes * 1e6), limits.max_events, max_age_ns)
             if dropped := keep_budget(Spool(self._home.spool), budget, self._now_ns):
                 _log.error("%s events were dropped, because too many waited in the spool for too long", dropped)
 
@@ -268,25 +276,6 @@ class Loop:
             self._daemon.close()
 
 
-class Trouble:
-    """Logs once that the store or the spool cannot be used, and once that it can be used again."""
-
-    def __init__(self) -> None:
-        self._last = ""
-
-    def begin(self, error: Exception) -> None:
-        """Note an error. It is logged unless it is the same as before."""
-        if str(error) != self._last:
-            self._last = str(error)
-            _log.error("the store or the spool cannot be used for now, events wait in the spool: %s", error)
-
-    def end(self) -> None:
-        """Note that everything works."""
-        if self._last:
-            self._last = ""
-            _log.info("the store and the spool can be used again")
-
-
 def _config(home: Home, environ: Mapping[str, str]) -> tuple[Config, str]:
     """Return the configuration, and what is wrong with it; empty if nothing is."""
     config, problem = load_usable(home.config, home.last_config, environ)
@@ -298,17 +287,12 @@ def _config(home: Home, environ: Mapping[str, str]) -> tuple[Config, str]:
     return config, problem
 
 
-def log_handler(home: Home) -> logging.Handler:
-    """Return what writes the log of a home."""
-    handler = logging.handlers.RotatingFileHandler(home.log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    return handler
-
-
 def serve(
     home: Home, environ: Mapping[str, str], lock: DaemonLock | None = None, console: TextIO | None = None
-) -> None:
+) -> bool:
     """Run the daemon of a home until it is idle or gets SIGTERM or SIGINT. The caller holds the lock.
+
+    Return whether the package was replaced meanwhile, so that the new version has to go on.
 
     Args:
         home: the home.
@@ -323,6 +307,8 @@ def serve(
         signal.signal(number, lambda *_: stopping.set())
     if (loop := _started(home, environ, lock, stopping, console)) is not None:
         loop.run()
+        return loop.is_replaced and installed_version() is not None
+    return False
 
 
 def _started(

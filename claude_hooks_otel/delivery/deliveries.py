@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from claude_hooks_otel.delivery import outbox
 from claude_hooks_otel.delivery.exporter_state import ExporterState, configure
@@ -24,7 +24,7 @@ from claude_hooks_otel.series.totals import SeriesTotals, read_exported_points
 from claude_hooks_otel.settings import OutboxConfig
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.store import Store
-from claude_hooks_otel.timeline import FLUSH_TIMEOUT, SAMPLE_EVERY, SHUTDOWN_TIMEOUT, TRIM_EVERY
+from claude_hooks_otel.timeline import FLUSH_TIMEOUT, MEASUREMENT_KEPT, SAMPLE_EVERY, SHUTDOWN_TIMEOUT, TRIM_EVERY
 from claude_hooks_otel.units import HOUR
 
 _MEGABYTE = 1_000_000
@@ -48,6 +48,7 @@ class Deliveries:
         delay: how long changes gather before they are exported together, in seconds.
         interval: how long until unchanged totals are exported again, in seconds.
         bounds: the limits of the outbox.
+        may_expire: whether what has waited for too long may be given up now.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Deliveries:
         delay: float,
         interval: float,
         bounds: OutboxConfig,
+        may_expire: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store = store
         self._totals = totals
@@ -77,6 +79,7 @@ class Deliveries:
         self._delay = delay
         self._interval = interval
         self._bounds = bounds
+        self._may_expire = may_expire
         self._submitted_changes = self._seen_changes = self._seen_items = -1
         self._changed_at: float | None = None
         self._submitted_at = self._trimmed_at = self._sampled_at = float("-inf")
@@ -170,11 +173,12 @@ class Deliveries:
                 self._submitted_changes = self._totals.changes
 
     def _trim(self) -> None:
-        oldest_ns = self._store.now_ns() - round(self._bounds.max_age_hours * HOUR)
+        now_ns, may_expire = self._store.now_ns(), self._may_expire()
+        oldest_ns = now_ns - round(self._bounds.max_age_hours * HOUR) if may_expire else 0
         with self._store.transaction():
             outbox.trim(self._store.connection, round(self._bounds.max_megabytes * _MEGABYTE), oldest_ns)
             if self._measurements:
-                self._log.trim()
+                self._log.trim(oldest_ns=MEASUREMENT_KEPT if may_expire else now_ns)
         self._count_dropped()  # a daemon that died may have left something uncounted
 
     def _count_dropped(self) -> None:
@@ -228,14 +232,16 @@ class Deliveries:
         """End all threads without another delivery."""
         for worker in self._workers:
             worker.stop()
+        end = time.monotonic() + SHUTDOWN_TIMEOUT
         for worker in self._workers:
-            worker.join(SHUTDOWN_TIMEOUT)
+            worker.join(max(0.0, end - time.monotonic()))
 
     def close(self) -> None:
         """Deliver what is new within the shutdown timeout, and end all threads. What still waits stays in the store."""
         self._wake()
         if any(w.accepted is None or w.accepted.changes != self._totals.changes for w in self._metrics):
-            self._submit(recompute=True)
+            with contextlib.suppress(OSError):  # too many open files: the next daemon exports them
+                self._submit(recompute=True)
         self._deliver_now(SHUTDOWN_TIMEOUT)
         self.abandon()
         self._count_dropped()

@@ -73,6 +73,7 @@ class ItemWorker(Worker):
             self._set_aside(connection, rows, "unreadable")
             return None
         outcome = self._exporter.export(items, self._resource)
+        self.keep_pause(outcome)
         reason = outcome.error or "refused without a reason"
         match outcome.status:
             case Status.ACCEPTED:

@@ -56,7 +56,9 @@ class MeasurementWorker(Worker):
                 self._is_open = True
             while self._deliver_batch(connection) and not self._stopping:
                 pass
-        except Exception as error:
+        except sqlite3.Error:
+            raise  # the store failed, not the exporter
+        except BaseException as error:  # foreign code may raise even SystemExit
             failure = self._hide(f"{type(error).__name__}: {error}")
             self.note_error(connection, failure)
             return failure
@@ -85,5 +87,5 @@ class MeasurementWorker(Worker):
     def shut_down(self) -> None:
         """Close the exporter."""
         if self._is_open:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(BaseException):
                 self._exporter.shutdown()

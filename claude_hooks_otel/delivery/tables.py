@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS baseline (
     exporter TEXT, metric TEXT, labels TEXT, time_ns INTEGER, value INTEGER, buckets TEXT,
     PRIMARY KEY (exporter, metric, labels)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS delta_attempt (exporter TEXT PRIMARY KEY, time_ns INTEGER, points TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS measurement_log (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, metric TEXT, labels TEXT, amount INTEGER, scale INTEGER, at_ns INTEGER, logged_ns INTEGER
 );

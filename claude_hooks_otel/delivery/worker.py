@@ -16,8 +16,9 @@ from pathlib import Path
 from claude_hooks_otel.delivery import exporter_state
 from claude_hooks_otel.delivery.acceptance import note_outside, note_totals_accepted
 from claude_hooks_otel.delivery.exporter_state import MEASUREMENTS
+from claude_hooks_otel.export.outcome import Outcome
 from claude_hooks_otel.store.connection import connect
-from claude_hooks_otel.timeline import FIRST_RETRY, LONGEST_RETRY
+from claude_hooks_otel.timeline import FIRST_RETRY, LONGEST_ASKED_PAUSE, LONGEST_RETRY
 
 # The signals that carry totals.
 _TOTALS = ("metrics", MEASUREMENTS)
@@ -27,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 class Worker(threading.Thread, ABC):
     """Delivers what waits, then waits for more. After a failure it pauses, longer each time, up to a minute.
+
+    An endpoint can ask for a longer pause.
 
     Args:
         signal: what it delivers.
@@ -54,7 +57,7 @@ class Worker(threading.Thread, ABC):
         self._stopping = False
         self._asked = self._answered = 0
         self._failure: str | None = None
-        self._pause = 0.0
+        self._pause = self._asked_pause = 0.0
         self._accepted_ns = 0
 
     @property
@@ -115,11 +118,12 @@ class Worker(threading.Thread, ABC):
         self.shut_down()
 
     def _try(self, connection: sqlite3.Connection) -> str | None:
+        self._asked_pause = 0.0
         try:
             return self.deliver(connection)
         except sqlite3.Error as error:
             return f"the store cannot be used for now: {error}"
-        except Exception as error:
+        except BaseException as error:  # no thread may end silently, even if foreign code raises SystemExit
             _log.exception("%s could not be delivered", self.title)
             return f"{type(error).__name__}: {error}"
 
@@ -134,7 +138,8 @@ class Worker(threading.Thread, ABC):
             else:
                 self.failures += 1
                 self._pause = min(LONGEST_RETRY, max(FIRST_RETRY, self._pause * 2))
-                self._condition.wait_for(lambda: self._stopping or self._asked > asked, self._pause)
+                pause = max(self._pause, self._asked_pause)
+                self._condition.wait_for(lambda: self._stopping or self._asked > asked, pause)
 
     @property
     def _is_off(self) -> bool:
@@ -151,6 +156,10 @@ class Worker(threading.Thread, ABC):
 
     def shut_down(self) -> None:
         """Close the exporter, in the worker's thread."""
+
+    def keep_pause(self, outcome: Outcome) -> None:
+        """Make the next pause as long as the endpoint has asked for, within LONGEST_ASKED_PAUSE."""
+        self._asked_pause = min(outcome.retry_after_s, LONGEST_ASKED_PAUSE)
 
     def note_accepted(self, connection: sqlite3.Connection) -> None:
         """Write into the store that the endpoint accepted something. The caller holds the transaction."""

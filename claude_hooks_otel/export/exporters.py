@@ -131,6 +131,8 @@ class Exporter(ABC):
         if not self._is_shut_down:
             try:
                 outcome = self._sender.send(make_batch())
+            except (MemoryError, OSError) as error:  # this machine lacks something for now
+                outcome = Outcome(Status.UNAVAILABLE, f"{type(error).__name__}: {error}")
             except Exception as error:
                 # The batch cannot be encoded, unless a shutdown closed the connection meanwhile.
                 status = Status.UNAVAILABLE if self._is_shut_down else Status.REFUSED

@@ -11,6 +11,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
@@ -61,10 +62,11 @@ class OtlpSender(ABC):
             outcome, pause = self._try(request, deadline - time.monotonic())
             if pause is None:
                 break
+            asked = pause
             # The random factor spreads the tries of many machines.
-            pause = pause or FIRST_PAUSE * 2**number * random.uniform(0.8, 1.2)  # noqa: S311
+            pause = asked or FIRST_PAUSE * 2**number * random.uniform(0.8, 1.2)  # noqa: S311
             if number + 1 == TRIES or pause > deadline - time.monotonic() or self._closed.wait(pause):
-                break
+                return replace(outcome, retry_after_s=asked)
         return outcome
 
     @abstractmethod

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status as RpcStatus  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
@@ -28,6 +32,12 @@ _OPTIONS = (
 )
 # How the library begins its own error about an answer that is too long. The server has accepted the request, or it would not answer.
 _TOO_LONG_ANSWER = "CLIENT: Received message larger than max"
+# The trailing metadata in which a server explains a status (gRPC, "Richer error model").
+_STATUS_DETAILS = "grpc-status-details-bin"
+# Source: OTLP specification, "Failures". RESOURCE_EXHAUSTED is retryable only with retry information. Without it, the worker decides.
+_RETRYABLE = frozenset(
+    ("CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS")
+)
 _STUBS: Mapping[Signal, Callable[[Any], Any]] = {
     Signal.METRICS: MetricsServiceStub,
     Signal.TRACES: TraceServiceStub,
@@ -64,11 +74,12 @@ class GrpcSender(OtlpSender):
             details = error.details() or ""
             if _TOO_LONG_ANSWER in details:
                 return Outcome(Status.ACCEPTED, f"the answer is too long: {details}"), None
-            is_away = code is grpc.StatusCode.UNAVAILABLE
-            if is_away:
+            pause = _retry_delay(error) if code.name in _RETRYABLE else None
+            if code is grpc.StatusCode.UNAVAILABLE:
                 self._reconnect()
+                pause = pause or 0
             reason = grpc_reason(code.name, details, self._otlp.endpoint, secure=self._otlp.secure)
-            return not_accepted(code.name, reason), 0 if is_away else None
+            return not_accepted(code.name, reason), pause
         return accepted(response), None
 
     def _reconnect(self) -> None:
@@ -84,6 +95,19 @@ class GrpcSender(OtlpSender):
         if self._credentials is None:
             return grpc.insecure_channel(target, options=_OPTIONS, compression=compression)
         return grpc.secure_channel(target, self._credentials, options=_OPTIONS, compression=compression)
+
+
+def _retry_delay(error: Any) -> float | None:
+    """Return the seconds after which the server wants the next try (``google.rpc.RetryInfo``); None if it says nothing about it."""
+    for key, value in error.trailing_metadata() or ():
+        if key != _STATUS_DETAILS:
+            continue
+        with suppress(DecodeError):
+            for detail in RpcStatus.FromString(value).details:
+                info = RetryInfo()
+                if detail.Unpack(info):
+                    return max(0.0, float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9))
+    return None
 
 
 def _credentials(otlp: OtlpSettings) -> Any:

@@ -56,12 +56,14 @@ class Outcome:
         error: why the batch was not accepted, or the receiver's message about an accepted batch.
         rejected: points, spans or log records in an accepted batch that the receiver refused for good.
         duration_s: how long the export took, in seconds, with its retries.
+        retry_after_s: the pause before the next export that the receiver asked for, in seconds; 0 if it asked for none.
     """
 
     status: Status
     error: str | None = None
     rejected: int = 0
     duration_s: float = 0.0
+    retry_after_s: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -88,4 +90,6 @@ def accepted(response: Any) -> Outcome:
     """
     partial = response.partial_success
     counts = (value for field, value in partial.ListFields() if field.name.startswith("rejected_"))
-    return Outcome(Status.ACCEPTED, partial.error_message or None, next(counts, 0))
+    rejected = max(0, next(counts, 0))
+    unexplained = f"{rejected} items of a batch were rejected without a reason" if rejected else None
+    return Outcome(Status.ACCEPTED, partial.error_message or unexplained, rejected)

@@ -92,6 +92,9 @@ def _remainder(facts: Facts, session: model.Session, history_ns: int, *, nothing
     ends = [entry.received_ns for entry in entries if entry.event == "SessionEnd"]
     remainder: dict[str, list[int]] = defaultdict(lambda: [0] * len(_NOTHING))
     previous: _CostState | None = None
+    began_ns = min((entry.received_ns for entry in entries if entry.detail in ("startup", "clear")), default=None)
+    if began_ns is not None and _was_set_back(facts, session, began_ns):
+        return remainder
     for state in states:
         end = _process_end(state, starts, ends)
         if end is None and not nothing_follows:
@@ -107,6 +110,17 @@ def _remainder(facts: Facts, session: model.Session, history_ns: int, *, nothing
                     remainder[name][index] += value - counted_from[index] - shown[index]
         previous = state
     return remainder
+
+
+def _was_set_back(facts: Facts, session: model.Session, began_ns: int) -> bool:
+    """Return whether the clock was set back during a session. Then its times do not say which requests belong to an account.
+
+    A session whose beginning was captured has no request from before it, unless it is a fork.
+    """
+    if session.forked_from is not None:
+        return False
+    earlier = "SELECT 1 FROM api_request WHERE session_id = ? AND at_ns < ? LIMIT 1"
+    return facts.connection.execute(earlier, (session.session_id, began_ns - INHERITED_BEFORE)).fetchone() is not None
 
 
 def _cost_states(facts: Facts, session_id: str) -> list[_CostState]:

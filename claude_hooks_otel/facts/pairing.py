@@ -69,13 +69,15 @@ class Pairing:
         if not starts and silence_ns > START_ASSUMED_AFTER and self._lacks_start(session):
             facts.upsert(self._run(session, model.INFERRED, "startup"))
         seen_ns = session.last_seen_ns or 0
-        is_gone = min(now_ns - seen_ns, silence_ns) > KILLED_AFTER and not _is_alive(session.process)
+        # A time that is still to come is from before the clock was set back. It says nothing about how long ago it was.
+        ago_ns = now_ns - seen_ns if seen_ns <= now_ns else silence_ns
+        is_gone = min(ago_ns, silence_ns) > KILLED_AFTER and not _is_alive(session.process)
         facts.upsert(*self._ended_runs(session, starts, ends, is_gone=is_gone))
         ended_ns = seen_ns if is_gone else None
         if ends and (not starts or ends[-1].received_ns >= starts[-1].received_ns):
             ended_ns = ends[-1].received_ns
         may_infer = silence_ns >= OVER_AFTER
-        is_over = ended_ns is not None and now_ns - ended_ns >= OVER_AFTER and may_infer
+        is_over = ended_ns is not None and not 0 <= now_ns - ended_ns < OVER_AFTER and may_infer
         facts.upsert(*self._permissions(session_id, is_over=is_over))
         if may_infer:
             facts.upsert(*self._models_of_failed_requests(session_id))

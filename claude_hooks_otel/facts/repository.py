@@ -11,6 +11,7 @@ from claude_hooks_otel.facts.model import Fact
 from claude_hooks_otel.facts.tables import TABLES
 from claude_hooks_otel.store.connection import read_meta
 from claude_hooks_otel.store.store import Store
+from claude_hooks_otel.units import DAY
 
 F = TypeVar("F", bound=Fact)
 # Called with a fact before (None for a new one) and after each change.
@@ -79,9 +80,11 @@ class Facts:
 
         For a session whose beginning was captured, everything counts. For any other, it is the time of the first captured event. That
         event may be older than the store, because it waited in the spool. It is never before the time up to which facts were
-        forgotten, because they would count again.
+        forgotten, because they would count again. If that time is still to come, the clock was set back, and the last day counts.
         """
         forgotten_ns = int(read_meta(self.connection, "forgotten_before_ns") or 0)
+        if forgotten_ns > (now_ns := self.store.now_ns()):
+            forgotten_ns = now_ns - DAY
         if self.ledger.has_beginning(session_id):
             return forgotten_ns
         return max(self._first_capture_ns(), forgotten_ns)

@@ -25,6 +25,7 @@ class FollowedSessions:
         self._connection = connection
         self._heard_ns: dict[str, int] = {}  # the session that has been silent longest comes first
         self._looked_ns: dict[str, int] = {}
+        self._now_ns = now_ns
         self._parked = 0  # how many are only in the table
         self._load(now_ns)
 
@@ -56,6 +57,12 @@ class FollowedSessions:
         A session is looked at again after a quarter of its silence. So a late line is seen late by at most a quarter of its delay, and
         many open sessions cost almost nothing.
         """
+        if (
+            now_ns < self._now_ns
+        ):  # the clock was set back: without this, no session would be looked at until it is here again
+            self._heard_ns = dict.fromkeys(self._heard_ns, now_ns)
+            self._looked_ns.clear()
+        self._now_ns = now_ns
         if self._parked and len(self._heard_ns) < MOST_IN_MEMORY:
             self._load(now_ns)
         found = [session_id for session_id in self._heard_ns if everything or self._is_next(session_id, now_ns)]

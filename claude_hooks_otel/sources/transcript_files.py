@@ -12,12 +12,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from claude_hooks_otel.foreign_files import open_foreign, read_foreign, walk_foreign
+from claude_hooks_otel.foreign_files import open_foreign, read_foreign, skipping_unreadable, walk_foreign
 from claude_hooks_otel.sources.records import parsed, read_records
 
 # Bytes that are read at a time. A whole transcript (tens of megabytes) is never in memory.
@@ -148,12 +147,14 @@ def read_lines(path: Path, offset: int, *, in_long_line: bool = False) -> Iterat
     A line longer than LONGEST_LINE is skipped: for each part of it, None is yielded, and an empty line for the last part. If the file
     cannot be read, because it was moved or removed, there are no more lines.
 
+    Reading the lines raises OSError if this process cannot open any file at the moment.
+
     Args:
         path: the file.
         offset: where to begin.
         in_long_line: whether the offset is inside a line that is skipped: the last value was None.
     """
-    with suppress(OSError), open_foreign(path) as file:
+    with skipping_unreadable(), open_foreign(path) as file:
         file.seek(offset)
         rest = b""
         while chunk := file.read(CHUNK):

@@ -6,16 +6,26 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from claude_hooks_otel.cli.status import read_status
+from claude_hooks_otel.daemon.assembly import assemble_daemon
+from claude_hooks_otel.home.flush_requests import request_flush
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.settings import Config, OtelSettings, OutboxConfig
+from claude_hooks_otel.traces.model import TRACES
+from claude_hooks_otel.units import SECOND
 from tests.support.corpus import SCENARIOS
+from tests.support.items import SPAN
 from tests.support.otlp_receiver import OtlpReceiver
-from tests.support.otlp_records import Records, accepted
+from tests.support.otlp_records import Records, accepted, spans
 from tests.support.real_daemon import Installation, PlayedHook, RecordedSessions, wait_until
+from tests.support.replay import Clock
 
 pytestmark = pytest.mark.faults
 
@@ -234,3 +244,61 @@ def test_a_daemon_that_gets_sigterm_sends_what_waits(
     installation.start()
     wait_until(lambda: _everything_is_sent(installation), 60)
     _assert_same(accepted(otlp_receiver), few.records, most=1)
+
+
+def test_an_endpoint_that_hangs_delays_no_other_exporter(
+    few: Undisturbed, install: Install, otlp_receiver: OtlpReceiver, tmp_path: Path
+) -> None:
+    with OtlpReceiver() as hanging:
+        hanging.http.hang()
+        endpoint = f"{hanging.http.url}/v1/metrics"
+        installation = install(OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=endpoint, OTEL_EXPORTER_OTLP_METRICS_TIMEOUT="500")
+        lines = tmp_path / "lines.jsonl"
+        installation.home.config.write_text(f'[exporters.json_lines]\npath = "{lines}"\n')
+        for hook in few.sessions.hooks:
+            installation.run_hook(hook)
+        installation.start()
+        wait_until(lambda: _everything_is_sent(installation), 90)
+        answer = request_flush(installation.home, 60)
+        assert {title for title, error in answer.exporters.items() if error} == {"otlp metrics"}
+        assert "timed out" in (answer.exporters["otlp metrics"] or "")
+        _assert_same(accepted(otlp_receiver), few.records, most=1)
+        assert '"claude_sessions_total"' in lines.read_text()
+        installation.kill(signal.SIGTERM)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kept_hours", [168, 48])
+def test_after_three_days_without_an_endpoint_every_span_arrives_once_or_is_counted(
+    tmp_path: Path, otlp_receiver: OtlpReceiver, kept_hours: int
+) -> None:
+    """50,000 spans wait, over nine daemons. Items are kept for a week by default; a shorter limit gives up the older ones."""
+    most, parts, hours = 50_000, 9, 72
+    clock, home = Clock(1_780_000_000 * SECOND), Home(tmp_path / "home")
+    config = Config(outbox=OutboxConfig(max_age_hours=kept_hours))
+    settings = OtelSettings.from_variables(_variables(otlp_receiver, "grpc"))
+    otlp_receiver.grpc.go_away()
+    for part in range(parts):
+        daemon = assemble_daemon(home, config, settings, clock)
+        for number in range(part * most // parts, (part + 1) * most // parts, 1000):
+            some = range(number, min(number + 1000, (part + 1) * most // parts))
+            with daemon.core.store.transaction():
+                daemon.core.outbox.put(TRACES, [replace(SPAN, span_id=each + 1) for each in some])
+            clock.advance(hours * 3600 / parts / (most / parts / 1000))
+            daemon.deliveries._trim()
+        daemon.close()
+    otlp_receiver.grpc.come_back()
+    daemon = assemble_daemon(home, config, settings, clock)
+    try:
+        daemon.deliveries._trim()
+        answer = daemon.deliveries.flush(300)
+        dropped = [point.value for point in daemon.core.totals.points() if point.metric is catalog.RECORDS_DROPPED]
+    finally:
+        daemon.close()
+    assert answer.ok
+    arrived = [int.from_bytes(span.span_id, "big") for span in spans(otlp_receiver)]
+    assert len(arrived) == len(set(arrived))
+    assert len(arrived) + sum(dropped) == most
+    assert bool(dropped) == (kept_hours < hours)
+    assert set(arrived) == set(range(most + 1 - len(arrived), most + 1))

@@ -14,13 +14,16 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 
 from claude_hooks_otel.daemon.assembly import open_store
-from claude_hooks_otel.delivery import items, outbox
+from claude_hooks_otel.delivery import items, outbox, worker
 from claude_hooks_otel.delivery.exporter_state import ExporterState, configure, note_accepted, note_error, read_state
 from claude_hooks_otel.delivery.items import ItemWorker
-from claude_hooks_otel.export.exporters import ItemExporter
+from claude_hooks_otel.export.exporters import ItemExporter, build_item_exporters
 from claude_hooks_otel.export.outcome import Outcome, Status
+from claude_hooks_otel.settings import OtelSettings, Signal
 from claude_hooks_otel.store.store import Store
+from claude_hooks_otel.timeline import LONGEST_ASKED_PAUSE
 from claude_hooks_otel.traces.model import LOGS, Item, LogEvent
+from tests.support.real_daemon import wait_until
 from tests.support.waiting import put
 
 Answer = Callable[[list[int]], Outcome]
@@ -322,6 +325,30 @@ def test_a_locked_store_makes_no_item_go_twice(waiting: Make, monkeypatch: pytes
         pass
     assert one.endpoint.accepted == list(range(1, 11))
     assert one.left() == 0
+
+
+def test_the_next_try_comes_when_the_endpoint_wants_it_but_a_flush_tries_at_once(
+    waiting: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "FIRST_RETRY", 0.0)
+    answers = iter([Outcome(Status.UNAVAILABLE, "slow down", retry_after_s=1e9)])
+    one = waiting(Endpoint(lambda _: next(answers, ACCEPTED)), 1)
+    wait_until(lambda: one.worker.failures)
+    assert one.worker._asked_pause == LONGEST_ASKED_PAUSE
+    one.put([2])
+    assert one.left() == 2
+    assert one.flush() is None
+    assert one.left() == 0
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(24, "Too many open files")])
+def test_an_item_that_this_machine_cannot_send_for_now_is_not_bad(error: Exception) -> None:
+    def fails(_: Any) -> Any:
+        raise error
+
+    [exporter] = build_item_exporters(OtelSettings.from_variables({"OTEL_LOGS_EXPORTER": "console"}), Signal.LOGS)
+    exporter._sender.send = fails  # type: ignore[method-assign, assignment]
+    assert exporter.export([], Resource({})).status is Status.UNAVAILABLE
 
 
 def test_the_thread_can_be_stopped_during_an_outage(waiting: Make) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +21,10 @@ from claude_hooks_otel.export.custom.json_lines import JsonLines
 from claude_hooks_otel.export.custom.prometheus_page import PrometheusPage
 from claude_hooks_otel.export.custom.registry import OptionRedactor, build
 from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.sdk import names
 from claude_hooks_otel.sdk.monitor import AgentMonitor
+from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.settings import Config, ConfigError, OtelSettings
 
 NOW = 1_780_000_000_123_456_000
@@ -239,6 +242,105 @@ def test_gauges_are_sampled_at_intervals(world: Callable[..., World], home: Home
 def test_an_error_in_the_configuration_says_what_is_expected(name: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         build(name, options)
+
+
+@pytest.fixture
+def foreign_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed package that claims names of exporters. Its module leaves a mark when it is imported."""
+    (tmp_path / "site" / "foreign-1.0.dist-info").mkdir(parents=True)
+    (tmp_path / "site" / "foreign-1.0.dist-info" / "METADATA").write_text("Name: foreign\nVersion: 1.0\n")
+    (tmp_path / "site" / "foreign-1.0.dist-info" / "entry_points.txt").write_text(
+        "[claude_hooks_otel.exporters]\njson_lines = foreign_exporter:Taker\npostgresql = foreign_exporter:Taker\n"
+        "leaving = foreign_exporter_that_leaves:Taker\ntaking = foreign_exporter:Taker\n"
+    )
+    (tmp_path / "site" / "foreign_exporter.py").write_text(
+        "import pathlib\n"
+        f"pathlib.Path({str(tmp_path / 'mark')!r}).touch()\n"
+        "from claude_monitoring.exporters import CustomExporter\n"
+        "class Taker(CustomExporter):\n"
+        "    def __init__(self, **options): raise SystemExit(str(options))\n"
+    )
+    (tmp_path / "site" / "foreign_exporter_that_leaves.py").write_text("raise SystemExit('bye')\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return tmp_path / "mark"
+
+
+def test_another_package_cannot_take_over_the_name_of_a_shipped_exporter(foreign_package: Path) -> None:
+    assert isinstance(build("json_lines", {"path": "x"}), JsonLines)
+    assert type(build("postgresql", {"conninfo": "password=sesame"})).__module__.startswith("claude_hooks_otel.")
+    assert not foreign_package.exists()
+
+
+def test_a_foreign_exporter_without_a_table_is_not_imported(
+    foreign_package: Path, world: Callable[..., World], monitor: AgentMonitor
+) -> None:
+    here = world(table("one"))
+    monitor.increment("x")
+    here.process()
+    assert not foreign_package.exists()
+
+
+@pytest.mark.parametrize(("name", "says"), [("leaving", "SystemExit: bye"), ("taking", "Taker cannot be made")])
+def test_a_foreign_exporter_that_exits_stops_neither_the_daemon_nor_another_exporter(
+    foreign_package: Path, world: Callable[..., World], monitor: AgentMonitor, name: str, says: str
+) -> None:
+    here = world({name: {"token": "sesame-open"}, **table("one")})
+    monitor.increment("x")
+    here.process()
+    kept("one").wait_for(lambda it: calls(it.measurements))
+    assert says in here.state()[name]["error"]
+    assert "sesame-open" not in here.state()[name]["error"]
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_an_exporter_that_raises_more_than_errors_is_tried_again(
+    world: Callable[..., World], monitor: AgentMonitor, monkeypatch: pytest.MonkeyPatch, raised: type[BaseException]
+) -> None:
+    class Left(Kept):
+        def export_batch(self, batch: Sequence[MetricRecord]) -> None:
+            super().export_batch(batch)
+            if self.calls == 1:
+                raise raised("bye")
+
+    monkeypatch.setattr(sys.modules[__name__], "Kept", Left)
+    here = world(table("one"))
+    monitor.increment("x")
+    here.process()
+    kept("one").wait_for(lambda it: len(calls(it.measurements)) == 2)
+
+
+HOSTILE_TEXTS = (
+    "x'); DROP TABLE measurement; --",
+    'a"b',
+    "line\nclaude_fake_total 99\n",
+    'back\\slash"} 1',
+    "NUL\0here",
+    "half \ud83d pair",
+    "\u202eright to left",
+    "x" * 100_000,
+    "$(reboot) `id` %s {} \t",
+    "\\N",
+    "\\.",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=range(len(HOSTILE_TEXTS)))
+def test_hostile_label_values_stay_values_on_the_prometheus_page(text: str) -> None:
+    """Labels are normalized before they get here. The page does not rely on it."""
+    page = PrometheusPage(port=0)
+    labels = (("agent", text), ("project", "shop"))
+    page.attach(lambda: [SeriesPoint(catalog.COMMITS, labels, NOW, 3)])
+    page.start()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{page.port}/metrics", timeout=10) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+    finally:
+        page.shutdown()
+    found = [sample for family in families for sample in family.samples if not sample.name.endswith("_created")]
+    assert [(sample.name, sample.value, sample.labels.keys()) for sample in found] == [
+        ("claude_commits_total", 3, {"agent", "project"})
+    ]
+    assert found[0].labels["agent"] == text.encode("utf-8", "replace").decode()
 
 
 def test_secrets_are_masked_in_every_option() -> None:

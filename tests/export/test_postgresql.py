@@ -45,6 +45,52 @@ def test_a_measurement_is_a_complete_row(exporter: PostgreSQL, database: str) ->
     assert found == [("store:1", NOON, "claude_commits_total", "counter", "{x}", 0.87, labels)]
 
 
+HOSTILE_TEXTS = (
+    "x'); DROP TABLE claude_metrics.measurement; --",
+    'a"b',
+    "line\nfeed\r\ttab",
+    "back\\slash",
+    "\\.",
+    "\\N",
+    "$$",
+    "{}",
+    "%s",
+    "x" * 100_000,
+)
+
+
+def test_hostile_text_is_a_value_and_nothing_else(exporter: PostgreSQL, database: str) -> None:
+    exporter.export_batch([MetricRecord(text, 1.0, NOON, {text: text}, text, text, text) for text in HOSTILE_TEXTS])
+    found = rows(database, "SELECT key, name, kind, unit, labels FROM claude_metrics.measurement")
+    assert {row[0]: row[1:] for row in found} == {text: (text, text, text, {text: text}) for text in HOSTILE_TEXTS}
+
+
+def test_text_that_postgresql_cannot_store_loses_only_the_offending_characters(
+    exporter: PostgreSQL, database: str
+) -> None:
+    texts = ("NUL\0here", "half \ud83d pair")
+    exporter.export_batch([MetricRecord(text, 1.0, NOON, {text: text}, text, text, text) for text in texts])
+    assert {name for (name,) in rows(database, "SELECT name FROM claude_metrics.measurement")} == {
+        "NULhere",
+        "half ? pair",
+    }
+
+
+def test_a_hostile_name_of_the_schema_is_a_name(database: str) -> None:
+    schema = 'x"; DROP SCHEMA public; --'
+    made = build("postgresql", {"conninfo": database, "schema": schema})
+    made.start()
+    made.export_batch([measurement(1)])
+    made.shutdown()
+    assert rows(
+        database,
+        "SELECT nspname FROM pg_namespace WHERE nspname IN ('public', 'x\"; DROP SCHEMA public; --') ORDER BY 1",
+    ) == [
+        ("public",),
+        (schema,),
+    ]
+
+
 def test_a_repeated_batch_adds_only_its_new_rows(exporter: PostgreSQL, database: str) -> None:
     exporter.export_batch([measurement(1), measurement(2)])
     exporter.export_batch([measurement(1), measurement(2), measurement(3)])

@@ -95,7 +95,7 @@ class _Behaviour:
     mode: Literal["normal", "fail", "hang"] = "normal"
     status: Any = None
     message: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, Any] = field(default_factory=dict)
     left: int | None = None  # for how many more requests; None means all
     rejected: int = 0
     accepts: bool = False  # also a request that it never answers
@@ -194,10 +194,19 @@ class _Endpoint:
         self._behave(_Behaviour())
 
     def fail_with(
-        self, status: Any, message: str = "", *, headers: Mapping[str, str] | None = None, times: int | None = None
+        self,
+        status: Any,
+        message: str = "",
+        *,
+        headers: Mapping[str, Any] | None = None,
+        times: int | None = None,
+        accepting: bool = False,
     ) -> None:
-        """Answer with an HTTP status (int) or a ``grpc.StatusCode``, ``times`` times or until the behaviour changes."""
-        self._behave(_Behaviour("fail", status, message, headers or {}, times))
+        """Answer with an HTTP status (int) or a ``grpc.StatusCode``, ``times`` times or until the behaviour changes.
+
+        Over gRPC, the headers are trailing metadata. With ``accepting``, the requests count as accepted all the same.
+        """
+        self._behave(_Behaviour("fail", status, message, headers or {}, times, accepts=accepting))
 
     def hang(self, *, accepting: bool = False) -> None:
         """Take requests and never answer them. With ``accepting``, they count as accepted all the same."""
@@ -273,6 +282,7 @@ class GrpcEndpoint(_Endpoint):
                 pass  # until the client gives up
             context.abort(grpc.StatusCode.CANCELLED, "gone")
         if behaviour.mode == "fail":
+            context.set_trailing_metadata(tuple(behaviour.headers.items()))
             context.abort(behaviour.status, behaviour.message)
         return _response(signal, behaviour)
 

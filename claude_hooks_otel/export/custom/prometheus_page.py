@@ -83,7 +83,7 @@ def _family(name: str, points: Sequence[SeriesPoint]) -> Any:
     family = _FAMILIES[metric.kind](name, metric.meaning, labels=names)
     for point in points:
         labels, value = dict(point.labels), point.value / metric.scale
-        values = [labels.get(key, "") for key in keys]
+        values = [_encodable(labels.get(key, "")) for key in keys]
         match metric.kind:
             case Kind.HISTOGRAM:
                 family.add_metric(values, list(_buckets(metric, point)), sum_value=value)
@@ -92,6 +92,11 @@ def _family(name: str, points: Sequence[SeriesPoint]) -> Any:
             case Kind.GAUGE:
                 family.add_metric(values, value)
     return family
+
+
+def _encodable(text: str) -> str:
+    """Return the text without halves of surrogate pairs: one of them would make the whole page fail."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _buckets(metric: Metric, point: SeriesPoint) -> Iterator[tuple[str, int]]:

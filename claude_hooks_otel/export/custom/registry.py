@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from claude_hooks_otel.export.custom.base import CustomExporter
@@ -61,15 +61,15 @@ def build(name: str, table: Mapping[str, Any]) -> CustomExporter:
         )
     try:
         return found(**options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"[exporters.{name}]: {found.__name__} cannot be made: {hide(str(error))}") from None
 
 
 def _find(name: str, path: object) -> Any:
-    points = entry_points(group=GROUP)
+    points = {point.name: point for point in sorted(entry_points(group=GROUP), key=_is_ours)}
     module, _, attribute = str(path).partition(":")
-    if path is None and name not in points.names:
-        known = ", ".join(sorted(points.names)) or "none"
+    if path is None and name not in points:
+        known = ", ".join(sorted(points)) or "none"
         raise ConfigError(
             f'[exporters.{name}]: no exporter of this name is installed (installed: {known}); give class = "module:Class"'
         )
@@ -77,5 +77,10 @@ def _find(name: str, path: object) -> Any:
         raise ConfigError(f'[exporters.{name}]: class: "module:Class" is expected, not {str(path)!r}')
     try:
         return points[name].load() if path is None else getattr(importlib.import_module(module), attribute)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"[exporters.{name}]: cannot be loaded: {type(error).__name__}: {error}") from None
+
+
+def _is_ours(point: EntryPoint) -> bool:
+    """Return whether an entry point leads into this package. Another package must not take over a name, with its secret options."""
+    return point.module.partition(".")[0] == __name__.partition(".")[0]
