@@ -24,6 +24,7 @@ from claude_hooks_otel.series.projection import apply_change, contributions
 from claude_hooks_otel.series.totals import SeriesTotals
 from claude_hooks_otel.sources.registration import REGISTERED
 from claude_hooks_otel.store.connection import write_meta
+from claude_hooks_otel.units import END_OF_TIME
 
 # Metrics that no fact feeds. Their totals are kept as far as they can be read.
 _NOT_FROM_FACTS: Final = (
@@ -38,7 +39,7 @@ _OF_SPANS: Final = "gen_ai.%"
 def recompute(facts: Facts, totals: SeriesTotals) -> None:
     """Compute the totals again from the facts, inside the caller's transaction. Counts that no fact feeds stay.
 
-    Damage of transcripts is not among them, because the transcripts are read again.
+    Imported history moves no total, so it is left out. Damage of transcripts is not among them, because the transcripts are read again.
     """
     connection = facts.connection
     marks = ", ".join("?" * len(_NOT_FROM_FACTS))
@@ -47,9 +48,11 @@ def recompute(facts: Facts, totals: SeriesTotals) -> None:
         (*_NOT_FROM_FACTS, _OF_SPANS),
     )
     connection.execute("DELETE FROM before_start")
+    live_from = _live_from(connection)
     for kind in KINDS:
         for fact in facts.select(kind):
-            apply_change(totals, None, fact)
+            if (fact.happened_ns or 0) >= live_from.get(getattr(fact, "session_id", None) or "", 0):
+                apply_change(totals, None, fact)
         totals.flush()
     present = {
         labels for (labels,) in connection.execute("SELECT labels FROM series WHERE metric = ?", _NOT_FROM_FACTS[:1])
@@ -61,6 +64,17 @@ def recompute(facts: Facts, totals: SeriesTotals) -> None:
         if encode_labels(labels) not in present:
             totals.add(catalog.HOOK_EVENTS, labels, count)
     totals.flush()
+
+
+def _live_from(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return for each imported session since when hooks have captured it, Unix nanoseconds. What happened before is history."""
+    return dict(
+        connection.execute(
+            "SELECT session_id, COALESCE((SELECT MIN(received_ns) FROM ledger WHERE ledger.session_id = imported.session_id), ?)"
+            " FROM imported_session AS imported",
+            (END_OF_TIME,),
+        )
+    )
 
 
 def begin_again(facts: Facts, now_ns: int, accepted_ns: int) -> None:

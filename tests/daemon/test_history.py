@@ -16,6 +16,7 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.labels import decode_labels
 from claude_hooks_otel.series.aggregates import BUCKET, read_aggregates
+from claude_hooks_otel.series.renewal import recompute
 from claude_hooks_otel.settings import Config
 from claude_hooks_otel.units import DAY, END_OF_TIME, SECOND
 from tests.support.corpus import SCENARIOS, Scenario
@@ -112,6 +113,16 @@ def test_history_moves_no_exported_series(tmp_path: Path) -> None:
     history = History(Scenario("subagents"), tmp_path)
     history.run()
     core = assemble_core(history.home, Config(), lambda: LATER)
+    assert [point.metric.name for point in core.totals.points() if point.metric.common] == []
+    core.store.close()
+
+
+def test_totals_that_are_computed_again_leave_history_out(tmp_path: Path) -> None:
+    history = History(Scenario("subagents"), tmp_path)
+    history.run()
+    core = assemble_core(history.home, Config(), lambda: LATER)
+    with core.store.transaction():
+        recompute(core.facts, core.totals)
     assert [point.metric.name for point in core.totals.points() if point.metric.common] == []
     core.store.close()
 
