@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from claude_hooks_otel.cli.console import JsonOption, command_home, err, fail, out, print_json, say
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.report.ranges import RangeError, parse_range
+from claude_hooks_otel.report.ranges import EVERYTHING, RangeError, parse_range
 from claude_hooks_otel.settings import ConfigError, load
 
 
@@ -125,6 +125,4 @@ def _print_months(home: Home) -> None:
     from claude_hooks_otel.cli.report_range import print_range  # noqa: PLC0415
 
     out.print()
-    print_range(
-        home, parse_range(None, since=None, until=None, last=None, zone=None, now_ns=time.time_ns()), by=("month",)
-    )
+    print_range(home, EVERYTHING, by=("month",))

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any, Final
 
 import typer
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
-from claude_hooks_otel.cli.console import err, fail, out
+from claude_hooks_otel.cli.console import complain, fail, print_json, say, width
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.breakdown import COLUMNS, TIMES, Breakdown, Column, Figures, break_down
+from claude_hooks_otel.report.grid import Grid, as_csv
 from claude_hooks_otel.report.ranges import Range
 from claude_hooks_otel.series.aggregates import read_aggregates
 from claude_hooks_otel.store.connection import connect
+from claude_hooks_otel.store.damage import explain
+from claude_hooks_otel.units import END_OF_TIME
 
-# The version of the JSON. A new one means that a field was removed or has another meaning.
-VERSION: Final = 1
 FORMATS: Final = ("table", "json", "csv", "markdown")
 # The columns of a table, the most important first. Those that do not fit the terminal are left out, from the end.
 _SHOWN: Final = (
     "cost_usd", "output_tokens", "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_hit_share", "requests", "sessions",
     "active_seconds", "tool_calls", "lines_added", "lines_deleted", "commits", "tasks", "story_points", "errors",
 )  # fmt: skip
+# Smaller amounts are shown as smaller than this.
+SMALLEST_DOLLARS: Final = 0.0001
 _BARS: Final = "▁▂▃▄▅▆▇█"
-_WIDTH_OF_A_NUMBER: Final = 10
 
 
 def print_range(
@@ -59,22 +55,21 @@ def print_range(
         with closing(connect(home.store, readonly=True)) as connection:
             found = break_down(read_aggregates(connection, within.since_ns, within.until_ns), within, by=by, only=only)
     except sqlite3.Error as error:
-        fail(f"{home.store} cannot be read: {error}. Run `claude-hooks-otel doctor`.")
+        fail(explain(home.store, error))
     rows = _sorted(found, sort)[:top]
     if form == "json":
-        typer.echo(json.dumps(_as_json(found, rows, within), indent=1))
+        print_json("report", **_as_json(found, rows, within))
     elif form == "csv":
         typer.echo(_as_csv(found, rows), nl=False)
     elif form == "markdown":
         typer.echo(_as_markdown(found, rows))
     elif not found.total.amounts:
-        out.print("Nothing happened in this range.")
+        say("Nothing happened in this range.")
     else:
-        out.print(_table(found, rows))
+        for line in _grid(found, rows, width()).lines(width()):
+            typer.echo(line)
     if differences := found.differences():
-        err.print(
-            f"[bold red]error[/]: the rows do not add up to the total: {differences}. Please report this as a bug."
-        )
+        complain(f"the rows do not add up to the total: {differences}. Please report this as a bug.")
         raise typer.Exit(3)
 
 
@@ -88,8 +83,8 @@ def _sorted(found: Breakdown, sort: str | None) -> list[tuple[tuple[str, ...], F
 
 def _as_json(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]], within: Range) -> dict[str, Any]:
     return {
-        "version": VERSION,
-        "since": None if not within.since_ns else within.local(within.since_ns).isoformat(),
+        "since": within.local(within.since_ns).isoformat() if within.since_ns else None,
+        "until": within.local(within.until_ns).isoformat() if within.until_ns < END_OF_TIME else None,
         "by": list(found.by),
         "rows": [dict(zip(found.by, group, strict=True)) | _values(figures) for group, figures in rows],
         "total": _values(found.total),
@@ -102,50 +97,44 @@ def _values(figures: Figures) -> dict[str, float | None]:
 
 
 def _as_csv(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]]) -> str:
-    text = io.StringIO()
     names = [column.name for column in COLUMNS] + ["cache_hit_share"]
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*found.by, *names])
-    for group, figures in rows if found.by else [((), found.total)]:
-        values = _values(figures)
-        writer.writerow([*group, *("" if values.get(name) is None else values[name] for name in names)])
-    return text.getvalue()
+    lines = [
+        [*group, *("" if (value := _values(figures).get(name)) is None else value for name in names)]
+        for group, figures in (rows if found.by else [((), found.total)])
+    ]
+    return as_csv([*found.by, *names], lines)
 
 
 def _as_markdown(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]]) -> str:
     names = _names(found)
     head = [*found.by, *(_title(name) for name in names)]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(found.by)}{'---:|' * len(names)}"]
-    whole = ("total",) + ("",) * (len(found.by) - 1) if found.by else ()
-    for group, figures in [*rows, (whole, found.total)]:
+    for group, figures in [*rows, (_whole(found), found.total)]:
         cells = [*(text.replace("|", "\\|") for text in group), *(_cell(figures, name) for name in names)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _table(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]]) -> Table:
-    """Return a table that fits the terminal."""
-    present = _names(found)
-    width = out.width - sum(
-        max([len(name), *(min(24, len(group[place])) for group, _ in rows)]) + 1 for place, name in enumerate(found.by)
-    )
-    names = present[: max(1, (width - 12) // _WIDTH_OF_A_NUMBER)]
-    has_trend = bool(found.by) and found.by[0] not in TIMES and width > len(names) * _WIDTH_OF_A_NUMBER + 24
-    table = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in found.by:
-        table.add_column(name, overflow="ellipsis", max_width=24)
-    for name in names:
-        table.add_column(_title(name), justify="right", no_wrap=True)
-    if has_trend:
-        table.add_column("cost over time", no_wrap=True)
-    for group, figures in rows:
-        trend = [_trend(figures)] if has_trend else []
-        table.add_row(*map(escape, group), *(_cell(figures, name) for name in names), *trend)
-    if found.by:
-        table.add_section()
-    whole = ("total",) + ("",) * (len(found.by) - 1) if found.by else ()
-    table.add_row(*whole, *(_cell(found.total, name) for name in names), *([_trend(found.total)] if has_trend else []))
-    return table
+def _grid(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]], columns: int | None) -> Grid:
+    """Return a table of the figures that fit, and of the cost over time if there is room for it."""
+    figures = [*rows, (_whole(found), found.total)] if found.by else [((), found.total)]
+    names = _names(found)
+    while True:
+        grid = Grid("", found.by, [_title(name) for name in names])
+        grid.rows = [[*group, *(_cell(each, name) for name in names)] for group, each in figures]
+        if columns is None or len(names) == 1 or grid.fits(columns):
+            break
+        names.pop()
+    if found.by and found.by[0] not in TIMES:
+        with_trend = Grid("", grid.names, [*grid.numbers, "cost over time"])
+        with_trend.rows = [[*row, _trend(each)] for row, (_, each) in zip(grid.rows, figures, strict=True)]
+        if columns is not None and with_trend.fits(columns):
+            return with_trend
+    return grid
+
+
+def _whole(found: Breakdown) -> tuple[str, ...]:
+    return ("total",) + ("",) * (len(found.by) - 1) if found.by else ()
 
 
 def _names(found: Breakdown) -> list[str]:
@@ -186,6 +175,8 @@ def _number(value: float, column: Column) -> str:
 
 
 def _dollars(value: float) -> str:
+    if 0 < value < SMALLEST_DOLLARS:
+        return f"<${SMALLEST_DOLLARS:.4f}"
     return f"${value:,.4f}" if 0 < value < 1 else f"${value:,.2f}"
 
 

@@ -37,14 +37,10 @@ class Grid:
         Args:
             width: the columns of the terminal; None in a pipe, where nothing is shortened.
         """
-        numbers = [self._widest(column) for column in range(len(self.names), len(self._headers))]
-        names = [self._widest(column) for column in range(len(self.names))]
+        names, numbers = self._widths()
         gap = WIDE_GAP
         if width is not None:
-            shortest = [min(SHORTEST_NAME, name) for name in names]
-            needed = sum(shortest) + sum(numbers)
-            fitting = (gap for gap in (WIDE_GAP, NARROW_GAP) if needed + gap * (len(self._headers) - 1) <= width)
-            if not (gap := next(fitting, 0)):
+            if not (gap := self._gap(width)):
                 yield from self._records(width)
                 return
             room = width - sum(numbers) - gap * (len(self._headers) - 1)
@@ -55,6 +51,22 @@ class Grid:
             yield "─" * (sum(widths) + gap * (len(widths) - 1))
         for row in self.rows:
             yield self._line(row, widths, gap)
+
+    def fits(self, width: int) -> bool:
+        """Return whether the columns fit into a terminal, without a name that is shortened below the longest."""
+        return self._gap(width, LONGEST_NAME) > 0
+
+    def _widths(self) -> tuple[list[int], list[int]]:
+        """Return the widths of the names and of the numbers."""
+        widths = [self._widest(column) for column in range(len(self._headers))]
+        return widths[: len(self.names)], widths[len(self.names) :]
+
+    def _gap(self, width: int, name_width: int = SHORTEST_NAME) -> int:
+        """Return the blanks between columns; 0 if the columns do not fit when names are shortened to a width."""
+        names, numbers = self._widths()
+        needed = sum(min(name_width, name) for name in names) + sum(numbers)
+        fitting = (gap for gap in (WIDE_GAP, NARROW_GAP) if needed + gap * (len(self._headers) - 1) <= width)
+        return next(fitting, 0)
 
     @property
     def _headers(self) -> tuple[str, ...]:

@@ -142,3 +142,5 @@ class _Machine(tzinfo):
 
 
 _MACHINE: Final = _Machine()
+EVERYTHING: Final = Range(0, END_OF_TIME, _MACHINE)
+"""All that was ever captured or imported, in the days of this machine."""

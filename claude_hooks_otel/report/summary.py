@@ -85,6 +85,17 @@ def read_series(store: Path, *, agent: str | None = None, project: str | None = 
         ]
 
 
+def has_history(store: Path) -> bool:
+    """Return whether sessions were imported. No series counts them.
+
+    Raises:
+        sqlite3.Error: there is no store, or it cannot be read.
+    """
+    with closing(connect(store, readonly=True)) as connection:
+        is_known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'imported_session'").fetchone()
+        return bool(is_known and connection.execute("SELECT 1 FROM imported_session LIMIT 1").fetchone())
+
+
 def as_json(point: SeriesPoint) -> dict[str, Any]:
     """Return a series as an object for JSON, its value in the unit of its Prometheus name."""
     scale = point.metric.scale

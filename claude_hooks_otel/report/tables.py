@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple, fields
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
 
-from claude_hooks_otel.report.grid import Grid, as_csv
+from claude_hooks_otel.report.grid import Grid
 from claude_hooks_otel.report.summary import AgentRow, ModelRow, ToolRow, by_agent, by_model, by_tool
 from claude_hooks_otel.series.points import SeriesPoint
-
-# What `--csv` can print: a name → the rows.
-CSV_ROWS: Final[Mapping[str, tuple[type[Any], Callable[..., Sequence[Any]]]]] = {
-    "agents": (AgentRow, by_agent),
-    "models": (ModelRow, by_model),
-    "tools": (ToolRow, by_tool),
-}
 
 
 def tables(points: Sequence[SeriesPoint]) -> Iterator[Grid]:
@@ -24,17 +15,6 @@ def tables(points: Sequence[SeriesPoint]) -> Iterator[Grid]:
     for grid in (_agents(agents), _work(agents), _models(by_model(points)), _tools(by_tool(points))):
         if grid.rows:
             yield grid
-
-
-def csv_of(name: str, points: Sequence[SeriesPoint]) -> str:
-    """Return one table as CSV, with exact values and all columns.
-
-    Args:
-        name: one of ``CSV_ROWS``.
-        points: the series.
-    """
-    kind, rows = CSV_ROWS[name]
-    return as_csv([field.name for field in fields(kind)], [astuple(row) for row in rows(points)])
 
 
 def _agents(rows: list[AgentRow]) -> Grid:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from claude_hooks_otel.cli.app import app
@@ -130,8 +129,66 @@ def test_a_table_fits_the_terminal(
 ) -> None:
     cli("import")
     capsys.readouterr()
-    monkeypatch.setattr("claude_hooks_otel.cli.report_range.out", Console(width=columns))
+    monkeypatch.setenv("COLUMNS", str(columns))
     print_range(home, EVERYTHING, by=("agent-type",))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= columns
+    assert all(line == line.rstrip() for line in lines)
     assert lines[0].split()[:2] == ["agent-type", "cost"]
+
+
+def test_a_report_without_a_range_names_imported_history(cli: Cli) -> None:
+    cli("import")
+    found = cli("report").output
+    assert found.startswith("note: Only imported sessions are known.")
+    assert "total" in found
+
+
+def test_a_report_of_a_range_has_imported_history(cli: Cli) -> None:
+    cli("import")
+    days = json.loads(cli("report", "all", "--by", "day", "--tz", "UTC", "--json").output)
+    whole = json.loads(cli("report", "--since", "2026-01-01", "--by", "model,agent-type", "--json").output)
+    assert (days["command"], days["ok"], days["by"]) == ("report", True, ["day"])
+    assert [row["day"][:7] for row in days["rows"]] == ["2026-11"] * len(days["rows"])
+    assert whole["total"]["output_tokens"] == days["total"]["output_tokens"] > 0
+    assert {"model", "agent-type", "cost_usd"} <= set(whole["rows"][0])
+    assert "Nothing happened in this range." in cli("report", "--until", "2020-01-01").output
+
+
+def test_a_report_counts_only_what_its_filters_let_through(cli: Cli) -> None:
+    cli("import")
+
+    def tokens(*arguments: str) -> float:
+        return float(json.loads(cli("report", "--json", *arguments).output)["total"].get("output_tokens", 0))
+
+    whole = tokens("all")
+    main, others = tokens("--only", "agent-type=main"), tokens("--only", "agent-type=general-purpose")
+    assert 0 < main < whole
+    assert tokens("--only", "agent-type=main", "--only", "agent-type=general-purpose") == main + others
+    assert tokens("all", "--project", "nobody") == 0
+
+
+def test_a_report_as_markdown_ends_with_the_total(cli: Cli) -> None:
+    cli("import")
+    assert cli("report", "--markdown", "--by", "model").output.splitlines()[-1].startswith("| total |")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("soon",), "one of today, yesterday, week, month, all is expected"),
+        (("today", "--last", "7d"), "a range is one of"),
+        (("--by", "colour"), "There is no group 'colour'"),
+        (("--by", "day", "--by", "day"), "--by takes one group, or two different ones"),
+        (("--by", "day,model,agent"), "--by takes one group, or two different ones"),
+        (("--only", "model"), "NAME=VALUE is expected"),
+        (("--only", "colour=red"), "There is no group 'colour'"),
+        (("--sort", "beauty"), "There is no column 'beauty'"),
+        (("--tz", "Mars/Olympus"), "a time zone is expected"),
+        (("--csv", "--markdown"), "One of --json, --csv and --markdown is expected"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_answered_with_what_would(
+    cli: Cli, arguments: tuple[str, ...], expected: str
+) -> None:
+    assert expected in " ".join(cli("report", *arguments, code=1).stderr.split())
