@@ -97,7 +97,10 @@ def test_the_example_of_the_configuration_loads(tmp_path: Path, page: str) -> No
 
 def test_every_page_that_the_readme_links_exists() -> None:
     for target in re.findall(r"\]\(((?!http|#)[^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+        page, _, heading = target.partition("#")
+        assert (ROOT / page).exists(), target
+        headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE) if heading else []
+        assert not heading or heading in [text.lower().replace(" ", "-") for text in headings], target
 
 
 @pytest.mark.parametrize(
