@@ -57,9 +57,8 @@ class FollowedSessions:
         A session is looked at again after a quarter of its silence. So a late line is seen late by at most a quarter of its delay, and
         many open sessions cost almost nothing.
         """
-        if (
-            now_ns < self._now_ns
-        ):  # the clock was set back: without this, no session would be looked at until it is here again
+        # If the clock was set back, no session would be looked at until it is here again.
+        if now_ns < self._now_ns:
             self._heard_ns = dict.fromkeys(self._heard_ns, now_ns)
             self._looked_ns.clear()
         self._now_ns = now_ns

@@ -71,12 +71,8 @@ class Spool:
         try:
             self._put(name, content)
         except FileNotFoundError:
-            for folder in (
-                self.root.parent,
-                self.root,
-                self.tmp,
-                self.new,
-            ):  # mkdir sets the mode only of the last folder
+            # mkdir sets the mode only of the last folder.
+            for folder in (self.root.parent, self.root, self.tmp, self.new):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._put(name, content)
         return name

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from claude_hooks_otel.metrics import catalog as c
 from monitoring.dashboards.panels import GOOD, Board, Column, Query, bars, chosen, grid, lines, number, ranking
-from monitoring.expressions import BAR, Series, share
+from monitoring.expressions import BAR, Series, grouped, share
 
 _SHARE_OF_ERRORS = ((None, "green"), (0.05, "orange"), (0.2, "red"))
 
@@ -160,10 +160,12 @@ def _telemetry(board: Board) -> None:
             "Age",
         ), 8, 6,
     )  # fmt: skip
+    # An agent counts once, however many terminals and projects it has.
+    agents = chosen(c.CLIENT_INFO).latest(by=["agent", "version", "entrypoint"])
     board.add(
         grid(
             "Clients", c.CLIENT_INFO.meaning, ["version", "entrypoint"],
-            [Column("Agents", chosen(c.CLIENT_INFO).latest("count", ["version", "entrypoint"]))], "Agents",
+            [Column("Agents", grouped("count", ["version", "entrypoint"], agents))], "Agents",
         ), 8, 6,
     )  # fmt: skip
 

@@ -65,10 +65,8 @@ def our_totals(receiver: OtlpReceiver) -> Totals:
             case "claude.lines.added" | "claude.lines.deleted":
                 totals["lines"]["added" if name.endswith("added") else "removed"] += value
             case "claude.tool.calls":
-                if told["outcome"] in (
-                    "success",
-                    "error",
-                ):  # the client reports no call that never ran or never ended
+                # The client reports no call that never ran or never ended.
+                if told["outcome"] in ("success", "error"):
                     totals["tools"][f"{told['tool']}|{str(told['outcome'] == 'success').lower()}"] += value
                 totals["outcomes"][told["outcome"]] += value
             case "claude.hooks.events":
