@@ -16,6 +16,7 @@ from claude_hooks_otel.cli import (
     import_history,
     install,
     report,
+    sessions,
     stack,
     status,
     store,
@@ -49,5 +50,19 @@ def _options(
 ) -> None: ...
 
 
-for module in (install, uninstall, doctor, status, flush, report, import_history, store, stack, follow, daemon, demo):
+for module in (
+    install,
+    uninstall,
+    doctor,
+    status,
+    flush,
+    report,
+    sessions,
+    import_history,
+    store,
+    stack,
+    follow,
+    daemon,
+    demo,
+):
     module.register(app)

@@ -27,6 +27,7 @@ _SHOWN: Final = (
 )  # fmt: skip
 # Smaller amounts are shown as smaller than this.
 SMALLEST_DOLLARS: Final = 0.0001
+_TREND: Final = "cost over time"
 _BARS: Final = "▁▂▃▄▅▆▇█"
 
 
@@ -117,20 +118,13 @@ def _as_markdown(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]]) 
 
 def _grid(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]], columns: int | None) -> Grid:
     """Return a table of the figures that fit, and of the cost over time if there is room for it."""
-    figures = [*rows, (_whole(found), found.total)] if found.by else [((), found.total)]
     names = _names(found)
-    while True:
-        grid = Grid("", found.by, [_title(name) for name in names])
-        grid.rows = [[*group, *(_cell(each, name) for name in names)] for group, each in figures]
-        if columns is None or len(names) == 1 or grid.fits(columns):
-            break
-        names.pop()
-    if found.by and found.by[0] not in TIMES:
-        with_trend = Grid("", grid.names, [*grid.numbers, "cost over time"])
-        with_trend.rows = [[*row, _trend(each)] for row, (_, each) in zip(grid.rows, figures, strict=True)]
-        if columns is not None and with_trend.fits(columns):
-            return with_trend
-    return grid
+    titles = [_title(name) for name in names]
+    has_trend = columns is not None and found.by and found.by[0] not in TIMES
+    grid = Grid("", found.by, [*titles, _TREND] if has_trend else titles)
+    for group, each in [*rows, (_whole(found), found.total)] if found.by else [((), found.total)]:
+        grid.rows.append([*group, *(_cell(each, name) for name in names), *([_trend(each)] if has_trend else [])])
+    return grid.narrowed(columns, [*([_TREND] if has_trend else []), *reversed(titles[1:])])
 
 
 def _whole(found: Breakdown) -> tuple[str, ...]:
@@ -161,7 +155,7 @@ def _cell(figures: Figures, name: str) -> str:
     if column.unit == "usd":
         if not value and figures.amounts.get("unpriced_tokens"):
             return "unknown"
-        return "–" if value is None else _dollars(value)
+        return "–" if value is None else dollars(value)
     return "–" if not value else _number(value, column)
 
 
@@ -174,7 +168,8 @@ def _number(value: float, column: Column) -> str:
     return f"{value / 1000:,.1f}k" if value < 999_950 else f"{value / 1_000_000:,.1f}M"
 
 
-def _dollars(value: float) -> str:
+def dollars(value: float) -> str:
+    """Return an amount of US dollars for people."""
     if 0 < value < SMALLEST_DOLLARS:
         return f"<${SMALLEST_DOLLARS:.4f}"
     return f"${value:,.4f}" if 0 < value < 1 else f"${value:,.2f}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 # Columns that a shortened name has at least, and that a name has at most.
 SHORTEST_NAME, LONGEST_NAME = 8, 24
@@ -23,6 +23,7 @@ class Grid:
         numbers: the headers of the other columns. Numbers are never shortened.
         rows: the cells.
         note: a sentence below it.
+        longest_name: characters after which a name is shortened in a terminal.
     """
 
     title: str
@@ -30,6 +31,7 @@ class Grid:
     numbers: Sequence[str]
     rows: list[list[str]] = field(default_factory=list)
     note: str = ""
+    longest_name: int = LONGEST_NAME
 
     def lines(self, width: int | None) -> Iterator[str]:
         """Yield the lines of the table. No line is longer than ``width`` or ends with a blank.
@@ -40,11 +42,11 @@ class Grid:
         names, numbers = self._widths()
         gap = WIDE_GAP
         if width is not None:
-            if not (gap := self._gap(width)):
+            if not (gap := self._gap(width, self.longest_name) or self._gap(width)):
                 yield from self._records(width)
                 return
             room = width - sum(numbers) - gap * (len(self._headers) - 1)
-            names = _fitted([min(name, LONGEST_NAME) for name in names], room)
+            names = _fitted([min(name, self.longest_name) for name in names], room)
         widths = [*names, *numbers]
         yield self._line(list(self._headers), widths, gap)
         if width is not None:
@@ -54,7 +56,29 @@ class Grid:
 
     def fits(self, width: int) -> bool:
         """Return whether the columns fit into a terminal, without a name that is shortened below the longest."""
-        return self._gap(width, LONGEST_NAME) > 0
+        return self._gap(width, self.longest_name) > 0
+
+    def narrowed(self, width: int | None, dispensable: Iterable[str]) -> Grid:
+        """Return the table without as many columns as it takes to fit.
+
+        Args:
+            width: as for ``lines``.
+            dispensable: the headers of the columns that may be left out, in this order. Those that it does not have count for nothing.
+        """
+        grid = self
+        for header in dispensable:
+            if width is None or grid.fits(width):
+                break
+            if header not in grid._headers:
+                continue
+            place = grid._headers.index(header)
+            grid = replace(
+                grid,
+                names=[name for name in grid.names if name != header],
+                numbers=[name for name in grid.numbers if name != header],
+                rows=[[*row[:place], *row[place + 1 :]] for row in grid.rows],
+            )
+        return grid
 
     def _widths(self) -> tuple[list[int], list[int]]:
         """Return the widths of the names and of the numbers."""
@@ -90,7 +114,7 @@ class Grid:
             names, numbers = row[: len(self.names)], row[len(self.names) :]
             yield _shortened(" · ".join(names), width)
             for header, number in zip(self.numbers, numbers, strict=True):
-                if number != "–":
+                if number not in ("", "–"):
                     yield f"  {header.ljust(label)}{number}"
 
 

@@ -4,44 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from claude_hooks_otel.cli.app import app
 from claude_hooks_otel.cli.report_range import print_range
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.breakdown import Breakdown, Figures
 from claude_hooks_otel.report.ranges import parse_range
+from tests.report.conftest import Cli
 from tests.support.corpus import Scenario
 
 EVERYTHING = parse_range(None, since=None, until=None, last=None, zone="UTC", now_ns=0)
-Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Run the command in a user account with recorded transcripts, without any installation."""
-    for name in list(os.environ):
-        if name.startswith(("OTEL_", "CLAUDE_", "XDG_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    Scenario("subagents").write_transcripts(tmp_path / ".claude" / "projects")
-
-    def run(*arguments: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(app, arguments)
-        assert result.exit_code == code, (result.output, result.stderr, result.exception)
-        return result
-
-    return run
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home.from_environment({"HOME": str(tmp_path)})
 
 
 def test_an_import_reads_everything_once(cli: Cli, home: Home) -> None:

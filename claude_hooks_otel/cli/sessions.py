@@ -1,0 +1,162 @@
+"""``sessions``: lists the sessions, or shows one as a timeline."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, astuple, fields
+from typing import Annotated, Final
+
+import typer
+
+from claude_hooks_otel.cli.console import JsonOption, command_home, fail, note, print_json, say, width
+from claude_hooks_otel.cli.report_range import dollars
+from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.report.grid import Grid, as_csv
+from claude_hooks_otel.report.ranges import WORDS, Range, RangeError, parse_range
+from claude_hooks_otel.report.sessions import SessionRow, Step, find_session, read_sessions, read_timeline
+from claude_hooks_otel.store.connection import connect
+from claude_hooks_otel.store.damage import explain
+from claude_hooks_otel.units import SECOND, duration_text
+
+# How many sessions are listed if nobody asks for more or fewer.
+TOP: Final = 20
+# The beginning of a session's id that the list shows, as git shows commits.
+ID_LENGTH: Final = 8
+
+# The columns of the list that a narrow terminal leaves out, in this order.
+_DISPENSABLE: Final = (
+    "first words",
+    "turns",
+    "branch",
+    "tokens in",
+    "requests",
+    "end",
+    "tokens out",
+    "project",
+    "length",
+    "model",
+    "agent",
+)
+
+Text = str | None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(epilog="Example: claude-hooks-otel sessions --last 7d --agent backend")
+    def sessions(
+        session: Annotated[
+            Text, typer.Argument(help="A session's id, or its beginning: show what happened in it.")
+        ] = None,
+        word: Annotated[Text, typer.Option("--range", help=f"One of {', '.join(WORDS)}.")] = None,
+        since: Annotated[Text, typer.Option(help="The first day or time, such as 2026-11-01.")] = None,
+        until: Annotated[Text, typer.Option(help="The last day or time.")] = None,
+        last: Annotated[Text, typer.Option(help="How long back from now, such as 24h, 7d or 4w.")] = None,
+        tz: Annotated[Text, typer.Option(help="The time zone. Default: this machine's.")] = None,
+        agent: Annotated[Text, typer.Option(help="Only this agent.")] = None,
+        project: Annotated[Text, typer.Option(help="Only this project.")] = None,
+        top: Annotated[int, typer.Option(min=0, help="How many are shown, the newest first; 0 for all.")] = TOP,
+        as_json: JsonOption = False,
+        csv: Annotated[bool, typer.Option("--csv", help="Print CSV, with exact values.")] = False,
+    ) -> None:
+        """List the sessions, the newest first; or show one as a timeline, with its cost along the way.
+
+        What is older than `retention_days` is only in `report`.
+        """
+        try:
+            within = parse_range(word, since=since, until=until, last=last, zone=tz, now_ns=time.time_ns())
+        except RangeError as error:
+            fail(str(error))
+        if as_json and csv:
+            fail("One of --json and --csv is expected.")
+        home = command_home()
+        take_in_waiting(home)
+        if not home.store.exists():
+            print_next_step(home)
+        elif session is not None:
+            _print_timeline(home, session, within, as_json=as_json, as_csv_=csv)
+        else:
+            rows = _sessions(home, within, agent, project)
+            _print_list(rows, within, top or len(rows), as_json=as_json, as_csv_=csv)
+
+
+def _sessions(home: Home, within: Range, agent: Text, project: Text) -> list[SessionRow]:
+    try:
+        with closing(connect(home.store, readonly=True)) as connection:
+            return read_sessions(connection, within, agent=agent, project=project)
+    except sqlite3.Error as error:
+        fail(explain(home.store, error))
+
+
+def _print_list(rows: Sequence[SessionRow], within: Range, top: int, *, as_json: bool, as_csv_: bool) -> None:
+    shown = rows[:top]
+    if as_json:
+        print_json("sessions", sessions=[asdict(row) for row in shown], known=len(rows))
+    elif as_csv_:
+        typer.echo(as_csv([each.name for each in fields(SessionRow)], [astuple(row) for row in shown]), nl=False)
+    elif not rows:
+        say("There are no sessions in this range.")
+    else:
+        for line in _list(shown, within).narrowed(width(), _DISPENSABLE).lines(width()):
+            typer.echo(line)
+        if len(rows) > top:
+            note(f"{len(rows) - top} older sessions are not shown. `--top 0` shows all.")
+
+
+def _list(rows: Sequence[SessionRow], within: Range) -> Grid:
+    names = ["session", "began", "agent", "project", "branch", "model", "end", "first words"]
+    grid = Grid("", names, ["length", "turns", "requests", "tokens in", "tokens out", "cost"])
+    for row in rows:
+        texts = [
+            row.session_id[:ID_LENGTH], f"{within.local(row.began_ns):%Y-%m-%d %H:%M}", row.agent or "–", row.project or "–",
+            row.branch or "–", (row.model or "–").removeprefix("claude-"), row.outcome, row.first_words or "",
+        ]  # fmt: skip
+        length = duration_text((row.seen_ns - row.began_ns) / SECOND)
+        numbers = [f"{number:,}" for number in (row.turns, row.requests, row.tokens_in, row.tokens_out)]
+        grid.rows.append([*texts, length, *numbers, "unknown" if row.cost is None else dollars(row.cost)])
+    return grid if any(row.first_words for row in rows) else grid.narrowed(0, ["first words"])
+
+
+def _print_timeline(home: Home, beginning: str, within: Range, *, as_json: bool, as_csv_: bool) -> None:
+    try:
+        with closing(connect(home.store, readonly=True)) as connection:
+            ids = find_session(connection, beginning)
+            steps = read_timeline(connection, ids[0]) if len(ids) == 1 else []
+    except sqlite3.Error as error:
+        fail(explain(home.store, error))
+    if not ids:
+        fail(f"There is no session {beginning}. `claude-hooks-otel sessions --top 0` lists all.")
+    if len(ids) > 1:
+        fail(f"{len(ids)} sessions begin with {beginning}. Write more of the id.", details=ids[:TOP])
+    if as_json:
+        print_json("sessions", session_id=ids[0], steps=[asdict(step) for step in steps])
+    elif as_csv_:
+        typer.echo(as_csv([each.name for each in fields(Step)], [astuple(step) for step in steps]), nl=False)
+    else:
+        say(f"Session {ids[0]}\n")
+        for line in _timeline(steps, within).narrowed(width(), ["who", "took", "cost"]).lines(width()):
+            typer.echo(line)
+
+
+def _timeline(steps: Sequence[Step], within: Range) -> Grid:
+    grid = Grid("", ["time", "step", "who", "what"], ["took", "cost", "so far"], longest_name=60)
+    for step, so_far in zip(steps, _along(steps), strict=True):
+        took = "" if step.seconds is None else f"{step.seconds:,.1f} s"
+        cost = "" if step.cost is None else dollars(step.cost)
+        grid.rows.append(
+            [f"{within.local(step.at_ns):%H:%M:%S}", step.kind, step.who, step.what, took, cost, dollars(so_far)]
+        )
+    return grid
+
+
+def _along(steps: Sequence[Step]) -> Iterator[float]:
+    """Yield the cost up to each step."""
+    so_far = 0.0
+    for step in steps:
+        so_far += step.cost or 0
+        yield so_far
