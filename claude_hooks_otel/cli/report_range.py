@@ -10,6 +10,7 @@ from typing import Any, Final
 import typer
 
 from claude_hooks_otel.cli.console import complain, fail, print_json, say, width
+from claude_hooks_otel.cli.waiting_events import print_next_step
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.breakdown import COLUMNS, TIMES, Breakdown, Column, Figures, break_down
 from claude_hooks_otel.report.grid import Grid, as_csv
@@ -41,7 +42,7 @@ def print_range(
     top: int | None = None,
     form: str = "table",
 ) -> None:
-    """Print a range. Exit with 3 if its rows do not add up to the whole, which would be a fault of this program.
+    """Print a range, or the next step if nothing was ever captured. Exit with 3 if its rows do not add up to the whole, which would be a fault of this program.
 
     Args:
         home: the home.
@@ -55,6 +56,7 @@ def print_range(
     try:
         with closing(connect(home.store, readonly=True)) as connection:
             found = break_down(read_aggregates(connection, within.since_ns, within.until_ns), within, by=by, only=only)
+            is_empty = not found.total.amounts and next(read_aggregates(connection, 0, END_OF_TIME), None) is None
     except sqlite3.Error as error:
         fail(explain(home.store, error))
     rows = _sorted(found, sort)[:top]
@@ -64,6 +66,8 @@ def print_range(
         typer.echo(_as_csv(found, rows), nl=False)
     elif form == "markdown":
         typer.echo(_as_markdown(found, rows))
+    elif is_empty:
+        print_next_step(home)
     elif not found.total.amounts:
         say("Nothing happened in this range.")
     else:

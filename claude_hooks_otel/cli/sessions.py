@@ -16,7 +16,7 @@ from claude_hooks_otel.cli.report_range import dollars
 from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.grid import Grid, as_csv
-from claude_hooks_otel.report.ranges import WORDS, Range, RangeError, parse_range
+from claude_hooks_otel.report.ranges import EVERYTHING, WORDS, Range, RangeError, parse_range
 from claude_hooks_otel.report.sessions import SessionRow, Step, find_session, read_sessions, read_timeline
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.damage import explain
@@ -82,10 +82,13 @@ def register(app: typer.Typer) -> None:
             _print_timeline(home, session, within, as_json=as_json, as_csv_=csv)
         else:
             rows = _sessions(home, within, agent, project)
+            if not (rows or as_json or csv or _sessions(home, EVERYTHING)):
+                print_next_step(home)
+                return
             _print_list(rows, within, top or len(rows), as_json=as_json, as_csv_=csv)
 
 
-def _sessions(home: Home, within: Range, agent: Text, project: Text) -> list[SessionRow]:
+def _sessions(home: Home, within: Range, agent: Text = None, project: Text = None) -> list[SessionRow]:
     try:
         with closing(connect(home.store, readonly=True)) as connection:
             return read_sessions(connection, within, agent=agent, project=project)
