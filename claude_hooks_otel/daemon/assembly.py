@@ -328,7 +328,7 @@ def identity_resolver(
 ) -> IdentityResolver:
     """Return a function that gives an event its identity.
 
-    For each label, the first of these decides: the session's variables, ``[projects]``, ``[identity]``, ``OTEL_RESOURCE_ATTRIBUTES``, and
+    For each label, the first of these decides: the session's variables, ``[agents]`` and ``[projects]``, ``[identity]``, ``OTEL_RESOURCE_ATTRIBUTES``, and
     for the project the repository.
     """
     fallback = config.identity.model_dump()
@@ -337,8 +337,7 @@ def identity_resolver(
     def resolve(
         headers: Mapping[str, str], directory: str | None, before: Callable[[], Identity | None] = lambda: None
     ) -> Identity:
-        listed = {"project": config.project_for(directory) if directory else None}
-
+        listed = config.labels_for(directory) if directory else {}
         return resolve_identity(
             headers, listed, fallback, named, project_name=lambda: project_in_time(directory or "", before)
         )

@@ -204,6 +204,7 @@ class Config(_Table):
 
     Attributes:
         identity: labels for sessions that set none.
+        agents: a folder → the name of the agent that works in it and below it. The deepest folder decides.
         projects: a folder → the name of the project in it and below it. The deepest folder decides.
         otel: standard ``OTEL_*`` variables, verbatim.
         environment: variables of the daemon's process, such as proxies and certificates. A daemon that a hook starts gets no others.
@@ -221,6 +222,7 @@ class Config(_Table):
     """
 
     identity: IdentityConfig = IdentityConfig()
+    agents: dict[Text, Text] = {}
     projects: dict[Text, Text] = {}
     otel: dict[VariableName, Variable] = Field(default={}, repr=False)  # headers hold secrets
     environment: dict[ProcessVariable, Variable] = Field(default={}, repr=False)  # proxies can hold passwords
@@ -236,11 +238,12 @@ class Config(_Table):
     prices: dict[Text, PriceConfig] = {}
     exporters: dict[Text, dict[str, Any]] = Field(default={}, repr=False)  # options hold secrets
 
-    def project_for(self, directory: str | os.PathLike[str]) -> str | None:
-        """Return the project that ``[projects]`` names for a directory: the deepest listed folder at or above it decides."""
-        listed = {Path(prefix).expanduser(): name for prefix, name in self.projects.items()}
-        path = Path(directory)
-        return next((listed[folder] for folder in (path, *path.parents) if folder in listed), None)
+    def labels_for(self, directory: str | os.PathLike[str]) -> dict[str, str | None]:
+        """Return the agent and the project that ``[agents]`` and ``[projects]`` name for a directory.
+
+        The deepest listed folder at or above it decides.
+        """
+        return {"agent": _deepest(self.agents, directory), "project": _deepest(self.projects, directory)}
 
     def price_overrides(self) -> dict[str, dict[str, Decimal]]:
         """Return a model's name → class of token → US dollars per million tokens, with only the classes that are given."""
@@ -264,3 +267,9 @@ class Config(_Table):
             return type(self)(**values)
         except ValidationError as error:
             raise ConfigError("\n".join(problems(error, type(self)))) from None
+
+
+def _deepest(names: Mapping[str, str], directory: str | os.PathLike[str]) -> str | None:
+    listed = {Path(prefix).expanduser(): name for prefix, name in names.items()}
+    path = Path(directory)
+    return next((listed[folder] for folder in (path, *path.parents) if folder in listed), None)

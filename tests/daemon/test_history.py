@@ -183,11 +183,15 @@ def test_a_session_that_grows_is_read_on(tmp_path: Path) -> None:
         }
 
 
-def test_the_folder_of_a_session_decides_its_project(tmp_path: Path) -> None:
+def test_the_folder_of_a_session_decides_its_labels(tmp_path: Path) -> None:
     history = History(Scenario("tasks"), tmp_path)
     lines = [line for path in history.folder.rglob("*.jsonl") for line in path.read_text().splitlines()]
     folders = {cwd for line in map(json.loads, lines) if (cwd := line.get("cwd"))}
-    config = Config(projects=dict.fromkeys(folders, "listed"), identity={"agent": "importer"})
+    config = Config(
+        agents=dict.fromkeys(folders, "importer"),
+        projects=dict.fromkeys(folders, "listed"),
+        identity={"agent": "nobody"},
+    )
     history.run(config=config)
     core = assemble_core(history.home, config, lambda: LATER)
     rows = core.store.connection.execute("SELECT DISTINCT labels FROM aggregate WHERE metric = ?", (catalog.COST.name,))

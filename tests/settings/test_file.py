@@ -61,6 +61,8 @@ def test_every_key_of_the_file_is_read(home: Home) -> None:
         project = "shop"
         team = "red"
         sprint = "2026-11"
+        [agents]
+        "/srv/shop/web" = "frontend"
         [projects]
         "/srv/shop" = "shop"
         [otel]
@@ -112,7 +114,7 @@ def test_a_price_override_has_only_the_given_classes() -> None:
     [
         (
             "agent = 'x'",
-            "unknown key agent; known here: identity, projects, otel, environment, daemon, spool, series, metrics, traces, capture, outbox, monitoring, scores, prices",
+            "unknown key agent; known here: identity, agents, projects, otel, environment, daemon, spool, series, metrics, traces, capture, outbox, monitoring, scores, prices",
         ),
         ("[daemon]\nidle_timout = 3", "unknown key daemon.idle_timout; known here: idle_timeout_seconds, export"),
         (
@@ -198,14 +200,18 @@ def test_only_the_given_environment_counts(home: Home, monkeypatch: pytest.Monke
     assert Config().series.limit == 2000
 
 
-def test_the_deepest_listed_folder_decides_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_deepest_listed_folder_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ann")
-    config = Config(projects={"/srv": "all", "/srv/shop/": "shop", "~/work": "mine"})
-    assert config.project_for("/srv/shop/cart") == "shop"
-    assert config.project_for("/srv/shop") == "shop"
-    assert config.project_for("/srv/shopping") == "all"  # the folder must match, not only its first letters
-    assert config.project_for(Path("/home/ann/work/x")) == "mine"
-    assert config.project_for("/home/ann") is None
+    config = Config(
+        projects={"/srv": "all", "/srv/shop/": "shop", "~/work": "mine"},
+        agents={"/srv/shop": "backend", "/srv/shop/web": "frontend"},
+    )
+    assert config.labels_for("/srv/shop/cart")["project"] == "shop"
+    assert config.labels_for("/srv/shop")["project"] == "shop"
+    assert config.labels_for("/srv/shopping")["project"] == "all"  # the folder must match, not only its first letters
+    assert config.labels_for(Path("/home/ann/work/x"))["project"] == "mine"
+    assert config.labels_for("/home/ann") == {"agent": None, "project": None}
+    assert config.labels_for("/srv/shop/web/src") == {"agent": "frontend", "project": "shop"}
 
 
 def test_dump_writes_only_values_that_were_set(home: Home) -> None:
