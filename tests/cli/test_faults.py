@@ -25,6 +25,7 @@ COMMANDS = {
     "report": ("report",),
     "report all": ("report", "all"),
     "sessions": ("sessions",),
+    "limits": ("limits",),
     "console": ("console",),
     "daemon": ("daemon", "--stop"),
 }

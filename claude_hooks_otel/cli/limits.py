@@ -1,0 +1,112 @@
+"""``limits``: the five-hour blocks and the last seven days, as computed from the requests in the store."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Annotated, Any, Final
+
+import typer
+
+from claude_hooks_otel.cli.console import JsonOption, command_home, fail, print_json, say, width
+from claude_hooks_otel.cli.report_range import dollars
+from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
+from claude_hooks_otel.report.blocks import WEEK, Block, Usage, blocks, read_usage
+from claude_hooks_otel.report.grid import Grid
+from claude_hooks_otel.report.ranges import Range, RangeError, parse_range
+from claude_hooks_otel.store.connection import connect
+from claude_hooks_otel.store.damage import explain
+from claude_hooks_otel.units import DOLLAR, SECOND, duration_text
+
+# How many blocks are shown if nobody asks for more or fewer.
+TOP: Final = 10
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(epilog="Example: claude-hooks-otel limits --top 3")
+    def limits(
+        top: Annotated[int, typer.Option(min=1, help="How many blocks are shown, the newest first.")] = TOP,
+        tz: Annotated[str | None, typer.Option(help="The time zone. Default: this machine's.")] = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Show the usage in five-hour blocks, how fast it grows, and where the running block ends if it goes on like this.
+
+        The blocks follow from the requests of all agents on this machine, by the rule of `ccusage blocks`. The limits themselves are
+        known to Anthropic alone.
+        """
+        now_ns = time.time_ns()
+        try:
+            within = parse_range(None, since=None, until=None, last=None, zone=tz, now_ns=now_ns)
+        except RangeError as error:
+            fail(str(error))
+        home = command_home()
+        take_in_waiting(home)
+        usages: list[Usage] = []
+        try:
+            if home.store.exists():
+                with closing(connect(home.store, readonly=True)) as connection:
+                    usages = list(read_usage(connection))
+        except sqlite3.Error as error:
+            fail(explain(home.store, error))
+        found = blocks(usages)[::-1]
+        week = [usage for usage in usages if usage.at_ns > now_ns - WEEK]
+        if as_json:
+            values = [_as_json(block, now_ns) for block in found[:top]]
+            print_json("limits", blocks=values, last_seven_days=_sums(week))
+        elif not found:
+            print_next_step(home)
+        else:
+            _print(found[:top], week, within, now_ns)
+
+
+def _print(found: Sequence[Block], week: Sequence[Usage], within: Range, now_ns: int) -> None:
+    grid = Grid("", ["block", ""], ["requests", "tokens", "cost", "tokens/min", "cost/h"])
+    for block in found:
+        begin, end = within.local(block.begin_ns), within.local(block.end_ns)
+        rates = block.rates()
+        grid.rows.append(
+            [
+                f"{begin:%Y-%m-%d %H:%M}–{end:%H:%M}", "running" if block.is_active(now_ns) else "", f"{block.requests:,}",
+                f"{block.tokens:,}", dollars(block.cost / DOLLAR), *((f"{rates[0]:,.0f}", dollars(rates[1])) if rates else ("–", "–")),
+            ]
+        )  # fmt: skip
+    for line in grid.narrowed(width(), ["requests", "cost/h", "tokens/min"]).lines(width()):
+        typer.echo(line)
+    newest = found[0]
+    if newest.is_active(now_ns):
+        left = duration_text((newest.end_ns - now_ns) / SECOND)
+        projected = newest.projection(now_ns)
+        going_on = (
+            f" If it goes on like this: {projected[0]:,.0f} tokens, {dollars(projected[1])}." if projected else ""
+        )
+        say(f"\nThe running block ends in {left}.{going_on}")
+    sums = _sums(week)
+    say(f"\nLast 7 days: {sums['requests']:,} requests, {sums['tokens']:,} tokens, {dollars(sums['cost_usd'])}.")
+
+
+def _sums(usages: Sequence[Usage]) -> dict[str, Any]:
+    return {
+        "requests": len(usages),
+        "tokens": sum(usage.tokens for usage in usages),
+        "cost_usd": sum(usage.cost for usage in usages) / DOLLAR,
+    }
+
+
+def _as_json(block: Block, now_ns: int) -> dict[str, Any]:
+    rates, projected = block.rates(), block.projection(now_ns)
+    return {
+        "begin_ns": block.begin_ns,
+        "end_ns": block.end_ns,
+        "is_active": block.is_active(now_ns),
+        "requests": block.requests,
+        "tokens": block.tokens,
+        "cost_usd": block.cost / DOLLAR,
+        "tokens_per_minute": rates[0] if rates else None,
+        "usd_per_hour": rates[1] if rates else None,
+        "projected_tokens": projected[0] if projected else None,
+        "projected_usd": projected[1] if projected else None,
+    }
