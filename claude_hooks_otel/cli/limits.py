@@ -46,10 +46,12 @@ def register(app: typer.Typer) -> None:
         home = command_home()
         take_in_waiting(home)
         usages: list[Usage] = []
+        has_sessions = False
         try:
             if home.store.exists():
                 with closing(connect(home.store, readonly=True)) as connection:
                     usages = list(read_usage(connection))
+                    has_sessions = connection.execute("SELECT 1 FROM session LIMIT 1").fetchone() is not None
         except sqlite3.Error as error:
             fail(explain(home.store, error))
         found = blocks(usages)[::-1]
@@ -57,10 +59,12 @@ def register(app: typer.Typer) -> None:
         if as_json:
             values = [_as_json(block, now_ns) for block in found[:top]]
             print_json("limits", blocks=values, last_seven_days=_sums(week))
-        elif not found:
-            print_next_step(home)
-        else:
+        elif found:
             _print(found[:top], week, within, now_ns)
+        elif has_sessions:
+            say("The sessions that were captured have no requests yet.")
+        else:
+            print_next_step(home)
 
 
 def _print(found: Sequence[Block], week: Sequence[Usage], within: Range, now_ns: int) -> None:

@@ -230,6 +230,8 @@ def test_each_command_reports_a_fault_in_true_sentences(
     with fault(account, monkeypatch, otlp_receiver) or contextlib.nullcontext():
         for name in sorted(COMMANDS, key=_rank):
             code, said, false = expected.get(name) or expected["report"]
+            if (name, (code, said, false)) == ("limits", FINE_REPORT):
+                said, false = "have no requests yet", "Nothing was captured"
             result = account.run(*COMMANDS[name])
             everything = " ".join((result.stdout + result.stderr).split())
             assert result.exit_code == code, (name, everything, result.exception)
