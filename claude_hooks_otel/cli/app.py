@@ -8,6 +8,7 @@ import typer
 
 from claude_hooks_otel import __version__
 from claude_hooks_otel.cli import (
+    audit,
     daemon,
     demo,
     doctor,
@@ -60,6 +61,7 @@ for module in (
     report,
     sessions,
     limits,
+    audit,
     import_history,
     store,
     stack,

@@ -1,0 +1,107 @@
+"""``audit``: recounts the requests of sessions from their transcripts, and shows where the store differs."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import asdict
+from typing import Annotated, Final
+
+import typer
+
+from claude_hooks_otel.cli.console import JsonOption, command_home, fail, print_json, say
+from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
+from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.report.audit import Audited, Result, audit, find_audited
+from claude_hooks_otel.report.ranges import Range, RangeError, parse_range
+from claude_hooks_otel.report.sessions import find_session
+from claude_hooks_otel.store.connection import connect
+from claude_hooks_otel.store.damage import explain
+
+# How many unexplained differences are printed.
+SHOWN: Final = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("audit", epilog="Example: claude-hooks-otel audit --last 7d")
+    def audit_sessions(
+        session: Annotated[str | None, typer.Argument(help="A session's id, or its beginning. Default: all.")] = None,
+        since: Annotated[str | None, typer.Option(help="The first day or time, such as 2026-11-01.")] = None,
+        until: Annotated[str | None, typer.Option(help="The last day or time.")] = None,
+        last: Annotated[str | None, typer.Option(help="How long back from now, such as 24h, 7d or 4w.")] = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Recount the tokens of all requests from the transcripts, with simple code of its own, and compare them with the store.
+
+        The exit code is 1 if a difference has no explanation.
+        """
+        try:
+            within = parse_range(None, since=since, until=until, last=last, zone=None, now_ns=time.time_ns())
+        except RangeError as error:
+            fail(str(error))
+        home = command_home()
+        take_in_waiting(home)
+        result = _audit(home, within, session)
+        unexplained = [each for each in result.differences if not each.reason]
+        if as_json:
+            print_json("audit", ok=not unexplained, error=_error(len(unexplained)), **asdict(result))
+        elif not result.sessions:
+            print_next_step(home)
+        else:
+            _print(result)
+        if unexplained:
+            raise typer.Exit(1)
+
+
+def _audit(home: Home, within: Range, beginning: str | None) -> Result:
+    if not home.store.exists():
+        return Result(0, 0, {}, [])
+    try:
+        with closing(connect(home.store, readonly=True)) as connection:
+            return audit(connection, _chosen(connection, within, beginning))
+    except sqlite3.Error as error:
+        fail(explain(home.store, error))
+    except OSError as error:
+        fail(f"A transcript cannot be read: {error}")
+
+
+def _chosen(connection: sqlite3.Connection, within: Range, beginning: str | None) -> list[Audited]:
+    if beginning is None:
+        return find_audited(connection, within)
+    ids = find_session(connection, beginning)
+    if len(ids) != 1:
+        fail(f"{len(ids) or 'No'} sessions begin with {beginning}. `claude-hooks-otel sessions --top 0` lists all.")
+    return find_audited(connection, within, ids[0])
+
+
+def _print(result: Result) -> None:
+    sums = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in result.tokens.items())
+    say(f"Recounted {result.sessions:,} sessions with {result.requests:,} requests: {sums} tokens.")
+    for reason, count in Counter(each.reason for each in result.differences if each.reason).items():
+        say(f"{count:,} requests differ, because {reason}.")
+    unexplained = [each for each in result.differences if not each.reason]
+    for each in unexplained[:SHOWN]:
+        say(
+            f"Session {each.session_id}, answer {each.message_id or '–'}: transcript {_text(each.transcript)}, store {_text(each.store)}"
+        )
+    if error := _error(len(unexplained)):
+        fail(error)
+    say("The store has the same numbers.")
+
+
+def _text(tokens: object) -> str:
+    return (
+        " + ".join(f"{number:,} {name}" for name, number in tokens.items())
+        if isinstance(tokens, dict) and tokens
+        else "nothing"
+    )
+
+
+def _error(count: int) -> str | None:
+    if not count:
+        return None
+    return f"{count:,} requests differ without an explanation. If a session is running, try again when it has ended; else please report this."
