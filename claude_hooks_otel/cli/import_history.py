@@ -18,6 +18,7 @@ from claude_hooks_otel.cli.console import JsonOption, command_home, err, fail, o
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.ranges import EVERYTHING, RangeError, parse_range
 from claude_hooks_otel.settings import ConfigError, load
+from claude_hooks_otel.sources.transcript_files import config_folders
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +54,7 @@ def register(app: typer.Typer) -> None:
         # Only this command pays for the imports.
         from claude_hooks_otel.daemon import history  # noqa: PLC0415
 
-        found = history.find_transcripts(config_dir or history.config_folders(os.environ), since_ns)
+        found = history.find_transcripts(config_dir or config_folders(os.environ), since_ns)
         if not found:
             named = ", ".join(map(str, config_dir or ())) or "~/.claude and ~/.config/claude"
             fail(f"There are no transcripts in {named}. Name the folder with --config-dir.")

@@ -25,6 +25,7 @@ from claude_hooks_otel.installation.plugin_options import token_headers
 from claude_hooks_otel.installation.purge import tell_to_stop
 from claude_hooks_otel.installation.settings_file import Scope, path_of
 from claude_hooks_otel.metrics.labels import normalize
+from claude_hooks_otel.sources.transcript_files import has_history
 
 
 def _filled(value: str | None) -> str | None:
@@ -176,7 +177,10 @@ class _Installation:
         )
         if not dry_run:
             self._write(done)
-            done.next_steps = list(next_steps(self._files.config, self._home.console, plugin=self._plugin))
+            steps = next_steps(
+                self._files.config, self._home.console, plugin=self._plugin, has_history=has_history(os.environ)
+            )
+            done.next_steps = list(steps)
         return done
 
     def _change_document(self) -> None:

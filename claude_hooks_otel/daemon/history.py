@@ -7,7 +7,7 @@ no rate of anything. It is in the aggregates, with its own time.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,17 +60,6 @@ class ImportResult:
     captured: int = 0
     empty: int = 0
     bytes_read: int = 0
-
-
-def config_folders(environ: Mapping[str, str]) -> list[Path]:
-    """Return the configuration folders in which the client keeps transcripts on this machine.
-
-    ``CLAUDE_CONFIG_DIR`` can name one, or several with commas between them, as other tools read it.
-    """
-    if named := environ.get("CLAUDE_CONFIG_DIR"):
-        return [Path(part).expanduser() for part in map(str.strip, named.split(",")) if part]
-    user = Path(environ.get("HOME") or Path.home())
-    return [folder for folder in (user / ".claude", user / ".config" / "claude") if (folder / PROJECTS).is_dir()]
 
 
 def find_transcripts(folders: Sequence[Path], since_ns: int = 0) -> list[Transcripts]:

@@ -45,13 +45,14 @@ def warnings(settings: dict[str, Any], *, plugin: bool) -> Iterator[str]:
         yield "on Windows, Claude Code runs hooks with Git Bash. The daemon needs WSL."
 
 
-def next_steps(config: Config, console: Path, *, plugin: bool) -> Iterator[str]:
+def next_steps(config: Config, console: Path, *, plugin: bool, has_history: bool) -> Iterator[str]:
     """Return what to do next.
 
     Args:
         config: the new configuration.
         console: the file that the exporter ``console`` writes.
         plugin: whether the plugin registers the hooks.
+        has_history: whether there are transcripts of earlier sessions.
     """
     if plugin:
         yield "The plugin registers the hooks. Enable it in Claude Code (/plugin)."
@@ -68,4 +69,6 @@ def next_steps(config: Config, console: Path, *, plugin: bool) -> Iterator[str]:
         )
     if any("console" in names for names in exporters):
         yield f"Console export goes to {console}. Follow it with `claude-hooks-otel console --follow`."
+    if has_history:
+        yield "Run `claude-hooks-otel import` to read the sessions that ran before the installation."
     yield "Run `claude-hooks-otel doctor` to check every step from the hook to the endpoint."

@@ -11,7 +11,7 @@ import glob
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,22 @@ def find_main(session_id: str, hinted: Path) -> Path | None:
         return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
     except (OSError, ValueError):
         return None  # moved just now, not readable for this user, or not a path
+
+
+def config_folders(environ: Mapping[str, str]) -> list[Path]:
+    """Return the configuration folders in which the client keeps transcripts on this machine.
+
+    ``CLAUDE_CONFIG_DIR`` can name one, or several with commas between them, as other tools read it.
+    """
+    if named := environ.get("CLAUDE_CONFIG_DIR"):
+        return [Path(part).expanduser() for part in map(str.strip, named.split(",")) if part]
+    user = Path(environ.get("HOME") or Path.home())
+    return [folder for folder in (user / ".claude", user / ".config" / "claude") if (folder / PROJECTS).is_dir()]
+
+
+def has_history(environ: Mapping[str, str]) -> bool:
+    """Return whether there are transcripts of sessions on this machine."""
+    return any(True for folder in config_folders(environ) for _ in folder.glob(f"{PROJECTS}/*/*.jsonl"))
 
 
 def find_agents(main: Path) -> Iterator[TranscriptFile]:

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from claude_hooks_otel.daemon.assembly import assemble_core
-from claude_hooks_otel.daemon.history import HistoryImport, ImportResult, config_folders, find_transcripts
+from claude_hooks_otel.daemon.history import HistoryImport, ImportResult, find_transcripts
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.labels import decode_labels
 from claude_hooks_otel.series.aggregates import BUCKET, read_aggregates
 from claude_hooks_otel.series.renewal import recompute
 from claude_hooks_otel.settings import Config
+from claude_hooks_otel.sources.transcript_files import config_folders, has_history
 from claude_hooks_otel.units import DAY, END_OF_TIME, SECOND
 from tests.support.corpus import SCENARIOS, Scenario
 from tests.support.replay import Replay, adopt_transcripts
@@ -205,6 +206,12 @@ def test_the_configuration_folders_are_those_of_the_client(tmp_path: Path) -> No
         (tmp_path / name / "projects").mkdir(parents=True)
     assert config_folders({"HOME": str(tmp_path)}) == [tmp_path / ".claude", tmp_path / ".config" / "claude"]
     assert config_folders({"HOME": str(tmp_path), "CLAUDE_CONFIG_DIR": "/a, /b"}) == [Path("/a"), Path("/b")]
+
+
+def test_a_machine_has_history_if_there_is_a_transcript(tmp_path: Path) -> None:
+    assert not has_history({"HOME": str(tmp_path)})
+    Scenario("tasks").write_transcripts(tmp_path / ".claude" / "projects")
+    assert has_history({"HOME": str(tmp_path)})
 
 
 def test_files_that_are_no_transcripts_are_left_out(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_deleted_transcript_explains_a_difference(cli: Cli, tmp_path: Path) ->
     assert "requests differ, because the transcript was deleted." in cli("audit").output
 
 
-def test_what_came_before_the_first_event_is_explained(cli: Cli, home: Home) -> None:
+def test_answers_before_the_first_event_are_explained(cli: Cli, home: Home) -> None:
     cli("import")
     run_sql(home, "DELETE FROM imported_session")
     run_sql(home, "DELETE FROM session_run")

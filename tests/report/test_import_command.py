@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,12 @@ def test_a_table_fits_the_terminal(
     assert max(map(len, lines)) <= columns
     assert all(line == line.rstrip() for line in lines)
     assert lines[0].split()[:2] == ["agent-type", "cost"]
+
+
+def test_install_names_the_import_where_there_is_history(cli: Cli, tmp_path: Path) -> None:
+    assert "Run `claude-hooks-otel import`" in cli("install").output
+    shutil.rmtree(tmp_path / ".claude" / "projects")
+    assert "claude-hooks-otel import" not in cli("install").output
 
 
 def test_a_report_without_a_range_names_imported_history(cli: Cli) -> None:
