@@ -163,4 +163,4 @@ def test_doctor_accepts_totals_that_were_recorded_minutes_ago_by_rules_of_anothe
     with closing(Installation(tmp_path / "machine", {})) as made, stack:
         assert not stack.instant("claude_sessions_total:carried")
         findings = look(made.home, tmp_path, stack.url)
-        assert [finding.link for finding in findings] == ["prometheus"]
+        assert [finding.step for finding in findings] == ["prometheus"]
