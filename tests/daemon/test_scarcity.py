@@ -91,8 +91,9 @@ def sessions(tmp_path_factory: pytest.TempPathFactory) -> RecordedSessions:
 
 def _serve(installation: Installation, limits: str) -> subprocess.Popen[bytes]:
     code = (
-        "import os; from claude_hooks_otel.daemon.loop import serve; from claude_hooks_otel.home.paths import Home; "
-        "serve(Home.from_environment(), dict(os.environ))"
+        "import os; from claude_hooks_otel.daemon.loop import serve; from claude_hooks_otel.home.lock import DaemonLock; "
+        "from claude_hooks_otel.home.paths import Home; "
+        "home = Home.from_environment(); serve(home, dict(os.environ), DaemonLock.acquire(home))"
     )
     command = ["/bin/sh", "-c", f'ulimit {limits} && exec "$0" -c "$1"', sys.executable, code]
     return subprocess.Popen(command, env=installation.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
@@ -131,8 +132,10 @@ def test_64_file_descriptors_are_enough_for_every_exporter(
     for hook in sessions.hooks:
         installation.run_hook(hook)
     with _serve(installation, "-n 64") as process:
-        assert final_totals(otlp_receiver, installation) == wanted
-        process.terminate()
+        try:
+            assert final_totals(otlp_receiver, installation) == wanted
+        finally:
+            process.terminate()
 
 
 @pytest.mark.faults
