@@ -53,8 +53,11 @@ def _of_data(path: Path) -> float | None:
     import coverage  # noqa: PLC0415 — only track_quality needs it
 
     measured = coverage.Coverage(data_file=str(path))
-    measured.load()
-    return _share(measured)
+    try:
+        measured.load()
+        return _share(measured)
+    finally:
+        measured.get_data().close(force=True)  # it stays open if the file is no database
 
 
 def _of_this_program() -> float | None:
