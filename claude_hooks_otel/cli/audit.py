@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections import Counter
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Final
 
 import typer
 
 from claude_hooks_otel.cli.console import JsonOption, command_home, fail, print_json, say
+from claude_hooks_otel.cli.questions import LastOption, SinceOption, UntilOption, asked_range, opened_store
 from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.audit import Audited, Result, audit, find_audited
-from claude_hooks_otel.report.ranges import Range, RangeError, parse_range
+from claude_hooks_otel.report.ranges import Range
 from claude_hooks_otel.report.sessions import find_session
-from claude_hooks_otel.store.connection import connect
-from claude_hooks_otel.store.damage import explain
 
 # How many unexplained differences are printed.
 SHOWN: Final = 20
@@ -30,19 +28,16 @@ def register(app: typer.Typer) -> None:
     @app.command("audit", epilog="Example: claude-hooks-otel audit --last 7d")
     def audit_sessions(
         session: Annotated[str | None, typer.Argument(help="A session's id, or its beginning. Default: all.")] = None,
-        since: Annotated[str | None, typer.Option(help="The first day or time, such as 2026-11-01.")] = None,
-        until: Annotated[str | None, typer.Option(help="The last day or time.")] = None,
-        last: Annotated[str | None, typer.Option(help="How long back from now, such as 24h, 7d or 4w.")] = None,
+        since: SinceOption = None,
+        until: UntilOption = None,
+        last: LastOption = None,
         as_json: JsonOption = False,
     ) -> None:
         """Recount the tokens of all requests from the transcripts, with simple code of its own, and compare them with the store.
 
         The exit code is 1 if a difference has no explanation.
         """
-        try:
-            within = parse_range(None, since=since, until=until, last=last, zone=None, now_ns=time.time_ns())
-        except RangeError as error:
-            fail(str(error))
+        within = asked_range(since=since, until=until, last=last)
         home = command_home()
         take_in_waiting(home)
         result = _audit(home, within, session)
@@ -61,10 +56,8 @@ def _audit(home: Home, within: Range, beginning: str | None) -> Result:
     if not home.store.exists():
         return Result(0, 0, {}, [])
     try:
-        with closing(connect(home.store, readonly=True)) as connection:
+        with opened_store(home) as connection:
             return audit(connection, _chosen(connection, within, beginning))
-    except sqlite3.Error as error:
-        fail(explain(home.store, error))
     except OSError as error:
         fail(f"A transcript cannot be read: {error}")
 
@@ -93,15 +86,11 @@ def _print(result: Result) -> None:
     say("The store has the same numbers.")
 
 
-def _text(tokens: object) -> str:
-    return (
-        " + ".join(f"{number:,} {name}" for name, number in tokens.items())
-        if isinstance(tokens, dict) and tokens
-        else "nothing"
-    )
+def _text(tokens: Mapping[str, int]) -> str:
+    return " + ".join(f"{number:,} {name}" for name, number in tokens.items()) or "nothing"
 
 
 def _error(count: int) -> str | None:
     if not count:
         return None
-    return f"{count:,} requests differ without an explanation. If a session is running, try again when it has ended; else please report this."
+    return f"{count:,} requests differ without an explanation. If a session is running, try again when it has ended; otherwise, please report this as a bug."

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from typing import Annotated, Any, Final
 
 import typer
 
-from claude_hooks_otel.cli.console import JsonOption, command_home, fail, print_json, say, width
+from claude_hooks_otel.cli.console import JsonOption, command_home, print_json, say, width
+from claude_hooks_otel.cli.questions import ZoneOption, asked_range, opened_store
 from claude_hooks_otel.cli.report_range import dollars
 from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
 from claude_hooks_otel.report.blocks import WEEK, Block, Usage, blocks, read_usage
 from claude_hooks_otel.report.grid import Grid
-from claude_hooks_otel.report.ranges import Range, RangeError, parse_range
-from claude_hooks_otel.store.connection import connect
-from claude_hooks_otel.store.damage import explain
+from claude_hooks_otel.report.ranges import Range
 from claude_hooks_otel.units import DOLLAR, SECOND, duration_text
 
 # How many blocks are shown if nobody asks for more or fewer.
@@ -30,7 +27,7 @@ def register(app: typer.Typer) -> None:
     @app.command(epilog="Example: claude-hooks-otel limits --top 3")
     def limits(
         top: Annotated[int, typer.Option(min=1, help="How many blocks are shown, the newest first.")] = TOP,
-        tz: Annotated[str | None, typer.Option(help="The time zone. Default: this machine's.")] = None,
+        tz: ZoneOption = None,
         as_json: JsonOption = False,
     ) -> None:
         """Show the usage in five-hour blocks, how fast it grows, and where the running block ends if it goes on like this.
@@ -39,21 +36,15 @@ def register(app: typer.Typer) -> None:
         known to Anthropic alone.
         """
         now_ns = time.time_ns()
-        try:
-            within = parse_range(None, since=None, until=None, last=None, zone=tz, now_ns=now_ns)
-        except RangeError as error:
-            fail(str(error))
+        within = asked_range(zone=tz)
         home = command_home()
         take_in_waiting(home)
         usages: list[Usage] = []
         has_sessions = False
-        try:
-            if home.store.exists():
-                with closing(connect(home.store, readonly=True)) as connection:
-                    usages = list(read_usage(connection))
-                    has_sessions = connection.execute("SELECT 1 FROM session LIMIT 1").fetchone() is not None
-        except sqlite3.Error as error:
-            fail(explain(home.store, error))
+        if home.store.exists():
+            with opened_store(home) as connection:
+                usages = list(read_usage(connection))
+                has_sessions = connection.execute("SELECT 1 FROM session LIMIT 1").fetchone() is not None
         found = blocks(usages)[::-1]
         week = [usage for usage in usages if usage.at_ns > now_ns - WEEK]
         if as_json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -12,12 +11,13 @@ from typing import Annotated, Final
 import typer
 
 from claude_hooks_otel.cli.console import JsonOption, command_home, fail, note, say, width
+from claude_hooks_otel.cli.questions import LastOption, SinceOption, UntilOption, ZoneOption, asked_range
 from claude_hooks_otel.cli.report_range import print_range
 from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report import summary
 from claude_hooks_otel.report.breakdown import COLUMNS, GROUPS
-from claude_hooks_otel.report.ranges import EVERYTHING, WORDS, Range, RangeError, parse_range
+from claude_hooks_otel.report.ranges import EVERYTHING, WORDS, Range
 from claude_hooks_otel.report.tables import tables
 from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.store.damage import explain
@@ -33,10 +33,10 @@ def register(app: typer.Typer) -> None:
     @app.command(epilog="Example: claude-hooks-otel report week --by day --by model --csv > week.csv")
     def report(
         range_: Annotated[Text, typer.Argument(metavar="RANGE", help=f"One of {', '.join(WORDS)}.")] = None,
-        since: Annotated[Text, typer.Option(help="The first day or time, such as 2026-11-01.")] = None,
-        until: Annotated[Text, typer.Option(help="The last day or time.")] = None,
-        last: Annotated[Text, typer.Option(help="How long back from now, such as 24h, 7d or 4w.")] = None,
-        tz: Annotated[Text, typer.Option(help="The time zone of days and hours. Default: this machine's.")] = None,
+        since: SinceOption = None,
+        until: UntilOption = None,
+        last: LastOption = None,
+        tz: ZoneOption = None,
         by: Annotated[
             list[str] | None, typer.Option(help=f"A row for each of these, once or twice: {', '.join(GROUPS)}.")
         ] = None,
@@ -99,10 +99,7 @@ def _question(
     sort: Text,
 ) -> _Question:
     """Return what the options ask for. End the command with a sentence if they make no sense."""
-    try:
-        within = parse_range(word, since=since, until=until, last=last, zone=tz, now_ns=time.time_ns())
-    except RangeError as error:
-        fail(str(error))
+    within = asked_range(word, since=since, until=until, last=last, zone=tz)
     groups = [part.strip() for text in by or () for part in text.split(",")]
     filters: dict[str, list[str]] = {}
     for text in only or ():

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from typing import Any, Final
 
 import typer
 
-from claude_hooks_otel.cli.console import complain, fail, print_json, say, width
+from claude_hooks_otel.cli.console import complain, print_json, say, width
+from claude_hooks_otel.cli.questions import opened_store
 from claude_hooks_otel.cli.waiting_events import print_next_step
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.breakdown import COLUMNS, TIMES, Breakdown, Column, Figures, break_down
 from claude_hooks_otel.report.grid import Grid, as_csv
 from claude_hooks_otel.report.ranges import Range
 from claude_hooks_otel.series.aggregates import read_aggregates
-from claude_hooks_otel.store.connection import connect
-from claude_hooks_otel.store.damage import explain
 from claude_hooks_otel.units import END_OF_TIME
 
 FORMATS: Final = ("table", "json", "csv", "markdown")
@@ -53,12 +50,9 @@ def print_range(
         top: how many rows are shown; None for all. The total counts all.
         form: one of FORMATS.
     """
-    try:
-        with closing(connect(home.store, readonly=True)) as connection:
-            found = break_down(read_aggregates(connection, within.since_ns, within.until_ns), within, by=by, only=only)
-            is_empty = not found.total.amounts and next(read_aggregates(connection, 0, END_OF_TIME), None) is None
-    except sqlite3.Error as error:
-        fail(explain(home.store, error))
+    with opened_store(home) as connection:
+        found = break_down(read_aggregates(connection, within.since_ns, within.until_ns), within, by=by, only=only)
+        is_empty = not found.total.amounts and next(read_aggregates(connection, 0, END_OF_TIME), None) is None
     rows = _sorted(found, sort)[:top]
     if form == "json":
         print_json("report", **_as_json(found, rows, within))

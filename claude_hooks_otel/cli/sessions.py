@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import asdict, astuple, fields
 from typing import Annotated, Final
 
 import typer
 
 from claude_hooks_otel.cli.console import JsonOption, command_home, fail, note, print_json, say, width
+from claude_hooks_otel.cli.questions import LastOption, SinceOption, UntilOption, ZoneOption, asked_range, opened_store
 from claude_hooks_otel.cli.report_range import dollars
 from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.grid import Grid, as_csv
-from claude_hooks_otel.report.ranges import EVERYTHING, WORDS, Range, RangeError, parse_range
+from claude_hooks_otel.report.ranges import EVERYTHING, WORDS, Range
 from claude_hooks_otel.report.sessions import SessionRow, Step, find_session, read_sessions, read_timeline
-from claude_hooks_otel.store.connection import connect
-from claude_hooks_otel.store.damage import explain
 from claude_hooks_otel.units import SECOND, duration_text
 
 # How many sessions are listed if nobody asks for more or fewer.
@@ -54,10 +50,10 @@ def register(app: typer.Typer) -> None:
             Text, typer.Argument(help="A session's id, or its beginning: show what happened in it.")
         ] = None,
         word: Annotated[Text, typer.Option("--range", help=f"One of {', '.join(WORDS)}.")] = None,
-        since: Annotated[Text, typer.Option(help="The first day or time, such as 2026-11-01.")] = None,
-        until: Annotated[Text, typer.Option(help="The last day or time.")] = None,
-        last: Annotated[Text, typer.Option(help="How long back from now, such as 24h, 7d or 4w.")] = None,
-        tz: Annotated[Text, typer.Option(help="The time zone. Default: this machine's.")] = None,
+        since: SinceOption = None,
+        until: UntilOption = None,
+        last: LastOption = None,
+        tz: ZoneOption = None,
         agent: Annotated[Text, typer.Option(help="Only this agent.")] = None,
         project: Annotated[Text, typer.Option(help="Only this project.")] = None,
         top: Annotated[int, typer.Option(min=0, help="How many are shown, the newest first; 0 for all.")] = TOP,
@@ -68,10 +64,7 @@ def register(app: typer.Typer) -> None:
 
         What is older than `retention_days` is only in `report`.
         """
-        try:
-            within = parse_range(word, since=since, until=until, last=last, zone=tz, now_ns=time.time_ns())
-        except RangeError as error:
-            fail(str(error))
+        within = asked_range(word, since=since, until=until, last=last, zone=tz)
         if as_json and csv:
             fail("One of --json and --csv is expected.")
         home = command_home()
@@ -89,11 +82,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _sessions(home: Home, within: Range, agent: Text = None, project: Text = None) -> list[SessionRow]:
-    try:
-        with closing(connect(home.store, readonly=True)) as connection:
-            return read_sessions(connection, within, agent=agent, project=project)
-    except sqlite3.Error as error:
-        fail(explain(home.store, error))
+    with opened_store(home) as connection:
+        return read_sessions(connection, within, agent=agent, project=project)
 
 
 def _print_list(rows: Sequence[SessionRow], within: Range, top: int, *, as_json: bool, as_csv_: bool) -> None:
@@ -126,12 +116,9 @@ def _list(rows: Sequence[SessionRow], within: Range) -> Grid:
 
 
 def _print_timeline(home: Home, beginning: str, within: Range, *, as_json: bool, as_csv_: bool) -> None:
-    try:
-        with closing(connect(home.store, readonly=True)) as connection:
-            ids = find_session(connection, beginning)
-            steps = read_timeline(connection, ids[0]) if len(ids) == 1 else []
-    except sqlite3.Error as error:
-        fail(explain(home.store, error))
+    with opened_store(home) as connection:
+        ids = find_session(connection, beginning)
+        steps = read_timeline(connection, ids[0]) if len(ids) == 1 else []
     if not ids:
         fail(f"There is no session {beginning}. `claude-hooks-otel sessions --top 0` lists all.")
     if len(ids) > 1:
