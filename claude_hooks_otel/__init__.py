@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 ROOMS: Final = (
     "cli",
+    "web",
     "report",
     "diagnosis",
     "installation",

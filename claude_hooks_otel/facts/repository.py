@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -18,23 +19,45 @@ F = TypeVar("F", bound=Fact)
 Listener = Callable[[Fact | None, Fact], None]
 
 
-class Facts:
-    """All facts of one store. Every writing method needs an open transaction.
+class FactReader:
+    """The facts of one store, for reading only.
 
     Args:
-        store: the store.
-        listeners: called with each change, in this order.
+        connection: a connection to the store, which may be read-only.
 
     Attributes:
         ledger: the events that arrived.
         identities: the identities of sessions.
     """
 
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.ledger = Ledger(connection)
+        self.identities = Identities(connection)
+
+    def get(self, kind: type[F], *key: str | int) -> F | None:
+        """Return the fact with this natural key."""
+        row = self.connection.execute(TABLES[kind].select, key).fetchone()
+        return None if row is None else kind(**dict(zip(kind.SHAPE.names, row, strict=True)))
+
+    def select(self, kind: type[F], where: str = "1", *parameters: str | int | None) -> list[F]:
+        """Return the facts of a kind that meet an SQL condition."""
+        names = kind.SHAPE.names
+        rows = self.connection.execute(f"SELECT {', '.join(names)} FROM {TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608
+        return [kind(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+class Facts(FactReader):
+    """All facts of one store. Every writing method needs an open transaction.
+
+    Args:
+        store: the store.
+        listeners: called with each change, in this order.
+    """
+
     def __init__(self, store: Store, listeners: Sequence[Listener] = ()) -> None:
+        super().__init__(store.connection)
         self.store = store
-        self.connection = store.connection
-        self.ledger = Ledger(store.connection)
-        self.identities = Identities(store.connection)
         self._listeners = listeners
 
     def upsert(self, *facts: Fact) -> None:
@@ -54,17 +77,6 @@ class Facts:
                 self.connection.execute(table.update, [getattr(new, name) for name, _ in shape.merges] + key)
             for listener in self._listeners:
                 listener(old, new)
-
-    def get(self, kind: type[F], *key: str | int) -> F | None:
-        """Return the fact with this natural key."""
-        row = self.connection.execute(TABLES[kind].select, key).fetchone()
-        return None if row is None else kind(**dict(zip(kind.SHAPE.names, row, strict=True)))
-
-    def select(self, kind: type[F], where: str = "1", *parameters: str | int | None) -> list[F]:
-        """Return the facts of a kind that meet an SQL condition."""
-        names = kind.SHAPE.names
-        rows = self.connection.execute(f"SELECT {', '.join(names)} FROM {TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608
-        return [kind(**dict(zip(names, row, strict=True))) for row in rows]
 
     def see_sessions(self, seen: Mapping[str, tuple[int, int]]) -> None:
         """Note when sessions were seen: session id → first and last time, Unix nanoseconds. No series depends on it."""

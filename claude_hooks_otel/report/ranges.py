@@ -64,14 +64,27 @@ def parse_range(
         raise RangeError(f"{word!r} is no range: one of {', '.join(WORDS)} is expected")
     if word not in (None, "all"):
         first, behind = _of_word(str(word), now)
-        return Range(_nanoseconds(first), _nanoseconds(behind), local)
+        return Range(nanoseconds(first), nanoseconds(behind), local)
     if last is not None:
         return Range(now_ns - _length(last), END_OF_TIME, local)
-    first_ns = 0 if since is None else _nanoseconds(_moment("--since", since, local)[0])
-    behind_ns = END_OF_TIME if until is None else _nanoseconds(_moment("--until", until, local)[1])
+    first_ns = 0 if since is None else nanoseconds(_moment("--since", since, local)[0])
+    behind_ns = END_OF_TIME if until is None else nanoseconds(_moment("--until", until, local)[1])
     if first_ns >= behind_ns:
         raise RangeError("--since is not before --until")
     return Range(first_ns, behind_ns, local)
+
+
+def range_before(within: Range, now_ns: int) -> Range | None:
+    """Return the range of the same length before a range, to compare with; None if the range has no beginning.
+
+    A range that is not over, such as this week, is compared with as much of the range before.
+    """
+    if within.since_ns <= 0:
+        return None
+    over_ns = min(within.until_ns, max(now_ns, within.since_ns + 1))
+    whole_ns = (now_ns if within.until_ns == END_OF_TIME else within.until_ns) - within.since_ns
+    since_ns = max(within.since_ns - whole_ns, 0)
+    return Range(since_ns, since_ns + over_ns - within.since_ns, within.zone)
 
 
 def _of_word(word: str, now: datetime) -> tuple[datetime, datetime]:
@@ -118,7 +131,8 @@ def _zone(name: str | None) -> tzinfo:
         raise RangeError(f"--tz {name}: a time zone is expected, such as Europe/Berlin or UTC") from None
 
 
-def _nanoseconds(moment: datetime) -> int:
+def nanoseconds(moment: datetime) -> int:
+    """Return a time with a zone as Unix nanoseconds."""
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 

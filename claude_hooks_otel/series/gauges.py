@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.context import context_window
-from claude_hooks_otel.facts.repository import Facts
+from claude_hooks_otel.facts.repository import FactReader
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.labels import Labels
 from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.timeline import IN_USE_FOR, KILLED_AFTER
 
 
-def gauges(facts: Facts, now_ns: int) -> Iterator[SeriesPoint]:
+def gauges(facts: FactReader, now_ns: int) -> Iterator[SeriesPoint]:
     """Yield the gauges about sessions at a time, Unix nanoseconds.
 
     Without an active session, the number of active sessions is 0, and the context usage is left out.
@@ -44,6 +44,6 @@ def gauges(facts: Facts, now_ns: int) -> Iterator[SeriesPoint]:
         yield from (SeriesPoint(metric, labels, now_ns, value) for labels, value in values.items())
 
 
-def _has_ended(facts: Facts, session: model.Session) -> bool:
+def _has_ended(facts: FactReader, session: model.Session) -> bool:
     entries = facts.ledger.entries(session.session_id, "SessionStart", "SessionEnd")
     return bool(entries) and entries[-1].event == "SessionEnd"

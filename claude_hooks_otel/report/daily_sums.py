@@ -1,0 +1,86 @@
+"""The sums of the half hours of a range, added up by day. They stay in memory, so that a person who clicks does not wait.
+
+A report over a long range reads hundreds of thousands of sums. Most of them belong to days that are over and never change again.
+"""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from threading import Lock
+from typing import Final
+
+from claude_hooks_otel.metrics.labels import decode_labels
+from claude_hooks_otel.report.ranges import Range, nanoseconds
+from claude_hooks_otel.series.aggregates import BUCKET, Aggregate
+
+# Days that stay in memory, of all ranges and time zones.
+DAYS_KEPT: Final = 4000
+
+_BOUNDS: Final = "SELECT MIN(bucket), MAX(bucket) FROM aggregate"
+# Each addition raises the count of its half hour, so an equal stamp means equal sums.
+_STAMP: Final = "SELECT COUNT(*), SUM(count) FROM aggregate WHERE bucket >= ? AND bucket < ?"
+_SUMS: Final = """
+SELECT metric, labels, SUM(value), SUM(count) FROM aggregate WHERE bucket >= ? AND bucket < ? GROUP BY metric, labels
+"""
+
+_decode = functools.lru_cache(maxsize=50_000)(decode_labels)
+
+Stamp = tuple[int, int | None]
+
+
+@dataclass(slots=True)
+class DailySums:
+    """The sums of one store by day, for any range. Several threads can use it."""
+
+    _days: OrderedDict[tuple[int, int], tuple[Stamp, list[Aggregate]]] = field(default_factory=OrderedDict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def read(self, connection: sqlite3.Connection, within: Range) -> list[Aggregate]:
+        """Return what ``read_aggregates`` yields for a range, added up by day of its zone.
+
+        Each sum has the time at which its day begins, or the range, if that is later.
+
+        Raises:
+            sqlite3.Error: the store cannot be read.
+        """
+        found: list[Aggregate] = []
+        for first, behind in _days(connection, within):
+            found += self._day(connection, first, behind)
+        return found
+
+    def _day(self, connection: sqlite3.Connection, first: int, behind: int) -> list[Aggregate]:
+        stamp = connection.execute(_STAMP, (first, behind)).fetchone()
+        with self._lock:
+            kept = self._days.get((first, behind))
+        if kept is None or kept[0] != stamp:
+            sums = [
+                Aggregate(first * BUCKET, metric, _decode(labels), value, count)
+                for metric, labels, value, count in connection.execute(_SUMS, (first, behind))
+            ]
+            kept = stamp, sums
+        with self._lock:
+            self._days[first, behind] = kept
+            self._days.move_to_end((first, behind))
+            while len(self._days) > DAYS_KEPT:
+                self._days.popitem(last=False)
+        return kept[1]
+
+
+def _days(connection: sqlite3.Connection, within: Range) -> Iterator[tuple[int, int]]:
+    """Yield the first half hour of each day of a range that has sums, and the one behind its last."""
+    oldest, newest = connection.execute(_BOUNDS).fetchone()
+    if oldest is None:
+        return
+    first, end = max(-(-within.since_ns // BUCKET), oldest), min(-(-within.until_ns // BUCKET), newest + 1)
+    while first < end:
+        today = within.local(first * BUCKET).replace(hour=0, minute=0, second=0, microsecond=0)
+        # Noon is in the next day also where a day has 23 or 25 hours.
+        tomorrow = (today + timedelta(days=1, hours=12)).replace(hour=0)
+        behind = min(max(-(-nanoseconds(tomorrow) // BUCKET), first + 1), end)
+        yield first, behind
+        first = behind
