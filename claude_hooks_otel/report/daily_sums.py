@@ -8,13 +8,13 @@ from __future__ import annotations
 import functools
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Lock
 from typing import Final
 
-from claude_hooks_otel.metrics.labels import decode_labels
+from claude_hooks_otel.metrics.labels import Labels, decode_labels
 from claude_hooks_otel.report.ranges import Range, nanoseconds
 from claude_hooks_otel.series.aggregates import BUCKET, Aggregate
 
@@ -84,3 +84,16 @@ def _days(connection: sqlite3.Connection, within: Range) -> Iterator[tuple[int, 
         behind = min(max(-(-nanoseconds(tomorrow) // BUCKET), first + 1), end)
         yield first, behind
         first = behind
+
+
+def add_up(aggregates: Iterable[Aggregate]) -> list[Aggregate]:
+    """Return the sums of a range without their times: one for each metric and its labels, with the earliest time."""
+    sums: dict[tuple[str, Labels], list[int]] = {}
+    for each in aggregates:
+        found = sums.get((each.metric, each.labels))
+        if found is None:
+            sums[each.metric, each.labels] = [each.begin_ns, each.value, each.count]
+        else:
+            found[1] += each.value
+            found[2] += each.count
+    return [Aggregate(at_ns, metric, labels, value, count) for (metric, labels), (at_ns, value, count) in sums.items()]

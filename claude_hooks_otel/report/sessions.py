@@ -12,7 +12,8 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.tables import TABLES
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.report.ranges import Range
-from claude_hooks_otel.units import DOLLAR, SECOND
+from claude_hooks_otel.series.aggregates import whole_buckets
+from claude_hooks_otel.units import DOLLAR, END_OF_TIME, SECOND
 
 # Signs of the first prompt that the list shows, where prompts are kept at all.
 FIRST_WORDS: Final = 60
@@ -23,13 +24,13 @@ WITH used AS (
     SELECT session_id, COUNT(*) AS requests, SUM(cost) AS cost, SUM(output_tokens) AS output, model, MAX(at_ns) AS at_ns,
         SUM(COALESCE(input_tokens, 0) + COALESCE(cache_read_tokens, 0) + COALESCE(cache_write_5m_tokens, 0)
             + COALESCE(cache_write_1h_tokens, 0)) AS input
-    FROM api_request WHERE error IS NULL GROUP BY session_id
+    FROM api_request WHERE error IS NULL AND {one} GROUP BY session_id
 ), other AS (
-    SELECT session_id, SUM(cost) AS cost FROM auxiliary_usage GROUP BY session_id
+    SELECT session_id, SUM(cost) AS cost FROM auxiliary_usage WHERE {one} GROUP BY session_id
 ), prompted AS (
-    SELECT session_id, COUNT(*) AS turns, branch, MAX(started_ns) FROM turn GROUP BY session_id
+    SELECT session_id, COUNT(*) AS turns, branch, MAX(started_ns) FROM turn WHERE {one} GROUP BY session_id
 ), run AS (
-    SELECT session_id, ended_ns, end_reason, MAX(started_ns) FROM session_run GROUP BY session_id
+    SELECT session_id, ended_ns, end_reason, MAX(started_ns) FROM session_run WHERE {one} GROUP BY session_id
 )
 SELECT s.session_id, s.first_seen_ns, MAX(s.last_seen_ns, COALESCE(used.at_ns, 0), COALESCE(run.ended_ns, 0)) AS seen_ns, s.agent, s.project, prompted.branch, COALESCE(used.model, s.model),
     COALESCE(prompted.turns, 0), COALESCE(used.requests, 0), COALESCE(used.input, 0), COALESCE(used.output, 0),
@@ -37,12 +38,31 @@ SELECT s.session_id, s.first_seen_ns, MAX(s.last_seen_ns, COALESCE(used.at_ns, 0
 FROM session s
 LEFT JOIN used USING (session_id) LEFT JOIN other USING (session_id) LEFT JOIN prompted USING (session_id)
 LEFT JOIN run USING (session_id) LEFT JOIN imported_session USING (session_id)
-WHERE seen_ns >= ? AND s.first_seen_ns < ?
+WHERE s.{one} AND seen_ns >= :since AND s.first_seen_ns < :until
 ORDER BY s.first_seen_ns DESC
 """
 _FIRST_WORDS: Final = """
 SELECT turn.session_id, content.texts FROM content JOIN turn ON turn.prompt_id = content.owner_id
-WHERE content.texts LIKE '%"text"%' ORDER BY content.at_ns
+WHERE turn.{one} AND content.texts LIKE '%"text"%' ORDER BY content.at_ns
+"""
+# Which sessions a query is about.
+_EACH, _ONE = "session_id IS NOT NULL", "session_id = :session"
+# What ``read_spending`` can be asked for, in the order of the columns of its query.
+SPENDING_GROUPS: Final = ("agent", "project", "team", "sprint", "model", "agent-type")
+_SPENDING: Final = """
+SELECT session_id, agent, project, team, sprint, model, agent_type, SUM(requests), SUM(tokens_in), SUM(output_tokens), SUM(cost) FROM (
+    SELECT session_id, agent, project, team, sprint, model, agent_type, 1 AS requests, output_tokens, cost,
+        COALESCE(input_tokens, 0) + COALESCE(cache_read_tokens, 0) + COALESCE(cache_write_5m_tokens, 0)
+            + COALESCE(cache_write_1h_tokens, 0) AS tokens_in
+    FROM api_request WHERE at_ns >= :since AND at_ns < :until AND error IS NULL
+    UNION ALL
+    SELECT usage.session_id, usage.agent, usage.project, usage.team, usage.sprint, usage.model, 'auxiliary', 0, usage.output_tokens, usage.cost,
+        COALESCE(usage.input_tokens, 0) + COALESCE(usage.cache_read_tokens, 0) + COALESCE(usage.cache_write_5m_tokens, 0)
+            + COALESCE(usage.cache_write_1h_tokens, 0)
+    FROM auxiliary_usage usage JOIN session USING (session_id) LEFT JOIN imported_session USING (session_id)
+    WHERE COALESCE(usage.at_ns, IIF(imported_session.session_id IS NULL, session.last_seen_ns, session.first_seen_ns)) >= :since
+        AND COALESCE(usage.at_ns, IIF(imported_session.session_id IS NULL, session.last_seen_ns, session.first_seen_ns)) < :until
+) GROUP BY session_id, agent, project, team, sprint, model, agent_type
 """
 
 
@@ -84,6 +104,16 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Spending:
+    """What a session used within a range. The cost is in picodollars; None if no price is known."""
+
+    requests: int
+    tokens_in: int
+    tokens_out: int
+    cost: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One thing that happened in a session.
 
@@ -113,12 +143,73 @@ def read_sessions(
         sqlite3.Error: the store cannot be read.
     """
     wanted = {key: normalize(value) for key, value in (("agent", agent), ("project", project)) if value}
-    words: dict[str, str] = {}
-    for session_id, texts in connection.execute(_FIRST_WORDS):
-        words.setdefault(session_id, _beginning(texts))
-    rows = connection.execute(_LIST, (within.since_ns, within.until_ns))
-    found = [_row(*row, words.get(row[0])) for row in rows]
+    found = _read(connection, _EACH, {"since": within.since_ns, "until": within.until_ns})
     return [row for row in found if all(normalize(getattr(row, name)) == value for name, value in wanted.items())]
+
+
+def read_session(connection: sqlite3.Connection, session_id: str) -> SessionRow | None:
+    """Return one session; None if it is unknown.
+
+    Raises:
+        sqlite3.Error: the store cannot be read.
+    """
+    return next(iter(_read(connection, _ONE, {"since": 0, "until": END_OF_TIME, "session": session_id})), None)
+
+
+def _read(connection: sqlite3.Connection, which: str, parameters: Mapping[str, str | int]) -> list[SessionRow]:
+    words: dict[str, str] = {}
+    for session_id, texts in connection.execute(_FIRST_WORDS.format(one=which), parameters):
+        words.setdefault(session_id, _beginning(texts))
+    rows = connection.execute(_LIST.format(one=which), parameters)
+    return [_row(*row, words.get(row[0])) for row in rows]
+
+
+def read_spending(
+    connection: sqlite3.Connection, within: Range, only: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Spending]:
+    """Return what each session used within a range: session id → its part of the figures of ``break_down``.
+
+    Like those figures, it is exact to the half hour. The client's own requests, which have no time, count when their session ended; those
+    of an imported session when it began.
+
+    Args:
+        connection: the store, opened for reading.
+        within: the range.
+        only: name of a group (SPENDING_GROUPS) → the values that count.
+
+    Raises:
+        sqlite3.Error: the store cannot be read.
+    """
+    wanted = [
+        (SPENDING_GROUPS.index(name), {normalize(value) for value in values})
+        for name, values in (only or {}).items()
+        if values
+    ]
+    since_ns, until_ns = whole_buckets(within.since_ns, within.until_ns)
+    found: dict[str, list[int | None]] = {}
+    rows = connection.execute(_SPENDING, {"since": since_ns, "until": until_ns})
+    for session_id, *groups, requests, tokens_in, tokens_out, cost in rows:
+        if all(normalize(groups[place]) in values for place, values in wanted):
+            sums = found.setdefault(session_id, [0, 0, 0, None])
+            for place, amount in enumerate((requests, tokens_in, tokens_out, cost)):
+                if amount is not None:
+                    sums[place] = (sums[place] or 0) + amount
+    return {session_id: Spending(*sums) for session_id, sums in found.items()}  # type: ignore[arg-type]  # only the cost can be None
+
+
+def sessions_with_tool(connection: sqlite3.Connection, within: Range, tools: Sequence[str]) -> set[str]:
+    """Return the sessions that called one of these tools in a range, exact to the half hour.
+
+    Raises:
+        sqlite3.Error: the store cannot be read.
+    """
+    wanted = {normalize(tool) for tool in tools}
+    rows = connection.execute(
+        "SELECT DISTINCT session_id, tool FROM tool_call WHERE outcome IS NOT NULL AND COALESCE(ended_ns, started_ns) >= ?"
+        " AND COALESCE(ended_ns, started_ns) < ?",
+        whole_buckets(within.since_ns, within.until_ns),
+    )
+    return {session_id for session_id, tool in rows if normalize(tool) in wanted}
 
 
 def find_session(connection: sqlite3.Connection, beginning: str) -> list[str]:

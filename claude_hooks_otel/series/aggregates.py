@@ -105,6 +105,11 @@ class Aggregates:
         self._additions.clear()
 
 
+def whole_buckets(since_ns: int, until_ns: int) -> tuple[int, int]:
+    """Return the times at which the first half hour that begins in a range begins, and at which the last one is over."""
+    return -(-since_ns // BUCKET) * BUCKET, min(-(-until_ns // BUCKET) * BUCKET, LARGEST_INTEGER)
+
+
 def read_aggregates(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> Iterator[Aggregate]:
     """Yield the sums of the half hours that begin in a range, from ``since_ns`` to before ``until_ns``, Unix nanoseconds."""
     first, behind = -(-since_ns // BUCKET), -(-until_ns // BUCKET)
