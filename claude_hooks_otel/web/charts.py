@@ -57,7 +57,7 @@ def steps(question: Question, present: Sequence[str]) -> list[str]:
         (timedelta(hours=1), "%Y-%m-%d %H:00") if question.step == "hour" else (timedelta(days=1), "%Y-%m-%d")
     )
     first = _text(within, within.since_ns, form) if within.since_ns else min(present)
-    last = max(max(present), _text(within, min(within.until_ns - 1, now_ns), form) if within.since_ns else "")
+    last = max(*present, _text(within, min(within.until_ns - 1, now_ns), form) if within.since_ns else "")
     moment = datetime.strptime(min(first, *present), form)  # noqa: DTZ007 — days of a calendar, without a zone
     found = [f"{moment:{form}}"]
     while found[-1] < last:

@@ -95,7 +95,8 @@ def read_turns(facts: FactReader, session_id: str, page: int, *, is_over: bool) 
     begins = [
         at_ns
         for (at_ns,) in facts.connection.execute(
-            "SELECT started_ns FROM turn WHERE session_id = ? AND started_ns IS NOT NULL ORDER BY started_ns", (session_id,)
+            "SELECT started_ns FROM turn WHERE session_id = ? AND started_ns IS NOT NULL ORDER BY started_ns",
+            (session_id,),
         )
     ]
     first = (page - 1) * TURNS
@@ -184,7 +185,9 @@ def course(facts: FactReader, session_id: str) -> dict[str, Any]:
         sqlite3.Error: the store cannot be read.
     """
     requests = facts.select(
-        model.ApiRequest, "session_id = ? AND at_ns IS NOT NULL AND error IS NULL ORDER BY at_ns, message_id", session_id
+        model.ApiRequest,
+        "session_id = ? AND at_ns IS NOT NULL AND error IS NULL ORDER BY at_ns, message_id",
+        session_id,
     )
     times, costs, contexts = [], [], []
     cost, context = 0, 0

@@ -57,11 +57,11 @@ def build(view: View) -> Page:
     return Page("agents", "Agents", {table.name: table}, values)
 
 
-def _scores(view: View, config: ScoresConfig) -> dict[tuple[str, str], dict[str, float]]:
+def _scores(view: View, config: ScoresConfig) -> dict[tuple[str, ...], dict[str, float]]:
     """Return agent and project → the OTLP name of each score → its value. Of several teams and sprints, the largest value counts."""
     series = read_points(view.connection, catalog.CATALOG)
     points = Scores(FactReader(view.connection), config).points(series, view.question.now_ns)
-    found: dict[tuple[str, str], dict[str, float]] = {}
+    found: dict[tuple[str, ...], dict[str, float]] = {}
     for point in points:
         labels = dict(point.labels)
         of_agent = found.setdefault((labels.get("agent", NONE), labels.get("project", NONE)), {})
@@ -100,12 +100,12 @@ def _add(table: Table, group: tuple[str, ...], figures: Figures, scores: dict[st
 
 
 def _bars(
-    groups: dict[tuple[str, ...], Figures], scores: dict[tuple[str, str], dict[str, float]], config: ScoresConfig
+    groups: dict[tuple[str, ...], Figures], scores: dict[tuple[str, ...], dict[str, float]], config: ScoresConfig
 ) -> list[dict[str, Any]]:
     """Return how far each agent is on the way to its next level, the most experienced first."""
-    found = []
+    found: list[dict[str, Any]] = []
     for group in groups:
-        of_agent = scores.get((group[0], group[1]), {})
+        of_agent = scores.get(group, {})
         experience, level = (of_agent.get(metric.name) for metric in (catalog.AGENT_XP, catalog.AGENT_LEVEL))
         if experience is None or level is None:
             continue

@@ -26,7 +26,9 @@ def build(connection: sqlite3.Connection, now_ns: int) -> Page:
     for row in rows:
         record = row["record"]
         table.records.append(record)
-        table.rows.append([Cell(str(record[name] or "")) for name in ("session_id", "agent", "project", "model", "state")])
+        table.rows.append(
+            [Cell(str(record[name] or "")) for name in ("session_id", "agent", "project", "model", "state")]
+        )
     waiting = sum(row["state"] == "waiting for permission" for row in rows)
     working = sum(row["state"] in ("thinking", "tool") for row in rows)
     cost = sum(row["record"]["cost_usd"] or 0 for row in rows)

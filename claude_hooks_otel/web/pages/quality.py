@@ -6,6 +6,7 @@ from typing import Final
 
 from claude_hooks_otel.facts.repository import FactReader
 from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.definition import Metric
 from claude_hooks_otel.report.breakdown import Column, Figures
 from claude_hooks_otel.report.figures import number, share
 from claude_hooks_otel.series.gauges import gauges
@@ -16,7 +17,7 @@ from claude_hooks_otel.web.tables import Cell, Head, Table, figures_table
 from claude_hooks_otel.web.view import Page, View
 
 
-def _count(name: str, title: str, metric: catalog.Metric, **labels: str) -> Column:
+def _count(name: str, title: str, metric: Metric, **labels: str) -> Column:
     return Column(name, title, ((metric, labels),))
 
 

@@ -73,7 +73,11 @@ def _facts(view: View, row: SessionRow) -> list[tuple[str, str, str | None]]:
         ("Tokens out", number(row.tokens_out), None),
         ("Length", duration_text((row.seen_ns - row.began_ns) / SECOND), None),
         ("Agent", row.agent or "–", question.url_of("/sessions", {"agent": row.agent}) if row.agent else None),
-        ("Project", row.project or "–", question.url_of("/sessions", {"project": row.project}) if row.project else None),
+        (
+            "Project",
+            row.project or "–",
+            question.url_of("/sessions", {"project": row.project}) if row.project else None,
+        ),
         ("Branch", row.branch or "–", None),
         ("Model", (row.model or "–").removeprefix("claude-"), None),
         ("Began", f"{local(row.began_ns):%Y-%m-%d %H:%M}", None),
@@ -93,8 +97,13 @@ def _steps(view: View, row: SessionRow) -> Table:
     for step in read_timeline(view.connection, row.session_id):
         so_far += step.cost or 0
         texts = (f"{view.question.within.local(step.at_ns):%H:%M:%S}", step.kind, step.who, step.what)
-        took, cost = seconds_text(step.seconds) if step.seconds is not None else "", "" if step.cost is None else dollars(step.cost)
-        table.rows.append([*(Cell(text) for text in texts), Cell(took, step.seconds), Cell(cost, step.cost), Cell(dollars(so_far))])
+        took, cost = (
+            seconds_text(step.seconds) if step.seconds is not None else "",
+            "" if step.cost is None else dollars(step.cost),
+        )
+        table.rows.append(
+            [*(Cell(text) for text in texts), Cell(took, step.seconds), Cell(cost, step.cost), Cell(dollars(so_far))]
+        )
         record: dict[str, Any] = asdict(step)
         table.records.append(record)
     return table

@@ -62,7 +62,7 @@ def build(view: View) -> Page:
     page = min(max(1, int(text) if text.isdecimal() and len(text) < 9 else 1), pages)
     table = _table(view, chosen[(page - 1) * PAGE : page * PAGE], order, search)
     table.records = [_record(each) for each in chosen]
-    table.empty = _empty(view, search, found)
+    table.empty = _empty(search, found)
     more = {"q": search} if search else {}
     sums = _sums(view, chosen, is_all=not search)
     return Page(
@@ -176,7 +176,7 @@ def _record(each: Listed) -> dict[str, Any]:
     return asdict(each.row) | {f"range_{name}": value for name, value in in_range.items()}
 
 
-def _empty(view: View, search: str, found: Sequence[Listed]) -> str:
+def _empty(search: str, found: Sequence[Listed]) -> str:
     if search and found:
         return f"None of {len(found):,} sessions matches the search. It looks at id, agent, project, branch, model, end and first words."
     return "No session was open in this range. Choose a longer range, or take a filter away."
