@@ -44,6 +44,7 @@ class Cell:
         share: its part of the largest value, from 0 to 1, for a bar; None without one.
         tone: ``good``, ``bad``, ``warn``, ``quiet``, or a colour of the chart (``series-1`` …); empty for none.
         badge: whether it is drawn as a label.
+        note: a few words below the text.
     """
 
     text: str
@@ -52,6 +53,7 @@ class Cell:
     share: float | None = None
     tone: str = ""
     badge: bool = False
+    note: str = ""
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from claude_hooks_otel.daemon.assembly import Core, assemble_core
+from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.settings import Config
@@ -59,11 +59,11 @@ def milliseconds(value: float) -> int:
 
 @dataclass
 class Week:
-    """The sessions of a stretch of days."""
+    """The sessions of a stretch of days. ``now_ns`` is the clock: changes of files have no time of their own."""
 
     rng: random.Random
-    core: Core
     keeps_words: bool
+    now_ns: int = 0
 
     def facts(self, days: int) -> Iterator[model.Fact]:
         """Yield the facts of all sessions."""
@@ -76,6 +76,7 @@ class Week:
                     begin = day + timedelta(minutes=self.rng.uniform(8 * 60, 17.5 * 60))
                     if begin < NOW - timedelta(hours=2):
                         number += 1
+                        self.now_ns = round((begin + timedelta(minutes=20)).timestamp()) * SECOND
                         yield from self.session(number, begin, agent, project, name)
 
     def session(self, number: int, begin: datetime, agent: str, project: str, name: str) -> Iterator[model.Fact]:
@@ -251,9 +252,9 @@ def make(home: Home, *, days: int = 13, seed: int = 7, keeps_words: bool = False
         keeps_words: whether the first prompt of each session is kept, as with ``[capture] prompts``.
     """
     home.create()
-    core = assemble_core(home, Config(), lambda: round(NOW.timestamp()) * SECOND)
+    week = Week(random.Random(seed), keeps_words)
+    core = assemble_core(home, Config(), lambda: week.now_ns)
     try:
-        week = Week(random.Random(seed), core, keeps_words)
         with core.store.transaction():
             for fact in week.facts(days):
                 core.facts.upsert(fact)

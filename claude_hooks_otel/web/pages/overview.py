@@ -28,6 +28,8 @@ SHOWN: Final = (
     "cost_usd", "output_tokens", "input_tokens", "cache_read_tokens", "cache_hit_share", "requests", "sessions", "active_seconds",
     "tool_calls",
 )  # fmt: skip
+# Two tables next to each other have less room.
+FEW: Final = ("cost_usd", "output_tokens", "cache_hit_share", "requests", "sessions", "active_seconds")
 DAYS_SHOWN: Final = (*SHOWN, "lines_added", "lines_deleted", "commits")
 
 
@@ -142,7 +144,7 @@ def _change(value: float, earlier: float | None) -> str:
 
 def _table(view: View, group: str) -> Table:
     plural = {"agent": "Agents", "project": "Projects", "model": "Models"}[group]
-    return breakdown_table(f"{group}s", plural, view.by(group), view.question, shown=SHOWN)
+    return breakdown_table(f"{group}s", plural, view.by(group), view.question, shown=SHOWN if group == "model" else FEW)
 
 
 def empty_values(view: View) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def _facts(view: View, row: SessionRow) -> list[tuple[str, str, str | None]]:
         ("Branch", row.branch or "–", None),
         ("Model", (row.model or "–").removeprefix("claude-"), None),
         ("Began", f"{local(row.began_ns):%Y-%m-%d %H:%M}", None),
-        ("End", row.outcome, None),
+        ("End", row.outcome.replace("_", " "), None),
     ]
     return found
 

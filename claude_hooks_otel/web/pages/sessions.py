@@ -136,37 +136,33 @@ def _table(view: View, rows: Sequence[Listed], order: str, search: str) -> Table
         more = {"q": search, "sort": name} if search else {"sort": name}
         return Head(title, True, hint, view.question.url("/sessions", **more), "descending" if name == order else "")
 
-    has_words = any(each.row.first_words for each in rows)
     heads = [
         Head("session", is_number=False), Head("began", False, "", head("", "began").href, "descending" if order == "began" else ""),
         Head("agent", is_number=False), Head("project", is_number=False), Head("model", is_number=False),
         head("cost", "cost", "In the range"), head("turns", "turns", "In the whole session"), head("requests", "requests", "In the range"),
         head("output", "output", "Tokens in the range"), head("length", "length", "Of the whole session"), Head("end", is_number=False),
     ]  # fmt: skip
-    if has_words:
-        heads.append(Head("first words", is_number=False))
     table = Table("sessions", "Sessions", heads)
     highest = max((each.used.cost or 0 for each in rows), default=0)
     for each in rows:
-        table.rows.append(_cells(view, each, highest, has_words=has_words))
+        table.rows.append(_cells(view, each, highest))
     return table
 
 
-def _cells(view: View, each: Listed, highest: int, *, has_words: bool) -> list[Cell]:
+def _cells(view: View, each: Listed, highest: int) -> list[Cell]:
     row, used = each.row, each.used
     href = session_path(row.session_id)
     seconds = (row.seen_ns - row.began_ns) / SECOND
     cost = "unknown" if used.cost is None else dollars(used.cost / DOLLAR)
     tone = {"killed": "warn", "open": "good"}.get(row.outcome, "quiet")
-    cells = [
-        Cell(row.session_id[:ID_LENGTH], row.session_id, href),
+    return [
+        Cell(row.session_id[:ID_LENGTH], row.session_id, href, note=row.first_words or ""),
         Cell(f"{view.question.within.local(row.began_ns):%Y-%m-%d %H:%M}", row.began_ns),
         Cell(row.agent or "–"), Cell(row.project or "–"), Cell((row.model or "–").removeprefix("claude-")),
         Cell(cost, used.cost, share=(used.cost or 0) / highest if highest else None), Cell(f"{row.turns:,}", row.turns),
         Cell(f"{used.requests:,}", used.requests), Cell(number(used.tokens_out), used.tokens_out),
-        Cell(duration_text(seconds), seconds), Cell(row.outcome, tone=tone, badge=True),
+        Cell(duration_text(seconds), seconds), Cell(row.outcome.replace("_", " "), tone=tone, badge=True),
     ]  # fmt: skip
-    return [*cells, Cell(row.first_words or "")] if has_words else cells
 
 
 def _record(each: Listed) -> dict[str, Any]:

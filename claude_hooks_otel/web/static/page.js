@@ -136,7 +136,7 @@ function bars(holder, data) {
     cursor: { points: { show: false }, y: false, drag: { x: false, y: false } },
     scales: { x: { time: false, range: [-0.6, count - 0.4] }, y: { range: (_, low, high) => [0, (high || 1) * 1.06] } },
     axes: [
-      axis({ grid: { show: false }, splits: () => places(count, isNarrow ? 4 : 10), values: (_, found) => found.map((x) => moment(data.labels[x] ?? "", false)) }),
+      axis({ size: 30, grid: { show: false }, splits: () => places(count, isNarrow ? 4 : 10), values: (_, found) => found.map((x) => moment(data.labels[x] ?? "", false)) }),
       axis({ size: 58, space: 44, values: (_, found) => found.map((y) => short(y, data.unit)) }),
     ],
     series: [{}, ...order.map((place) => ({
@@ -210,7 +210,7 @@ function course(holder, data) {
     cursor: { drag: { x: false, y: false }, y: false },
     scales: { y: { range: (_, low, high) => [0, (high || 1) * 1.08] }, tokens: { range: (_, low, high) => [0, (high || 1) * 1.08] } },
     axes: [
-      axis({ grid: { show: false }, space: 90, values: (_, found) => found.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })) }),
+      axis({ size: 30, grid: { show: false }, space: 90, values: (_, found) => found.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })) }),
       axis({ size: 58, values: (_, found) => found.map((value) => short(value, "usd")) }),
       axis({ size: 58, side: 1, scale: "tokens", grid: { show: false }, values: (_, found) => found.map((value) => short(value, "tokens")) }),
     ],
