@@ -62,7 +62,7 @@ class Facts:
         """Return the fact with this natural key."""
         row = self.store.connection.execute(TABLES[kind].select, key).fetchone()
         stored = None if row is None else kind(**dict(zip(kind.SHAPE.names, row, strict=True)))
-        added: Any = self._added[kind].get(key)
+        added: Any = self._added[kind].get(key) if kind in self._added else None
         return added if stored is None else stored if added is None else stored.merged(added)
 
     def select(self, kind: type[F], where: str = "1", *parameters: str | int | None) -> list[F]:
@@ -89,6 +89,9 @@ class Facts:
 
     def flush(self) -> None:
         """Merge what was added with the facts of the store, write what changes, and tell the listeners."""
+        if not (self._added or self.identities.has_notes):
+            return
+        self.store.begin()
         self.identities.flush()
         while self._added:
             kind, added = self._added.popitem()

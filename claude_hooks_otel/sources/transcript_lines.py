@@ -6,6 +6,7 @@ unexpected type or range is left out, and costs nothing else.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ SYNTHETIC_MODEL: Final = "<synthetic>"
 PROMPT_IDS_SINCE: Final = (2, 1, 196)
 
 
+@functools.lru_cache(maxsize=64)
 def _number(version: str | None) -> tuple[int, ...]:
     """Return a version as numbers; the newest possible if it is unknown."""
     parts = (version or "").split(".")

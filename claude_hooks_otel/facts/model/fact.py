@@ -106,7 +106,10 @@ class Fact:
     @property
     def happened_ns(self) -> int | None:
         """When it happened; None if no time is known."""
-        return next(iter(self.times), None)
+        for name in self.TIMES:
+            if at := getattr(self, name):  # neither unknown nor INFERRED
+                return int(at)
+        return None
 
     def labels(self, /, **more: str | None) -> Labels:
         """Return the labels of its identity, and ``more`` labels with normalized values."""
