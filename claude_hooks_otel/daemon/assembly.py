@@ -148,7 +148,9 @@ def assemble_core(
     content = _content(facts, config, wants_items if keeps_content is None else keeps_content)
     history, spool = _history(facts, history_ns), Spool(home.spool)
     resolve = identity_resolver(config, resource_attributes)
-    intake = _intake(config, facts, totals, known, spool, content, history, writer, resolve, counted_until)
+    intake = _intake(
+        config, facts, totals, known, spool, content, history, writer, resolve, counted_until, expects_hooks=is_live
+    )
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer, aggregates)
 
 
@@ -217,6 +219,8 @@ def _intake(
     writer: TraceWriter | None,
     resolve: IdentityResolver,
     until: Callable[[tuple[str, str]], int | None] | None,
+    *,
+    expects_hooks: bool,
 ) -> Intake:
     """Put together what reads the sources."""
     store, connection = facts.store, facts.store.connection
@@ -235,8 +239,8 @@ def _intake(
         programs=ProgramReader(facts, resolve, known, count_dropped, ProgramGauges(connection, totals, known).set),
         followed=FollowedSessions(connection, store.now_ns()),
         transcripts=transcripts,
-        lines=TranscriptReader(facts, _pricer(config), history, content),
-        pairing=Pairing(facts, history),
+        lines=TranscriptReader(facts, _pricer(config), history, content, expects_hooks=expects_hooks),
+        pairing=Pairing(facts, history, expects_hooks=expects_hooks),
         writer=writer,
     )
 

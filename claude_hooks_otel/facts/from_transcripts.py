@@ -41,12 +41,20 @@ class TranscriptReader:
         price: returns the cost of a request.
         history_ns: returns the time from which lines of a session count, Unix nanoseconds. Older lines were written before capturing began.
         content: keeps prompts, inputs and outputs; None if no exporter wants them.
+        expects_hooks: whether hooks report the same calls.
     """
 
     def __init__(
-        self, facts: Facts, price: Pricer, history_ns: Callable[[str], int], content: ContentKeeper | None = None
+        self,
+        facts: Facts,
+        price: Pricer,
+        history_ns: Callable[[str], int],
+        content: ContentKeeper | None = None,
+        *,
+        expects_hooks: bool = True,
     ) -> None:
         self._facts = facts
+        self._expects_hooks = expects_hooks
         self._content = content
         self._price = price
         self._history_ns = history_ns
@@ -123,6 +131,9 @@ class TranscriptReader:
     # -- answers -------------------------------------------------------------------------------------------------------
 
     def _answer(self, line: lines.AssistantLine, item: TranscriptLine) -> None:
+        says_more = self._last is None or not _says_nothing_more(line, self._last)
+        if not (says_more or item.call_ids or line.is_api_error_message):
+            return
         # The session that paid. The file of a fork repeats its parent's lines under the fork's session id.
         session_id, agent_id = line.request_session_id or line.session_id, self._agent_id
         labels = self._labels(line, session_id)
@@ -137,9 +148,7 @@ class TranscriptReader:
         if line.is_api_error_message:
             self._failed_request(line, agent)
         message, usage = line.message, line.message.usage
-        if self._last is not None and _says_nothing_more(line, self._last):
-            return
-        if (message.id or item.answer_id) and message.model not in (None, lines.SYNTHETIC_MODEL) and usage is not None:
+        if says_more and (message.id or item.answer_id) and message.model not in (None, lines.SYNTHETIC_MODEL) and usage is not None:
             request = self._request(line, usage, item.answer_id, agent)
             self._facts.upsert(request, *self._side_rounds(usage, request))
             if not agent_id:
@@ -152,7 +161,7 @@ class TranscriptReader:
         message_id = line.message.id or ""
         if not line.request_id and self._facts.get(model.ApiRequest, message_id, ""):
             answer_id = ""  # an older version of this package has read this answer
-        requested = line.requested_model or line.message.model or ""
+        requested, billed = line.requested_model or line.message.model or "", _billed(usage, usage.web_searches)
         return model.ApiRequest(
             message_id=message_id,
             answer_id=answer_id,
@@ -160,8 +169,8 @@ class TranscriptReader:
             model=requested,
             answering_model=line.message.model,
             at_ns=line.timestamp,
-            **_spent(_billed(usage, usage.web_searches)),
-            cost=self._cost(usage, (requested, line.message.model), line.timestamp),
+            **_spent(billed),
+            cost=self._cost(usage, billed, (requested, line.message.model), line.timestamp),
             stop_reason=line.message.stop_reason,
             **agent,
         )
@@ -194,11 +203,14 @@ class TranscriptReader:
                 )
             )
 
-    def _cost(self, usage: lines.Usage, models: tuple[str, str | None], at_ns: int) -> int | None:
+    def _cost(
+        self, usage: lines.Usage, billed: pricing.TokenUsage, models: tuple[str, str | None], at_ns: int
+    ) -> int | None:
         """Return picodollars; None without a known price. Each round has its own price, because a long prompt can cost more."""
-        total = 0
-        for number, part in enumerate(usage.rounds):
-            billed = _billed(part, usage.web_searches if number == 0 else 0)
+        total, rounds = 0, usage.rounds
+        for number, part in enumerate(rounds):
+            if len(rounds) > 1:
+                billed = _billed(part, usage.web_searches if number == 0 else 0)
             cost = self._price(billed, models, at_ns, usage.speed, usage.inference_geo)
             if cost is None:
                 return None
@@ -225,7 +237,9 @@ class TranscriptReader:
             )
             if self._content:
                 self._content.tool_call(TRANSCRIPT_RESULT, tool_use_id, line.timestamp, result=_output(line, block))
-            call = self._facts.get(model.ToolCall, tool_use_id)
+            call = self._facts.added(model.ToolCall, tool_use_id) if not self._expects_hooks else None
+            if call is None or call.tool is None:
+                call = self._facts.get(model.ToolCall, tool_use_id)
             if outcome in (None, ToolOutcome.SUCCESS, ToolOutcome.ERROR) and call and call.tool and call.session_id:
                 self._finished(call, item.inputs.get(call_id), line, block, labels)
 

@@ -64,8 +64,7 @@ _CLAUDE_NAME = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
+class TokenUsage(NamedTuple):
     """The billed usage of one request.
 
     Attributes:
@@ -155,6 +154,11 @@ def request_cost(
             if usage.prompt > above:
                 return _cost(usage, prices, _US_INFERENCE if inference_geo == "us" else Decimal(1))
     return None
+
+
+def load_prices() -> None:
+    """Load the price list now. Otherwise the first request loads it."""
+    _claude_models()
 
 
 def price_table_version() -> str:

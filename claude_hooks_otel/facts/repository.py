@@ -54,21 +54,28 @@ class Facts:
     def upsert(self, *facts: Fact) -> None:
         """Add facts, or merge them with the ones that have the same keys. The caller holds the transaction."""
         for fact in facts:
-            added, key = self._added[type(fact)], fact.natural_key
+            added, key = self._added[type(fact)], fact.SHAPE.key(fact)
             known = added.get(key)
             added[key] = fact if known is None else known.merged(fact)
+
+    def added(self, kind: type[F], *key: str | int) -> F | None:
+        """Return what was added with this natural key and is not written yet."""
+        found: Any = self._added[kind].get(key) if kind in self._added else None
+        return found
 
     def get(self, kind: type[F], *key: str | int) -> F | None:
         """Return the fact with this natural key."""
         row = self.store.connection.execute(TABLES[kind].select, key).fetchone()
         stored = None if row is None else kind(**dict(zip(kind.SHAPE.names, row, strict=True)))
-        added: Any = self._added[kind].get(key) if kind in self._added else None
+        added = self.added(kind, *key)
         return added if stored is None else stored if added is None else stored.merged(added)
 
     def select(self, kind: type[F], where: str = "1", *parameters: str | int | None) -> list[F]:
-        """Return the facts of a kind that meet an SQL condition."""
+        """Return the facts of a kind that meet an SQL condition. If the condition reads other tables, it has a ``SELECT``."""
         names = kind.SHAPE.names
-        rows = self.connection.execute(f"SELECT {', '.join(names)} FROM {TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608
+        if kind in self._added or "SELECT" in where:
+            self.flush()
+        rows = self.store.connection.execute(f"SELECT {', '.join(names)} FROM {TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608
         return [kind(**dict(zip(names, row, strict=True))) for row in rows]
 
     # -- a participant of the store's transactions ---------------------------------------------------------------------
@@ -107,7 +114,7 @@ class Facts:
         for keys in portions(list(added), MOST_PARAMETERS // len(shape.keys)):
             for row in self.store.connection.execute(TABLES[kind].select_many(len(keys)), [*chain.from_iterable(keys)]):
                 fact = kind(**dict(zip(shape.names, row, strict=True)))
-                stored[fact.natural_key] = fact
+                stored[shape.key(fact)] = fact
         for key, fact in added.items():
             if (old := stored.get(key)) is None:
                 yield None, fact

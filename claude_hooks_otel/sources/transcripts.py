@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,7 +35,7 @@ BYTES_PER_BATCH: Final = 8 << 20
 OPEN_CALLS: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TranscriptLine:
     """A line with facts.
 
@@ -55,7 +55,7 @@ class TranscriptLine:
     inputs: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TranscriptItem:
     """What was read from one line of a file.
 
@@ -66,7 +66,7 @@ class TranscriptItem:
         is_repeated: whether the line was read before, so that its damage is counted already.
     """
 
-    lines: tuple[TranscriptLine, ...] = ()
+    lines: Sequence[TranscriptLine] = ()
     damage: tuple[Damage, ...] = ()
     details: tuple[str, ...] = ()
     is_repeated: bool = False
@@ -235,7 +235,7 @@ class TranscriptSource:
         if raw is None or is_too_long(raw):
             return TranscriptItem(damage=() if is_next_part else (Damage.TOO_LONG,), is_repeated=is_repeated)
         parsed = transcript_lines.parse(raw)
-        lines = tuple(self._line(file, cursor, line, begin) for line in parsed.records)
+        lines = [self._line(file, cursor, line, begin) for line in parsed.records]
         return TranscriptItem(lines, parsed.damage, parsed.details, is_repeated)
 
     def _line(self, file: TranscriptFile, cursor: Cursor, line: Line, begin: int) -> TranscriptLine:
