@@ -16,7 +16,7 @@ from typing import Final
 
 from claude_hooks_otel.metrics.labels import Labels, decode_labels
 from claude_hooks_otel.report.ranges import Range, nanoseconds
-from claude_hooks_otel.series.aggregates import BUCKET, Aggregate
+from claude_hooks_otel.series.aggregates import BUCKET, Aggregate, buckets
 
 # Days that stay in memory, of all ranges and time zones.
 DAYS_KEPT: Final = 4000
@@ -76,7 +76,8 @@ def _days(connection: sqlite3.Connection, within: Range) -> Iterator[tuple[int, 
     oldest, newest = connection.execute(_BOUNDS).fetchone()
     if oldest is None:
         return
-    first, end = max(-(-within.since_ns // BUCKET), oldest), min(-(-within.until_ns // BUCKET), newest + 1)
+    first, end = buckets(within.since_ns, within.until_ns)
+    first, end = max(first, oldest), min(end, newest + 1)
     while first < end:
         today = within.local(first * BUCKET).replace(hour=0, minute=0, second=0, microsecond=0)
         # Noon is in the next day also where a day has 23 or 25 hours.

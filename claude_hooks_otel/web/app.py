@@ -218,7 +218,7 @@ class Site:
         with self._opened() as connection:
             if connection is None:
                 return {}
-            view = View(self._home, connection, self._sums, question, parameters)
+            view = View(self._home, connection, self._sums, question, parameters, is_export=True)
             if page == "session":
                 found = session.build(view, parameters.get("session", ""))
                 return dict(found.tables) if found else {}

@@ -44,6 +44,7 @@ class View:
         sums: what is in memory of it.
         question: the range and the filters.
         parameters: the whole query of the address.
+        is_export: whether all rows are wanted, and not one page of them.
     """
 
     home: Home
@@ -51,6 +52,7 @@ class View:
     sums: DailySums
     question: Question
     parameters: Mapping[str, str]
+    is_export: bool = False
 
     @cached_property
     def aggregates(self) -> list[Aggregate]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from claude_hooks_otel.facts.repository import FactReader
 from claude_hooks_otel.report.figures import dollars, number
-from claude_hooks_otel.report.sessions import SessionRow, find_session, read_session, read_timeline
+from claude_hooks_otel.report.sessions import SessionRow, find_session, read_some_sessions, read_timeline
 from claude_hooks_otel.units import SECOND, duration_text
 from claude_hooks_otel.web.pages.technical import seconds_text
 from claude_hooks_otel.web.question import session_path
@@ -27,7 +27,7 @@ KINDS = {
 def build(view: View, session_id: str) -> Page | None:
     """Return the page of a session; None if there is none with this id."""
     ids = find_session(view.connection, session_id)
-    row = read_session(view.connection, ids[0]) if len(ids) == 1 else None
+    row = next(iter(read_some_sessions(view.connection, ids if len(ids) == 1 else ())), None)
     if row is None:
         return None
     facts = FactReader(view.connection)
