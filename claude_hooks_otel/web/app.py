@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -71,6 +71,7 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.filters["codes"] = codes
         self._templates.globals["static"] = lambda name: f"/static/{name}?v={self._version}"
 
     def app(self) -> Starlette:
@@ -297,6 +298,19 @@ def _digest() -> str:
         if path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def codes(text: str) -> Markup:
+    """Return a text for people as HTML: what is between backticks is code.
+
+    >>> codes("Run `claude` & wait")
+    Markup('Run <code>claude</code> &amp; wait')
+    """
+    parts = [escape(part) for part in text.split("`")]
+    if len(parts) % 2 == 0:
+        return escape(text)
+    drawn = [Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)]
+    return Markup("").join(drawn)
 
 
 def _safe(part: str | None) -> Any:

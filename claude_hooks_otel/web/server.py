@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -25,15 +26,22 @@ class PageServer:
         home: the home.
         port: the port; 0 for any free one.
         on_entry: called with the next link when a link was used.
+        now_ns: the clock, Unix nanoseconds.
 
     Raises:
         OSError: the port is not free.
     """
 
-    def __init__(self, home: Home, port: int = 0, on_entry: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        port: int = 0,
+        on_entry: Callable[[str], None] = lambda _: None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._socket = socket.create_server((HOST, port))
         self.port: int = self._socket.getsockname()[1]
-        self._site = Site(home)
+        self._site = Site(home, now_ns)
         self._guard = Guard(self._site.app(), self.port, on_entry)
         config = uvicorn.Config(
             self._guard,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from claude_hooks_otel.facts.repository import FactReader
 from claude_hooks_otel.metrics import catalog
@@ -40,9 +40,9 @@ DELIVERY: Final = (
     _count("commits", "commits", catalog.COMMITS),
     _count("tasks", "tasks", catalog.TASKS_COMPLETED),
 )
-PASSED: Final = Column("tests_passed", "passed", ((catalog.TESTS, {"outcome": "passed"}),))
+PASSED: Final = Column("passed", "passed", ((catalog.TEST_RUNS, {"outcome": "passed"}),))
 FAILED: Final = Column(
-    "tests_failed", "failed", ((catalog.TESTS, {"outcome": "failed"}), (catalog.TESTS, {"outcome": "error"}))
+    "failed", "failed", ((catalog.TEST_RUNS, {"outcome": "failed"}), (catalog.TEST_RUNS, {"outcome": "error"}))
 )
 
 
@@ -56,11 +56,7 @@ def build(view: View) -> Page:
     )
     delivery.empty = "No bugs, pull requests, commits or tasks in this range."
     coverage = _coverage(view)
-    chart = stacked(view.by(view.question.step, columns=(PASSED,)), PASSED, view.question)
-    failed = stacked(view.by(view.question.step, columns=(FAILED,)), FAILED, view.question)
-    if failed["labels"] == chart["labels"]:
-        chart["series"] += failed["series"]
-    chart["tones"] = ["good", "bad"] if chart["series"] and chart["series"][0]["name"] == "passed" else ["bad"]
+    chart = _chart(view)
     return Page(
         "quality",
         "Quality",
@@ -68,9 +64,18 @@ def build(view: View) -> Page:
         {
             "headlines": _headlines(view, by_agent.total),
             "chart": chart,
-            "chart_title": f"Tests by {view.question.step}",
+            "chart_title": f"Test runs by {view.question.step}",
         },
     )
+
+
+def _chart(view: View) -> dict[str, Any]:
+    """Return the runs of test suites over time, those that passed below those that failed."""
+    step = view.question.step
+    chart = stacked(view.by(step, columns=(PASSED, FAILED)), PASSED, view.question)
+    chart["series"] += stacked(view.by(step, columns=(PASSED, FAILED)), FAILED, view.question)["series"]
+    chart["tones"] = [{PASSED.title: "good", FAILED.title: "bad"}[series["name"]] for series in chart["series"]]
+    return chart
 
 
 def _headlines(view: View, total: Figures) -> list[Headline]:

@@ -122,7 +122,7 @@ function legend(holder, names, tones) {
 
 function bars(holder, data) {
   const tones = data.series.map((_, place) => data.tones?.[place] ?? (data.series[place].name === "others" ? "6" : String(place + 1)));
-  const colours = tones.map((tone) => colour(/\d/.test(tone) ? `series-${tone}` : tone));
+  const colours = tones.map((tone) => colour(`series-${tone}`));
   const count = data.labels.length;
   // The sum up to each group. The largest sum is drawn first, and the smaller ones on top of it.
   const sums = [];
@@ -336,6 +336,7 @@ async function prepareChecks() {
   place.setAttribute("aria-busy", "false");
 }
 
+document.querySelector(".pages [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 prepareTheme();
 prepareTables();
 prepareForms();
