@@ -47,15 +47,22 @@ def register(app: typer.Typer) -> None:
             _watch(home)
         elif as_json:
             print_json("top", sessions=[_as_json(each) for each in _read(home)] if home.store.exists() else [])
-        elif not home.store.exists():
-            print_next_step(home)
+        elif sessions := _read(home) if home.store.exists() else []:
+            _print(sessions)
+        elif home.store.exists() and _has_sessions(home):
+            say("No session runs. Start one with `claude`.")
         else:
-            _print(_read(home))
+            print_next_step(home)
 
 
 def _read(home: Home) -> list[LiveSession]:
     with opened_store(home) as connection:
         return live.now(connection, time.time_ns())
+
+
+def _has_sessions(home: Home) -> bool:
+    with opened_store(home) as connection:
+        return connection.execute("SELECT 1 FROM session LIMIT 1").fetchone() is not None
 
 
 def _as_json(session: LiveSession) -> dict[str, Any]:
@@ -65,9 +72,6 @@ def _as_json(session: LiveSession) -> dict[str, Any]:
 
 
 def _print(sessions: Sequence[LiveSession]) -> None:
-    if not sessions:
-        say("No session runs. Start one with `claude`.")
-        return
     for line in table(View().shown(sessions), time.time_ns()).narrowed(width(), DISPENSABLE).lines(width()):
         typer.echo(line)
 
@@ -88,7 +92,10 @@ def _watch(home: Home) -> None:
 
 def _lines(home: Home, view: View, known: list[LiveSession]) -> tuple[Iterable[Text], list[LiveSession]]:
     """Return what the screen shows, and the sessions that run."""
-    size, notes = (out.width, out.height), [] if is_running(home) else ["No daemon runs, so nothing new is read."]
+    size, notes = (
+        (out.width, out.height),
+        [] if is_running(home) else ["No daemon runs, so nothing new is read. The next prompt starts one."],
+    )
     if not home.store.exists():
         return list_screen(view, [], 0, size, [*notes, "Nothing was captured yet. Start a session with `claude`."]), []
     try:

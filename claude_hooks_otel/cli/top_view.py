@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any, Final
 
 from rich.text import Text
@@ -18,10 +19,12 @@ from claude_hooks_otel.units import DOLLAR, SECOND
 ID_LENGTH: Final = 8
 # The columns that a narrow terminal leaves out, in this order.
 DISPENSABLE: Final = ("started", "agents", "session", "model", "project", "context", "tool", "cost", "agent")
+# The first cells of a row, which have names. The filter searches them.
+_NAMES: Final = 6
 # How rows look. The state is also a word, so colours are not needed to read it.
 _STYLES: Final = {State.WAITING: "bold yellow", State.TOOL: "green", State.THINKING: "cyan", State.IDLE: "dim"}
-# Lines around the rows: the title, the headers, their rule, the keys.
-_FRAME: Final = 4
+# Lines around the rows: the title, the headers, their rule, the keys. A terminal with fewer than _LOW lines shows no headers and notes.
+_FRAME, _LOW = 4, 8
 
 _URGENCY: Final = (State.WAITING, State.TOOL, State.THINKING, State.IDLE)
 _SORTS: Final[dict[str, Callable[[LiveSession], Any]]] = {
@@ -62,7 +65,9 @@ class View:
     def shown(self, sessions: Sequence[LiveSession]) -> list[LiveSession]:
         """Return the sessions that pass the filter, sorted."""
         wanted = self.filter.casefold()
-        found = [live for live in sessions if wanted in " ".join(map(str, _cells(live, live.started_ns))).casefold()]
+        found = [
+            live for live in sessions if wanted in " ".join([*_cells(live, 0)[:_NAMES], live.session_id]).casefold()
+        ]
         return sorted(found, key=_SORTS[self.sort], reverse=self.is_reversed)
 
     def press(self, key: str, sessions: Sequence[LiveSession], page: int) -> None:
@@ -185,15 +190,17 @@ def list_screen(
     """
     width, height = size
     shown = view.shown(sessions)
-    yield _title(sessions, shown)
+    notes = [line for note in notes for line in wrap(note, width)] if height >= _LOW or not sessions else []
+    yield Text(_fitting(_title(sessions, shown), width, " · "), style="bold")
     yield from (Text(note, style="yellow") for note in notes)
     headers, rows = _body(table(shown, now_ns), width, len(shown))
+    headers = headers if height >= _LOW else []
     yield from (Text(line, style="bold") for line in headers)
     if not sessions and not notes:
         yield Text("No session runs. Start one with `claude`.")
     elif sessions and not shown:
         yield Text(f"No running session contains “{view.filter}”.")
-    room = max(1, height - _FRAME - len(notes))
+    room = max(1, height - 2 - len(headers) - len(notes))
     place = view.place(shown)
     first = min(max(0, place - room // 2), max(0, len(rows) - room))
     for number, line in list(enumerate(rows))[first : first + room]:
@@ -209,18 +216,18 @@ def _body(grid: Grid, width: int, count: int) -> tuple[list[str], list[str]]:
     lines = list(grid.narrowed(width, DISPENSABLE).lines(width))
     if len(lines) == count + 2:
         return lines[:2], lines[2:]
-    return [], [" ".join((row[0], row[6]))[:width] for row in grid.rows]
+    return [], [" ".join((row[0], row[_NAMES]))[:width] for row in grid.rows]
 
 
-def _title(sessions: Sequence[LiveSession], shown: Sequence[LiveSession]) -> Text:
+def _title(sessions: Sequence[LiveSession], shown: Sequence[LiveSession]) -> list[str]:
     states = Counter(live.state for live in sessions)
     parts = [f"{len(sessions)} {'session' if len(sessions) == 1 else 'sessions'}"]
-    parts += [f"{states[state]} {state}" for state in _URGENCY if states[state]]
+    parts += [f"{states[state]} {'in a tool' if state == State.TOOL else state}" for state in _URGENCY if states[state]]
     if costs := [live.cost for live in sessions if live.cost is not None]:
         parts.append(dollars(sum(costs) / DOLLAR))
     if len(shown) != len(sessions):
         parts.append(f"{len(shown)} shown")
-    return Text(" · ".join(parts), style="bold")
+    return parts
 
 
 def _keys(view: View, width: int) -> Text:
@@ -228,7 +235,7 @@ def _keys(view: View, width: int) -> Text:
         return Text(f"filter: {view.filter}▏ (Enter keeps it, Esc drops it)"[:width])
     order = f"{view.sort}{' reversed' if view.is_reversed else ''}"
     kept = f" “{view.filter}”" if view.filter else ""
-    words = [f"s sort: {order}", "r reverse", f"/ filter{kept}", "↑↓ select", "Enter open", "q quit"]
+    words = ["q quit", f"s sort: {order}", f"/ filter{kept}", "Enter open", "↑↓ select", "r reverse"]
     return Text(_fitting(words, width), style="dim")
 
 
@@ -245,14 +252,14 @@ def timeline_screen(title: str, lines: Sequence[str], view: View, size: tuple[in
     yield from map(Text, visible)
     yield from (Text() for _ in range(room - len(visible)))
     below = f"{view.scroll} more below" if view.scroll else "the end"
-    yield Text(_fitting(["Esc back", "q quit", "↑↓ scroll", "g first", "G last", below], width), style="dim")
+    yield Text(_fitting(["q quit", "Esc back", below, "↑↓ scroll", "g first", "G last"], width), style="dim")
 
 
-def _fitting(words: Sequence[str], width: int) -> str:
-    """Return as many words as fit into a line, and always the last one that fits."""
+def _fitting(words: Sequence[str], width: int, between: str = "  ") -> str:
+    """Return the words that fit into a line. A later one may fit where an earlier one does not."""
     line = ""
     for word in words:
-        longer = f"{line}  {word}" if line else word
+        longer = f"{line}{between}{word}" if line else word
         if len(longer) <= width:
             line = longer
     return line

@@ -26,6 +26,7 @@ COMMANDS = {
     "report all": ("report", "all"),
     "sessions": ("sessions",),
     "audit": ("audit",),
+    "top": ("top",),
     "limits": ("limits",),
     "console": ("console",),
     "daemon": ("daemon", "--stop"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-# What the pane shows when the command has ended.
+# What the pane shows when the command has ended, before its exit code and what is still off in the terminal's mode.
 ENDED = "[ended with"
 
 
@@ -41,7 +41,7 @@ class Terminal:
     ) -> None:
         self._socket = folder / f"tmux-{time.monotonic_ns()}"
         given = shlex.join(["env", "-i", *(f"{name}={value}" for name, value in environ.items()), *command])
-        self._script = f"cd {shlex.quote(str(cwd))}; {given}; echo '{ENDED}' $?]; stty -a; sleep 600"
+        self._script = f"cd {shlex.quote(str(cwd))}; {given}; echo '{ENDED}' $? $(stty -a | grep -ow -e -icanon -e -echo)]; sleep 600"
         self._size = size
 
     def __enter__(self) -> Self:
