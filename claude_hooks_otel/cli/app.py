@@ -23,6 +23,7 @@ from claude_hooks_otel.cli import (
     stack,
     status,
     store,
+    top,
     uninstall,
 )
 from claude_hooks_otel.cli.edge import Commands
@@ -62,6 +63,7 @@ for module in (
     report,
     sessions,
     serve,
+    top,
     limits,
     audit,
     import_history,

@@ -98,7 +98,8 @@ def read_activity(
     began_ns = starts[-1].received_ns if starts else first_seen_ns
     events = ledger.entries(session_id, *_EVENTS, since_ns=began_ns)
     (interrupted_ns,) = connection.execute(_INTERRUPT, (session_id,)).fetchone()
-    ended_ns = max(began_ns, interrupted_ns, _last(event for event in events if _ends_turn(event)))
+    # Two events can have the same time, so what has the time of the start comes after it.
+    ended_ns = max(began_ns - 1, interrupted_ns, _last(event for event in events if _ends_turn(event)))
     agents = _running_agents(connection, session_id, events, interrupted_ns)
     calls = [
         call
@@ -114,7 +115,7 @@ def read_activity(
     shown = _shown(waiting or calls)
     return Activity(
         began_ns=began_ns,
-        ended_ns=ended_ns,
+        ended_ns=max(ended_ns, began_ns),
         is_working=bool(begins or main_calls or agents),
         is_waiting=bool(waiting),
         is_compacting=_is_compacting([*events, *ends], ended_ns),

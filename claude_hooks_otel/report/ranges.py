@@ -132,8 +132,15 @@ def _zone(name: str | None) -> tzinfo:
 
 
 def nanoseconds(moment: datetime) -> int:
-    """Return a time with a zone as Unix nanoseconds."""
-    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+    """Return a time with a zone as Unix nanoseconds.
+
+    Raises:
+        RangeError: the zone does not know the time, because it is next to the first or the last year that a date can have.
+    """
+    try:
+        return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+    except (OverflowError, ValueError):
+        raise RangeError(f"{moment:%Y-%m-%d} is beyond the years that count") from None
 
 
 class _Machine(tzinfo):

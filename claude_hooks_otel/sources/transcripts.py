@@ -34,7 +34,7 @@ BYTES_PER_BATCH: Final = 8 << 20
 # How many calls may wait for their result at the same time. No session runs so many. An interrupted call would wait forever.
 OPEN_CALLS: Final = 256
 # Files of one session that are looked at for growth: those that have grown last.
-FILES_WATCHED: Final = 16
+FILES_PER_LOOK: Final = 16
 
 
 @dataclass(slots=True)
@@ -200,7 +200,7 @@ class TranscriptSource:
         """
         found: list[str] = []
         for session_id in session_ids:
-            sizes = list(self._sizes.get(session_id, {}).items())[-FILES_WATCHED:]
+            sizes = list(self._sizes.get(session_id, {}).items())[-FILES_PER_LOOK:]
             if not sizes:
                 continue
             has_grown: bool = in_time(str(sizes[0][0].parent), partial(_has_grown, sizes), otherwise=False)

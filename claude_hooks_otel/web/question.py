@@ -75,8 +75,8 @@ class Question:
             )
             before = range_before(within, now_ns)
             within.local(within.since_ns)
-        except OverflowError:
-            raise RangeError("the range is beyond the years that a date can have") from None
+        except (OverflowError, OSError):
+            raise RangeError("the range is beyond the years that count") from None
         only: dict[str, list[str]] = {}
         for name, value in kept:
             if name in FILTERS:

@@ -14,7 +14,7 @@ function prepareTheme() {
     const [name, sign, words] = THEMES[root.dataset.theme ?? ""];
     button.querySelector(".theme-name").textContent = name;
     button.firstElementChild.textContent = sign;
-    button.setAttribute("aria-label", `Colours: ${words}`);
+    button.setAttribute("aria-label", `${name}: colours ${words}`);
   };
   button.hidden = false;
   button.addEventListener("click", () => {
