@@ -57,10 +57,14 @@ class Site:
     Args:
         home: the home.
         now_ns: the clock, Unix nanoseconds.
+        is_over: returns whether the server stops. Then streams end.
     """
 
-    def __init__(self, home: Home, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, home: Home, now_ns: Callable[[], int] = time.time_ns, is_over: Callable[[], bool] = lambda: False
+    ) -> None:
         self._home = home
+        self._is_over = is_over
         self._now_ns = now_ns
         self._sums = DailySums()
         self._version = _digest()
@@ -169,7 +173,7 @@ class Site:
         """Yield what runs whenever it changes, as server-sent events."""
         last: object = None
         silent = 0.0
-        while not await request.is_disconnected():
+        while not (self._is_over() or await request.is_disconnected()):
             try:
                 page = await run_in_threadpool(self._running)
             except sqlite3.Error:  # the store is busy or away for a moment

@@ -41,7 +41,7 @@ class PageServer:
     ) -> None:
         self._socket = socket.create_server((HOST, port))
         self.port: int = self._socket.getsockname()[1]
-        self._site = Site(home, now_ns)
+        self._site = Site(home, now_ns, lambda: self._server.should_exit)
         self._guard = Guard(self._site.app(), self.port, on_entry)
         config = uvicorn.Config(
             self._guard,
