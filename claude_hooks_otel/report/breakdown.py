@@ -194,17 +194,16 @@ def break_down(
     moments: list[tuple[int, Figures, int]] = []
     # A range has many half hours, but few metrics with few labels.
     known: dict[tuple[str, Labels], tuple[dict[str, str], list[Column]]] = {}
+    group_of = _grouper(within)
     for aggregate in aggregates:
         kind = (aggregate.metric, aggregate.labels)
         if (found := known.get(kind)) is None:
             labels = dict(aggregate.labels)
             found = known[kind] = labels, [column for column in counted if column.has(aggregate.metric, labels)]
         labels, its_columns = found
-        if not its_columns or any(
-            GROUPS[name](aggregate, labels, within) not in values for name, values in filters.items()
-        ):
+        if not its_columns or any(group_of(name, aggregate, labels) not in values for name, values in filters.items()):
             continue
-        group = tuple(GROUPS[name](aggregate, labels, within) for name in by)
+        group = tuple([group_of(name, aggregate, labels) for name in by])
         for column in its_columns:
             amount = aggregate.count if column.is_number else aggregate.value
             whole = [total, rows.setdefault(group, Figures())] if column.name in divided and by else [total]
@@ -214,6 +213,20 @@ def break_down(
                     moments.append((aggregate.begin_ns, figures, amount))
     _fill_steps(moments, within)
     return Breakdown(tuple(by), rows, total, tuple(columns))
+
+
+def _grouper(within: Range) -> Callable[[str, Aggregate, Mapping[str, str]], str]:
+    """Return what names the value of a sum in a group. It remembers days and hours, because a time zone is slow."""
+    times: dict[tuple[str, int], str] = {}
+
+    def group_of(name: str, aggregate: Aggregate, labels: Mapping[str, str]) -> str:
+        if name not in TIMES:
+            return GROUPS[name](aggregate, labels, within)
+        if (text := times.get((name, aggregate.begin_ns))) is None:
+            text = times[name, aggregate.begin_ns] = GROUPS[name](aggregate, labels, within)
+        return text
+
+    return group_of
 
 
 def _fill_steps(moments: list[tuple[int, Figures, int]], within: Range) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Lock
@@ -37,38 +37,47 @@ Stamp = tuple[int, int | None]
 class DailySums:
     """The sums of one store by day, for any range. Several threads can use it."""
 
-    _days: OrderedDict[tuple[int, int], tuple[Stamp, list[Aggregate]]] = field(default_factory=OrderedDict)
+    _days: OrderedDict[tuple[int, int], tuple[Stamp, Hashable, list[Aggregate]]] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
-    def read(self, connection: sqlite3.Connection, within: Range) -> list[Aggregate]:
+    def read(self, connection: sqlite3.Connection, within: Range, version: Hashable = None) -> list[Aggregate]:
         """Return what ``read_aggregates`` yields for a range, added up by day of its zone.
 
         Each sum has the time at which its day begins, or the range, if that is later.
+
+        Args:
+            connection: the store, opened for reading.
+            within: the range.
+            version: what changes whenever the store does; None if that is unknown. Then each day is checked.
 
         Raises:
             sqlite3.Error: the store cannot be read.
         """
         found: list[Aggregate] = []
         for first, behind in _days(connection, within):
-            found += self._day(connection, first, behind)
+            found += self._day(connection, first, behind, version)
         return found
 
-    def _day(self, connection: sqlite3.Connection, first: int, behind: int) -> list[Aggregate]:
-        stamp = connection.execute(_STAMP, (first, behind)).fetchone()
+    def _day(self, connection: sqlite3.Connection, first: int, behind: int, version: Hashable) -> list[Aggregate]:
         with self._lock:
             kept = self._days.get((first, behind))
-        if kept is None or kept[0] != stamp:
+        if kept is not None and version is not None and kept[1] == version:
+            return kept[2]
+        stamp = connection.execute(_STAMP, (first, behind)).fetchone()
+        if kept is not None and kept[0] == stamp:
+            kept = stamp, version, kept[2]
+        else:
             sums = [
                 Aggregate(first * BUCKET, metric, _decode(labels), value, count)
                 for metric, labels, value, count in connection.execute(_SUMS, (first, behind))
             ]
-            kept = stamp, sums
+            kept = stamp, version, sums
         with self._lock:
             self._days[first, behind] = kept
             self._days.move_to_end((first, behind))
             while len(self._days) > DAYS_KEPT:
                 self._days.popitem(last=False)
-        return kept[1]
+        return kept[2]
 
 
 def _days(connection: sqlite3.Connection, within: Range) -> Iterator[tuple[int, int]]:

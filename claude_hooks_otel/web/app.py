@@ -25,12 +25,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.report.daily_sums import DailySums
 from claude_hooks_otel.report.ranges import RangeError
 from claude_hooks_otel.series.aggregates import BUCKET
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.damage import explain
 from claude_hooks_otel.units import END_OF_TIME
+from claude_hooks_otel.web.memory import Memory
 from claude_hooks_otel.web.pages import agents, health, live, overview, quality, session, sessions, technical
 from claude_hooks_otel.web.question import PRESETS, Question, address
 from claude_hooks_otel.web.tables import FORMS, Table
@@ -58,6 +58,9 @@ class Site:
         home: the home.
         now_ns: the clock, Unix nanoseconds.
         is_over: returns whether the server stops. Then streams end.
+
+    Attributes:
+        memory: what is kept between two clicks. Close it at the end.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class Site:
         self._home = home
         self._is_over = is_over
         self._now_ns = now_ns
-        self._sums = DailySums()
+        self.memory = Memory(home)
         self._version = _digest()
         self._templates = Environment(
             loader=PackageLoader("claude_hooks_otel.web"),
@@ -100,10 +103,12 @@ class Site:
         return Starlette(routes=routes, exception_handlers=handlers)
 
     def warm_up(self) -> None:
-        """Read what the overview needs into memory. A store that cannot be read is left to the page."""
+        """Read what the first clicks need into memory. A store that cannot be read is left to the page."""
         with contextlib.suppress(sqlite3.Error), self._opened() as connection:
             if connection is not None:
-                overview.build(View(self._home, connection, self._sums, Question.of((), self._now_ns()), {}))
+                view = View(self._home, connection, self.memory, Question.of((), self._now_ns()), {})
+                for build in (overview.build, agents.build):
+                    build(view)
 
     # -- pages ---------------------------------------------------------------------------------------------------------------
 
@@ -114,7 +119,7 @@ class Site:
                 if connection is None:
                     page = Page(name, RANGED[name][0])
                     return self._draw(request, page, name, **self._of_range(request, question, None))
-                view = View(self._home, connection, self._sums, question, dict(request.query_params))
+                view = View(self._home, connection, self.memory, question, dict(request.query_params))
                 page = Page(name, RANGED[name][0]) if view.is_empty() else RANGED[name][2](view)
                 return self._draw(request, page, name, **self._of_range(request, question, view))
 
@@ -151,7 +156,7 @@ class Site:
         with self._opened() as connection:
             if connection is None:
                 raise HTTPException(404)
-            view = View(self._home, connection, self._sums, question, dict(request.query_params))
+            view = View(self._home, connection, self.memory, question, dict(request.query_params))
             page = session.build(view, request.path_params["session_id"])
             if page is None:
                 raise HTTPException(404, "There is no such session. Sessions are deleted after `retention_days`.")
@@ -223,7 +228,7 @@ class Site:
         with self._opened() as connection:
             if connection is None:
                 return {}
-            view = View(self._home, connection, self._sums, question, parameters, is_export=True)
+            view = View(self._home, connection, self.memory, question, parameters, is_export=True)
             if page == "session":
                 found = session.build(view, parameters.get("session", ""))
                 return dict(found.tables) if found else {}

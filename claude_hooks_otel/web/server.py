@@ -62,11 +62,14 @@ class PageServer:
 
     def run(self) -> None:
         """Answer until ``stop`` is called, or until the process gets SIGINT or SIGTERM."""
-        threading.Thread(target=self._site.warm_up, daemon=True).start()
+        warming = threading.Thread(target=self._site.warm_up, daemon=True)
+        warming.start()
         try:
             self._server.run(sockets=[self._socket])
         finally:
             self._socket.close()
+            warming.join()
+            self._site.memory.close()
 
     def stop(self) -> None:
         """Let ``run`` return."""

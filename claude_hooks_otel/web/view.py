@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.breakdown import COLUMNS, Breakdown, Column, break_down
-from claude_hooks_otel.report.daily_sums import DailySums, add_up
+from claude_hooks_otel.report.daily_sums import add_up
 from claude_hooks_otel.report.ranges import Range
 from claude_hooks_otel.series.aggregates import Aggregate, read_aggregates
+from claude_hooks_otel.web.memory import Memory
 from claude_hooks_otel.web.question import Question
 from claude_hooks_otel.web.tables import Table
 
@@ -41,7 +42,7 @@ class View:
     Attributes:
         home: the home.
         connection: the store, open for reading.
-        sums: what is in memory of it.
+        memory: what is in memory of it.
         question: the range and the filters.
         parameters: the whole query of the address.
         is_export: whether all rows are wanted, and not one page of them.
@@ -49,10 +50,15 @@ class View:
 
     home: Home
     connection: sqlite3.Connection
-    sums: DailySums
+    memory: Memory
     question: Question
     parameters: Mapping[str, str]
     is_export: bool = False
+
+    @cached_property
+    def version(self) -> Hashable:
+        """What changes whenever the store does."""
+        return self.memory.version()
 
     @cached_property
     def aggregates(self) -> list[Aggregate]:
@@ -60,7 +66,7 @@ class View:
         within = self.question.within
         if self.question.step == "hour":
             return list(read_aggregates(self.connection, within.since_ns, within.until_ns))
-        return self.sums.read(self.connection, within)
+        return self.memory.sums.read(self.connection, within, self.version)
 
     @cached_property
     def whole(self) -> list[Aggregate]:
@@ -69,7 +75,7 @@ class View:
 
     def of(self, within: Range) -> list[Aggregate]:
         """Return the sums of another range, without their times."""
-        return add_up(self.sums.read(self.connection, within))
+        return add_up(self.memory.sums.read(self.connection, within, self.version))
 
     def by(self, *groups: str, columns: Sequence[Column] = COLUMNS, is_filtered: bool = True) -> Breakdown:
         """Return the breakdown of the range.

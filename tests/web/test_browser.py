@@ -261,7 +261,7 @@ class Running:
         }  # fmt: skip
         began = time.monotonic()
         subprocess.run(
-            ["/bin/sh", "-c", f"exec {command(event, str(EMIT))}"],
+            ["/bin/sh", "-c", f"{command(event, str(EMIT))}"],
             input=json.dumps(content).encode(),
             env=environ,
             check=True,

@@ -110,7 +110,7 @@ def test_no_page_has_a_script_or_a_style_inside(week: Served) -> None:
         assert all(script.startswith((' src="/static/', ' type="application/json"')) for script in scripts)
 
 
-def test_what_a_person_has_written_is_text_and_no_html(tmp_path: Path) -> None:
+def test_texts_of_people_are_never_html(tmp_path: Path) -> None:
     attack = "<script>alert(1)</script><img src=x onerror=alert(2)>`</code>"
     home = Home(tmp_path / "home")
     home.create()

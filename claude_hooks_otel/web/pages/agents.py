@@ -8,10 +8,11 @@ from claude_hooks_otel.facts.repository import FactReader
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.report.breakdown import NONE, Figures
 from claude_hooks_otel.report.figures import dollars, number
+from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.series.scores import Scores
 from claude_hooks_otel.series.totals import read_points
 from claude_hooks_otel.settings import ScoresConfig, load_usable
-from claude_hooks_otel.units import DOLLAR
+from claude_hooks_otel.units import DOLLAR, MINUTE
 from claude_hooks_otel.web.question import Question
 from claude_hooks_otel.web.tables import Cell, Head, Table
 from claude_hooks_otel.web.view import Page, View
@@ -19,6 +20,8 @@ from claude_hooks_otel.web.view import Page, View
 _SCORES: Final = (
     catalog.AGENT_LEVEL, catalog.AGENT_XP, catalog.EFFICIENCY, catalog.QUALITY, catalog.COLLABORATION,
 )  # fmt: skip
+# While nothing in the store changes, only the time window of the scores moves: so often they are computed again, nanoseconds.
+SCORES_KEPT_UNCHANGED: Final = 5 * MINUTE
 # Efficiency is in points per so many tokens, as on the dashboards.
 TOKENS_OF_EFFICIENCY: Final = 1_000_000
 _HEADS: Final = (
@@ -59,8 +62,13 @@ def build(view: View) -> Page:
 
 def _scores(view: View, config: ScoresConfig) -> dict[tuple[str, ...], dict[str, float]]:
     """Return agent and project → the OTLP name of each score → its value. Of several teams and sprints, the largest value counts."""
-    series = read_points(view.connection, catalog.CATALOG)
-    points = Scores(FactReader(view.connection), config).points(series, view.question.now_ns)
+    now_ns = view.question.now_ns
+    version = (view.version, now_ns // SCORES_KEPT_UNCHANGED, config.model_dump_json())
+
+    def compute() -> list[SeriesPoint]:
+        return Scores(FactReader(view.connection), config).points(read_points(view.connection, catalog.CATALOG), now_ns)
+
+    points = view.memory.keep("scores", version, compute)
     found: dict[tuple[str, ...], dict[str, float]] = {}
     for point in points:
         labels = dict(point.labels)

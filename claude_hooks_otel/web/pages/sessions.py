@@ -20,6 +20,7 @@ from claude_hooks_otel.report.sessions import (
     read_times,
     sessions_with,
 )
+from claude_hooks_otel.series.aggregates import buckets
 from claude_hooks_otel.units import DOLLAR, SECOND, duration_text
 from claude_hooks_otel.web.question import session_path
 from claude_hooks_otel.web.tables import Cell, Head, Table
@@ -92,10 +93,15 @@ def _listed(view: View) -> list[Listed]:
     """Return the sessions that were open in the range and that the filters leave, with what each used."""
     within, only = view.question.within, view.question.only
     divided = {name: values for name, values in only.items() if name not in _OTHERS}
-    spending = read_spending(view.connection, within, divided)
-    wanted = [sessions_with(view.connection, within, name, only[name]) for name in _OTHERS if only.get(name)]
+    name = (
+        "spending",
+        buckets(within.since_ns, within.until_ns),
+        tuple(sorted((group, *values) for group, values in divided.items())),
+    )
+    spending = view.memory.keep(name, view.version, lambda: read_spending(view.connection, within, divided))
+    wanted = [sessions_with(view.connection, within, group, only[group]) for group in _OTHERS if only.get(group)]
     found = []
-    for times in read_times(view.connection):
+    for times in view.memory.keep("times", view.version, lambda: read_times(view.connection)):
         used = spending.get(times.session_id)
         if used is None and not (_is_open(times, within) and _is_of(times, divided)):
             continue
