@@ -16,6 +16,7 @@ from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.metrics.outcomes import ToolOutcome
 from claude_hooks_otel.sources import transcript_lines as lines
 from claude_hooks_otel.sources.call_ids import is_random
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.transcript_files import AgentMeta, TranscriptFile, read_agent_meta
 from claude_hooks_otel.sources.transcripts import TranscriptLine
 from claude_hooks_otel.units import DOLLAR, MILLISECOND, storable
@@ -219,6 +220,10 @@ class TranscriptReader:
         self, call: model.ToolCall, tool_input: Any, line: lines.UserLine, block: dict[str, Any], labels: dict[str, Any]
     ) -> None:
         session = self._facts.get(model.Session, line.session_id)
+        if session and session.registration == Registration.LIGHT and call.started_ns is not None and call.outcome:
+            # No hook reports its duration. The time since the model asked for it includes every wait.
+            duration = max(0, line.timestamp - call.started_ns)
+            self._facts.upsert(model.ToolCall(tool_use_id=call.tool_use_id, duration_ns=duration))
         defaults = {"task_type": session.task_type, "task_complexity": session.task_complexity} if session else {}
         finished = FinishedCall(
             tool_use_id=call.tool_use_id,
