@@ -236,6 +236,7 @@ class TranscriptReader:
             ended_ns=line.timestamp,
             labels=labels,
             began_ns=call.started_ns,
+            is_only_source=session is None or session.registration != Registration.FULL,
             directory=line.cwd,
             task_defaults={name: value for name, value in defaults.items() if value},
         )
@@ -310,6 +311,7 @@ def _session(line: lines.AssistantLine, request: model.ApiRequest, labels: dict[
     cached = (request.cache_read_tokens, request.cache_write_5m_tokens, request.cache_write_1h_tokens)
     return model.Session(
         session_id=line.session_id,
+        last_seen_ns=line.timestamp,  # with light registration, no hook event comes for minutes
         model=request.model,
         forked_from=request.session_id if request.session_id != line.session_id else None,
         context_tokens=sum(tokens or 0 for tokens in (request.input_tokens, *cached)),
