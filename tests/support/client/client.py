@@ -54,7 +54,14 @@ def _has_namespaces() -> bool:
     )
 
 
-def play(scenario: str, folder: Path, *arguments: str, version: str = RECORDED, events: str = "full") -> dict[str, Any]:
+def play(
+    scenario: str,
+    folder: Path,
+    *arguments: str,
+    version: str = RECORDED,
+    events: str = "full",
+    timeout: float = LONGEST_SCENARIO,
+) -> dict[str, Any]:
     """Run a scenario of ``scenarios.py`` in its own namespaces, with a version of the client, and return its findings.
 
     Args:
@@ -63,6 +70,7 @@ def play(scenario: str, folder: Path, *arguments: str, version: str = RECORDED, 
         arguments: what it takes.
         version: the client's.
         events: which events ``install`` registers, ``full`` or ``light``.
+        timeout: how many seconds it may take.
     """
     command = [
         *_NAMESPACES,
@@ -76,7 +84,7 @@ def play(scenario: str, folder: Path, *arguments: str, version: str = RECORDED, 
     ]
     done = subprocess.run(
         command, env=os.environ | {BINARY_VARIABLE: str(binary(version)), EVENTS_VARIABLE: events},
-        capture_output=True, text=True, timeout=LONGEST_SCENARIO, check=False, cwd=ROOT,
+        capture_output=True, text=True, timeout=timeout, check=False, cwd=ROOT,
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"{scenario} ended with {done.returncode}:\n{done.stderr[-4000:]}")
