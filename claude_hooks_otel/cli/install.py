@@ -85,10 +85,6 @@ def register(app: typer.Typer) -> None:
         as_json: JsonOption = False,
     ) -> None:
         """Register the hooks in Claude Code's settings, and set up the daemon that they start."""
-        if plugin and events is Registration.LIGHT:
-            raise typer.BadParameter(
-                "The plugin registers every event. Disable it, and leave --plugin out.", param_hint="--events"
-            )
         labels = {
             "CLAUDE_AGENT_ID": agent,
             "CLAUDE_AGENT_PROJECT": project,
@@ -171,6 +167,9 @@ class _Installation:
         events: Registration | None = None,
         is_named: bool = False,
     ) -> None:
+        if plugin and events is Registration.LIGHT:
+            note = "The plugin registers every event. Disable it, and leave --plugin out."
+            raise typer.BadParameter(note, param_hint="--events")
         self._file = open_settings(path)
         self._before = json.loads(json.dumps(self._file.document.value))
         self._home = home_of(self._file.env, os.environ)
