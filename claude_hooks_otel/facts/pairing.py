@@ -36,10 +36,12 @@ class Pairing:
     Args:
         facts: the facts of the store.
         history_ns: returns for a session the time from which the client's account counts, Unix nanoseconds.
+        expects_hooks: whether a call that no hook reported is one whose hook was lost.
     """
 
-    def __init__(self, facts: Facts, history_ns: Callable[[str], int]) -> None:
+    def __init__(self, facts: Facts, history_ns: Callable[[str], int], *, expects_hooks: bool = True) -> None:
         self._facts = facts
+        self._expects_hooks = expects_hooks
         self._history_ns = history_ns
 
     def pair(self, session_id: str, now_ns: int, heard_ns: int) -> bool:
@@ -276,7 +278,8 @@ class Pairing:
 
     def _closed(self, session: model.Session) -> Iterator[model.Fact]:
         """Complete the calls and tasks that a finished session left open. Light registration has no hook for calls."""
-        session_id, has_hooks = session.session_id, session.registration != Registration.LIGHT
+        session_id = session.session_id
+        has_hooks = self._expects_hooks and session.registration != Registration.LIGHT
         unfinished = "session_id = ? AND outcome IS NULL AND tool IS NOT NULL"
         for call in self._facts.select(model.ToolCall, unfinished, session_id):
             outcome = self._outcome_of_an_unfinished_call(call)
