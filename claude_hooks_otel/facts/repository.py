@@ -75,9 +75,7 @@ class Facts:
         names = kind.SHAPE.names
         if kind in self._added or "SELECT" in where:
             self.flush()
-        rows = self.store.connection.execute(
-            f"SELECT {', '.join(names)} FROM {TABLES[kind].name} WHERE {where}", parameters
-        )  # noqa: S608
+        rows = self.store.connection.execute(f"SELECT {', '.join(names)} FROM {TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608
         return [kind(**dict(zip(names, row, strict=True))) for row in rows]
 
     # -- a participant of the store's transactions ---------------------------------------------------------------------

@@ -17,9 +17,7 @@ from claude_hooks_otel.units import END_OF_TIME
 _FINAL_STOPS = ("end_turn", "stop_sequence", "max_tokens", "refusal", "model_context_window_exceeded")
 
 _OF_A_TURN = "FROM api_request WHERE session_id = ? AND agent_id IS NULL AND at_ns >= ? AND at_ns < ?"
-_FINAL_ANSWER = (
-    f"SELECT at_ns, error {_OF_A_TURN} AND (error != '' OR stop_reason IN {_FINAL_STOPS}) ORDER BY at_ns LIMIT 1"
-)
+_FINAL_ANSWER = f"SELECT at_ns, error {_OF_A_TURN} AND (error != '' OR stop_reason IN {_FINAL_STOPS}) ORDER BY at_ns LIMIT 1"
 _LAST_ANSWER = f"SELECT MAX(at_ns) {_OF_A_TURN}"
 
 
