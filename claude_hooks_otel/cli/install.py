@@ -25,6 +25,7 @@ from claude_hooks_otel.installation.plugin_options import token_headers
 from claude_hooks_otel.installation.purge import tell_to_stop
 from claude_hooks_otel.installation.settings_file import Scope, path_of
 from claude_hooks_otel.metrics.labels import normalize
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.transcript_files import has_history
 
 
@@ -54,6 +55,13 @@ ProtocolOption = Annotated[
 ExporterOption = Annotated[
     str | None, typer.Option(callback=_filled, help="OTEL_METRICS_EXPORTER: otlp, console or none.")
 ]
+EventsOption = Annotated[
+    Registration | None,
+    typer.Option(
+        help="full: every event. light: none for tool calls, which then come from the transcript. The default is what the file has, "
+        "else full."
+    ),
+]
 PluginOption = Annotated[bool, typer.Option("--plugin", help="The plugin registers the hooks. Set up everything else.")]
 
 
@@ -72,6 +80,7 @@ def register(app: typer.Typer) -> None:
         protocol: ProtocolOption = None,
         exporter: ExporterOption = None,
         plugin: PluginOption = False,
+        events: EventsOption = None,
         dry_run: DryRunOption = False,
         as_json: JsonOption = False,
     ) -> None:
@@ -90,7 +99,13 @@ def register(app: typer.Typer) -> None:
         shared = settings is None and scope is Scope.PROJECT
         path = settings or path_of(scope, os.environ, Path.cwd())
         installation = _Installation(
-            path, _given(labels), _given(options), shared=shared, plugin=plugin, is_named=settings is not None
+            path,
+            _given(labels),
+            _given(options),
+            shared=shared,
+            plugin=plugin,
+            events=events,
+            is_named=settings is not None,
         )
         done = installation.run(dry_run=dry_run)
         if as_json:
@@ -137,6 +152,7 @@ class _Installation:
         options: the ``OTEL_*`` variables that the options set for the daemon.
         shared: whether other people use the settings file, too.
         plugin: whether the plugin registers the hooks.
+        events: which events to register; None to keep what the file has.
         is_named: whether an option names the file, and not a scope.
     """
 
@@ -148,8 +164,12 @@ class _Installation:
         *,
         shared: bool,
         plugin: bool,
+        events: Registration | None = None,
         is_named: bool = False,
     ) -> None:
+        if plugin and events is Registration.LIGHT:
+            note = "The plugin registers every event. Disable it, and leave --plugin out."
+            raise typer.BadParameter(note, param_hint="--events")
         self._file = open_settings(path)
         self._before = json.loads(json.dumps(self._file.document.value))
         self._home = home_of(self._file.env, os.environ)
@@ -160,6 +180,7 @@ class _Installation:
         self._labels = labels
         self._shared = shared
         self._plugin = plugin
+        self._events = events
         self._is_new_place = is_named and not path.absolute().parent.exists()
         self._usual = is_usual(self._home, os.environ)
         self._pinned = {} if self._usual or shared else {HOME_VARIABLE: str(self._home.root)}
@@ -189,9 +210,9 @@ class _Installation:
         changes.made_file = changes.made_file or not self._file.exists
         if self._plugin:
             unregister(document)
-            changes.remove_empty(document)
         else:
-            changes.made += [made for made in register_hooks(document) if made not in changes.made]
+            changes.made += [made for made in register_hooks(document, self._events) if made not in changes.made]
+        changes.remove_empty(document)
         changes.set_env(document, self._labels | self._pinned)
 
     def _write(self, done: _Done) -> None:

@@ -16,6 +16,7 @@ from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.metrics.outcomes import ToolOutcome
 from claude_hooks_otel.sources import transcript_lines as lines
 from claude_hooks_otel.sources.call_ids import is_random
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.transcript_files import AgentMeta, TranscriptFile, read_agent_meta
 from claude_hooks_otel.sources.transcripts import TranscriptLine
 from claude_hooks_otel.units import DOLLAR, MILLISECOND, storable
@@ -53,16 +54,16 @@ class TranscriptReader:
         self._price = price
         self._history_ns = history_ns
         self._agent_id, self._agent_type = "", ""
-        # For each session: from when its lines count, and the defaults of its tasks.
+        # For each session: from when its lines count, and what hooks said about it.
         self._history: dict[str, int] = {}
-        self._defaults: dict[str, Mapping[str, str]] = {}
+        self._sessions: dict[str, model.Session | None] = {}
         self._last: lines.AssistantLine | None = None
 
     def begin(self, file: TranscriptFile) -> None:
         """Begin to read lines of a file. Call it again for each batch, in the batch's transaction."""
         self._agent_id, self._agent_type = file.agent_id, self._type_of_agent(file) or ""
         self._history.clear()
-        self._defaults.clear()
+        self._sessions.clear()
         self._last = None
 
     def _type_of_agent(self, file: TranscriptFile) -> str | None:
@@ -245,6 +246,13 @@ class TranscriptReader:
     def _finished(
         self, call: model.ToolCall, tool_input: Any, line: lines.UserLine, block: dict[str, Any], labels: dict[str, Any]
     ) -> None:
+        session = self._known_session(line.session_id)
+        is_light = session is not None and session.registration == Registration.LIGHT
+        if is_light and call.started_ns is not None and call.outcome:
+            # No hook reports its duration. The time since the model asked for it includes every wait.
+            duration = max(0, line.timestamp - call.started_ns)
+            self._facts.upsert(model.ToolCall(tool_use_id=call.tool_use_id, duration_ns=duration))
+        defaults = {"task_type": session.task_type, "task_complexity": session.task_complexity} if session else {}
         finished = FinishedCall(
             tool_use_id=call.tool_use_id,
             session_id=call.session_id or line.session_id,
@@ -256,18 +264,17 @@ class TranscriptReader:
             ended_ns=line.timestamp,
             labels=labels,
             began_ns=call.started_ns,
+            is_only_source=is_light or not self._expects_hooks,
             directory=line.cwd,
-            task_defaults=self._defaults_of_tasks(line.session_id),
+            task_defaults={name: value for name, value in defaults.items() if value},
         )
         from_tools.add_effects(self._facts, finished)
 
-    def _defaults_of_tasks(self, session_id: str) -> Mapping[str, str]:
-        """Return what the session's variables say about its tasks."""
-        if (defaults := self._defaults.get(session_id)) is None:
-            session = self._facts.get(model.Session, session_id)
-            known = (("task_type", session.task_type), ("task_complexity", session.task_complexity)) if session else ()
-            defaults = self._defaults[session_id] = {name: value for name, value in known if value}
-        return defaults
+    def _known_session(self, session_id: str) -> model.Session | None:
+        """Return what the batch found of the session when it first needed it."""
+        if session_id not in self._sessions:
+            self._sessions[session_id] = self._facts.get(model.Session, session_id)
+        return self._sessions[session_id]
 
     def _prompt(self, line: lines.UserLine, prompt_id: str) -> None:
         if line.is_interrupt:
@@ -352,6 +359,7 @@ def _session(line: lines.AssistantLine, request: model.ApiRequest, labels: dict[
     cached = (request.cache_read_tokens, request.cache_write_5m_tokens, request.cache_write_1h_tokens)
     return model.Session(
         session_id=line.session_id,
+        last_seen_ns=line.timestamp,  # with light registration, no hook event comes for minutes
         model=request.model,
         forked_from=request.session_id if request.session_id != line.session_id else None,
         context_tokens=sum(tokens or 0 for tokens in (request.input_tokens, *cached)),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from claude_hooks_otel.installation.hook_entries import registered_commands
+from claude_hooks_otel.installation.hook_entries import registered_as, registered_commands
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
@@ -23,7 +23,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
     if gone := [event for event in had if event not in has]:
         yield f"- hooks for {_listed(gone)}"
     if replaced := [event for event in had if event in has and had[event] != has[event]]:
-        yield f"~ hooks for {_listed(replaced)}: the command of this version"
+        yield f"~ hooks for {_listed(replaced)}: the command of this version and of {registered_as(after['hooks'])} registration"
     if added := [event for event in has if event not in had]:
         yield f"+ hooks for {_listed(added)}"
         yield f"  the one for {added[0]}: {has[added[0]][0]}"

@@ -113,7 +113,8 @@ TOOL_CALLS: Final = Metric(
 )  # fmt: skip
 TOOL_DURATION: Final = Metric(
     "claude.tool.duration", "s", Kind.HISTOGRAM,
-    "How long tool calls ran, by the client's own clock. Waits for permission and the time of hooks are not included.",
+    "How long tool calls ran, by the client's own clock. Waits for permission and the time of hooks are not included. With light "
+    "registration, a call lasts from the model's request to the result, with every wait in between.",
     labels=("tool",), scale=SECOND, buckets=_TOOL_SECONDS,
 )  # fmt: skip
 SUBAGENTS: Final = Metric(
@@ -185,12 +186,13 @@ PATTERN_LOADS: Final = Metric(
 PERMISSION_REQUESTS: Final = Metric(
     "claude.permission.requests", "{request}", Kind.COUNTER,
     "Times that a session asked whether it may use a tool. `decision` is `allowed`, `rejected` (by a person), `denied` (by a "
-    "rule, or because there was nobody to ask) or `unanswered` (the client exited first).",
+    "rule, or because there was nobody to ask) or `unanswered` (the client exited first). With light registration, only `rejected` "
+    "is known.",
     labels=("tool", "decision"),
 )  # fmt: skip
 PERMISSION_WAIT: Final = Metric(
     "claude.permission.wait", "s", Kind.HISTOGRAM,
-    "Time from a permission request to its answer.",
+    "Time from a permission request to its answer. With light registration, only of requests that a person rejected.",
     scale=SECOND, buckets=_WORK_SECONDS,
 )  # fmt: skip
 COMMITS: Final = Metric(
@@ -300,7 +302,8 @@ TRANSCRIPT_ONLY: Final = Metric(
     "claude.hooks.transcript_only", "{fact}", Kind.COUNTER,
     "Things that only a transcript reported although a hook should have reported them too. `kind` is `tool_call`, `session` (its "
     "start) or `subagent`. It grows if hooks are killed, if some of them are switched off, or if they were registered while a "
-    "session ran. The totals are complete even then.",
+    "session ran. The totals are complete even then. Tool calls of sessions with light registration do not count, because no hook is "
+    "registered for them.",
     labels=("kind",), common=False,
 )  # fmt: skip
 PRICE_TABLE: Final = Metric(

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from claude_hooks_otel.sources.registration import Registration, events_of
 from tests.support.client.client import LONGEST_SCENARIO, missing, play
 from tests.support.client.versions import BINARY_VARIABLE, RECORDED, VERSIONS, binary, has_account
 from tests.support.places import ROOT
@@ -118,6 +119,62 @@ def test_lines_outcomes_and_hook_events_of_a_session_are_counted(version: str, t
     assert found["ours"]["events"] == {
         "SessionStart": 1, "UserPromptSubmit": 1, "PostToolUse": 4, "PostToolUseFailure": 1, "Stop": 1, "SessionEnd": 1,
     }  # fmt: skip
+
+
+LIGHT = events_of(Registration.LIGHT)
+
+
+@oldest_and_newest
+@pytest.mark.parametrize("scenario", ["edits", "subagents", "models", "resume", "commit"])
+def test_with_light_registration_our_totals_equal_those_of_the_client(
+    scenario: str, version: str, tmp_path: Path
+) -> None:
+    """No hook runs for a tool call, so calls, outcomes, lines and commits come from the transcript. None of them counts as lost."""
+    found = play(scenario, tmp_path / "world", version=version, events="light")
+    _assert_same_totals(found, "sessions", "tokens", "requests", "tools", "commits")
+    ours = found["ours"]
+    assert (ours["classes"], found["labels"]) == (_charged(found), OURS)
+    assert ours["transcript_only"] == {}
+    assert set(ours["events"]) <= set(LIGHT)
+    if scenario == "edits":
+        assert ours["lines"] == {"added": 3, "removed": 1}
+        assert ours["outcomes"] == {"success": 4, "error": 1, "invalid": 1}
+
+
+@oldest_and_newest
+def test_with_light_registration_a_span_lasts_from_the_request_of_a_call_to_its_result(
+    version: str, tmp_path: Path
+) -> None:
+    """So it lasts longer than the call itself."""
+    found = play("traces", tmp_path / "world", version=version, events="light")
+    client, ours = found["client"], found["ours"]
+    assert ours["requests"] == client["requests"]
+    assert ours["calls"].keys() == client["calls"].keys() != set()
+    assert all(took >= client["calls"][call] for call, took in ours["calls"].items())
+    assert found["sent"] == found["different"]
+
+
+@oldest_and_newest
+@pytest.mark.parametrize("scenario", ["sigterm", "sigkill"])
+def test_with_light_registration_a_client_that_gets_a_signal_has_complete_totals(
+    scenario: str, version: str, tmp_path: Path
+) -> None:
+    found = play(scenario, tmp_path / "world", version=version, events="light")
+    assert found["ours"]["sessions"] == {"all": 1}
+    assert found["ours"]["classes"] == _charged(found)
+    assert found["ours"]["requests"] == {"claude-sonnet-4-5": 2}
+
+
+@pytest.mark.slow
+@oldest_and_newest
+def test_with_light_registration_our_totals_of_random_sessions_equal_those_of_the_client(
+    version: str, tmp_path: Path
+) -> None:
+    found = play("random_sessions", tmp_path / "world", "4", "20", version=version, events="light")
+    assert found["codes"] == [0] * 20
+    assert found["client"]["commits"]
+    _assert_same_totals(found, "sessions", "tokens", "requests", "tools", "commits")
+    assert found["ours"]["transcript_only"] == {}
 
 
 @each_version

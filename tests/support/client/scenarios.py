@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
 from tests.support.client.client import Ended, World, wait_until
@@ -383,31 +384,32 @@ def short_sessions(folder: Path, count: str, killed: str) -> dict[str, Any]:
 
 
 def ten_tool_calls(folder: Path, runs: str) -> dict[str, Any]:
-    """Measure how long a session of ten tool calls takes, in turns with our hooks, without hooks, and with idle hooks.
+    """Measure how long a session of ten tool calls takes, in turns without hooks, and with each registration, ours and idle.
 
     The daemon already runs. Idle hooks run ``true`` on the same events, so they show what any hook costs the client.
     """
     turns = [*(Turn(f"call {number}", [_bash("true")]) for number in range(10)), Turn("done")]
     with World(folder, {"ten": turns}, telemetry=False) as world:
         settings = world.user / ".claude" / "settings.json"
-        ours = settings.read_text()
-        sides = {
-            "with": ours,
-            "without": "{}",
-            "idle": re.sub(r'"command": "(?:[^"\\]|\\.)*"', '"command": "true"', ours),
-        }
+        sides = {"none": "{}"}
+        for registration in Registration:
+            world.command("install", "--settings", str(settings), "--events", registration)
+            ours = settings.read_text()
+            sides[registration] = ours
+            sides[f"idle {registration}"] = re.sub(r'"command": "(?:[^"\\]|\\.)*"', '"command": "true"', ours)
         seconds: dict[str, list[float]] = {side: [] for side in sides}
         for number in range(int(runs) + 1):
-            for side in sides if number % 2 else reversed(sides):
+            for side in list(sides) if number % 2 else reversed(sides):
                 settings.write_text(sides[side])
                 ended = world.run("script:ten")
                 if number:  # the first session of each warms the caches and starts the daemon
                     seconds[side].append(ended.seconds)
-        expected = 10 * (int(runs) + 1)
+        expected = 10 * len(Registration) * (int(runs) + 1)
         world.receiver.wait_for(lambda it: sum(our_totals(it)["tools"].values()) == expected, 60)
         cpu = psutil.Process(int(world.home.pid.read_text())).cpu_times()
         return {
             "seconds": seconds,
+            "sessions": len(Registration) * (int(runs) + 1),
             "tool_calls": sum(our_totals(world.receiver)["tools"].values()),
             "daemon_cpu_seconds": cpu.user + cpu.system,
         }
