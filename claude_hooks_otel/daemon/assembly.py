@@ -130,8 +130,7 @@ def assemble_core(
         resource_attributes: those of ``OTEL_RESOURCE_ATTRIBUTES``, for the labels that they set.
     """
     home.create()
-    store = open_store(home.store, now_ns)
-    connection = store.connection
+    connection = (store := open_store(home.store, now_ns)).connection
     log, exemplars = MeasurementLog(connection, now_ns), Exemplars(connection, now_ns)
     outbox = Outbox(connection, now_ns, wanted)
     known, aggregates = _known_metrics(connection, config), Aggregates(connection, now_ns)
@@ -145,10 +144,11 @@ def assemble_core(
     store.enlist(*([writer] if writer else []), *both)
     if both:
         _aggregate_older_facts(facts, aggregates)
-    content = _content(facts, config, wants_items if keeps_content is None else keeps_content)
-    history, spool = _history(facts, history_ns), Spool(home.spool)
-    resolve = identity_resolver(config, resource_attributes)
-    intake = _intake(config, facts, totals, known, spool, content, history, writer, resolve, counted_until)
+    spool, keeps_content = Spool(home.spool), wants_items if keeps_content is None else keeps_content
+    intake = _intake(
+        config, facts, totals, known, spool, _content(facts, config, keeps_content), _history(facts, history_ns), writer,
+        identity_resolver(config, resource_attributes), counted_until, expects_hooks=is_live,
+    )  # fmt: skip
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer, aggregates)
 
 
@@ -158,7 +158,7 @@ def _content(facts: Facts, config: Config, is_kept: bool) -> ContentKeeper | Non
 
 def _listeners(accounts: Sequence[SeriesTotals | Aggregates], pending: PendingSessions | None) -> list[Listener]:
     """Return everything that listens to changes of facts, in this order."""
-    found: list[Listener] = [partial(apply_change, account) for account in accounts]
+    found: list[Listener] = [partial(apply_change, accounts)] if accounts else []
     return [*found, pending.note] if pending else found
 
 
@@ -175,7 +175,7 @@ def _aggregate_older_facts(facts: Facts, aggregates: Aggregates) -> None:
     with facts.store.transaction():
         for kind in KINDS:
             for fact in facts.select(kind):
-                apply_change(aggregates, None, fact)
+                apply_change([aggregates], None, fact)
         facts.store.set_meta("has_aggregates", "1")
 
 
@@ -217,10 +217,13 @@ def _intake(
     writer: TraceWriter | None,
     resolve: IdentityResolver,
     until: Callable[[tuple[str, str]], int | None] | None,
+    *,
+    expects_hooks: bool,
 ) -> Intake:
     """Put together what reads the sources."""
-    store, connection = facts.store, facts.connection
-    unknowns = Unknowns(connection, store.now_ns)
+    store, connection = facts.store, facts.store.connection
+    unknowns, transcripts = Unknowns(connection, store.now_ns), TranscriptSource(connection, until or (lambda _: None))
+    store.enlist(unknowns, transcripts)
 
     def count_dropped(reason: str) -> None:
         totals.add(catalog.HOOK_EVENTS_DROPPED, (("reason", reason),), 1)
@@ -233,9 +236,9 @@ def _intake(
         hooks=HookReader(facts, unknowns, resolve, content),
         programs=ProgramReader(facts, resolve, known, count_dropped, ProgramGauges(connection, totals, known).set),
         followed=FollowedSessions(connection, store.now_ns()),
-        transcripts=TranscriptSource(connection, until or (lambda _: None)),
-        lines=TranscriptReader(facts, _pricer(config), history, content),
-        pairing=Pairing(facts, history),
+        transcripts=transcripts,
+        lines=TranscriptReader(facts, _pricer(config), history, content, expects_hooks=expects_hooks),
+        pairing=Pairing(facts, history, expects_hooks=expects_hooks),
         writer=writer,
     )
 
