@@ -22,6 +22,7 @@ from claude_hooks_otel.cli import (
     stack,
     status,
     store,
+    top,
     uninstall,
 )
 from claude_hooks_otel.cli.edge import Commands
@@ -60,6 +61,7 @@ for module in (
     flush,
     report,
     sessions,
+    top,
     limits,
     audit,
     import_history,

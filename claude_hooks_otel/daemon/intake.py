@@ -146,6 +146,7 @@ class Intake:
         if not self._hooks.read(captured):
             return False
         name = captured.event.hook_event_name
+        self._followed.note_event(captured.event.session_id, name, captured.event.agent_id)
         self._totals.add(catalog.HOOK_EVENTS, (("event", name if name in REGISTERED else "other"),), 1)
         return True
 
@@ -180,6 +181,17 @@ class Intake:
     def follow_again(self, session_ids: Iterable[str]) -> None:
         """Follow sessions as if something of them had arrived. The caller holds the transaction."""
         self._followed.hear(session_ids, self._store.now_ns())
+
+    def has_growth(self) -> bool:
+        """Look at the transcripts of working sessions. Return whether any has grown. The next round reads it.
+
+        No hook reports that a tool begins, so the transcript is the only one to show it, also a minute after the last event.
+        """
+        working = self._followed.working(self._store.now_ns())
+        grown = self._transcripts.grown(working) if working else []
+        for session_id in grown:
+            self._followed.expect(session_id)
+        return bool(grown)
 
     def follow_sessions(self, *, everything: bool = False, pair_now: bool = False) -> int:
         """Read on in the transcripts of the sessions that are next, and pair them. Return how many lines were new.

@@ -244,5 +244,7 @@ def _detail(event: events.HookEvent) -> str:
             return event.trigger
         case events.PermissionRequest():
             return event.tool_name
+        case events.Notification():
+            return event.notification_type or ""
         case _:
             return ""

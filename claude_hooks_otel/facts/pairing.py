@@ -6,7 +6,6 @@ time and after more events: it only adds.
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
@@ -14,6 +13,7 @@ from claude_hooks_otel.facts import auxiliary, model
 from claude_hooks_otel.facts.from_transcripts import UNNAMED_AGENT
 from claude_hooks_otel.facts.ledger import LedgerEntry, run_starts
 from claude_hooks_otel.facts.model import KILLED
+from claude_hooks_otel.facts.processes import is_alive
 from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.facts.tasks import DEFAULT_TYPE
 from claude_hooks_otel.facts.turns import end_turns
@@ -74,7 +74,7 @@ class Pairing:
         seen_ns = session.last_seen_ns or 0
         # A time that is still to come is from before the clock was set back. It says nothing about how long ago it was.
         ago_ns = now_ns - seen_ns if seen_ns <= now_ns else silence_ns
-        is_gone = min(ago_ns, silence_ns) > KILLED_AFTER and not _is_alive(session.process)
+        is_gone = min(ago_ns, silence_ns) > KILLED_AFTER and not is_alive(session.process)
         facts.upsert(*self._ended_runs(session, starts, ends, is_gone=is_gone))
         ended_ns = seen_ns if is_gone else None
         if ends and (not starts or ends[-1].received_ns >= starts[-1].received_ns):
@@ -325,15 +325,3 @@ class Pairing:
 def _refused_together(call: model.ToolCall, other: model.ToolCall) -> bool:
     """Return whether two calls were refused with one dialog: who refuses one of several parallel calls refuses them all."""
     return other.outcome == ToolOutcome.REJECTED and abs((call.ended_ns or 0) - (other.ended_ns or 0)) < REFUSED_WITHIN
-
-
-def _is_alive(process: int | None) -> bool:
-    if not process:
-        return False
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True  # another user's process
-    return True

@@ -26,6 +26,7 @@ COMMANDS = {
     "report all": ("report", "all"),
     "sessions": ("sessions",),
     "audit": ("audit",),
+    "top": ("top",),
     "limits": ("limits",),
     "console": ("console",),
     "daemon": ("daemon", "--stop"),
@@ -126,6 +127,7 @@ def of_endpoint(reason: str, doctors: str = "") -> Expected:
         "status": (1, f"otlp metrics: {reason}", NO_ENDPOINT),
         "flush": (1, f"otlp metrics: not accepted (kept, and tried again later): {reason}", "metrics: accepted"),
         "report": FINE_REPORT,
+        "top": (0, "No session runs", "Nothing was captured"),
         "console": NO_CONSOLE,
         "daemon": NO_DAEMON,
     }

@@ -27,6 +27,7 @@ from tests.support.client.versions import BINARY_VARIABLE, CACHE, RECORDED, alig
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.otlp_records import log_records, spans
 from tests.support.places import ROOT
+from tests.support.terminal import Terminal
 
 _NAMESPACES = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 # Names which events ``install`` registers in the worlds of a scenario.
@@ -224,6 +225,19 @@ class World:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def terminal(self, *arguments: str) -> Terminal:
+        """Return an interactive session, to be entered. Its first questions are answered."""
+        state = {
+            "hasCompletedOnboarding": True,
+            "lastOnboardingVersion": ".".join(map(str, self.version)),
+            "theme": "dark",
+            "numStartups": 5,
+            "customApiKeyResponses": {"approved": ["sk-ant-not-a-key"], "rejected": []},
+            "projects": {str(self.project): {"hasTrustDialogAccepted": True, "projectOnboardingSeenCount": 9}},
+        }
+        (self.user / ".claude.json").write_text(json.dumps(state))
+        return Terminal(self.folder, [str(self.binary), *arguments], self.environ(), cwd=self.project)
 
     def run(self, prompt: str, *arguments: str, **environ: str) -> Ended:
         """Run one ``-p`` session from start to end."""

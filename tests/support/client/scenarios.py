@@ -20,6 +20,7 @@ from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
 from tests.support.client.client import Ended, World, wait_until
+from tests.support.client.live_scenarios import live_dialog, live_states  # noqa: F401 — run by its name
 from tests.support.client.random_sessions import Plan
 from tests.support.client.scripted_api import Tool, Turn, Usage
 from tests.support.client.truth import Totals, our_totals
