@@ -21,6 +21,7 @@ from claude_hooks_otel.cli import (
     sessions,
     stack,
     status,
+    statusline,
     store,
     uninstall,
 )
@@ -62,6 +63,7 @@ for module in (
     sessions,
     limits,
     audit,
+    statusline,
     import_history,
     store,
     stack,
