@@ -220,7 +220,7 @@ class TranscriptSource:
     def _line(self, file: TranscriptFile, cursor: Cursor, line: Line, begin: int) -> TranscriptLine:
         before_ns = cursor.last_ns
         if not line.timestamp and not isinstance(line, CostStateLine):
-            line = line.model_copy(update={"timestamp": before_ns})  # its own time is damaged
+            line.timestamp = before_ns  # its own time is damaged
         cursor.last_ns = max(before_ns, line.timestamp)
         call_ids: dict[str, str] = {}
         inputs: dict[str, Any] = {}

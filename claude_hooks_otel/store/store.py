@@ -86,14 +86,8 @@ class Store:
         return (found := place(self.path)[0]) is not None and found != self._place[0]
 
     def enlist(self, *participants: Participant) -> None:
-        """Name everything that is written with each transaction, in the order in which it is written. May be called once.
-
-        Raises:
-            RuntimeError: participants are enlisted already.
-        """
-        if self._participants:
-            raise RuntimeError("the store's participants are enlisted already")
-        self._participants = participants
+        """Name everything that is written with each transaction, in the order in which it is written."""
+        self._participants += participants
 
     def close(self) -> None:
         """Close the file. Nothing is pending outside a transaction."""

@@ -8,10 +8,12 @@ All times are Unix nanoseconds, all costs picodollars (``units.DOLLAR``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, ClassVar, Final, Self, TypeVar, dataclass_transform
 
-from claude_hooks_otel.metrics.labels import Labels, identity_labels, normalize
+from claude_hooks_otel.metrics.labels import Labels, identity_labels, labels_of
 
 # The time in the key of a fact whose event never arrived.
 INFERRED: Final = 0
@@ -50,16 +52,18 @@ class Shape:
         keys: the fields of the natural key.
         merges: every other field, and how it merges.
         names: all fields, the key first.
+        values: returns the values of a fact's fields, in the order of ``names``.
     """
 
     keys: tuple[str, ...]
     merges: tuple[tuple[str, str], ...]
     names: tuple[str, ...]
+    values: Callable[[Any], tuple[Any, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=True, unsafe_hash=True)
 class Fact:
-    """One thing that happened, and the identity it counts for (``metrics.labels.Identity``).
+    """One thing that happened, and the identity it counts for (``metrics.labels.Identity``). Nobody changes a fact: see ``fact``.
 
     Attributes:
         SHAPE: its fields.
@@ -76,19 +80,23 @@ class Fact:
 
     def merged(self, newer: Self) -> Self:
         """Return this fact merged with another version of it; the same object if nothing changes."""
-        changes = {}
-        for name, how in self.SHAPE.merges:
-            mine, theirs = getattr(self, name), getattr(newer, name)
-            if theirs is None or theirs == mine:
+        shape = self.SHAPE
+        mine, theirs = shape.values(self), shape.values(newer)
+        if mine == theirs:
+            return self
+        first, changes = len(shape.keys), {}
+        for (name, how), old, new in zip(shape.merges, mine[first:], theirs[first:], strict=True):
+            if new is None or new == old:
                 continue
-            if (
-                mine is None
-                or how == "latest"
-                or (how == "greatest" and theirs > mine)
-                or (how == "least" and theirs < mine)
-            ):
-                changes[name] = theirs
-        return replace(self, **changes) if changes else self
+            if old is None or how == "latest" or (how == "greatest" and new > old) or (how == "least" and new < old):
+                changes[name] = new
+        return type(self)(**dict(zip(shape.names, mine, strict=True)) | changes) if changes else self
+
+    @property
+    def natural_key(self) -> tuple[Any, ...]:
+        """The natural key: a tuple of texts and numbers."""
+        shape = self.SHAPE
+        return shape.values(self)[: len(shape.keys)]
 
     @property
     def times(self) -> tuple[int, ...]:
@@ -102,9 +110,7 @@ class Fact:
 
     def labels(self, /, **more: str | None) -> Labels:
         """Return the labels of its identity, and ``more`` labels with normalized values."""
-        if not more:
-            return identity_labels(self)
-        return tuple(sorted((*identity_labels(self), *((name, normalize(value)) for name, value in more.items()))))
+        return labels_of(identity_labels(self), tuple(more.items()))
 
 
 KINDS: Final[list[type[Fact]]] = []
@@ -115,11 +121,15 @@ F = TypeVar("F", bound=Fact)
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def fact(cls: type[F]) -> type[F]:
-    """Declare a kind of fact: a frozen dataclass. ``facts.tables`` gives it a table."""
-    kind = dataclass(frozen=True, slots=True, kw_only=True)(cls)
+    """Declare a kind of fact. ``facts.tables`` gives it a table.
+
+    For type checkers, its dataclass is frozen. At run time it is not, because each frozen one takes three times as long to make.
+    """
+    kind = dataclass(slots=True, kw_only=True, eq=True, unsafe_hash=True)(cls)
     how = [(field.name, field.metadata["merge"]) for field in fields(kind)]
     keys = tuple(name for name, merge in how if merge == "key")
     merges = tuple((name, merge) for name, merge in how if merge != "key")
-    kind.SHAPE = Shape(keys, merges, (*keys, *(name for name, _ in merges)))
+    names = (*keys, *(name for name, _ in merges))
+    kind.SHAPE = Shape(keys, merges, names, attrgetter(*names))
     KINDS.append(kind)
     return kind
