@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.identities import IdentityResolver
@@ -12,6 +14,9 @@ from claude_hooks_otel.sources.captured import CapturedStatus
 from claude_hooks_otel.sources.status_input import config_folder
 from claude_hooks_otel.sources.status_readings import StatusReading
 from claude_hooks_otel.units import DOLLAR, SECOND
+
+# What a name of a limit looks like. It becomes a label.
+_WINDOW: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class StatusReader:
@@ -50,7 +55,7 @@ def facts_of(status: StatusReading, identity: Identity) -> Iterator[model.Fact]:
     )
     for name, window in status.rate_limits.items():
         used = _basis_points(window.used_percentage)
-        if used is not None and window.resets_at is not None:
+        if used is not None and window.resets_at is not None and _WINDOW.fullmatch(name):
             yield model.LimitReading(
                 config_folder=config_folder(status.transcript_path),
                 limit_window=name,

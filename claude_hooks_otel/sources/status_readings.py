@@ -61,9 +61,7 @@ class StatusReading(_Part):
     model: Text | None = None
     cost: Cost = Cost()
     context_window: ContextWindow = ContextWindow()
-    rate_limits: Annotated[
-        dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], Window], Field(max_length=16)
-    ] = {}
+    rate_limits: Annotated[dict[str, Window], Field(max_length=16)] = {}
 
 
 def parse(payload: bytes) -> StatusReading:

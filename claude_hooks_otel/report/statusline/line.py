@@ -14,15 +14,7 @@ from claude_hooks_otel.report.statusline.template import DEFAULT, FormatError, p
 from claude_hooks_otel.report.statusline.wrapped import output_of
 from claude_hooks_otel.sources.status_input import hand_on
 
-USAGE = """usage: claude-hooks-otel statusline [--format FORMAT] [--wrap COMMAND] [--wrap-after]
-
-Prints a line about the session that Claude Code describes on standard input, for the setting statusLine.
-`claude-hooks-otel install --statusline` registers it. docs/statusline.md describes the format.
-
-  --format FORMAT  what the line shows
-  --wrap COMMAND   another status line, whose output comes first
-  --wrap-after     its output comes last
-"""
+USAGE = "usage: claude-hooks-otel statusline [--format FORMAT] [--wrap COMMAND] [--wrap-after]  (docs/statusline.md)"
 
 
 def run(arguments: list[str] | None = None) -> None:
@@ -40,9 +32,6 @@ def main(arguments: list[str]) -> int:
     if options is None:
         _print(sys.stderr, f"{USAGE}\nerror: these arguments are not understood: {' '.join(arguments)}\n")
         return 2
-    if options["help"]:
-        _print(sys.stdout, USAGE)
-        return 0
     content = _input()
     print_line(content, options["format"], options["wrap"], wrap_after=bool(options["wrap_after"]))
     return 0
@@ -83,13 +72,11 @@ def _line(text: str, known: given.Given) -> str:
 
 
 def _options(arguments: list[str]) -> dict[str, str] | None:
-    found = {"format": "", "wrap": "", "wrap_after": "", "help": ""}
+    found = {"format": "", "wrap": "", "wrap_after": ""}
     left = list(arguments)
     while left:
         name, equals, value = left.pop(0).partition("=")
-        if name in ("-h", "--help"):
-            found["help"] = "yes"
-        elif name == "--wrap-after":
+        if name == "--wrap-after":
             found["wrap_after"] = "yes"
         elif name in ("--format", "--wrap") and (equals or left):
             found[name[2:]] = value if equals else left.pop(0)

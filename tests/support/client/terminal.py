@@ -7,20 +7,22 @@ import fcntl
 import json
 import os
 import pty
-import re
 import signal
 import struct
 import subprocess
 import termios
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+import pyte
+
 from tests.support.client.client import World
 
-# Everything that a terminal does not show as text: control sequences, titles, links, and single control characters.
-_CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]|[\x00-\x09\x0b-\x1f\x7f]")
+# Rows and columns.
+SIZE = (50, 200)
 
 
 def skip_first_questions(world: World) -> None:
@@ -50,16 +52,16 @@ class Terminal:
         self._world = world
         self._arguments = arguments
         self._environ = {name: text for name, text in (world.environ() | environ).items() if text is not None}
-        self._shown = bytearray()
+        self._screen = pyte.Screen(SIZE[1], SIZE[0])
+        self._stream = pyte.ByteStream(self._screen)
         self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
         self._process = subprocess.Popen(
-            [str(self._world.binary), *self._arguments],
-            cwd=self._world.project, env=self._environ, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            ["setsid", "--ctty", str(self._world.binary), *self._arguments],
+            cwd=self._world.project, env=self._environ, stdin=slave, stdout=slave, stderr=slave,
         )  # fmt: skip
         os.close(slave)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -86,37 +88,39 @@ class Terminal:
             if not part:
                 return
             with self._changed:
-                self._shown += part
+                self._stream.feed(part)
                 self._changed.notify_all()
 
     @property
     def text(self) -> str:
-        """Everything that was shown so far, without control sequences and without spaces: the client moves the cursor instead of writing spaces."""
-        return re.sub(r"\s+", "", _CONTROL.sub(b"", bytes(self._shown)).decode(errors="replace"))
+        """What the terminal shows now. The client redraws only what changed, so the bytes alone do not say it."""
+        return "\n".join(line.rstrip() for line in self._screen.display)
 
-    @property
-    def raw(self) -> bytes:
-        """Everything that was written to the terminal so far."""
-        return bytes(self._shown)
-
-    def wait_for(self, text: str, timeout: float = 60.0) -> None:
-        """Wait until the terminal has shown a text.
+    def wait_for(self, *texts: str, timeout: float = 60.0) -> str:
+        """Wait until the terminal has shown one of some texts, and return it.
 
         Raises:
             TimeoutError: it did not.
         """
-        wanted, deadline = re.sub(r"\s+", "", text), time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         with self._changed:
-            while wanted not in self.text:
+            while True:
+                for text in texts:
+                    if text in self.text:
+                        return text
                 if (left := deadline - time.monotonic()) <= 0 or self._process.poll() is not None:
-                    raise TimeoutError(f"the terminal does not show {text!r} but {self.text[-3000:]!r}")
+                    raise TimeoutError(f"the terminal does not show {texts} but {self.text.strip()!r}")
                 self._changed.wait(min(left, 1.0))
+
+    def press_enter(self) -> None:
+        """Choose what is selected."""
+        os.write(self._master, b"\r")
 
     def submit(self, text: str) -> None:
         """Type a text and press Enter. The client takes a key that comes in one piece with a text as a part of it."""
         os.write(self._master, text.encode())
         self.wait_for(text)
-        os.write(self._master, b"\r")
+        self.press_enter()
 
     def leave(self, timeout: float = 30.0) -> int:
         """End the session with /exit, and return the client's exit code."""
@@ -128,3 +132,16 @@ class Terminal:
 def recording(path: Path) -> str:
     """Return a ``statusLine`` command that appends its input to a file, a line for each run, and shows a text."""
     return f"sh -c 'cat >>{path}; echo >>{path}; echo recorded line'"
+
+
+def limit_headers(limits: Mapping[str, tuple[float, int]]) -> dict[str, str]:
+    """Return the headers with which the Messages API tells a subscriber's client about its limits.
+
+    Args:
+        limits: ``5h`` and ``7d`` → the share that is used, from 0 to 1, and when the limit begins again, seconds since the epoch.
+    """
+    found = {"anthropic-ratelimit-unified-status": "allowed"}
+    for name, (used, resets) in limits.items():
+        head = f"anthropic-ratelimit-unified-{name}"
+        found |= {f"{head}-status": "allowed", f"{head}-utilization": str(used), f"{head}-reset": str(resets)}
+    return found
