@@ -448,7 +448,7 @@ def status_line(folder: Path) -> dict[str, Any]:
         before = settings.read_bytes()
         named = ("--settings", str(settings))
         world.command(
-            "install", *named, "--statusline", "--format", "our line: {model} {context} {session_cost}[ 5h {five_hour}]"
+            "install", *named, "--statusline", "--format", "our line: {model} {context}[ 5h {five_hour}] {session_cost}"
         )
         arguments = ("--model", "claude-sonnet-4-5", "--dangerously-skip-permissions")
         subscription = {"ANTHROPIC_API_KEY": None, "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-not-a-token"}
@@ -459,7 +459,7 @@ def status_line(folder: Path) -> dict[str, Any]:
                 terminal.wait_for(first)
             terminal.submit("script:talk")
             terminal.wait_for("that is all")
-            terminal.wait_for("our line: Sonnet 4.5 11% $0.09 5h 42%")
+            terminal.wait_for("our line: Sonnet 4.5 11% 5h 42% $0.")
             shown = terminal.text
             code = terminal.leave()
         with contextlib.suppress(TimeoutError):
