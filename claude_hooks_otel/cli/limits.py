@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Show the usage in five-hour blocks, how fast it grows, and where the running block ends if it goes on like this.
 
-        The limits are those that Claude Code's status line last reported (`install --statusline`). The blocks follow from the requests of
+        The limits are those that Claude Code's status line last reported (docs/statusline.md). The blocks follow from the requests of
         all agents on this machine, by the rule of `ccusage blocks`.
         """
         now_ns = time.time_ns()

@@ -26,5 +26,5 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--wrap-after", help="The output of the other one comes last.")
         ] = False,
     ) -> None:
-        """Print a line about the session that Claude Code describes on standard input. `install --statusline` registers it."""
+        """Print a line about the session that Claude Code describes on standard input. `install` registers it (docs/statusline.md)."""
         raise typer.Exit(main(["--format", text, "--wrap", wrap, *(["--wrap-after"] if wrap_after else [])]))

@@ -98,7 +98,7 @@ def register(app: typer.Typer) -> None:
         _print_home(home, deleted=deleted, purge=purge, dry_run=dry_run)
         for other in left:
             note(
-                f"{other} still has hooks. Run `claude-hooks-otel uninstall --settings {shlex.quote(str(other))}`, or --all."
+                f"{other} still has entries of ours. Run `claude-hooks-otel uninstall --settings {shlex.quote(str(other))}`, or --all."
             )
 
 

@@ -43,10 +43,12 @@ def read_windows(connection: sqlite3.Connection, now_ns: int) -> Iterator[LimitW
     """
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'limit_reading'").fetchone():
         return
-    rows = connection.execute(
+    rows = connection.execute(  # of a group, SQLite takes the other columns from the row with the maximum
         "SELECT config_folder, limit_window, used_basis_points, resets_ns, MAX(at_ns) FROM limit_reading WHERE resets_ns > ?"
-        " GROUP BY config_folder, limit_window ORDER BY config_folder, MIN(resets_ns)",
+        " GROUP BY config_folder, limit_window",
         (now_ns,),
     )
-    for folder, window, used, resets_ns, at_ns in rows:
-        yield LimitWindow(folder, window, used / 100, resets_ns, at_ns)
+    found = [
+        LimitWindow(folder, window, used / 100, resets_ns, at_ns) for folder, window, used, resets_ns, at_ns in rows
+    ]
+    yield from sorted(found, key=lambda each: (each.config_folder, each.resets_ns))

@@ -160,7 +160,7 @@ def test_the_metrics_have_their_prometheus_names() -> None:
     assert catalog.RATE_LIMIT_RESET.prometheus_name == "claude_rate_limit_reset_timestamp_seconds"
 
 
-def test_the_client_knows_the_size_of_the_context_window_best(line: Line) -> None:
+def test_the_size_of_the_context_window_is_the_one_that_the_client_has(line: Line) -> None:
     """By its name, the model has a window of 200,000 tokens."""
     line.session(context_tokens=100_000, model="claude-sonnet-4-5")
     assert line.gauges()["claude.context.usage", "backend"] == 50
@@ -227,7 +227,7 @@ def test_the_file_in_the_spool_is_an_envelope_with_the_headers_of_a_hook(tmp_pat
     assert entry.name.startswith(f"{EVENT}.s.")
 
 
-def test_what_it_remembers_of_old_sessions_is_deleted(tmp_path: Path) -> None:
+def test_the_memory_of_old_sessions_is_deleted(tmp_path: Path) -> None:
     for part in ("tmp", "new"):
         (tmp_path / "spool" / part).mkdir(parents=True)
     hand_on(status(1, session="old"), str(tmp_path), {}, NOW_NS)

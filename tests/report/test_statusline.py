@@ -175,7 +175,7 @@ def test_without_requests_the_day_has_cost_nothing(core: Core) -> None:
     assert shown("{day_cost}", home=add(core)) == "$0.00"
 
 
-def test_limits_that_another_session_knows_are_shown_before_the_first_answer(core: Core) -> None:
+def test_limits_of_another_session_are_shown_before_the_first_answer(core: Core) -> None:
     home = add(core, limit("five_hour", 30, NOW + 3600, NOW - 60), limit("five_hour", 35, NOW + 3600, NOW - 5))
     first = {"transcript_path": f"{FOLDER}/projects/-shop/s.jsonl"}
     assert shown("{five_hour} {five_hour_resets}", first, home) == "35% 1h0m"
@@ -438,7 +438,7 @@ def test_a_newer_input_replaces_the_one_that_waits(home: Home, run: Run) -> None
     assert [entry["cost"]["total_cost_usd"] for entry in waiting(home)] == [3]
 
 
-def test_what_is_handed_on_is_small_and_has_no_content(home: Home, run: Run) -> None:
+def test_the_file_in_the_spool_is_small_and_has_no_content(home: Home, run: Run) -> None:
     large = LIVE | {
         "session_name": "secret plan",
         "cwd": "/x" * 100_000,
@@ -465,3 +465,10 @@ def test_main_returns_0(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 
 def test_an_input_that_is_no_object_is_an_empty_one() -> None:
     assert parse(b"[]") == parse(b"nonsense") == {}
+
+
+def test_the_page_on_the_status_line_names_every_field() -> None:
+    page = (ROOT / "docs" / "statusline.md").read_text(encoding="utf-8")
+    assert [f"| `{{{name}}}` | {meaning} |" for name, (_, _, meaning) in FIELDS.items()] == [
+        line for line in page.splitlines() if line.startswith("| `{")
+    ]

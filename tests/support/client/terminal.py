@@ -135,7 +135,7 @@ def recording(path: Path) -> str:
 
 
 def limit_headers(limits: Mapping[str, tuple[float, int]]) -> dict[str, str]:
-    """Return the headers with which the Messages API tells a subscriber's client about its limits.
+    """Return the headers in which the Messages API reports its limits to a subscriber's client.
 
     Args:
         limits: ``5h`` and ``7d`` → the share that is used, from 0 to 1, and when the limit begins again, seconds since the epoch.
