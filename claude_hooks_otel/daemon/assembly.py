@@ -33,6 +33,7 @@ from claude_hooks_otel.facts import tables as facts_tables
 from claude_hooks_otel.facts.content import ContentKeeper
 from claude_hooks_otel.facts.from_hooks import HookReader
 from claude_hooks_otel.facts.from_programs import ProgramReader
+from claude_hooks_otel.facts.from_status_lines import StatusReader
 from claude_hooks_otel.facts.from_transcripts import Pricer, TranscriptReader
 from claude_hooks_otel.facts.identities import IdentityResolver
 from claude_hooks_otel.facts.model import KINDS
@@ -235,6 +236,7 @@ def _intake(
         spool=SpoolSource(spool, store.after_commit),
         hooks=HookReader(facts, unknowns, resolve, content),
         programs=ProgramReader(facts, resolve, known, count_dropped, ProgramGauges(connection, totals, known).set),
+        statuses=StatusReader(facts, resolve),
         followed=FollowedSessions(connection, store.now_ns()),
         transcripts=transcripts,
         lines=TranscriptReader(facts, _pricer(config), history, content, expects_hooks=expects_hooks),

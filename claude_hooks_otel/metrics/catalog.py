@@ -172,7 +172,20 @@ COMPACTIONS: Final = Metric(
 CONTEXT_USAGE: Final = Metric(
     "claude.context.usage", "%", Kind.GAUGE,
     "How full the context window was at the last answer of an active session. If an agent has several active sessions in a "
-    "project, the fullest one counts.",
+    "project, the fullest one counts. The size of the window comes from the client's status line, or otherwise from the model's name.",
+)  # fmt: skip
+RATE_LIMIT_USED: Final = Metric(
+    "claude.rate_limit.used", "%", Kind.GAUGE,
+    "How much of a limit of the Claude subscription is used, as the client's status line last said. `window` is the client's name of the "
+    "limit, such as `five_hour` or `seven_day`. A limit belongs to the account, so all agents of one account have the same value: combine "
+    "them with `max`, not with `sum`. Sessions of the last day have it, until the limit begins again. It needs "
+    "`claude-hooks-otel install --statusline` and a subscription.",
+    labels=("window",), scale=100,
+)  # fmt: skip
+RATE_LIMIT_RESET: Final = Metric(
+    "claude.rate_limit.reset.timestamp", "s", Kind.GAUGE,
+    "When a limit of the Claude subscription begins again, in seconds since 1970. The labels are those of `claude_rate_limit_used_percent`.",
+    labels=("window",), scale=SECOND,
 )  # fmt: skip
 MODEL_SWITCHES: Final = Metric(
     "claude.model.switches", "{switch}", Kind.COUNTER,

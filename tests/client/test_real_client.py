@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from claude_hooks_otel.sources.registration import Registration, events_of
+from claude_hooks_otel.units import DOLLAR, SECOND
 from tests.support.client.client import LONGEST_SCENARIO, missing, play
 from tests.support.client.versions import BINARY_VARIABLE, RECORDED, VERSIONS, binary, has_account
 from tests.support.places import ROOT
@@ -300,6 +301,28 @@ def test_a_new_user_sees_the_first_session_in_the_report_after_two_commands(
     assert _reported(series, "claude_tokens_output_total") == 52
     assert "shop" in found["report"]["output"]
     assert {".env", "docker-compose.yml", "grafana-dashboards", "SUPPORT.md"} <= set(found["files"])
+
+
+@oldest_and_newest
+def test_the_client_shows_our_status_line_and_its_input_becomes_facts(version: str, tmp_path: Path) -> None:
+    """It runs in a pseudo-terminal, with a subscription. The line that was there before is shown, too, and comes back."""
+    found = play("status_line", tmp_path / "world", version=version)
+    assert (found["code"], found["wrapped"], found["restored"]) == (0, True, True)
+    limits, resets = found["last_input"]["rate_limits"], found["resets"]
+    assert found["limits"] == {
+        "claude.rate_limit.used five_hour": pytest.approx(limits["five_hour"]["used_percentage"], abs=0.01),
+        "claude.rate_limit.used seven_day": pytest.approx(limits["seven_day"]["used_percentage"], abs=0.01),
+        "claude.rate_limit.reset.timestamp five_hour": resets,
+        "claude.rate_limit.reset.timestamp seven_day": resets + 86400,
+    }
+    assert [(window["window"], window["resets_ns"]) for window in found["command"]] == [
+        ("five_hour", resets * SECOND), ("seven_day", (resets + 86400) * SECOND),
+    ]  # fmt: skip
+    context, size, cost = found["readings"][-1]
+    assert (context, size) == (1100, 200_000)
+    assert cost / DOLLAR == pytest.approx(found["last_input"]["cost"]["total_cost_usd"], rel=1e-9)
+    if has_account(binary(version)):  # otherwise, only the client knows its requests besides the conversation
+        assert found["cost"] == pytest.approx(cost / DOLLAR, rel=1e-9)
 
 
 SHORT = ["SessionStart", "UserPromptSubmit", "PostToolUse", "Stop", "SessionEnd"]
