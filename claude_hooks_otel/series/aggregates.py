@@ -105,6 +105,23 @@ class Aggregates:
         self._additions.clear()
 
 
+# Looks each bucket up by itself: a search in the primary key, which does not touch the other metrics.
+_READ_METRIC: Final = """
+    WITH RECURSIVE slot (bucket) AS (SELECT ?1 WHERE ?1 < ?2 UNION ALL SELECT bucket + 1 FROM slot WHERE bucket + 1 < ?2)
+    SELECT bucket, labels, value, count FROM slot CROSS JOIN aggregate USING (bucket) WHERE metric = ?3
+"""
+
+
+def read_metric(connection: sqlite3.Connection, metric: Metric, since_ns: int, until_ns: int) -> Iterator[Aggregate]:
+    """Yield the sums of one metric. It is faster than ``read_aggregates`` for a range of some weeks, which must be finite."""
+    first, behind = -(-since_ns // BUCKET), -(-until_ns // BUCKET)
+    known: dict[str, Labels] = {}
+    for bucket, text, value, count in connection.execute(_READ_METRIC, (first, behind, metric.name)):
+        if text not in known:
+            known[text] = decode_labels(text)
+        yield Aggregate(bucket * BUCKET, metric.name, known[text], value, count)
+
+
 def read_aggregates(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> Iterator[Aggregate]:
     """Yield the sums of the half hours that begin in a range, from ``since_ns`` to before ``until_ns``, Unix nanoseconds."""
     first, behind = -(-since_ns // BUCKET), -(-until_ns // BUCKET)
