@@ -9,6 +9,7 @@ import typer
 from claude_hooks_otel import __version__
 from claude_hooks_otel.cli import (
     audit,
+    budgets,
     daemon,
     demo,
     doctor,
@@ -61,6 +62,7 @@ for module in (
     report,
     sessions,
     limits,
+    budgets,
     audit,
     import_history,
     store,

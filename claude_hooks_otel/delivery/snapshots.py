@@ -11,12 +11,14 @@ from claude_hooks_otel.delivery.metrics import Snapshot
 from claude_hooks_otel.facts.pricing import price_table_version
 from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.series.budgets import budget_points
 from claude_hooks_otel.series.exemplars import Exemplars
 from claude_hooks_otel.series.gauges import gauges
 from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.series.program_gauges import program_gauges
 from claude_hooks_otel.series.scores import Scores
 from claude_hooks_otel.series.totals import SeriesTotals
+from claude_hooks_otel.settings import BudgetsConfig
 from claude_hooks_otel.traces.model import LOGS, TRACES
 
 
@@ -31,6 +33,7 @@ class Snapshots:
         scores: the scores of agents.
         spool_depth: returns how many events wait in the spool.
         is_config_bad: whether the configuration file cannot be used.
+        budgets: returns the budgets.
     """
 
     facts: Facts
@@ -39,6 +42,7 @@ class Snapshots:
     scores: Scores
     spool_depth: Callable[[], int]
     is_config_bad: bool = False
+    budgets: Callable[[], BudgetsConfig] = BudgetsConfig
 
     def take(self, *, recompute: bool = False) -> Snapshot:
         """Return every series as it is now. With ``recompute``, even the scores are computed again."""
@@ -55,7 +59,8 @@ class Snapshots:
 
     def _computed(self, series: list[SeriesPoint], now_ns: int, *, recompute: bool) -> list[SeriesPoint]:
         scores = self.scores.points(series, now_ns, recompute=recompute)
-        return [*gauges(self.facts, now_ns), *scores, *self._health(now_ns)]
+        budgets = budget_points(self.facts.connection, self.budgets(), now_ns)
+        return [*gauges(self.facts, now_ns), *scores, *budgets, *self._health(now_ns)]
 
     def _health(self, now_ns: int) -> list[SeriesPoint]:
         found = [

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 
+from claude_hooks_otel.series.budget_texts import announcement, as_json, money, title
 from claude_hooks_otel.series.budgets import BudgetState, read_budgets
 from claude_hooks_otel.settings import Config
-from claude_hooks_otel.units import DOLLAR
 
-__all__ = ["BudgetState", "as_json", "budgets", "title"]
-
-_PERIODS = {"day": "today", "week": "this week", "month": "this month"}
+__all__ = ["BudgetState", "announcement", "as_json", "budgets", "money", "title"]
 
 
 def budgets(connection: sqlite3.Connection, config: Config, now_ns: int) -> list[BudgetState]:
@@ -26,26 +23,3 @@ def budgets(connection: sqlite3.Connection, config: Config, now_ns: int) -> list
         sqlite3.Error: the store cannot be read, or is none.
     """
     return read_budgets(connection, config.budgets, now_ns)
-
-
-def title(state: BudgetState) -> str:
-    """Return the name of a budget for people, for example ``today, agent backend``."""
-    return _PERIODS[state.period] if state.scope == "all" else f"{_PERIODS[state.period]}, {state.scope} {state.name}"
-
-
-def as_json(state: BudgetState) -> dict[str, Any]:
-    """Return a budget as an object for JSON, with amounts in US dollars and times in Unix nanoseconds."""
-    return {
-        "scope": state.scope,
-        "name": state.name,
-        "period": state.period,
-        "begin_ns": state.begin_ns,
-        "end_ns": state.end_ns,
-        "limit_usd": state.limit / DOLLAR,
-        "used_usd": state.used / DOLLAR,
-        "forecast_usd": state.forecast / DOLLAR,
-        "used_share": state.used_share,
-        "forecast_share": state.forecast_share,
-        "unpriced_tokens": state.unpriced_tokens,
-        "reached_percent": state.reached,
-    }

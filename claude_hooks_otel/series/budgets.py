@@ -12,7 +12,7 @@ once, so nights and weekends count as they do in practice. Source: the average m
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -21,6 +21,7 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.series.aggregates import BUCKET, Aggregate, read_metric
 from claude_hooks_otel.series.periods import Period, find_zone, moment, nanoseconds, period_around
+from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.settings.budgets import BudgetsConfig, Scope
 from claude_hooks_otel.units import DAY, DOLLAR
 
@@ -113,12 +114,23 @@ def read_budgets(connection: sqlite3.Connection, config: BudgetsConfig, now_ns: 
     for (scope, name, period), dollars in limits.items():
         begin_ns, end_ns = ranges[period]
         used = _sum(costs, scope, name, begin_ns, end_ns)
-        past = _sum(costs, scope, name, now_ns - past_ns, now_ns)
+        past = _sum(costs, scope, name, now_ns - past_ns, now_ns + 1)
         forecast = used + past * max(0, end_ns - now_ns) // past_ns
         tokens = _sum(unpriced, scope, name, begin_ns, end_ns)
         limit = _picodollars(dollars)
         found.append(BudgetState(scope, name, period, begin_ns, end_ns, limit, used, forecast, tokens, thresholds))
     return found
+
+
+def budget_points(connection: sqlite3.Connection, config: BudgetsConfig, now_ns: int) -> Iterator[SeriesPoint]:
+    """Yield the gauges of every budget at a time, Unix nanoseconds."""
+    for state in read_budgets(connection, config, now_ns):
+        labels = (("name", state.name), ("period", state.period), ("scope", state.scope))
+        for metric, share in (
+            (catalog.BUDGET_USED, state.used_share),
+            (catalog.BUDGET_FORECAST, state.forecast_share),
+        ):
+            yield SeriesPoint(metric, labels, now_ns, round(share * metric.scale))
 
 
 def _name(scope: Scope, name: str) -> str:

@@ -30,6 +30,7 @@ Dollars = Annotated[Decimal, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 Threshold = Annotated[int, Field(ge=1, le=1000)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Address = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^https?://[^\s]+$")]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 
 
 class BudgetLimits(Table):
@@ -51,7 +52,7 @@ class WebhookConfig(Table):
 
     url: Address = Field(repr=False)
     format: Literal["json", "slack", "ntfy"] = "json"
-    headers: dict[Text, Text] = Field(default={}, repr=False)
+    headers: dict[HeaderName, Text] = Field(default={}, repr=False)
 
 
 class BudgetsConfig(BudgetLimits):

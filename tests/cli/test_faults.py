@@ -27,6 +27,7 @@ COMMANDS = {
     "sessions": ("sessions",),
     "audit": ("audit",),
     "limits": ("limits",),
+    "budgets": ("budgets",),
     "console": ("console",),
     "daemon": ("daemon", "--stop"),
 }

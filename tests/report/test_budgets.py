@@ -126,6 +126,7 @@ def test_no_budgets_need_no_store() -> None:
         ({"thresholds": [0]}, "greater than or equal to 1"),
         ({"agent": {str(number): {"day": 1} for number in range(201)}}, "at most 200 budgets"),
         ({"webhook": {"url": "ftp://x"}}, "pattern"),
+        ({"webhook": {"url": "http://x", "headers": {"a b": "c"}}}, "pattern"),
     ],
 )
 def test_an_invalid_budget_is_refused(given: dict[str, object], message: str) -> None:
