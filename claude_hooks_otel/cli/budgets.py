@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 import time
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -43,11 +41,10 @@ def register(app: typer.Typer) -> None:
         now_ns = time.time_ns()
         states: list[BudgetState] = []
         errors: list[tuple[str, str, str]] = []
-        if home.store.exists():
+        if home.store.exists() and any(config.budgets.limits()):
             with opened_store(home) as connection:
                 states = budgets(connection, config, now_ns)
-                with contextlib.suppress(sqlite3.OperationalError):  # a store of an earlier version
-                    errors = open_errors(connection, now_ns)
+                errors = open_errors(connection, now_ns)
         lifted = _lift(home, states, config.budgets) if lift else []
         blocking = _blocking(home, states, config.budgets)
         if json_:
@@ -68,7 +65,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _print(home: Home, states: Sequence[BudgetState], blocking: Sequence[BudgetState], config: BudgetsConfig) -> None:
-    if next(config.limits(), None) is None:
+    if not any(config.limits()):
         say(
             f"No budget is set. To set one of $20 for each day, add these two lines to {home.config}:\n\n[budgets]\nday = 20"
         )

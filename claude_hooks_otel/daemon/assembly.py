@@ -299,7 +299,7 @@ def assemble_daemon(
         resource_attributes=otel.resource_attributes,
     )
     budgets = Budgets(home, core.store, core.totals, BudgetSettings(home, config.budgets, environ))
-    snapshots = _snapshots(core, config, budgets.settings, is_config_bad=is_config_bad)
+    snapshots = _snapshots(core, config, budgets, is_config_bad=is_config_bad)
     path, instance, clock = core.store.path, core.store.meta("instance_id"), SteadyClock(core.store)
     resource = service_resource(otel, instance, account(config.capture, Path.home()))
     deliveries = Deliveries(
@@ -322,10 +322,10 @@ def _attach_readers(exporters: Iterable[CustomExporter], deliveries: Deliveries)
         reader.attach(deliveries.series_now)
 
 
-def _snapshots(core: Core, config: Config, budgets: BudgetSettings, *, is_config_bad: bool) -> Snapshots:
+def _snapshots(core: Core, config: Config, budgets: Budgets, *, is_config_bad: bool) -> Snapshots:
     """Return what takes snapshots of the series."""
     scores, depth = Scores(core.facts, config.scores), core.spool.depth
-    return Snapshots(core.facts, core.totals, core.exemplars, scores, depth, is_config_bad, lambda: budgets.config)
+    return Snapshots(core.facts, core.totals, core.exemplars, scores, depth, is_config_bad, budgets.states)
 
 
 def _measurement_workers(exporters: Exporters, config: Config, path: Path, instance: str) -> list[MeasurementWorker]:

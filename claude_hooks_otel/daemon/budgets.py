@@ -20,8 +20,8 @@ from claude_hooks_otel.store.store import Store
 from claude_hooks_otel.timeline import BUDGETS_EVERY, SHUTDOWN_TIMEOUT
 from claude_hooks_otel.units import DAY
 
-# Seconds between two looks while the cost changes.
-_BUSY_EVERY = 1.0
+# Seconds between two looks while the cost changes, at least; and as a multiple of what a look takes.
+_BUSY_EVERY, _SHARE_OF_TIME = 1.0, 50
 # Sessions that were active within this time are blocked one by one if the budget is that of an agent, project or team. And how many.
 _ACTIVE_WITHIN, _MOST_SESSIONS = 7 * DAY, 1000
 
@@ -45,6 +45,8 @@ class Budgets:
         self._totals = totals
         self._files = PromptFiles(home)
         self._looked_at, self._changes = float("-inf"), -1
+        self._states: list[BudgetState] = []
+        self._read_at, self._pause = float("-inf"), _BUSY_EVERY
         self._workers = {
             name: NotificationWorker(name, send, store.path, store.now_ns)
             for name, send in (("webhook", self._send_to_webhook), ("desktop", show_on_desktop))
@@ -73,7 +75,7 @@ class Budgets:
         """Look at the budgets, if the cost has changed or after some seconds."""
         now, changes = time.monotonic(), self._totals.changes
         wait = BUDGETS_EVERY if changes == self._changes else _BUSY_EVERY
-        if now - self._looked_at < wait:
+        if now - self._looked_at < max(wait, self._pause):
             return
         self._looked_at, self._changes = now, changes
         if self.settings.refresh():
@@ -88,12 +90,24 @@ class Budgets:
             sqlite3.Error: the store cannot be used.
             OSError: the files for the hook cannot be written.
         """
-        now_ns = self._store.now_ns()
-        states = read_budgets(self._store.connection, self.settings.config, now_ns)
+        now_ns, states = self._store.now_ns(), self.states(recompute=True)
         self._announce(states)
         self._block(states, now_ns)
         self._files.clean(now_ns)
         return states
+
+    def states(self, *, recompute: bool = False) -> list[BudgetState]:
+        """Return the state of every budget, at most some seconds old; with ``recompute``, as it is now.
+
+        Raises:
+            sqlite3.Error: the store cannot be used.
+        """
+        began = time.monotonic()
+        if recompute or began - self._read_at >= max(BUDGETS_EVERY, self._pause):
+            self._states = read_budgets(self._store.connection, self.settings.config, self._store.now_ns())
+            self._read_at = time.monotonic()
+            self._pause = _SHARE_OF_TIME * (self._read_at - began)
+        return self._states
 
     # -- thresholds ----------------------------------------------------------------------------------------------------------
 

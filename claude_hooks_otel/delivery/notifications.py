@@ -50,6 +50,8 @@ def end_unknown(connection: sqlite3.Connection) -> None:
 
 def open_errors(connection: sqlite3.Connection, now_ns: int) -> list[tuple[str, str, str]]:
     """Return the channel, state and error of each notification that is not out of date and was not accepted yet."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'notification'").fetchone():
+        return []  # a store of an earlier version
     return connection.execute(
         "SELECT DISTINCT channel, state, error FROM notification WHERE ends_ns > ? AND error != '' AND state != ?",
         (now_ns, SENT),

@@ -105,21 +105,21 @@ class Aggregates:
         self._additions.clear()
 
 
-# Looks each bucket up by itself: a search in the primary key, which does not touch the other metrics.
-_READ_METRIC: Final = """
+# Looks each bucket up by itself: a search in the primary key, which does not touch the other metrics. The two sums cannot overflow.
+_SUM_METRIC: Final = """
     WITH RECURSIVE slot (bucket) AS (SELECT ?1 WHERE ?1 < ?2 UNION ALL SELECT bucket + 1 FROM slot WHERE bucket + 1 < ?2)
-    SELECT bucket, labels, value, count FROM slot CROSS JOIN aggregate USING (bucket) WHERE metric = ?3
+    SELECT labels, SUM(value / 1000000), SUM(value % 1000000) FROM slot CROSS JOIN aggregate USING (bucket) WHERE metric = ?3 GROUP BY labels
 """
 
 
-def read_metric(connection: sqlite3.Connection, metric: Metric, since_ns: int, until_ns: int) -> Iterator[Aggregate]:
-    """Yield the sums of one metric. It is faster than ``read_aggregates`` for a range of some weeks, which must be finite."""
+def read_sums(connection: sqlite3.Connection, metric: Metric, since_ns: int, until_ns: int) -> dict[Labels, int]:
+    """Return the sum of a metric over the half hours that begin in a range, by labels, in stored units.
+
+    For a range of some weeks it is much faster than ``read_aggregates``. The range must be finite.
+    """
     first, behind = -(-since_ns // BUCKET), -(-until_ns // BUCKET)
-    known: dict[str, Labels] = {}
-    for bucket, text, value, count in connection.execute(_READ_METRIC, (first, behind, metric.name)):
-        if text not in known:
-            known[text] = decode_labels(text)
-        yield Aggregate(bucket * BUCKET, metric.name, known[text], value, count)
+    rows = connection.execute(_SUM_METRIC, (first, behind, metric.name))
+    return {decode_labels(text): millions * 1_000_000 + rest for text, millions, rest in rows}
 
 
 def read_aggregates(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> Iterator[Aggregate]:

@@ -12,14 +12,13 @@ once, so nights and weekends count as they do in practice. Source: the average m
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final
 
 from claude_hooks_otel.metrics import catalog
-from claude_hooks_otel.metrics.labels import normalize
-from claude_hooks_otel.series.aggregates import BUCKET, Aggregate, read_metric
+from claude_hooks_otel.metrics.labels import Labels, normalize
+from claude_hooks_otel.series.aggregates import BUCKET, read_sums
 from claude_hooks_otel.series.periods import Period, find_zone, moment, nanoseconds, period_around
 from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.settings.budgets import BudgetsConfig, Scope
@@ -105,26 +104,23 @@ def read_budgets(connection: sqlite3.Connection, config: BudgetsConfig, now_ns: 
         begin, end = period_around(period, now)
         ranges[period] = nanoseconds(begin), nanoseconds(end)
     past_ns = _past(connection, now_ns)
-    since_ns = min(now_ns - past_ns, *(begin for begin, _ in ranges.values()))
-    until_ns = max(end for _, end in ranges.values())
-    costs = list(read_metric(connection, catalog.COST, since_ns, until_ns))
-    unpriced = list(read_metric(connection, catalog.UNPRICED_TOKENS, since_ns, until_ns))
+    costs = {period: read_sums(connection, catalog.COST, *within) for period, within in ranges.items()}
+    unpriced = {period: read_sums(connection, catalog.UNPRICED_TOKENS, *within) for period, within in ranges.items()}
+    past = read_sums(connection, catalog.COST, now_ns - past_ns, now_ns + 1)
     thresholds = tuple(sorted(set(config.thresholds)))
     found = []
     for (scope, name, period), dollars in limits.items():
         begin_ns, end_ns = ranges[period]
-        used = _sum(costs, scope, name, begin_ns, end_ns)
-        past = _sum(costs, scope, name, now_ns - past_ns, now_ns + 1)
-        forecast = used + past * max(0, end_ns - now_ns) // past_ns
-        tokens = _sum(unpriced, scope, name, begin_ns, end_ns)
-        limit = _picodollars(dollars)
+        used, tokens = (_sum(sums[period], scope, name) for sums in (costs, unpriced))
+        forecast = used + _sum(past, scope, name) * max(0, end_ns - now_ns) // past_ns
+        limit = max(1, int(dollars * DOLLAR))
         found.append(BudgetState(scope, name, period, begin_ns, end_ns, limit, used, forecast, tokens, thresholds))
     return found
 
 
-def budget_points(connection: sqlite3.Connection, config: BudgetsConfig, now_ns: int) -> Iterator[SeriesPoint]:
-    """Yield the gauges of every budget at a time, Unix nanoseconds."""
-    for state in read_budgets(connection, config, now_ns):
+def budget_points(states: Iterable[BudgetState], now_ns: int) -> Iterator[SeriesPoint]:
+    """Yield the gauges of budgets, with a time in Unix nanoseconds."""
+    for state in states:
         labels = (("name", state.name), ("period", state.period), ("scope", state.scope))
         for metric, share in (
             (catalog.BUDGET_USED, state.used_share),
@@ -144,15 +140,6 @@ def _past(connection: sqlite3.Connection, now_ns: int) -> int:
     return min(LONGEST_PAST, max(SHORTEST_PAST, age))
 
 
-def _sum(aggregates: Iterable[Aggregate], scope: Scope, name: str, since_ns: int, until_ns: int) -> int:
-    """Return the sum of the half hours that begin in a range, of one agent, project or team or of everything."""
-    wanted = (scope, name)
-    return sum(
-        each.value
-        for each in aggregates
-        if since_ns <= each.begin_ns < until_ns and (scope == "all" or wanted in each.labels)
-    )
-
-
-def _picodollars(dollars: Decimal) -> int:
-    return max(1, int(dollars * DOLLAR))
+def _sum(sums: Mapping[Labels, int], scope: Scope, name: str) -> int:
+    """Return the sum of one agent, project or team, or of everything."""
+    return sum(value for labels, value in sums.items() if scope == "all" or (scope, name) in labels)
