@@ -140,8 +140,10 @@ def _reading(home: Home) -> Iterator[sqlite3.Connection]:
     try:
         with closing(connect(home.store, readonly=True)) as connection:
             yield connection
-    except (RangeError, answers.QuestionError) as error:
+    except answers.QuestionError as error:
         raise ToolError(str(error)) from None
+    except RangeError as error:  # it names the options of commands
+        raise ToolError(str(error).replace("--tz", "time_zone").replace("--", "")) from None
     except sqlite3.Error as error:
         raise ToolError(explain(home.store, error)) from None
 

@@ -137,9 +137,9 @@ def test_an_answer_is_bounded_and_says_what_is_missing(home: Home, tmp_path: Pat
     ("tool", "values", "message"),
     [
         ("usage", {"range": "fortnight"}, "'today', 'yesterday', 'week', 'month' or 'all'"),
-        ("usage", {"last": "7"}, "a number with h, d or w is expected"),
+        ("usage", {"last": "7"}, ": last 7: a number with h, d or w is expected"),
         ("usage", {"range": "today", "last": "7d"}, "a range is one of"),
-        ("usage", {"time_zone": "Mars"}, "a time zone is expected"),
+        ("usage", {"time_zone": "Mars"}, ": time_zone Mars: a time zone is expected"),
         ("usage", {"by": ["colour"]}, "There is no group 'colour'. These are known: hour, day"),
         ("usage", {"by": ["day", "agent", "model"]}, "at most 2 items"),
         ("usage", {"by": ["day", "day"]}, "two different ones"),

@@ -18,6 +18,7 @@ import psutil
 
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
+from tests.support.client.budget_scenarios import budget_block, budget_message, mcp_tools, plugin_commands  # noqa: F401
 from tests.support.client.client import Ended, World, wait_until
 from tests.support.client.random_sessions import Plan
 from tests.support.client.scripted_api import Tool, Turn, Usage
