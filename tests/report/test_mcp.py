@@ -21,6 +21,7 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.settings import Config
 from claude_hooks_otel.units import DOLLAR, SECOND
 from tests.report.conftest import Cli
+from tests.support.places import ROOT
 
 LARGEST_ANSWER = 30_000
 Ask = Callable[..., Any]
@@ -179,3 +180,13 @@ def test_no_answer_contains_a_prompt_unless_its_owner_keeps_prompts(home: Home, 
         _, results = asked(tmp_path, ("sessions", {}), ("session", {"session_id": "one"}))
         shown.append(["a private prompt" in json.dumps(answer(result)) for result in results])
     assert shown == [[False, False], [True, False]]
+
+
+def test_the_page_on_mcp_names_every_tool_and_its_fields(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "mcp.md").read_text(encoding="utf-8")
+    for tool in asked(tmp_path)[0].tools:
+        [row] = [line for line in page.splitlines() if line.startswith(f"| `{tool.name}` |")]
+        assert tool.output_schema is not None
+        assert {name for name in tool.output_schema["properties"] if f"`{name}`" not in row} == set()
+        own = set(tool.input_schema["properties"]) - {"range", "last", "since", "until", "time_zone"}
+        assert {name for name in own if f"`{name}`" not in row} == set()
