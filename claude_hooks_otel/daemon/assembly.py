@@ -294,15 +294,13 @@ def assemble_daemon(
     """
     exporters = build_exporters(config, otel, console or ConsoleFile(home.console))
     core = assemble_core(
-        home,
-        config,
-        now_ns,
+        home, config, now_ns,
         wanted={signal: [e.name for e in exporters.items if e.signal == signal] for signal in (TRACES, LOGS)},
         sample=TurnSampler(otel.sampler),
         logs_measurements=bool(exporters.custom),
         history_ns=history_ns,
         resource_attributes=otel.resource_attributes,
-    )
+    )  # fmt: skip
     budgets = Budgets(home, core.store, core.totals, BudgetSettings(home, config.budgets, environ))
     snapshots = _snapshots(core, config, budgets, is_config_bad=is_config_bad)
     path, instance, clock = core.store.path, core.store.meta("instance_id"), SteadyClock(core.store)

@@ -107,7 +107,7 @@ def test_a_block_of_a_session_blocks_no_other(home: Home) -> None:
     assert prompt(home, CLAUDE_CODE_SESSION_ID="another") is None
 
 
-def test_what_has_ended_is_neither_shown_nor_blocks(home: Home) -> None:
+def test_files_that_have_ended_are_neither_shown_nor_block(home: Home) -> None:
     notice(home, hours=-1)
     block(home, hours=-1)
     assert prompt(home) is None
