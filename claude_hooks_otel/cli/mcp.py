@@ -10,7 +10,9 @@ from claude_hooks_otel.cli.console import command_home, fail
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command(epilog="Example: claude-hooks-otel mcp (a client starts it: claude mcp add telemetry -- claude-hooks-otel mcp)")
+    @app.command(
+        epilog="Example: claude-hooks-otel mcp (a client starts it: claude mcp add telemetry -- claude-hooks-otel mcp)"
+    )
     def mcp() -> None:
         """Answer an agent's questions about cost, usage, sessions, tools and budgets, over MCP on standard input and output.
 

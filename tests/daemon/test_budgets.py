@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -23,6 +24,7 @@ from claude_hooks_otel.delivery.notifications import open_errors
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.settings import BudgetsConfig, Config, save
+from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.units import DAY, DOLLAR, HOUR, SECOND
 from tests.support.real_daemon import wait_until
 from tests.support.replay import Clock
@@ -315,3 +317,27 @@ def test_a_daemon_that_is_killed_again_and_again_announces_a_threshold_once(tmp_
     assert len(receiver.got) == 1
     assert len(list(home.prompt.glob("*.notice"))) == 1
     assert "secret" not in home.log.read_text()
+
+
+def test_a_try_whose_end_is_unknown_is_not_repeated(tmp_path: Path) -> None:
+    """The daemon was killed after the receiver got the notification, and before it could note that."""
+    with WebhookReceiver() as receiver:
+        owner = Owner(tmp_path / "home", day=10, notify=["webhook"], webhook={"url": receiver.url})
+        owner.spend(9)
+        owner.budgets.look()
+        wait_until(lambda: receiver.got)
+        owner.budgets.close()
+        with owner.core.store.transaction():
+            owner.core.store.connection.execute("UPDATE notification SET state = 'trying'")
+        owner.start()
+        owner.spend(1)  # another threshold, so that the worker surely works
+        owner.budgets.look()
+        wait_until(lambda: len(receiver.got) == 2)
+        owner.close()
+        states = owner_states(tmp_path)
+    assert states == {"80": "unknown", "100": "sent"}
+
+
+def owner_states(folder: Path) -> dict[str, str]:
+    with contextlib.closing(connect(folder / "home" / "store.db", readonly=True)) as store:
+        return {name.rpartition("/")[2]: state for name, state in store.execute("SELECT id, state FROM notification")}
