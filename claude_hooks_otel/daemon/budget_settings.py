@@ -21,7 +21,7 @@ class BudgetSettings:
     def __init__(self, home: Home, config: BudgetsConfig, environ: Mapping[str, str]) -> None:
         self.path = home.config
         self._environ = environ
-        self._seen = _state(self.path)
+        self._seen: tuple[int, ...] | None = ()  # the first refresh reads the file: it may have changed since the start
         self.config = config
 
     def refresh(self) -> bool:
