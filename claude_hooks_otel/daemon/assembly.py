@@ -132,8 +132,7 @@ def assemble_core(
         resource_attributes: those of ``OTEL_RESOURCE_ATTRIBUTES``, for the labels that they set.
     """
     home.create()
-    store = open_store(home.store, now_ns)
-    connection = store.connection
+    connection = (store := open_store(home.store, now_ns)).connection
     log, exemplars = MeasurementLog(connection, now_ns), Exemplars(connection, now_ns)
     outbox = Outbox(connection, now_ns, wanted)
     known, aggregates = _known_metrics(connection, config), Aggregates(connection, now_ns)
@@ -147,12 +146,11 @@ def assemble_core(
     store.enlist(*([writer] if writer else []), *both)
     if both:
         _aggregate_older_facts(facts, aggregates)
-    content = _content(facts, config, wants_items if keeps_content is None else keeps_content)
-    history, spool = _history(facts, history_ns), Spool(home.spool)
-    resolve = identity_resolver(config, resource_attributes)
+    spool, keeps_content = Spool(home.spool), wants_items if keeps_content is None else keeps_content
     intake = _intake(
-        config, facts, totals, known, spool, content, history, writer, resolve, counted_until, expects_hooks=is_live
-    )
+        config, facts, totals, known, spool, _content(facts, config, keeps_content), _history(facts, history_ns), writer,
+        identity_resolver(config, resource_attributes), counted_until, expects_hooks=is_live,
+    )  # fmt: skip
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer, aggregates)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model, pricing
+from claude_hooks_otel.facts.call_results import outcome_of, output_of, text_of
 from claude_hooks_otel.facts.content import TRANSCRIPT, TRANSCRIPT_RESULT, ContentKeeper
 from claude_hooks_otel.facts.finished_call import FinishedCall
 from claude_hooks_otel.facts.from_hooks import MAIN
@@ -22,12 +22,6 @@ from claude_hooks_otel.units import DOLLAR, MILLISECOND, storable
 
 # The type of a sub-agent whose type is unknown.
 UNNAMED_AGENT = "subagent"
-
-# The kinds of denial that mean that the call ran until the client was killed or exited. A resume writes them.
-_STOPPED = ("interrupted", "cancelled")
-
-# The result of a command that a signal ended: SIGINT, SIGKILL or SIGTERM. If the client's own limit ended it, the result says so.
-_KILLED_COMMAND = re.compile(r"(?:Error: )?Exit code 1(?:30|37|43)\b(?!\s*Command timed out)")
 
 # (usage, (requested model, answering model), Unix nanoseconds, speed, inference geo) → picodollars; None without a known price.
 Pricer = Callable[[pricing.TokenUsage, tuple[str, str | None], int, str | None, str | None], int | None]
@@ -228,7 +222,7 @@ class TranscriptReader:
         for call_id, block in line.tool_results if item.call_ids else ():
             if (tool_use_id := item.call_ids.get(call_id)) is None:
                 continue
-            outcome = _outcome(line, block)
+            outcome = outcome_of(line, block)
             labels = self._labels(line)
             self._facts.upsert(
                 model.ToolCall(
@@ -241,7 +235,7 @@ class TranscriptReader:
                 )
             )
             if self._content:
-                self._content.tool_call(TRANSCRIPT_RESULT, tool_use_id, line.timestamp, result=_output(line, block))
+                self._content.tool_call(TRANSCRIPT_RESULT, tool_use_id, line.timestamp, result=output_of(line, block))
             call = self._facts.added(model.ToolCall, tool_use_id) if not self._expects_hooks else None
             if call is None or call.tool is None:
                 call = self._facts.get(model.ToolCall, tool_use_id)
@@ -293,7 +287,7 @@ class TranscriptReader:
                 ),
             )
             if self._content:
-                self._content.prompt(TRANSCRIPT, prompt_id, line.timestamp, _text(line.message.content))
+                self._content.prompt(TRANSCRIPT, prompt_id, line.timestamp, text_of(line.message.content))
 
     # -- the client's account --------------------------------------------------------------------------------------------
 
@@ -365,39 +359,3 @@ def _session(line: lines.AssistantLine, request: model.ApiRequest, labels: dict[
         entrypoint=line.entrypoint,
         **labels,
     )
-
-
-def _text(content: Any) -> str:
-    """Return the text blocks of a message as one text."""
-    if isinstance(content, str):
-        return content
-    texts = [block.get("text") for block in content if isinstance(block, dict)] if isinstance(content, list) else []
-    return "".join(text for text in texts if isinstance(text, str))
-
-
-def _output(line: lines.UserLine, block: dict[str, Any]) -> Any:
-    """Return what a hook reports as the response or the error. A sub-agent's transcript has only the text for the model."""
-    if block.get("is_error") is True or line.tool_use_result is None:
-        return block.get("content")
-    return line.tool_use_result
-
-
-def _outcome(line: lines.UserLine, block: dict[str, Any]) -> ToolOutcome | None:
-    """Return how a call ended, from its result in the transcript; None if its command was killed, because the client may have exited."""
-    if block.get("is_error") is not True:
-        return ToolOutcome.SUCCESS
-    decision = line.permission_decision
-    content = block.get("content")
-    if decision and decision.decision == "reject":
-        return ToolOutcome.REJECTED if decision.source == "user_reject" else ToolOutcome.DENIED
-    if line.tool_denial_kind == "user-rejected":
-        return ToolOutcome.REJECTED if line.tool_denial_before_run else ToolOutcome.INTERRUPTED
-    if line.tool_denial_kind in _STOPPED:
-        return ToolOutcome.INTERRUPTED
-    if line.tool_denial_kind:
-        return ToolOutcome.DENIED
-    if isinstance(content, str) and content.startswith("<tool_use_error>"):
-        return ToolOutcome.INVALID
-    if isinstance(content, str) and _KILLED_COMMAND.match(content):
-        return None
-    return ToolOutcome.ERROR
