@@ -54,7 +54,7 @@ def show_on_desktop(notification: Notification, timeout: float = DESKTOP_TIMEOUT
         return Sent(f"{command[0]} is not installed", is_final=True)
     try:
         done = subprocess.run(
-            [program, *command[1:]], env=_desktop_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            [*_with_message_bus(), program, *command[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, timeout=timeout, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -77,11 +77,9 @@ def _desktop_command(notification: Notification) -> list[str]:
     ]  # fmt: skip
 
 
-def _desktop_environment() -> dict[str, str]:
-    """Return the environment of the daemon, with the user's message bus, whose address a daemon that a hook starts does not have."""
-    environ = dict(os.environ)
-    runtime = Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
-    if (runtime / "bus").exists():
-        environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
-        environ.setdefault("DBUS_SESSION_BUS_ADDRESS", f"unix:path={runtime / 'bus'}")
-    return environ
+def _with_message_bus() -> list[str]:
+    """Return the beginning of a command that gets the user's message bus, whose address a daemon that a hook starts does not have."""
+    folder = Path(f"/run/user/{os.getuid()}")
+    if not (folder / "bus").exists():
+        return []
+    return ["env", f"XDG_RUNTIME_DIR={folder}", f"DBUS_SESSION_BUS_ADDRESS=unix:path={folder}/bus"]
