@@ -143,6 +143,16 @@ class Home:
         """The folder for requests: each file asks the daemon for a flush, and the daemon answers with another file."""
         return self.root / "flush"
 
+    @property
+    def prompt(self) -> Path:
+        """The folder with what the hook shows at the next prompt (``home.prompt_files``)."""
+        return self.root / "prompt"
+
+    @property
+    def lifted(self) -> Path:
+        """The blocks that their owner has lifted, as the names of budgets and their periods, one in each line."""
+        return self.root / "lifted"
+
     def create(self) -> None:
         """Create the folders. Only their owner can read them."""
         for folder in (

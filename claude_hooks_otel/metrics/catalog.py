@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from claude_hooks_otel.metrics.definition import SCORES, Kind, Metric
+from claude_hooks_otel.metrics.definition import SCORES, SHARES, Kind, Metric
 from claude_hooks_otel.units import DOLLAR, SECOND
 
 # Upper bounds in seconds. Tool calls take from milliseconds (a file read) to minutes (a long build).
@@ -288,6 +288,19 @@ COLLABORATION: Final = Metric(
     "owner (good if completed) and pull requests that were merged or closed (good if merged). Example: 18 good ones of 20 are "
     "0.70.",
     scale=SCORES,
+)  # fmt: skip
+
+BUDGET_USED: Final = Metric(
+    "claude.budget.used.ratio", "1", Kind.GAUGE,
+    "Used share of each budget in its present period (`[budgets]`): 1 is the whole limit. `scope` is `all`, `agent`, `project` or `team`, "
+    "`name` is the agent, project or team (`all` for everything), `period` is `day`, `week` or `month`.",
+    labels=("scope", "name", "period"), scale=SHARES, common=False,
+)  # fmt: skip
+BUDGET_FORECAST: Final = Metric(
+    "claude.budget.forecast.ratio", "1", Kind.GAUGE,
+    "Share of each budget that will be used when its period ends, if it goes on like the last 7 days: what is used, plus the mean cost "
+    "per time of the last 7 days, times the time that is left. 1 is the whole limit. The labels are those of `claude_budget_used_ratio`.",
+    labels=("scope", "name", "period"), scale=SHARES, common=False,
 )  # fmt: skip
 
 HOOK_EVENTS: Final = Metric(

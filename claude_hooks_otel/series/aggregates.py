@@ -120,6 +120,23 @@ class Aggregates:
         self._additions.clear()
 
 
+# Looks each bucket up by itself: a search in the primary key, which does not touch the other metrics. The two sums cannot overflow.
+_SUM_METRIC: Final = """
+    WITH RECURSIVE slot (bucket) AS (SELECT ?1 WHERE ?1 < ?2 UNION ALL SELECT bucket + 1 FROM slot WHERE bucket + 1 < ?2)
+    SELECT labels, SUM(value / 1000000), SUM(value % 1000000) FROM slot CROSS JOIN aggregate USING (bucket) WHERE metric = ?3 GROUP BY labels
+"""
+
+
+def read_sums(connection: sqlite3.Connection, metric: Metric, since_ns: int, until_ns: int) -> dict[Labels, int]:
+    """Return the sum of a metric over the half hours that begin in a range, by labels, in stored units.
+
+    For a range of some weeks it is much faster than ``read_aggregates``. The range must be finite.
+    """
+    first, behind = -(-since_ns // BUCKET), -(-until_ns // BUCKET)
+    rows = connection.execute(_SUM_METRIC, (first, behind, metric.name))
+    return {decode_labels(text): millions * 1_000_000 + rest for text, millions, rest in rows}
+
+
 def read_aggregates(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> Iterator[Aggregate]:
     """Yield the sums of the half hours that begin in a range, from ``since_ns`` to before ``until_ns``, Unix nanoseconds."""
     first, behind = -(-since_ns // BUCKET), -(-until_ns // BUCKET)

@@ -29,6 +29,8 @@ COMMANDS = {
     "top": ("top",),
     "limits": ("limits",),
     "statusline": ("statusline",),
+    "budgets": ("budgets",),
+    "mcp": ("mcp",),
     "console": ("console",),
     "daemon": ("daemon", "--stop"),
 }
@@ -38,6 +40,8 @@ Expected = dict[str, tuple[int, str, str]]
 
 NO_CONSOLE = (1, "Turn console export on", "")
 NO_DAEMON = (0, "No daemon is running.", "")
+NO_BUDGET = (0, "No budget is set.", "")
+NO_QUESTION = (0, "", "")  # it ends with its standard input
 FINE_REPORT = (0, "backend", "")
 FINE_INSTALL = (0, "Wrote", "")
 FINE_UNINSTALL = (0, "Took 19 hooks", "")
@@ -131,6 +135,8 @@ def of_endpoint(reason: str, doctors: str = "") -> Expected:
         "flush": (1, f"otlp metrics: not accepted (kept, and tried again later): {reason}", "metrics: accepted"),
         "report": FINE_REPORT,
         "top": (0, "No session runs", "Nothing was captured"),
+        "budgets": NO_BUDGET,
+        "mcp": NO_QUESTION,
         "console": NO_CONSOLE,
         "daemon": NO_DAEMON,
     }
@@ -160,6 +166,8 @@ TABLE: list[tuple[Fault, Expected]] = [
             ),
             "flush": (0, "Everything is in the embedded store. No endpoint is configured.", "accepted"),
             "report": (0, "Nothing was captured yet", ""),
+            "budgets": NO_BUDGET,
+            "mcp": NO_QUESTION,
             "console": NO_CONSOLE,
             "daemon": NO_DAEMON,
         },
@@ -173,6 +181,8 @@ TABLE: list[tuple[Fault, Expected]] = [
             "status": (1, "Not a directory", "the next session starts it"),
             "flush": (1, "Not a directory", "accepted"),
             "report": (0, "They are not in this report", ""),
+            "budgets": NO_BUDGET,
+            "mcp": NO_QUESTION,
             "console": NO_CONSOLE,
             "daemon": (1, "Not a directory", ""),
         },
@@ -187,6 +197,8 @@ TABLE: list[tuple[Fault, Expected]] = [
             "status": (1, BROKEN, NO_ENDPOINT),
             "flush": (1, BROKEN, NO_ENDPOINT),
             "report": FINE_REPORT,
+            "budgets": NO_BUDGET,
+            "mcp": NO_QUESTION,
             "console": NO_CONSOLE,
             "daemon": NO_DAEMON,
         },
@@ -200,6 +212,8 @@ TABLE: list[tuple[Fault, Expected]] = [
             "status": (1, "The store is busy", "0 events"),
             "flush": (1, "is locked by another process", "accepted"),
             "report": (1, "is locked by another process", "Nothing was captured"),
+            "budgets": NO_BUDGET,
+            "mcp": NO_QUESTION,
             "console": NO_CONSOLE,
             "daemon": NO_DAEMON,
         },
@@ -213,6 +227,8 @@ TABLE: list[tuple[Fault, Expected]] = [
             "status": (1, "file is not a database", "0 events"),
             "flush": (0, "embedded store", "not a database"),
             "report": (0, "The store was damaged, and was set aside", "Nothing was captured"),
+            "budgets": NO_BUDGET,
+            "mcp": NO_QUESTION,
             "console": NO_CONSOLE,
             "daemon": NO_DAEMON,
         },
