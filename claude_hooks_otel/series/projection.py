@@ -8,7 +8,7 @@ order of events, on their delay or on duplicates.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from claude_hooks_otel.facts import model
@@ -192,16 +192,22 @@ def contributions(fact: model.Fact | None) -> Contributions:
 class Account(Protocol):
     """Something that additions go to: the series of a store, or the instruments of a program."""
 
-    def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
+    def add(
+        self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None, session_id: str | None = None
+    ) -> None:
         """Add an amount, as ``SeriesTotals.add`` does."""
 
 
-def apply_change(account: Account, old: model.Fact | None, new: model.Fact) -> None:
+def apply_change(accounts: Sequence[Account], old: model.Fact | None, new: model.Fact) -> None:
     """Add the difference between two versions of a fact. A series never decreases, even if a contribution does."""
-    before = contributions(old)
+    before, at_ns = contributions(old), new.happened_ns
+    session_id = getattr(new, "session_id", None)
     for (metric, labels), amount in contributions(new).items():
+        gain = amount - before.get((metric, labels), 0)
         if metric.kind is Kind.HISTOGRAM:
-            if (metric, labels) not in before:
-                account.add(metric, labels, amount, new.happened_ns)
-        elif (gain := amount - before.get((metric, labels), 0)) > 0:
-            account.add(metric, labels, gain, new.happened_ns)
+            gain = -1 if (metric, labels) in before else amount
+        elif not gain:
+            continue
+        if gain >= 0:
+            for account in accounts:
+                account.add(metric, labels, gain, at_ns, session_id)

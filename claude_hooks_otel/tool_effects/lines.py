@@ -7,6 +7,7 @@ also changes line endings counts fewer lines than git. And a UTF-16 file is bina
 
 from __future__ import annotations
 
+import functools
 import os.path
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -102,11 +103,12 @@ def file_type(path: str) -> str:
     return extension if _EXTENSION.fullmatch(extension) else _OTHER
 
 
+@functools.lru_cache(maxsize=1024)  # a session reads and writes the same files again and again
 def path_digest(path: str, cwd: str | None = None) -> str:
     """Return the digest of the absolute path. Hooks have absolute paths, transcripts the path that the model wrote."""
     if path.startswith("~/"):
         path = f"{Path.home()}{path[1:]}"
-    return name_digest(os.path.normpath(PurePosixPath(cwd or "/", path)))
+    return name_digest(os.path.normpath(os.path.join(cwd or "/", path)))  # noqa: PTH118 -- one string operation
 
 
 def _path(tool_input: Mapping[str, Any], response: Mapping[str, Any]) -> str:

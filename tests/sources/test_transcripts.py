@@ -898,7 +898,7 @@ def test_a_batch_is_read_again_after_its_transaction_failed(follower: Follower) 
         follower.take(batch)
         follower.source.advance(batch)
         raise ZeroDivisionError
-    follower.source.rewind()
+    follower.source.forget()
     assert follower.requests() == {}
     assert follower.follow() == 2
     assert (follower.requests().keys(), follower.files_read()) == ({"m1"}, 1)
