@@ -59,8 +59,9 @@ class TranscriptReader:
         self._price = price
         self._history_ns = history_ns
         self._agent_id, self._agent_type = "", ""
-        # For each session: from when its lines count, and the defaults of its tasks.
+        # For each session: from when its lines count, when it began, and the defaults of its tasks.
         self._history: dict[str, int] = {}
+        self._began: dict[str, int] = {}
         self._defaults: dict[str, Mapping[str, str]] = {}
         self._last: lines.AssistantLine | None = None
 
@@ -68,6 +69,7 @@ class TranscriptReader:
         """Begin to read lines of a file. Call it again for each batch, in the batch's transaction."""
         self._agent_id, self._agent_type = file.agent_id, self._type_of_agent(file) or ""
         self._history.clear()
+        self._began.clear()
         self._defaults.clear()
         self._last = None
 
@@ -108,7 +110,7 @@ class TranscriptReader:
                 self._answer(line, item)
             case lines.UserLine():
                 self._results(line, item)
-                if line.prompt_id and not self._agent_id:
+                if line.prompt_id and not self._agent_id and not self._is_repeated(line):
                     self._prompt(line, line.prompt_id)
             case lines.SystemLine(subtype="compact_boundary", uuid=str(uuid), session_id=session_id, timestamp=at_ns):
                 trigger = line.compact_metadata.trigger if line.compact_metadata else "auto"
@@ -229,7 +231,7 @@ class TranscriptReader:
                 model.ToolCall(
                     tool_use_id=tool_use_id,
                     session_id=line.session_id,
-                    prompt_id=line.prompt_id,
+                    prompt_id=None if self._is_repeated(line) else line.prompt_id,
                     outcome=outcome,
                     ended_ns=line.timestamp,
                     **labels,
@@ -270,6 +272,15 @@ class TranscriptReader:
             defaults = self._defaults[session_id] = {name: value for name, value in known if value}
         return defaults
 
+    def _is_repeated(self, line: lines.Line) -> bool:
+        """Return whether a line of history is older than its session: a fork repeats the lines of its parent."""
+        if self._expects_hooks:
+            return False
+        if (began_ns := self._began.get(line.session_id)) is None:
+            session = self._facts.get(model.Session, line.session_id)
+            began_ns = self._began[line.session_id] = (session and session.first_seen_ns) or 0
+        return line.timestamp < began_ns
+
     def _prompt(self, line: lines.UserLine, prompt_id: str) -> None:
         if line.is_interrupt:
             self._facts.upsert(
@@ -282,6 +293,8 @@ class TranscriptReader:
                     prompt_id=prompt_id,
                     session_id=line.session_id,
                     prompts_in_transcript=1,
+                    # Hooks report when a turn began. Without them, it is the only time that its prompt has.
+                    started_ns=None if self._expects_hooks else line.timestamp,
                     repository=repository_in_time(line.cwd) if line.cwd else None,
                     branch=line.git_branch,
                     **self._labels(line),
