@@ -18,10 +18,10 @@ from typing import Final
 from claude_hooks_otel.daemon.assembly import assemble_core, identity_resolver
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics.labels import Identity, identity_columns
 from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources import transcript_lines
 from claude_hooks_otel.sources.transcript_files import PROJECTS, find_agents, read_lines
-from claude_hooks_otel.metrics.labels import Identity, identity_columns
 from claude_hooks_otel.store.connection import portions, read_meta
 from claude_hooks_otel.store.store import Lock
 from claude_hooks_otel.units import SECOND
@@ -130,7 +130,7 @@ class HistoryImport:
         row = self._store.connection.execute("SELECT 1 FROM ledger WHERE session_id = ? LIMIT 1", (session_id,))
         return row.fetchone() is not None
 
-    def read(self, transcripts: Iterable[Transcripts]) -> Iterator[int]:
+    def read(self, transcripts: Iterable[Transcripts]) -> Generator[int]:
         """Read sessions. Yield how many bytes were read, again and again.
 
         Many sessions are one transaction. If the reading stops, the next import reads that part again.

@@ -58,11 +58,15 @@ def run_import(
         ImportFailedError: another process failed.
     """
     size = sum(each.size for each in found)
-    wanted = processes or min(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1, MOST_PROCESSES)
+    wanted = processes or min(
+        len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1, MOST_PROCESSES
+    )
     number = max(1, min(wanted, size // BYTES_PER_PROCESS))
     # A copy of this process has everything in memory already. Other systems do not support it well.
     context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     load_prices()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_AFTER)
     HistoryImport(home, config).close()  # creates the store
     taken, lock = context.Value("q", 0), context.Lock()
     children = [_start(context, home, config, found, taken, lock) for _ in range(number - 1)]
@@ -82,9 +86,7 @@ def run_import(
             child.messages.close()
 
 
-def _start(
-    context: Any, home: Home, config: Config, found: Sequence[Transcripts], taken: Any, lock: Any
-) -> _Child:
+def _start(context: Any, home: Home, config: Config, found: Sequence[Transcripts], taken: Any, lock: Any) -> _Child:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(home, config, found, taken, lock, sender), daemon=True)
     process.start()
@@ -106,8 +108,6 @@ def _work(home: Home, config: Config, found: Sequence[Transcripts], taken: Any, 
     """Read sessions in a child. Send how many bytes were read, and at the end the result, or the error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent stops it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    gc.freeze()
-    gc.set_threshold(_GARBAGE_AFTER)
     try:
         with closing(HistoryImport(home, config, lock=lock)) as reader:
             for step in reader.read(_next_ones(found, taken)):
@@ -115,7 +115,7 @@ def _work(home: Home, config: Config, found: Sequence[Transcripts], taken: Any, 
             sender.send(reader.result)
     except BrokenPipeError:
         return  # its parent was killed
-    except Exception as error:  # noqa: BLE001 — its parent raises it
+    except Exception as error:
         sender.send(f"{type(error).__name__}: {error}")
 
 

@@ -226,9 +226,7 @@ class Intake:
 
     # -- history: sessions that no hook has captured -------------------------------------------------------------------
 
-    def read_sessions(
-        self, sessions: Iterable[model.Session], begin: Callable[[model.Session], None]
-    ) -> Iterator[int]:
+    def read_sessions(self, sessions: Iterable[model.Session], begin: Callable[[model.Session], None]) -> Iterator[int]:
         """Read the transcripts of sessions, in the caller's transactions. Yield how many bytes were read, again and again.
 
         If it raises, a line could not be read. ``read_carefully`` finds out which.

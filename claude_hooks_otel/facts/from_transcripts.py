@@ -150,7 +150,12 @@ class TranscriptReader:
         if line.is_api_error_message:
             self._failed_request(line, agent)
         message, usage = line.message, line.message.usage
-        if says_more and (message.id or item.answer_id) and message.model not in (None, lines.SYNTHETIC_MODEL) and usage is not None:
+        if (
+            says_more
+            and (message.id or item.answer_id)
+            and message.model not in (None, lines.SYNTHETIC_MODEL)
+            and usage is not None
+        ):
             request = self._request(line, usage, item.answer_id, agent)
             self._facts.upsert(request, *self._side_rounds(usage, request))
             if not agent_id:

@@ -17,7 +17,9 @@ from claude_hooks_otel.units import END_OF_TIME
 _FINAL_STOPS = ("end_turn", "stop_sequence", "max_tokens", "refusal", "model_context_window_exceeded")
 
 _OF_A_TURN = "FROM api_request WHERE session_id = ? AND agent_id IS NULL AND at_ns >= ? AND at_ns < ?"
-_FINAL_ANSWER = f"SELECT at_ns, error {_OF_A_TURN} AND (error != '' OR stop_reason IN {_FINAL_STOPS}) ORDER BY at_ns LIMIT 1"
+_FINAL_ANSWER = (
+    f"SELECT at_ns, error {_OF_A_TURN} AND (error != '' OR stop_reason IN {_FINAL_STOPS}) ORDER BY at_ns LIMIT 1"
+)
 _LAST_ANSWER = f"SELECT MAX(at_ns) {_OF_A_TURN}"
 
 
@@ -81,7 +83,8 @@ def _inferred(facts: Facts, turn: model.Turn, until_ns: int, failure: TurnFailur
         return turn.interrupted_ns, TurnFailure.INTERRUPTED
     stretch = (turn.session_id or "", began, until_ns)
     # The first final answer counts. A background task that reports back makes the model answer again.
-    if (final := facts.connection.execute(_FINAL_ANSWER, stretch).fetchone()) is not None:
+    final: tuple[int, str | None] | None = facts.connection.execute(_FINAL_ANSWER, stretch).fetchone()
+    if final is not None:
         return final
     (answered,) = facts.connection.execute(_LAST_ANSWER, stretch).fetchone()
     seen = facts.ledger.last_seen_ns(turn.session_id or "", began, before_ns=until_ns)

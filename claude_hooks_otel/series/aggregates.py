@@ -114,9 +114,7 @@ class Aggregates:
             if session_id:
                 rows.append((session_id, bucket, name, text, storable(value), count))
         self._connection.executemany(_ADD_TO_SESSION, rows)
-        self._connection.executemany(
-            _ADD, [(*place, storable(value), count) for place, (value, count) in sums.items()]
-        )
+        self._connection.executemany(_ADD, [(*place, storable(value), count) for place, (value, count) in sums.items()])
         self._additions.clear()
 
 
