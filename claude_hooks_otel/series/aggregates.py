@@ -2,10 +2,15 @@
 
 They are written in the transaction of the facts that they count, and they stay when the facts are deleted. A half hour, and not an hour,
 because the days of some time zones begin at half past.
+
+A sum knows whether the daemon counted it, which also exported it, or an import. Imported sums are in numbered parts. A part is closed when
+it is sent somewhere, and what is imported later is in the next one. So what was sent never changes.
 """
 
 from __future__ import annotations
 
+import bisect
+import contextlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -14,6 +19,7 @@ from typing import Final
 
 from claude_hooks_otel.metrics.definition import Kind, Metric
 from claude_hooks_otel.metrics.labels import Labels, decode_labels, encode_labels
+from claude_hooks_otel.store.connection import read_meta, write_meta
 from claude_hooks_otel.units import LARGEST_INTEGER, MINUTE, storable
 
 # The length of a bucket of time, nanoseconds.
@@ -21,19 +27,24 @@ BUCKET: Final = 30 * MINUTE
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS aggregate (
-    bucket INTEGER, metric TEXT, labels TEXT, value INTEGER, count INTEGER, PRIMARY KEY (bucket, metric, labels)
+    bucket INTEGER, metric TEXT, labels TEXT, part INTEGER, step INTEGER, value INTEGER, count INTEGER,
+    PRIMARY KEY (bucket, metric, labels, part, step)
 ) WITHOUT ROWID
 """
 
+# The part of what the daemon has counted. Imported parts are numbered from 1.
+LIVE: Final = 0
+_OPEN_PART: Final = "history_part"
+
 _ADD: Final = f"""
-    INSERT INTO aggregate VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count,
+    INSERT INTO aggregate (bucket, metric, labels, part, step, value, count) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count,
     value = CASE WHEN value > {LARGEST_INTEGER} - excluded.value THEN {LARGEST_INTEGER} ELSE value + excluded.value END
 """  # noqa: S608 — a number of ours
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """A sum over one half hour.
+    """A sum over one half hour. A histogram has one for each of its buckets with an observation.
 
     Attributes:
         begin_ns: when the half hour begins, Unix nanoseconds.
@@ -56,23 +67,34 @@ class Aggregates:
     Args:
         connection: the store's connection.
         now_ns: the clock, Unix nanoseconds. It gives the time of an addition that has none.
+        is_live: whether the daemon counts, and not an import.
 
     Attributes:
         moment_ns: the time of additions that have none, instead of the clock's; None for the clock.
     """
 
-    def __init__(self, connection: sqlite3.Connection, now_ns: Callable[[], int]) -> None:
+    def __init__(self, connection: sqlite3.Connection, now_ns: Callable[[], int], *, is_live: bool = True) -> None:
         self._connection = connection
         self._now_ns = now_ns
+        self._is_live = is_live
         self.moment_ns: int | None = None
-        self._additions: list[tuple[int, str, Labels, int]] = []
+        self._additions: list[tuple[int, Metric, Labels, int]] = []
 
     def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
         """Add an amount to a counter, or one observation to a histogram. The arguments are those of ``SeriesTotals.add``."""
         if metric.kind is not Kind.GAUGE:
             if at_ns is None:
                 at_ns = self._now_ns() if self.moment_ns is None else self.moment_ns
-            self._additions.append((at_ns // BUCKET, metric.name, labels, storable(amount)))
+            self._additions.append((at_ns // BUCKET, metric, labels, storable(amount)))
+
+    @contextlib.contextmanager
+    def counting_live(self) -> Iterator[None]:
+        """In the block, an import writes what the daemon has counted."""
+        before, self._is_live = self._is_live, True
+        try:
+            yield
+        finally:
+            self._is_live = before
 
     def mark(self) -> int:
         """Return the number of collected additions, for ``rewind``."""
@@ -90,19 +112,33 @@ class Aggregates:
         """Write the additions, inside the caller's transaction."""
         if not self._additions:
             return
-        sums: defaultdict[tuple[int, str, Labels], list[int]] = defaultdict(lambda: [0, 0])
-        for bucket, name, labels, amount in self._additions:
-            both = sums[bucket, name, labels]
+        sums: defaultdict[tuple[int, Metric, Labels, int], list[int]] = defaultdict(lambda: [0, 0])
+        for bucket, metric, labels, amount in self._additions:
+            step = bisect.bisect_left(metric.buckets, amount / metric.scale)  # 0 for counters: they have no buckets
+            both = sums[bucket, metric, labels, step]
             both[0] += amount
             both[1] += 1
+        part = LIVE if self._is_live else open_part(self._connection)
         self._connection.executemany(
             _ADD,
             [
-                (bucket, name, encode_labels(labels), storable(value), count)
-                for (bucket, name, labels), (value, count) in sums.items()
+                (bucket, metric.name, encode_labels(labels), part, step, storable(value), count)
+                for (bucket, metric, labels, step), (value, count) in sums.items()
             ],
         )
         self._additions.clear()
+
+
+def open_part(connection: sqlite3.Connection) -> int:
+    """Return the number of the part that imports write to."""
+    return int(read_meta(connection, _OPEN_PART) or LIVE + 1)
+
+
+def close_part(connection: sqlite3.Connection) -> int:
+    """Close the open part, inside the caller's transaction, and return its number. Its sums never change again."""
+    part = open_part(connection)
+    write_meta(connection, _OPEN_PART, str(part + 1))
+    return part
 
 
 def read_aggregates(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> Iterator[Aggregate]:
