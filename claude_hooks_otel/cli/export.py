@@ -177,7 +177,7 @@ def measurements(
     if not home.store.exists():
         fail(_NOTHING.format(""))
     results = [_send(home, name, config.exporters[name], again=again) for name in names or config.exporters]
-    problems = [f"{result['name']}: {result['error']}" for result in results if result["error"]]
+    problems = [result["error"] for result in results if result["error"]]
     if as_json:
         print_json("export", ok=not problems, error="\n".join(problems) or None, exporters=results)
     else:
@@ -185,7 +185,7 @@ def measurements(
             if not result["error"]:
                 say(f"{result['name']}: {_sentence(result)}")
         for problem in problems:
-            complain(f"{problem} Run the command again to go on.")
+            complain(problem)
     if problems:
         raise typer.Exit(1)
 
@@ -222,5 +222,6 @@ def _send(home: Home, name: str, options: dict[str, Any], *, again: bool) -> dic
         err.print("Stopped. Run the command again to go on.")
         raise typer.Exit(130) from None
     except Exception as problem:  # foreign code
-        error = OptionRedactor(options)(f"{type(problem).__name__}: {problem}")
+        reason = OptionRedactor(options)(f"{type(problem).__name__}: {problem}").rstrip(".")
+        error = f"{name}: {reason}. Run the command again to go on."
     return {"name": name, "sent": sent, "error": error}
