@@ -27,11 +27,13 @@ COMMANDS = {
     "sessions": ("sessions",),
     "audit": ("audit",),
     "limits": ("limits",),
+    "export": ("export", "openmetrics", "history.txt"),
+    "export measurements": ("export", "measurements"),
     "console": ("console",),
     "daemon": ("daemon", "--stop"),
 }
 Fault = Callable[[Account, pytest.MonkeyPatch, OtlpReceiver], AbstractContextManager[None] | None]
-# A command → its exit code, what it has to say, and what would be false. What is missing answers like `report`.
+# A command → its exit code, what it has to say, and what would be false. What is missing answers as in USUAL, or like `report`.
 Expected = dict[str, tuple[int, str, str]]
 
 NO_CONSOLE = (1, "Turn console export on", "")
@@ -41,6 +43,11 @@ FINE_INSTALL = (0, "Wrote", "")
 FINE_UNINSTALL = (0, "Took 19 hooks", "")
 # What is true when sessions were captured, but no request.
 WITHOUT_REQUESTS = {"limits": "have no requests yet", "audit": "Recounted 1 sessions with 0 requests"}
+# What is true of commands that need more than a sound store.
+USUAL = {
+    "export": (1, "There is no imported history", "Wrote"),
+    "export measurements": (1, "There is no custom exporter", "accepted"),
+}
 NO_ENDPOINT = "o endpoint is configured"
 
 
@@ -181,6 +188,8 @@ TABLE: list[tuple[Fault, Expected]] = [
             "doctor": (1, BROKEN, NO_ENDPOINT),
             "status": (1, BROKEN, NO_ENDPOINT),
             "flush": (1, BROKEN, NO_ENDPOINT),
+            "export": (1, BROKEN, "Wrote"),
+            "export measurements": (1, BROKEN, "accepted"),
             "report": FINE_REPORT,
             "console": NO_CONSOLE,
             "daemon": NO_DAEMON,
@@ -195,6 +204,7 @@ TABLE: list[tuple[Fault, Expected]] = [
             "status": (1, "The store is busy", "0 events"),
             "flush": (1, "is locked by another process", "accepted"),
             "report": (1, "is locked by another process", "Nothing was captured"),
+            "export": (1, "is locked by another process", "no imported history"),
             "console": NO_CONSOLE,
             "daemon": NO_DAEMON,
         },
@@ -232,7 +242,7 @@ def test_each_command_reports_a_fault_in_true_sentences(
 ) -> None:
     with fault(account, monkeypatch, otlp_receiver) or contextlib.nullcontext():
         for name in sorted(COMMANDS, key=_rank):
-            code, said, false = expected.get(name) or expected["report"]
+            code, said, false = expected.get(name) or USUAL.get(name) or expected["report"]
             if expected["report"] is FINE_REPORT and name in WITHOUT_REQUESTS:
                 said, false = WITHOUT_REQUESTS[name], "Nothing was captured"
             result = account.run(*COMMANDS[name])

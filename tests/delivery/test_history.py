@@ -39,7 +39,7 @@ Sums = dict[tuple[str, datetime, frozenset[tuple[str, str]]], tuple[int, int]]
 
 
 class Kept(CustomExporter):
-    """Keeps what it accepts, and fails when it is told to.
+    """Keeps what it accepts, and fails at one batch.
 
     Args:
         fails_at: the number of the batch at which it fails.
@@ -211,7 +211,7 @@ def test_each_exporter_gets_everything(store: Store) -> None:
     assert first.records == second.records
 
 
-def test_what_the_daemon_has_counted_is_not_history(store: Store, home: Home) -> None:
+def test_counts_of_the_daemon_are_not_history(store: Store, home: Home) -> None:
     store.connection.execute(f"UPDATE aggregate SET part = {LIVE}")
     assert send(store, Kept()) == 0
 

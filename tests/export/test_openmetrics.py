@@ -127,7 +127,7 @@ def test_the_history_of_a_range_has_an_instance_of_its_own() -> None:
     assert {dict(labels)["instance"] for _, labels in found} == {"store", "store-history-from-20260101T0000Z"}
 
 
-def test_what_is_too_new_is_left_out_and_counted() -> None:
+def test_half_hours_that_are_too_new_are_left_out_and_counted() -> None:
     half = (NOW - NOT_WRITTEN) // BUCKET * BUCKET
     late = Timeline(catalog.COST, LABELS, ((BEGIN, (1,)), (half, (1,)), (half + BUCKET, (1,))), Origin.HISTORY)
     only = Timeline(catalog.COST, LABELS, ((half + BUCKET, (1,)),), Origin.HISTORY)
@@ -137,7 +137,7 @@ def test_what_is_too_new_is_left_out_and_counted() -> None:
     assert value == 1 / DOLLAR
 
 
-def test_labels_have_the_names_and_signs_that_prometheus_knows() -> None:
+def test_labels_have_the_names_and_signs_that_prometheus_accepts() -> None:
     overflow = Timeline(catalog.COST, OVERFLOW, COST.growths, Origin.HISTORY)
     odd = Timeline(catalog.COST, (("agent", "half \ud83d pair"),), COST.growths, Origin.HISTORY)
     found, text, _ = written([overflow, odd])

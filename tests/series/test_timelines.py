@@ -117,7 +117,7 @@ def test_totals_that_are_older_than_the_aggregates_are_at_the_begin(both: Replay
     assert of(live, Origin.LIVE) == exported(both)
 
 
-def test_what_an_earlier_instance_exported_is_in_timelines_of_its_own(both: Replay) -> None:
+def test_exports_of_an_earlier_instance_are_in_timelines_of_their_own(both: Replay) -> None:
     before = exported(both)
     with both.core.store.transaction():
         begin_again(both.core.facts, both.clock.now_ns, both.clock.now_ns)

@@ -1,4 +1,4 @@
-"""Imported history in a real Prometheus: the dashboards show of the past what the store knows, and live series go on beside it."""
+"""Imported history in a real Prometheus: the dashboards show of the past what the store has, and live series go on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import re
 import time
+import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -62,7 +63,7 @@ class Past:
     stack: Stack
     machine: Machine
     now: int
-    exported: str = ""
+    file: Path
     growths: Growths = field(default_factory=dict)
 
     def command(self, *arguments: str) -> str:
@@ -74,8 +75,8 @@ class Past:
     def load(self, folder: Path) -> None:
         write_transcripts(folder / "claude", self.now)
         self.command("import", "--config-dir", str(folder / "claude"))
-        self.exported = self.command("export", "openmetrics", str(folder / "history.txt"))
-        self.stack.backfill(folder / "history.txt", BLOCKS)
+        self.command("export", "openmetrics", str(self.file))
+        self.stack.backfill(self.file, BLOCKS)
         with closing(connect(self.machine.installation.home.store, readonly=True)) as connection:
             rows = connection.execute(
                 "SELECT metric, labels, bucket, step, value, count FROM aggregate ORDER BY 1, 2, 3"
@@ -139,7 +140,7 @@ def past(tmp_path_factory: pytest.TempPathFactory, servers: None) -> Iterator[Pa
     folder = tmp_path_factory.mktemp("past")
     stack = Stack(folder / "stack", QUICK)
     machine = Machine(folder / "laptop", stack.through_the_collector)
-    loaded = Past(stack, machine, int(time.time()))
+    loaded = Past(stack, machine, int(time.time()), folder / "history.txt")
     try:
         loaded.load(folder)
         with stack:
@@ -223,7 +224,7 @@ QUERIES = [query for query in panel_queries() if of_growth(query)]
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=[f"{query}-{number}" for number, query in enumerate(QUERIES)])
-def test_every_panel_of_growth_shows_of_the_past_what_the_store_knows(past: Past, query: PanelQuery) -> None:
+def test_every_panel_of_growth_shows_of_the_past_what_the_store_has(past: Past, query: PanelQuery) -> None:
     for title, (begin, end) in past.ranges().items():
         expression = from_the_store(query.expr, past.growths, begin, end)
         assert "claude_" not in expression, "an unknown way to measure growth"
@@ -283,7 +284,24 @@ def test_the_rules_carry_imported_totals_on(past: Past) -> None:
     assert carried == pytest.approx(total)
 
 
-def test_live_series_go_on_beside_history_without_a_jump(past: Past) -> None:
+def test_a_running_prometheus_finds_new_blocks_and_the_same_file_again_changes_nothing(past: Past) -> None:
+    (query,) = [query for query in QUERIES if query.panel == "Cost by model"]
+    begin, end = past.ranges()["a month"]
+    before, number = past.stack.instant(query.filled(end - begin), end), blocks(past.stack)
+    past.stack.backfill(past.file, BLOCKS)
+    wait_until(lambda: blocks(past.stack) > number, 120)
+    assert past.stack.instant(query.filled(end - begin), end) == before
+
+
+def blocks(stack: Stack) -> int:
+    """Return how many blocks Prometheus has loaded."""
+    with urllib.request.urlopen(f"{stack.url}/metrics", timeout=30) as answer:
+        found = re.search(r"^prometheus_tsdb_blocks_loaded (\d+)$", answer.read().decode(), re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
+def test_live_series_go_on_without_a_jump(past: Past) -> None:
     past.machine.installation.start()
     past.machine.play("basic-edit")
     totals = final_totals([past.machine])
