@@ -60,6 +60,11 @@ class Identities:
             known = self._known[session_id] = {since_ns: Identity(*values) for since_ns, *values in rows}
         return known
 
+    @property
+    def has_notes(self) -> bool:
+        """Whether anything was noted that is not written yet."""
+        return bool(self._added)
+
     def flush(self) -> None:
         """Write what was noted."""
         self._connection.executemany(

@@ -54,21 +54,28 @@ class Facts:
     def upsert(self, *facts: Fact) -> None:
         """Add facts, or merge them with the ones that have the same keys. The caller holds the transaction."""
         for fact in facts:
-            added, key = self._added[type(fact)], fact.natural_key
+            added, key = self._added[type(fact)], fact.SHAPE.key(fact)
             known = added.get(key)
             added[key] = fact if known is None else known.merged(fact)
+
+    def added(self, kind: type[F], *key: str | int) -> F | None:
+        """Return what was added with this natural key and is not written yet."""
+        added: dict[Key, Any] = self._added.get(kind, {})
+        return added.get(key)
 
     def get(self, kind: type[F], *key: str | int) -> F | None:
         """Return the fact with this natural key."""
         row = self.store.connection.execute(TABLES[kind].select, key).fetchone()
         stored = None if row is None else kind(**dict(zip(kind.SHAPE.names, row, strict=True)))
-        added: Any = self._added[kind].get(key)
+        added = self.added(kind, *key)
         return added if stored is None else stored if added is None else stored.merged(added)
 
     def select(self, kind: type[F], where: str = "1", *parameters: str | int | None) -> list[F]:
-        """Return the facts of a kind that meet an SQL condition."""
-        names = kind.SHAPE.names
-        rows = self.connection.execute(f"SELECT {', '.join(names)} FROM {TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608
+        """Return the facts of a kind that meet an SQL condition. If the condition reads other tables, it has a ``SELECT``."""
+        names, table = kind.SHAPE.names, TABLES[kind]
+        if kind in self._added or "SELECT" in where:
+            self.flush()
+        rows = self.store.connection.execute(f"SELECT {table.columns} FROM {table.name} WHERE {where}", parameters)  # noqa: S608
         return [kind(**dict(zip(names, row, strict=True))) for row in rows]
 
     # -- a participant of the store's transactions ---------------------------------------------------------------------
@@ -78,7 +85,7 @@ class Facts:
         self.flush()
         return 0
 
-    def rewind(self, mark: int) -> None:
+    def rewind(self, mark: int) -> None:  # noqa: ARG002 — see ``mark``
         """Forget what was added since the mark."""
         self.discard()
 
@@ -89,6 +96,9 @@ class Facts:
 
     def flush(self) -> None:
         """Merge what was added with the facts of the store, write what changes, and tell the listeners."""
+        if not (self._added or self.identities.has_notes):
+            return
+        self.store.begin()
         self.identities.flush()
         while self._added:
             kind, added = self._added.popitem()
@@ -104,7 +114,7 @@ class Facts:
         for keys in portions(list(added), MOST_PARAMETERS // len(shape.keys)):
             for row in self.store.connection.execute(TABLES[kind].select_many(len(keys)), [*chain.from_iterable(keys)]):
                 fact = kind(**dict(zip(shape.names, row, strict=True)))
-                stored[fact.natural_key] = fact
+                stored[shape.key(fact)] = fact
         for key, fact in added.items():
             if (old := stored.get(key)) is None:
                 yield None, fact

@@ -38,7 +38,7 @@ class Table:
             name=name,
             create=f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}, PRIMARY KEY ({', '.join(shape.keys)})) WITHOUT ROWID",
             select=f"SELECT {listed} FROM {name} WHERE {where}",  # noqa: S608 — no foreign text, here and below
-            write=f"INSERT OR REPLACE INTO {name} ({listed}) VALUES ({marks})",
+            write=f"INSERT OR REPLACE INTO {name} ({listed}) VALUES ({marks})",  # noqa: S608
             keys=shape.keys,
             columns=listed,
         )

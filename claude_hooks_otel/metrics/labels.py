@@ -135,6 +135,7 @@ def resolve_identity(*sources: Mapping[str, str | None], project_name: Callable[
     )
 
 
+@functools.lru_cache(maxsize=4096)
 def encode_labels(labels: Labels) -> str:
     """Return labels as the text that the store keeps."""
     return json.dumps(labels, separators=(",", ":"), ensure_ascii=False)

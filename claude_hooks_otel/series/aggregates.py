@@ -29,17 +29,26 @@ SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS aggregate (
     bucket INTEGER, metric TEXT, labels TEXT, part INTEGER, step INTEGER, value INTEGER, count INTEGER,
     PRIMARY KEY (bucket, metric, labels, part, step)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS session_aggregate (
+    session_id TEXT, bucket INTEGER, metric TEXT, labels TEXT, value INTEGER, count INTEGER,
+    PRIMARY KEY (session_id, bucket, metric, labels)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS session_aggregate_by_time ON session_aggregate (bucket)
 """
 
 # The part of what the daemon has counted. Imported parts are numbered from 1.
 LIVE: Final = 0
 _OPEN_PART: Final = "history_part"
 
-_ADD: Final = f"""
-    INSERT INTO aggregate (bucket, metric, labels, part, step, value, count) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count,
+_SUM: Final = f"""
+    ON CONFLICT DO UPDATE SET count = count + excluded.count,
     value = CASE WHEN value > {LARGEST_INTEGER} - excluded.value THEN {LARGEST_INTEGER} ELSE value + excluded.value END
-"""  # noqa: S608 — a number of ours
+"""
+_ADD: Final = (
+    f"INSERT INTO aggregate (bucket, metric, labels, part, step, value, count) VALUES (?, ?, ?, ?, ?, ?, ?) {_SUM}"  # noqa: S608 — a number of ours
+)
+_ADD_TO_SESSION: Final = f"INSERT INTO session_aggregate VALUES (?, ?, ?, ?, ?, ?) {_SUM}"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +79,24 @@ class Aggregates:
         is_live: whether the daemon counts, and not an import.
 
     Attributes:
-        moment_ns: the time of additions that have none, instead of the clock's; None for the clock.
+        moments: the time of a session's additions that have none, instead of the clock's: session id → Unix nanoseconds.
     """
 
     def __init__(self, connection: sqlite3.Connection, now_ns: Callable[[], int], *, is_live: bool = True) -> None:
         self._connection = connection
         self._now_ns = now_ns
         self._is_live = is_live
-        self.moment_ns: int | None = None
-        self._additions: list[tuple[int, Metric, Labels, int]] = []
+        self.moments: dict[str, int] = {}
+        self._additions: list[tuple[str, int, Metric, Labels, int]] = []
 
-    def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
+    def add(
+        self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None, session_id: str | None = None
+    ) -> None:
         """Add an amount to a counter, or one observation to a histogram. The arguments are those of ``SeriesTotals.add``."""
         if metric.kind is not Kind.GAUGE:
             if at_ns is None:
-                at_ns = self._now_ns() if self.moment_ns is None else self.moment_ns
-            self._additions.append((at_ns // BUCKET, metric, labels, storable(amount)))
+                at_ns = self.moments.get(session_id or "") or self._now_ns()
+            self._additions.append((session_id or "", at_ns // BUCKET, metric, labels, storable(amount)))
 
     @contextlib.contextmanager
     def counting_live(self) -> Iterator[None]:
@@ -112,18 +123,28 @@ class Aggregates:
         """Write the additions, inside the caller's transaction."""
         if not self._additions:
             return
-        sums: defaultdict[tuple[int, Metric, Labels, int], list[int]] = defaultdict(lambda: [0, 0])
-        for bucket, metric, labels, amount in self._additions:
-            step = bisect.bisect_left(metric.buckets, amount / metric.scale)  # 0 for counters: they have no buckets
-            both = sums[bucket, metric, labels, step]
+        by_session: defaultdict[tuple[str, int, Metric, Labels, int], list[int]] = defaultdict(lambda: [0, 0])
+        for session_id, bucket, metric, labels, amount in self._additions:
+            step = bisect.bisect_left(metric.buckets, amount / metric.scale) if metric.buckets else 0
+            both = by_session[session_id, bucket, metric, labels, step]
             both[0] += amount
             both[1] += 1
+        sums: defaultdict[tuple[int, str, str, int], list[int]] = defaultdict(lambda: [0, 0])
+        rows = []
+        for (session_id, bucket, metric, labels, step), (value, count) in by_session.items():
+            text = encode_labels(labels)
+            both = sums[bucket, metric.name, text, step]
+            both[0] += value
+            both[1] += count
+            if session_id:
+                rows.append((session_id, bucket, metric.name, text, storable(value), count))
+        self._connection.executemany(_ADD_TO_SESSION, rows)
         part = LIVE if self._is_live else open_part(self._connection)
         self._connection.executemany(
             _ADD,
             [
-                (bucket, metric.name, encode_labels(labels), part, step, storable(value), count)
-                for (bucket, metric, labels, step), (value, count) in sums.items()
+                (bucket, name, text, part, step, storable(value), count)
+                for (bucket, name, text, step), (value, count) in sums.items()
             ],
         )
         self._additions.clear()

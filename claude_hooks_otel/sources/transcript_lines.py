@@ -6,6 +6,7 @@ unexpected type or range is left out, and costs nothing else.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from claude_hooks_otel.sources.tolerant import convert_tolerantly, missing_field
 from claude_hooks_otel.units import LARGEST_INTEGER, unix_nanoseconds
 
 # A cheap test before a line, which may have megabytes, is parsed. It may match other lines too. The parsed type decides.
-_WANTED: Final = re.compile(rb'"type"\s*:\s*"(?:assistant|user|system|cost-state)"')
+_WANTED: Final = re.compile(rb'"type"\s*:\s*"(assistant|user|system|cost-state)"')
 # The client writes a line that begins like this when a human stops a turn ("… by user", "… by user for tool use").
 _INTERRUPTED: Final = "[Request interrupted by user"
 _SIDE_ROUNDS: Final = ("advisor_message", "compaction")
@@ -32,6 +33,7 @@ SYNTHETIC_MODEL: Final = "<synthetic>"
 PROMPT_IDS_SINCE: Final = (2, 1, 196)
 
 
+@functools.lru_cache(maxsize=64)
 def _number(version: str | None) -> tuple[int, ...]:
     """Return a version as numbers; the newest possible if it is unknown."""
     parts = (version or "").split(".")
@@ -253,23 +255,16 @@ class CostStateLine(Line):
     model_usage: dict[str, ModelUsage] = {}
 
 
-class _Head(Struct):
-    """What every line begins with, for us: its type."""
-
-    type: str
-
-
-_head: Final = Decoder(_Head).decode
 _KINDS: Final[dict[str, type[Line]]] = {
     "assistant": AssistantLine,
     "user": UserLine,
     "system": SystemLine,
     "cost-state": CostStateLine,
 }
-_decoders: Final = {kind: Decoder(line).decode for kind, line in _KINDS.items()}
+_decoders: Final = {kind.encode(): Decoder(line).decode for kind, line in _KINDS.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parsed:
     """What was read from one line of a file.
 
@@ -289,14 +284,14 @@ _NOTHING: Final = Parsed()
 
 def parse(raw: bytes) -> Parsed:
     """Read one line of a transcript. Never raises."""
-    if not _WANTED.search(raw):
+    if (kind := _WANTED.search(raw)) is None:
         return _NOTHING
     try:
-        if (decode := _decoders.get(_head(raw).type)) is None:
-            return _NOTHING
-        return Parsed((_timed(decode(raw)),))
+        line = _timed(_decoders[kind[1]](raw))
     except (MsgspecError, ValueError, RecursionError):
         return _parse_damaged(raw)
+    # The type that was found first may be that of a part of the line.
+    return Parsed((line,)) if line.type == kind[1].decode() else _parse_damaged(raw)
 
 
 def _timed(line: Line) -> Line:

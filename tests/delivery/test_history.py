@@ -80,9 +80,8 @@ def import_into(home: Home, folder: Path, *names: str) -> None:
     for name in names:
         Scenario(name).write_transcripts(folder / "projects")
     reader = HistoryImport(home, Config(), lambda: LATER)
-    for each in find_transcripts([folder]):
-        for _ in reader.read(each):
-            pass
+    for _ in reader.read(find_transcripts([folder])):
+        pass
     reader.pair()
     reader.close()
 

@@ -38,9 +38,8 @@ def import_into(home: Home, folder: Path, now_ns: int) -> None:
         for path in (folder / name).rglob("*.jsonl"):
             path.write_bytes(_shifted(path.read_bytes(), -days * DAY / SECOND))
     reader = HistoryImport(home, Config(), lambda: now_ns)
-    for each in find_transcripts([folder / name for name in IMPORTED]):
-        for _ in reader.read(each):
-            pass
+    for _ in reader.read(find_transcripts([folder / name for name in IMPORTED])):
+        pass
     reader.pair()
     reader.close()
 
@@ -141,7 +140,7 @@ def test_the_buckets_of_history_are_those_of_its_facts(tmp_path: Path) -> None:
     with core.store.transaction():
         for kind in KINDS:
             for fact in core.facts.select(kind):
-                apply_change(counted, None, fact)
+                apply_change([counted], None, fact)
         counted.flush()
     points = [point for point in counted.points() if point.metric.kind is Kind.HISTOGRAM]
     assert points

@@ -53,12 +53,14 @@ class Shape:
         merges: every other field, and how it merges.
         names: all fields, the key first.
         values: returns the values of a fact's fields, in the order of ``names``.
+        key: returns the natural key of a fact: a tuple of texts and numbers.
     """
 
     keys: tuple[str, ...]
     merges: tuple[tuple[str, str], ...]
     names: tuple[str, ...]
     values: Callable[[Any], tuple[Any, ...]]
+    key: Callable[[Any], tuple[Any, ...]]
 
 
 @dataclass(slots=True, kw_only=True, eq=True, unsafe_hash=True)
@@ -84,19 +86,14 @@ class Fact:
         mine, theirs = shape.values(self), shape.values(newer)
         if mine == theirs:
             return self
-        first, changes = len(shape.keys), {}
-        for (name, how), old, new in zip(shape.merges, mine[first:], theirs[first:], strict=True):
-            if new is None or new == old:
-                continue
-            if old is None or how == "latest" or (how == "greatest" and new > old) or (how == "least" and new < old):
-                changes[name] = new
+        first = len(shape.keys)
+        changes = {
+            name: new
+            for (name, how), old, new in zip(shape.merges, mine[first:], theirs[first:], strict=True)
+            if new is not None and new != old
+            if old is None or how == "latest" or (how == "greatest" and new > old) or (how == "least" and new < old)
+        }
         return type(self)(**dict(zip(shape.names, mine, strict=True)) | changes) if changes else self
-
-    @property
-    def natural_key(self) -> tuple[Any, ...]:
-        """The natural key: a tuple of texts and numbers."""
-        shape = self.SHAPE
-        return shape.values(self)[: len(shape.keys)]
 
     @property
     def times(self) -> tuple[int, ...]:
@@ -106,7 +103,10 @@ class Fact:
     @property
     def happened_ns(self) -> int | None:
         """When it happened; None if no time is known."""
-        return next(iter(self.times), None)
+        for name in self.TIMES:
+            if at := getattr(self, name):  # neither unknown nor INFERRED
+                return int(at)
+        return None
 
     def labels(self, /, **more: str | None) -> Labels:
         """Return the labels of its identity, and ``more`` labels with normalized values."""
@@ -119,17 +119,24 @@ KINDS: Final[list[type[Fact]]] = []
 F = TypeVar("F", bound=Fact)
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
+def _key_of(first: str, *others: str) -> Callable[[Any], tuple[Any, ...]]:
+    if others:
+        return attrgetter(first, *others)
+    only = attrgetter(first)
+    return lambda holder: (only(holder),)
+
+
+@dataclass_transform(kw_only_default=True)
 def fact(cls: type[F]) -> type[F]:
     """Declare a kind of fact. ``facts.tables`` gives it a table.
 
-    For type checkers, its dataclass is frozen. At run time it is not, because each frozen one takes three times as long to make.
+    The dataclass is not frozen, because a frozen one takes three times as long to make, and an import makes millions.
     """
     kind = dataclass(slots=True, kw_only=True, eq=True, unsafe_hash=True)(cls)
     how = [(field.name, field.metadata["merge"]) for field in fields(kind)]
     keys = tuple(name for name, merge in how if merge == "key")
     merges = tuple((name, merge) for name, merge in how if merge != "key")
     names = (*keys, *(name for name, _ in merges))
-    kind.SHAPE = Shape(keys, merges, names, attrgetter(*names))
+    kind.SHAPE = Shape(keys, merges, names, attrgetter(*names), _key_of(*keys))
     KINDS.append(kind)
     return kind
