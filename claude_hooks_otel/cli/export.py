@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -110,7 +109,8 @@ def _moment(at_ns: int) -> datetime:
 def _output(file: str) -> Iterator[Callable[[str], object]]:
     """Open the file or standard output. A file is complete, or it does not change."""
     if file == "-":
-        yield sys.stdout.write
+        binary = typer.get_binary_stream("stdout")
+        yield lambda text: binary.write(text.encode())  # labels stay as they are, whatever the terminal's signs are
         return
     path = Path(file)
     draft = path.with_name(f".{path.name}.draft")
@@ -145,12 +145,13 @@ def _say_written(file: str, target: Target, written: Written) -> None:
     size = "" if file == "-" else f" ({Path(file).stat().st_size / 1e6:,.1f} MB)"
     tell(
         f"Wrote {written.series:,} series since {_moment(written.first_ns):%Y-%m-%d} with {written.samples:,} samples{size}. "
-        f'Their instance is "{target.instance}-history{target.suffix}".'
+        f'Imported history has the instance "{target.instance}-history{target.suffix}".'
     )
     if written.too_new:
         tell("The last three hours are left out, because Prometheus may not have them written to disk yet.")
     tell("Load the file within three days, once, into the folder of Prometheus's data:")
-    tell(f"  promtool tsdb create-blocks-from openmetrics --max-block-duration=480h {file} DATA")
+    named = file if file != "-" else "FILE"
+    tell(f"  promtool tsdb create-blocks-from openmetrics --max-block-duration=480h {named} DATA")
 
 
 @export_app.command(epilog="Example: claude-hooks-otel export measurements postgresql")
