@@ -15,7 +15,7 @@ import pytest
 from bench.transcripts import make
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
-from tests.daemon.test_import_faults import Importer, sums
+from tests.support.importer import Importer, sums
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.real_daemon import Installation, PlayedHook, RecordedSessions, Totals, final_totals, steps_back
 from tests.support.undisturbed import FEW
