@@ -4,12 +4,14 @@
 process does both once, with the environment of that process, and hands the values on.
 """
 
+from claude_hooks_otel.settings.credentials import CredentialError, Credentials
 from claude_hooks_otel.settings.errors import ConfigError
 from claude_hooks_otel.settings.file import dump, keep_usable, load, load_usable, replace_file, save
 from claude_hooks_otel.settings.model import (
     CaptureConfig,
     CollaborationWeights,
     Config,
+    CredentialsConfig,
     DaemonConfig,
     IdentityConfig,
     OutboxConfig,
@@ -36,6 +38,9 @@ __all__ = [
     "CollaborationWeights",
     "Config",
     "ConfigError",
+    "CredentialError",
+    "Credentials",
+    "CredentialsConfig",
     "DaemonConfig",
     "IdentityConfig",
     "OtelSettings",

@@ -8,10 +8,11 @@ there each of them can have the prefix ``CLAUDE_HOOKS_``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from claude_hooks_otel.resource_attributes import resource_attributes
+from claude_hooks_otel.settings.credentials import Credentials
 from claude_hooks_otel.settings.errors import KEY_PREFIX, PREFIX, ConfigError
 from claude_hooks_otel.settings.file import sets_key
 from claude_hooks_otel.settings.model import Config
@@ -82,7 +83,9 @@ class OtelSettings:
         service_name: the service's name; None if no variable sets it.
         resource_attributes: what ``OTEL_RESOURCE_ATTRIBUTES`` adds to the resource. Some of it also sets labels.
         warnings: settings that are ignored, one sentence each. Those of an exporter are with its signal.
-        redact: takes the variables' secrets out of a text.
+        redact: takes the secrets of the variables and of the credentials out of a text.
+        credentials: headers with credentials that expire; None without them.
+        credential_signals: the signals whose requests carry them.
     """
 
     signals: Mapping[Signal, SignalSettings]
@@ -92,16 +95,34 @@ class OtelSettings:
     resource_attributes: Mapping[str, str]
     warnings: tuple[str, ...]
     redact: Redactor = field(repr=False, compare=False)
+    credentials: Credentials | None = field(default=None, repr=False, compare=False)
+    credential_signals: frozenset[Signal] = frozenset()
+
+    def credentials_for(self, signal: Signal) -> Credentials | None:
+        """Return the credentials that the requests of a signal carry; None without any."""
+        return self.credentials if signal in self.credential_signals else None
 
     @classmethod
-    def from_config(cls, config: Config, environ: Mapping[str, str]) -> Self:
+    def from_config(cls, config: Config, environ: Mapping[str, str], *, is_own: bool = True) -> Self:
         """Return the settings of a process.
 
         Args:
-            config: the configuration, for its ``[otel]``.
+            config: the configuration, for its ``[otel]`` and ``[credentials]``.
             environ: the environment of the process.
+            is_own: whether the configuration is the owner's for sure. Only then it may run a command, read a token and send it.
         """
-        return cls.from_variables(variables_in_effect(config, environ))
+        variables = variables_in_effect(config, environ)
+        settings = cls.from_variables(variables)
+        if not config.credentials.is_set:
+            return settings
+        if not is_own:
+            warning = "[credentials] is left out: no install has recorded this home. Run `claude-hooks-otel install`."
+            return replace(settings, warnings=(*settings.warnings, warning))
+        # The file's credentials are for the file's endpoints.
+        before = {signal: _endpoint(config.otel, signal) for signal in config.credentials.signals}
+        own = frozenset(signal for signal, endpoint in before.items() if endpoint in {"", _endpoint(variables, signal)})
+        credentials = Credentials(config.credentials, config.environment, settings.redact)
+        return replace(settings, credentials=credentials, credential_signals=own)
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> Self:
