@@ -61,7 +61,7 @@ class Credentials:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
-        self._environment = {"HOME": str(Path.home()), "PATH": _PATH, **environment}
+        self._environment = {"HOME": os.path.expanduser("~"), "PATH": _PATH, **environment}  # noqa: PTH111 -- it raises nothing
         self._redact = redact
         self._clock = clock
         self._lock = threading.Lock()

@@ -119,8 +119,7 @@ class OtelSettings:
             warning = "[credentials] is left out: no install has recorded this home. Run `claude-hooks-otel install`."
             return replace(settings, warnings=(*settings.warnings, warning))
         # The file's credentials are for the file's endpoints.
-        before = {signal: _endpoint(config.otel, signal) for signal in config.credentials.signals}
-        own = frozenset(signal for signal, endpoint in before.items() if endpoint in {"", _endpoint(variables, signal)})
+        own = frozenset(config.credentials.signals) - moved_signals(config.otel, variables)
         credentials = Credentials(config.credentials, config.environment, settings.redact)
         return replace(settings, credentials=credentials, credential_signals=own)
 
@@ -164,8 +163,7 @@ def overlay(lower: Mapping[str, str], upper: Mapping[str, str]) -> dict[str, str
     """Return variables with others over them. If those move an endpoint, the credentials for the previous endpoint are left out."""
     given = {name: value for name, value in upper.items() if value.strip()}
     both = {**lower, **given}
-    before = {signal: _endpoint(lower, signal) for signal in Signal}
-    moved = {signal for signal in Signal if before[signal] and _endpoint(both, signal) != before[signal]}
+    moved = moved_signals(lower, both)
     if not moved:
         return both
     for kind in _CREDENTIALS:
@@ -179,6 +177,11 @@ def overlay(lower: Mapping[str, str], upper: Mapping[str, str]) -> dict[str, str
         if shared not in given:
             both.pop(shared, None)
     return both
+
+
+def moved_signals(before: Mapping[str, str], after: Mapping[str, str]) -> set[Signal]:
+    """Return the signals that went to another endpoint before. One that had no endpoint has not moved."""
+    return {signal for signal in Signal if _endpoint(before, signal) not in {"", _endpoint(after, signal)}}
 
 
 def _endpoint(variables: Mapping[str, str], signal: Signal) -> str:

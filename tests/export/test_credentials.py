@@ -98,7 +98,7 @@ def sent(otel: OtelSettings, signal: Signal) -> Outcome:
 
 @PROTOCOLS
 @SIGNALS
-def test_requests_carry_what_the_helper_prints_beside_the_other_headers(
+def test_requests_carry_the_headers_of_the_helper_and_the_static_ones(
     helper: Helper, receiver: OtlpReceiver, protocol: str, signal: Signal
 ) -> None:
     assert sent(settings(receiver, protocol, headers_helper=helper.command), signal).ok
