@@ -4,9 +4,10 @@ Data moves one way, and so do the imports: each room imports only itself and the
 ``docs/architecture.md`` tells what each room is for.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    __version__: str
 
 ROOMS: Final = (
     "cli",
@@ -32,3 +33,12 @@ ROOMS: Final = (
     "units",
 )
 """The rooms of the package, from the top to the bottom."""
+
+
+def __getattr__(name: str) -> str:
+    """Return ``__version__``: the version of the installed package. It stands only in ``.claude-plugin/plugin.json``."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version  # noqa: PLC0415 -- only for those who ask
+
+    return version("claude-hooks-otel")
