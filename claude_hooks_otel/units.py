@@ -21,6 +21,8 @@ def storable(number: int) -> int:
     return min(number, LARGEST_INTEGER)
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 # Picodollars per US dollar. The smallest price, 0.01 USD per million tokens times 1.1, is 11,000 picodollars for each token.
 DOLLAR: Final = 1_000_000_000_000
 
@@ -39,7 +41,8 @@ def unix_nanoseconds(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.replace(microsecond=0).timestamp()) * SECOND + moment.microsecond * 1000
+    since = moment - _EPOCH
+    return since.days * DAY + since.seconds * SECOND + since.microseconds * 1000
 
 
 def duration_text(seconds: float) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -19,6 +19,9 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.ranges import EVERYTHING, RangeError, parse_range
 from claude_hooks_otel.settings import ConfigError, load
 from claude_hooks_otel.sources.transcript_files import config_folders
+
+# Seconds between two drawings of the progress bar.
+SHOWN_EVERY: Final = 0.1
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +55,7 @@ def register(app: typer.Typer) -> None:
         except (RangeError, ConfigError) as error:
             fail(str(error))
         # Only this command pays for the imports.
-        from claude_hooks_otel.daemon import history  # noqa: PLC0415
+        from claude_hooks_otel.daemon import history, import_workers  # noqa: PLC0415
 
         found = history.find_transcripts(config_dir or config_folders(os.environ), since_ns)
         if not found:
@@ -64,45 +67,44 @@ def register(app: typer.Typer) -> None:
             _print(as_json, {"sessions": len(found), "bytes": size}, sentence)
             return
         home.create()
-        with closing(history.HistoryImport(home, config)) as reader:
-            _read_all(home, reader, found, is_quiet=as_json)
-        _print(as_json, asdict(reader.result), _sentence(reader.result))
+        size = sum(each.size for each in found)
+        with _progress(len(found), size, is_quiet=as_json) as advance:
+            try:
+                result = import_workers.run_import(home, config, found, advance)
+            except KeyboardInterrupt:
+                err.print("Stopped. Run the command again to go on.")
+                raise typer.Exit(130) from None
+            except (sqlite3.Error, import_workers.ImportFailedError) as error:
+                fail(f"{home.store} cannot be written: {error}. Run the command again to go on.")
+        _print(as_json, asdict(result), _sentence(result))
         if not as_json:
             _print_months(home)
 
 
-def _read_all(home: Home, reader: Any, found: list[Any], *, is_quiet: bool) -> None:
-    """Read and pair all sessions. End the program if it is interrupted, or if the store cannot be written."""
-    try:
-        _read(reader, found, sum(each.size for each in found), is_quiet=is_quiet)
-        reader.pair()
-    except KeyboardInterrupt:
-        err.print("Stopped. Run the command again to go on.")
-        raise typer.Exit(130) from None
-    except sqlite3.Error as error:
-        fail(f"{home.store} cannot be written: {error}. Run the command again to go on.")
-
-
-def _read(reader: Any, found: list[Any], size: int, *, is_quiet: bool) -> None:
-    """Read all sessions, with a progress bar on a terminal."""
+@contextmanager
+def _progress(sessions: int, size: int, *, is_quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on a terminal. Yield a function that advances it by a number of bytes."""
     columns = (
-        TextColumn("{task.fields[sessions]} sessions"),
+        TextColumn(f"{sessions} sessions"),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, disable=is_quiet or not err.is_terminal, transient=True) as progress:
-        task = progress.add_task("", total=size, sessions=0)
-        for number, each in enumerate(found, start=1):
-            read = sum(_advancing(progress, task, reader.read(each)))
-            progress.update(task, advance=max(0, each.size - read), sessions=number)
+    hidden = is_quiet or not err.is_terminal
+    # It draws only when it advances: a thread of its own must not run while this process is copied.
+    with Progress(*columns, console=err, disable=hidden, transient=True, auto_refresh=False) as progress:
+        task = progress.add_task("", total=size)
+        shown_at = 0.0
 
+        def advance(number: int) -> None:
+            nonlocal shown_at
+            progress.update(task, advance=number)
+            if (now := time.monotonic()) - shown_at > SHOWN_EVERY:
+                progress.refresh()
+                shown_at = now
 
-def _advancing(progress: Progress, task: Any, steps: Iterator[int]) -> Iterator[int]:
-    for number in steps:
-        progress.update(task, advance=number)
-        yield number
+        yield advance
 
 
 def _sentence(result: Any) -> str:

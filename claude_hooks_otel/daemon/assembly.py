@@ -148,7 +148,9 @@ def assemble_core(
     content = _content(facts, config, wants_items if keeps_content is None else keeps_content)
     history, spool = _history(facts, history_ns), Spool(home.spool)
     resolve = identity_resolver(config, resource_attributes)
-    intake = _intake(config, facts, totals, known, spool, content, history, writer, resolve, counted_until)
+    intake = _intake(
+        config, facts, totals, known, spool, content, history, writer, resolve, counted_until, expects_hooks=is_live
+    )
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer, aggregates)
 
 
@@ -158,7 +160,7 @@ def _content(facts: Facts, config: Config, is_kept: bool) -> ContentKeeper | Non
 
 def _listeners(accounts: Sequence[SeriesTotals | Aggregates], pending: PendingSessions | None) -> list[Listener]:
     """Return everything that listens to changes of facts, in this order."""
-    found: list[Listener] = [partial(apply_change, account) for account in accounts]
+    found: list[Listener] = [partial(apply_change, accounts)] if accounts else []
     return [*found, pending.note] if pending else found
 
 
@@ -175,7 +177,7 @@ def _aggregate_older_facts(facts: Facts, aggregates: Aggregates) -> None:
     with facts.store.transaction():
         for kind in KINDS:
             for fact in facts.select(kind):
-                apply_change(aggregates, None, fact)
+                apply_change([aggregates], None, fact)
         facts.store.set_meta("has_aggregates", "1")
 
 
@@ -217,10 +219,13 @@ def _intake(
     writer: TraceWriter | None,
     resolve: IdentityResolver,
     until: Callable[[tuple[str, str]], int | None] | None,
+    *,
+    expects_hooks: bool,
 ) -> Intake:
     """Put together what reads the sources."""
-    store, connection = facts.store, facts.connection
-    unknowns = Unknowns(connection, store.now_ns)
+    store, connection = facts.store, facts.store.connection
+    unknowns, transcripts = Unknowns(connection, store.now_ns), TranscriptSource(connection, until or (lambda _: None))
+    store.enlist(unknowns, transcripts)
 
     def count_dropped(reason: str) -> None:
         totals.add(catalog.HOOK_EVENTS_DROPPED, (("reason", reason),), 1)
@@ -233,9 +238,9 @@ def _intake(
         hooks=HookReader(facts, unknowns, resolve, content),
         programs=ProgramReader(facts, resolve, known, count_dropped, ProgramGauges(connection, totals, known).set),
         followed=FollowedSessions(connection, store.now_ns()),
-        transcripts=TranscriptSource(connection, until or (lambda _: None)),
-        lines=TranscriptReader(facts, _pricer(config), history, content),
-        pairing=Pairing(facts, history),
+        transcripts=transcripts,
+        lines=TranscriptReader(facts, _pricer(config), history, content, expects_hooks=expects_hooks),
+        pairing=Pairing(facts, history, expects_hooks=expects_hooks),
         writer=writer,
     )
 

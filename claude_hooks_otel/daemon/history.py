@@ -6,8 +6,10 @@ no rate of anything. It is in the aggregates, with its own time.
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +18,23 @@ from typing import Final
 from claude_hooks_otel.daemon.assembly import assemble_core, identity_resolver
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics.labels import Identity, identity_columns
 from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources import transcript_lines
 from claude_hooks_otel.sources.transcript_files import PROJECTS, find_agents, read_lines
-from claude_hooks_otel.store.connection import read_meta
+from claude_hooks_otel.store.connection import portions, read_meta
+from claude_hooks_otel.store.store import Lock
 from claude_hooks_otel.units import SECOND
 
 # Lines in which the first answer of a session is looked for.
 _MOST_LINES: Final = 1000
+# Bytes of transcripts, and sessions to pair, in one transaction. So much is lost if the import is stopped.
+BYTES_PER_TRANSACTION: Final = 8 << 20
+PAIRED_PER_TRANSACTION: Final = 100
+
+_FORGOTTEN: Final = "SELECT session_id FROM imported_session WHERE session_id NOT IN (SELECT session_id FROM session)"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +97,28 @@ class HistoryImport:
         home: the home.
         config: what the owner has set. It gives the identities and the prices.
         now_ns: the clock, Unix nanoseconds.
+        lock: held while it writes, if several processes import together.
     """
 
-    def __init__(self, home: Home, config: Config, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        home: Home,
+        config: Config,
+        now_ns: Callable[[], int] = time.time_ns,
+        lock: Lock | None = None,
+    ) -> None:
         self._core = assemble_core(
             home, config, now_ns, history_ns=self._history_ns, keeps_content=False, is_live=False
         )
         self._facts, self._store = self._core.facts, self._core.store
+        self._store.expect_bulk(lock)
         self._resolve = identity_resolver(config)
         self._now_ns = now_ns
-        self._known: set[str] = {
-            session_id for (session_id,) in self._store.connection.execute("SELECT session_id FROM imported_session")
-        }
+        # Sessions that an earlier import counted, and that were deleted since.
+        self._forgotten = {session_id for (session_id,) in self._store.connection.execute(_FORGOTTEN)}
+        self._forgotten_before_ns = int(read_meta(self._store.connection, "forgotten_before_ns") or 0)
+        # The sessions of which the current transaction has read something.
+        self._begun: dict[str, model.Session] = {}
         self.result = ImportResult()
 
     def close(self) -> None:
@@ -109,31 +130,74 @@ class HistoryImport:
         row = self._store.connection.execute("SELECT 1 FROM ledger WHERE session_id = ? LIMIT 1", (session_id,))
         return row.fetchone() is not None
 
-    def read(self, transcripts: Transcripts) -> Iterator[int]:
-        """Read one session. Yield how many bytes were read, again and again. It may be stopped between two steps.
+    def read(self, transcripts: Iterable[Transcripts]) -> Generator[int]:
+        """Read sessions. Yield how many bytes were read, again and again.
+
+        Many sessions are one transaction. If the reading stops, the next import reads that part again.
 
         Raises:
-            sqlite3.Error: the store cannot be written. Nothing is half read.
+            sqlite3.Error: the store cannot be written.
         """
-        session_id = transcripts.session_id
-        if self.is_captured(session_id):
-            self.result.captured += 1
-            return
-        if self._is_forgotten(transcripts):
-            self.result.known += 1
-            return
-        begin = _beginning(transcripts.main)
-        if begin is None:
-            self.result.empty += 1
-            return
-        session = self._session(transcripts, begin)
+        left = iter(transcripts)
+        steps = self._core.intake.read_sessions(self._sessions(left), self._begin)
+        is_done = False
+        while not is_done:
+            try:
+                is_done = yield from self._read_portion(steps)
+            except (sqlite3.Error, MemoryError):
+                raise  # the store failed, not a line
+            except Exception:
+                _log.exception("a line of an old transcript cannot be read; its sessions are read line by line")
+                self._read_carefully()
+                steps = self._core.intake.read_sessions(self._sessions(left), self._begin)
+
+    def _read_portion(self, steps: Iterator[int]) -> Generator[int, None, bool]:
+        """Read as much as one transaction takes. Return whether everything was read."""
         read = 0
-        for number in self._core.intake.read_history(session):
-            read += number
-            self.result.bytes_read += number
-            yield number
-        self.result.sessions += bool(read)
-        self.result.known += not read
+        with self._store.transaction(late=True):
+            for number in steps:
+                read += number
+                self.result.bytes_read += number
+                yield number
+                if read >= BYTES_PER_TRANSACTION:
+                    break
+            self._note(self._begun, is_paired=False)
+        self._begun.clear()
+        return read < BYTES_PER_TRANSACTION
+
+    def _read_carefully(self) -> None:
+        """Read the sessions of a transaction that failed, one after another and line by line."""
+        begun, self._begun = self._begun, {}
+        for session in begun.values():
+            with self._store.transaction():
+                self._begin(session)
+                self._note(self._begun, is_paired=False)
+            self._core.intake.read_carefully(session)
+        self._begun.clear()
+        self.result.sessions += 1  # the one that was being read
+
+    def _sessions(self, transcripts: Iterator[Transcripts]) -> Iterator[model.Session]:
+        """Yield the sessions that have to be read, inside the transaction. Count them, and the others."""
+        for each in transcripts:
+            if self.is_captured(each.session_id):
+                self.result.captured += 1
+            elif self._is_forgotten(each):
+                self.result.known += 1
+            elif (begin := _beginning(each.main)) is None:
+                self.result.empty += 1
+            else:
+                before = self.result.bytes_read
+                identity = self._resolve({}, begin.directory)
+                yield model.Session(
+                    session_id=each.session_id,
+                    first_seen_ns=begin.at_ns,
+                    last_seen_ns=begin.at_ns,
+                    transcript_path=str(each.main),
+                    **identity.columns(),
+                )
+                is_new = self.result.bytes_read > before
+                self.result.sessions += is_new
+                self.result.known += not is_new
 
     def pair(self) -> None:
         """Pair every session that was read. Call it at the end: what a fork cost follows only from the account of its parent.
@@ -141,47 +205,38 @@ class HistoryImport:
         Raises:
             sqlite3.Error: the store cannot be written. The next import pairs them.
         """
-        unpaired = "SELECT session_id FROM imported_session WHERE is_paired = 0"
-        for (session_id,) in self._store.connection.execute(unpaired).fetchall():
-            session = self._facts.get(model.Session, session_id)
-            self._core.aggregates.moment_ns = session.first_seen_ns if session else None
-            self._core.intake.pair_history(session_id, self._now_ns())
+        unpaired = self._store.connection.execute("SELECT session_id FROM imported_session WHERE is_paired = 0")
+        for portion in portions(unpaired.fetchall(), PAIRED_PER_TRANSACTION):
             with self._store.transaction():
-                self._note(session_id, is_paired=True)
+                for (session_id,) in portion:
+                    if session := self._facts.get(model.Session, session_id):
+                        self._core.aggregates.moments[session_id] = session.first_seen_ns or 0
+                    self._core.intake.pair_history(session_id, self._now_ns())
+                self._note((session_id for (session_id,) in portion), is_paired=True)
 
-    def _session(self, transcripts: Transcripts, begin: _Beginning) -> model.Session:
-        """Add the session, and return it. It has to be paired."""
-        identity = self._resolve({}, begin.directory)
-        session = model.Session(
-            session_id=transcripts.session_id,
-            first_seen_ns=begin.at_ns,
-            last_seen_ns=begin.at_ns,
-            transcript_path=str(transcripts.main),
-            **identity.columns(),
+    def _begin(self, session: model.Session) -> None:
+        """Add a session of which the transaction reads something. It has to be paired."""
+        if session.session_id in self._begun:
+            return
+        self._begun[session.session_id] = session
+        self._core.aggregates.moments[session.session_id] = session.first_seen_ns or 0
+        self._facts.upsert(session)
+        if self._facts.identities.at(session.session_id, session.first_seen_ns or 0) is None:
+            self._facts.identities.note(session.session_id, 0, Identity(**identity_columns(session)))
+
+    def _note(self, session_ids: Iterable[str], *, is_paired: bool) -> None:
+        self._store.begin()
+        self._store.connection.executemany(
+            "INSERT OR REPLACE INTO imported_session VALUES (?, ?)", [(each, is_paired) for each in session_ids]
         )
-        with self._store.transaction():
-            self._facts.upsert(session)
-            if self._facts.identities.at(session.session_id, begin.at_ns) is None:
-                self._facts.identities.note(session.session_id, 0, identity)
-            self._note(session.session_id, is_paired=False)
-        self._core.aggregates.moment_ns = begin.at_ns
-        return session
-
-    def _note(self, session_id: str, *, is_paired: bool) -> None:
-        self._known.add(session_id)
-        self._store.connection.execute("INSERT OR REPLACE INTO imported_session VALUES (?, ?)", (session_id, is_paired))
 
     def _is_forgotten(self, transcripts: Transcripts) -> bool:
         """Return whether an earlier import counted the session, it was deleted since, and nothing new is in its files."""
-        if transcripts.session_id not in self._known or self._facts.get(model.Session, transcripts.session_id):
-            return False
-        return transcripts.modified_ns < int(read_meta(self._store.connection, "forgotten_before_ns") or 0)
+        return transcripts.session_id in self._forgotten and transcripts.modified_ns < self._forgotten_before_ns
 
     def _history_ns(self, session_id: str) -> int:
         """Return from when a session's lines count: all, but those that an earlier import counted and that were forgotten since."""
-        if session_id not in self._known:
-            return 0
-        return int(read_meta(self._store.connection, "forgotten_before_ns") or 0)
+        return self._forgotten_before_ns if session_id in self._forgotten else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from claude_hooks_otel.facts import model
@@ -17,7 +17,7 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH, CapturedEvent, CapturedRecord, SpoolBatch, Unreadable
 from claude_hooks_otel.sources.registration import REGISTERED
-from claude_hooks_otel.sources.transcripts import TranscriptBatch, TranscriptItem
+from claude_hooks_otel.sources.transcripts import TranscriptBatch, TranscriptLine
 
 if TYPE_CHECKING:
     from claude_hooks_otel.facts.from_hooks import HookReader
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from claude_hooks_otel.series.totals import SeriesTotals
     from claude_hooks_otel.sources.captured import SpoolSource
     from claude_hooks_otel.sources.followed_sessions import FollowedSessions
+    from claude_hooks_otel.sources.transcript_files import TranscriptFile
     from claude_hooks_otel.sources.transcripts import TranscriptSource
     from claude_hooks_otel.sources.unknown import Unknowns
     from claude_hooks_otel.traces.writer import TraceWriter
@@ -100,7 +101,8 @@ class Intake:
         """Forget what is older than a time, Unix nanoseconds, in the store and in memory."""
         self._store.forget(before_ns)
         self._hooks.rewind()
-        self._transcripts.rewind()
+        self._transcripts.forget()
+        self._facts.identities.discard()
 
     # -- the spool -----------------------------------------------------------------------------------------------------
 
@@ -222,75 +224,110 @@ class Intake:
                 self._followed.stop(session_id)
         return lines
 
-    def read_history(self, session: model.Session) -> Iterator[int]:
-        """Read the transcripts of a session that no hook has captured. Yield how many bytes were read, again and again.
+    # -- history: sessions that no hook has captured -------------------------------------------------------------------
 
-        It can be stopped after each step, and continues there the next time. ``pair_history`` follows when all sessions are read.
+    def read_sessions(self, sessions: Iterable[model.Session], begin: Callable[[model.Session], None]) -> Iterator[int]:
+        """Read the transcripts of sessions, in the caller's transactions. Yield how many bytes were read, again and again.
+
+        If it raises, a line could not be read. ``read_carefully`` finds out which.
+
+        Args:
+            sessions: the sessions.
+            begin: called before a part of a session is read.
         """
-        before = self._transcripts.new_bytes
+        for session in sessions:
+            self._transcripts.forget()  # the files of the session before
+            for file in self._transcripts.files(session.session_id, session.transcript_path) or ():
+                for batch in self._transcripts.batches(file):
+                    begin(session)
+                    offset = batch.cursor.offset
+                    self._take_lines(batch, is_careful=False)
+                    yield batch.cursor.offset - offset
+
+    def read_carefully(self, session: model.Session) -> None:
+        """Read all transcripts of a session, each batch in its own transaction. A line that cannot be read costs no other."""
         while self._read_transcripts(session):
-            yield self._transcripts.new_bytes - before
-            before = self._transcripts.new_bytes
+            pass
         self._behind.discard(session.session_id)
-        self._transcripts.rewind()
 
     def pair_history(self, session_id: str, now_ns: int) -> None:
-        """Pair a session that was read. A fork inherits the account of its parent, so that has to be read, too."""
-        with self._store.transaction():
-            self._pairing.pair(session_id, now_ns, 0)
+        """Pair a session that was read, in the caller's transaction.
+
+        A fork inherits the account of its parent, so that has to be read, too.
+        """
+        self._pairing.pair(session_id, now_ns, 0)
 
     def _read_transcripts(self, session: model.Session) -> int:
         """Read on in the session's transcripts, at most SESSION_BYTES_PER_LOOK and a batch. Return how many lines were new."""
         lines, left = 0, SESSION_BYTES_PER_LOOK
-        try:
-            files = self._transcripts.files(session.session_id, session.transcript_path)
-            if files is None:
+        files = self._transcripts.files(session.session_id, session.transcript_path)
+        if files is None:
+            self._behind.add(session.session_id)
+            return 0
+        for file in files:
+            count, read = self._read_file(file, min(left, BYTES_PER_LOOK))
+            lines += count
+            left -= read
+            if left <= 0:
                 self._behind.add(session.session_id)
-                return 0
-            for file in files:
-                end = left - BYTES_PER_LOOK
-                with self._store.transaction():
-                    agent_type = self._lines.agent_type(file)
-                for batch in self._transcripts.batches(file):
-                    begin = batch.cursor.offset
-                    with self._store.transaction():
-                        for item in batch.items:
-                            self._take_line(item, batch, agent_type)
-                        self._transcripts.advance(batch)
-                    lines += batch.count
-                    left -= batch.cursor.offset - begin
-                    if left <= end:
-                        self._behind.add(session.session_id)
-                        break
-                if left <= 0:
-                    self._behind.add(session.session_id)
-                    break
-        except BaseException:
-            self._transcripts.rewind()  # it is ahead of what was committed
-            raise
+                break
         return lines
 
-    def _take_line(self, item: TranscriptItem, batch: TranscriptBatch, agent_type: str | None) -> None:
-        """Read one line. An error costs only that record."""
-        damage, details = list(item.damage), list(item.details)
-        for line in item.lines:
+    def _read_file(self, file: TranscriptFile, most: int) -> tuple[int, int]:
+        """Read on in a file, at most a number of bytes and a batch. Return how many lines and bytes were read."""
+        lines, read, failed_at = 0, 0, -1
+        batches = self._transcripts.batches(file)
+        while (batch := next(batches, None)) is not None:
+            begin = batch.cursor.offset
+            is_careful = begin < failed_at
             try:
-                with self._store.step():
-                    self._lines.read(line, batch.file.agent_id, agent_type)
-            except sqlite3.Error:
-                raise  # the store failed, not the line
-            except MemoryError:
-                raise  # the line may be readable later
-            except Exception:
-                kind = line.line.type
-                _log.exception("a %s line of session %s could not be read", kind, batch.file.session_id)
-                damage.append(Damage.ERROR)
-                details.append(f"{kind}: error")
-        if not item.is_repeated:
-            for reason in damage:
-                self._totals.add(catalog.TRANSCRIPT_DAMAGE, (("reason", reason),), 1)
-            for detail in details:
-                self._unknowns.count("transcript", detail[:128])
+                with self._store.transaction():
+                    self._take_lines(batch, is_careful=is_careful)
+            except (sqlite3.Error, MemoryError):
+                raise  # the store failed, not a line
+            except Exception as error:
+                if is_careful or is_shortage(error):
+                    raise
+                # A line cannot be read. It is found when the batch is read again, line by line.
+                failed_at = batch.cursor.offset
+                batches = self._transcripts.batches(file)
+                continue
+            lines += batch.count
+            read += batch.cursor.offset - begin
+            if read >= most:
+                self._behind.add(file.session_id)
+                break
+        return lines, read
+
+    def _take_lines(self, batch: TranscriptBatch, *, is_careful: bool) -> None:
+        """Read the lines of a batch. Only if ``is_careful``, an error costs no more than its line."""
+        self._lines.begin(batch.file)
+        for item in batch.items:
+            damage, details = list(item.damage), list(item.details)
+            for line in item.lines:
+                if not is_careful:
+                    self._lines.read(line)
+                elif not self._take_line(line):
+                    damage.append(Damage.ERROR)
+                    details.append(f"{line.line.type}: error")
+            if not item.is_repeated:
+                for reason in damage:
+                    self._totals.add(catalog.TRANSCRIPT_DAMAGE, (("reason", reason),), 1)
+                for detail in details:
+                    self._unknowns.count("transcript", detail[:128])
+        self._transcripts.advance(batch)
+
+    def _take_line(self, line: TranscriptLine) -> bool:
+        """Read one line. Return False if it cannot be read."""
+        try:
+            with self._store.step():
+                self._lines.read(line)
+        except (sqlite3.Error, MemoryError):
+            raise  # the store failed, or the line may be readable later
+        except Exception:
+            _log.exception("a %s line of session %s could not be read", line.line.type, line.line.session_id)
+            return False
+        return True
 
     def _write_items(self, session_id: str, now_ns: int, silence_ns: int, *, is_over: bool) -> None:
         """Write the session's spans and log events. An error here has no effect on metrics."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FinishedCall:
     """A tool call that ran to its end. Times are Unix nanoseconds.
 

@@ -78,7 +78,7 @@ def _files(call: FinishedCall) -> Iterator[model.Fact]:
             file_type=change.file_type,
             added=change.added if has_lines else 0,
             deleted=change.deleted if has_lines else 0,
-            **call.labels,
+            **call.common_fields,
         )
         yield model.FileTouched(path_digest=change.path_digest, how="modified", **call.common_fields)
     if digest := lines.file_read(call.tool, call.arguments, call.result, cwd=call.directory):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model, pricing
@@ -41,17 +41,37 @@ class TranscriptReader:
         price: returns the cost of a request.
         history_ns: returns the time from which lines of a session count, Unix nanoseconds. Older lines were written before capturing began.
         content: keeps prompts, inputs and outputs; None if no exporter wants them.
+        expects_hooks: whether hooks report the same calls.
     """
 
     def __init__(
-        self, facts: Facts, price: Pricer, history_ns: Callable[[str], int], content: ContentKeeper | None = None
+        self,
+        facts: Facts,
+        price: Pricer,
+        history_ns: Callable[[str], int],
+        content: ContentKeeper | None = None,
+        *,
+        expects_hooks: bool = True,
     ) -> None:
         self._facts = facts
+        self._expects_hooks = expects_hooks
         self._content = content
         self._price = price
         self._history_ns = history_ns
+        self._agent_id, self._agent_type = "", ""
+        # For each session: from when its lines count, and the defaults of its tasks.
+        self._history: dict[str, int] = {}
+        self._defaults: dict[str, Mapping[str, str]] = {}
+        self._last: lines.AssistantLine | None = None
 
-    def agent_type(self, file: TranscriptFile) -> str | None:
+    def begin(self, file: TranscriptFile) -> None:
+        """Begin to read lines of a file. Call it again for each batch, in the batch's transaction."""
+        self._agent_id, self._agent_type = file.agent_id, self._type_of_agent(file) or ""
+        self._history.clear()
+        self._defaults.clear()
+        self._last = None
+
+    def _type_of_agent(self, file: TranscriptFile) -> str | None:
         """Return the type of the agent that a transcript file belongs to; None for the main conversation.
 
         Also add what the metadata file next to the transcript says about the agent.
@@ -76,25 +96,19 @@ class TranscriptReader:
         )
         return meta.agent_type or (known.agent_type if known else None)
 
-    def read(self, item: TranscriptLine, agent_id: str, agent_type: str | None) -> None:
-        """Read one line.
-
-        Args:
-            item: the line.
-            agent_id: the agent that the transcript belongs to; empty for the main conversation.
-            agent_type: that agent's type; None if it is unknown.
-        """
+    def read(self, item: TranscriptLine) -> None:
+        """Read one line of the file."""
         line = item.line
         if isinstance(line, lines.CostStateLine):
             self._facts.upsert(*self._cost_states(line, item.before_ns))
-        if line.timestamp < self._history_ns(line.session_id):
+        if line.timestamp < self._counts_from(line.session_id):
             return
         match line:
             case lines.AssistantLine():
-                self._answer(line, item, agent_id, agent_type or line.attribution_agent)
+                self._answer(line, item)
             case lines.UserLine():
                 self._results(line, item)
-                if line.prompt_id and not agent_id:
+                if line.prompt_id and not self._agent_id:
                     self._prompt(line, line.prompt_id)
             case lines.SystemLine(subtype="compact_boundary", uuid=str(uuid), session_id=session_id, timestamp=at_ns):
                 trigger = line.compact_metadata.trigger if line.compact_metadata else "auto"
@@ -102,6 +116,11 @@ class TranscriptReader:
                 self._facts.upsert(
                     model.CompactBoundary(uuid=uuid, session_id=session_id, trigger=trigger, at_ns=at_ns, **labels)
                 )
+
+    def _counts_from(self, session_id: str) -> int:
+        if (since_ns := self._history.get(session_id)) is None:
+            since_ns = self._history[session_id] = self._history_ns(session_id)
+        return since_ns
 
     def _labels(self, line: lines.Line, session_id: str | None = None) -> dict[str, Any]:
         for candidate in (session_id, line.session_id):
@@ -111,13 +130,16 @@ class TranscriptReader:
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
-    def _answer(self, line: lines.AssistantLine, item: TranscriptLine, agent_id: str, agent_type: str | None) -> None:
+    def _answer(self, line: lines.AssistantLine, item: TranscriptLine) -> None:
+        says_more = self._last is None or not _says_nothing_more(line, self._last)
+        if not (says_more or item.call_ids or line.is_api_error_message):
+            return
         # The session that paid. The file of a fork repeats its parent's lines under the fork's session id.
-        session_id = line.request_session_id or line.session_id
+        session_id, agent_id = line.request_session_id or line.session_id, self._agent_id
         labels = self._labels(line, session_id)
-        agent_type = (agent_type or UNNAMED_AGENT) if agent_id else MAIN
+        agent_type = (self._agent_type or line.attribution_agent or UNNAMED_AGENT) if agent_id else MAIN
         agent = {"session_id": session_id, "agent_id": agent_id or None, "agent_type": agent_type, **labels}
-        for call_id, tool, tool_input in line.tool_uses:
+        for call_id, tool, tool_input in line.tool_uses if item.call_ids else ():
             if (identity := item.call_ids.get(call_id)) is None:
                 continue
             self._facts.upsert(model.ToolCall(tool_use_id=identity, tool=tool, started_ns=line.timestamp, **agent))
@@ -126,11 +148,17 @@ class TranscriptReader:
         if line.is_api_error_message:
             self._failed_request(line, agent)
         message, usage = line.message, line.message.usage
-        if (message.id or item.answer_id) and message.model not in (None, lines.SYNTHETIC_MODEL) and usage is not None:
+        if (
+            says_more
+            and (message.id or item.answer_id)
+            and message.model not in (None, lines.SYNTHETIC_MODEL)
+            and usage is not None
+        ):
             request = self._request(line, usage, item.answer_id, agent)
             self._facts.upsert(request, *self._side_rounds(usage, request))
             if not agent_id:
                 self._facts.upsert(_session(line, request, labels))
+        self._last = line
 
     def _request(
         self, line: lines.AssistantLine, usage: lines.Usage, answer_id: str, agent: dict[str, Any]
@@ -138,7 +166,7 @@ class TranscriptReader:
         message_id = line.message.id or ""
         if not line.request_id and self._facts.get(model.ApiRequest, message_id, ""):
             answer_id = ""  # an older version of this package has read this answer
-        requested = line.requested_model or line.message.model or ""
+        requested, billed = line.requested_model or line.message.model or "", _billed(usage, usage.web_searches)
         return model.ApiRequest(
             message_id=message_id,
             answer_id=answer_id,
@@ -146,8 +174,8 @@ class TranscriptReader:
             model=requested,
             answering_model=line.message.model,
             at_ns=line.timestamp,
-            **_spent(_billed(usage, usage.web_searches)),
-            cost=self._cost(usage, (requested, line.message.model), line.timestamp),
+            **_spent(billed),
+            cost=self._cost(usage, billed, (requested, line.message.model), line.timestamp),
             stop_reason=line.message.stop_reason,
             **agent,
         )
@@ -180,11 +208,14 @@ class TranscriptReader:
                 )
             )
 
-    def _cost(self, usage: lines.Usage, models: tuple[str, str | None], at_ns: int) -> int | None:
+    def _cost(
+        self, usage: lines.Usage, billed: pricing.TokenUsage, models: tuple[str, str | None], at_ns: int
+    ) -> int | None:
         """Return picodollars; None without a known price. Each round has its own price, because a long prompt can cost more."""
-        total = 0
-        for number, part in enumerate(usage.rounds):
-            billed = _billed(part, usage.web_searches if number == 0 else 0)
+        total, rounds = 0, usage.rounds
+        for number, part in enumerate(rounds):
+            if len(rounds) > 1:
+                billed = _billed(part, usage.web_searches if number == 0 else 0)
             cost = self._price(billed, models, at_ns, usage.speed, usage.inference_geo)
             if cost is None:
                 return None
@@ -194,7 +225,7 @@ class TranscriptReader:
     # -- tool results and prompts ----------------------------------------------------------------------------------------
 
     def _results(self, line: lines.UserLine, item: TranscriptLine) -> None:
-        for call_id, block in line.tool_results:
+        for call_id, block in line.tool_results if item.call_ids else ():
             if (tool_use_id := item.call_ids.get(call_id)) is None:
                 continue
             outcome = _outcome(line, block)
@@ -211,15 +242,15 @@ class TranscriptReader:
             )
             if self._content:
                 self._content.tool_call(TRANSCRIPT_RESULT, tool_use_id, line.timestamp, result=_output(line, block))
-            call = self._facts.get(model.ToolCall, tool_use_id)
+            call = self._facts.added(model.ToolCall, tool_use_id) if not self._expects_hooks else None
+            if call is None or call.tool is None:
+                call = self._facts.get(model.ToolCall, tool_use_id)
             if outcome in (None, ToolOutcome.SUCCESS, ToolOutcome.ERROR) and call and call.tool and call.session_id:
                 self._finished(call, item.inputs.get(call_id), line, block, labels)
 
     def _finished(
         self, call: model.ToolCall, tool_input: Any, line: lines.UserLine, block: dict[str, Any], labels: dict[str, Any]
     ) -> None:
-        session = self._facts.get(model.Session, line.session_id)
-        defaults = {"task_type": session.task_type, "task_complexity": session.task_complexity} if session else {}
         finished = FinishedCall(
             tool_use_id=call.tool_use_id,
             session_id=call.session_id or line.session_id,
@@ -232,9 +263,17 @@ class TranscriptReader:
             labels=labels,
             began_ns=call.started_ns,
             directory=line.cwd,
-            task_defaults={name: value for name, value in defaults.items() if value},
+            task_defaults=self._defaults_of_tasks(line.session_id),
         )
         from_tools.add_effects(self._facts, finished)
+
+    def _defaults_of_tasks(self, session_id: str) -> Mapping[str, str]:
+        """Return what the session's variables say about its tasks."""
+        if (defaults := self._defaults.get(session_id)) is None:
+            session = self._facts.get(model.Session, session_id)
+            known = (("task_type", session.task_type), ("task_complexity", session.task_complexity)) if session else ()
+            defaults = self._defaults[session_id] = {name: value for name, value in known if value}
+        return defaults
 
     def _prompt(self, line: lines.UserLine, prompt_id: str) -> None:
         if line.is_interrupt:
@@ -298,6 +337,20 @@ def _spent(usage: pricing.TokenUsage) -> dict[str, Any]:
         "cache_write_1h_tokens": usage.cache_write_1h,
         "web_searches": usage.web_searches,
     }
+
+
+def _says_nothing_more(line: lines.AssistantLine, last: lines.AssistantLine) -> bool:
+    """Return whether a line is one more block of the last answer, with the usage that the line before repeated."""
+    one, other = line.message, last.message
+    return bool(
+        line.request_id
+        and line.request_id == last.request_id
+        and line.timestamp >= last.timestamp
+        and (one.id, one.model, one.usage, one.stop_reason) == (other.id, other.model, other.usage, other.stop_reason)
+        and (line.session_id, line.request_session_id) == (last.session_id, last.request_session_id)
+        and (line.requested_model, line.attribution_agent) == (last.requested_model, last.attribution_agent)
+        and (line.version, line.entrypoint) == (last.version, last.entrypoint)
+    )
 
 
 def _session(line: lines.AssistantLine, request: model.ApiRequest, labels: dict[str, Any]) -> model.Session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from dataclasses import astuple
 from typing import Any, Protocol
 
 from claude_hooks_otel.metrics.labels import Identity
@@ -25,30 +26,54 @@ class IdentityResolver(Protocol):
 
 
 class Identities:
-    """The identities of one store's sessions. ``note`` needs an open transaction. Times are Unix nanoseconds."""
+    """The identities of one store's sessions. Times are Unix nanoseconds."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        # Session → its identities, and from when on each one counts. Read once until something is written.
+        self._known: dict[str, dict[int, Identity]] = {}
+        self._added: list[tuple[str, int, Identity]] = []
 
     def note(self, session_id: str, at_ns: int, identity: Identity) -> None:
-        """Store the identity that a session has from a time on."""
+        """Note the identity that a session has from a time on. The caller holds the transaction."""
         if self.at(session_id, at_ns) != identity:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO identity VALUES (?, ?, ?, ?, ?, ?)",
-                (session_id, at_ns, identity.agent, identity.project, identity.team, identity.sprint),
-            )
+            self._of(session_id)[at_ns] = identity
+            self._added.append((session_id, at_ns, identity))
 
     def at(self, session_id: str, at_ns: int) -> Identity | None:
         """Return the session's identity at a time, or its first one if the time is earlier. None for an unknown session."""
-        for condition in ("since_ns <= ? ORDER BY since_ns DESC", "since_ns > ? ORDER BY since_ns"):
-            row = self._connection.execute(
-                f"SELECT agent, project, team, sprint FROM identity WHERE session_id = ? AND {condition} LIMIT 1",  # noqa: S608
-                (session_id, at_ns),
-            ).fetchone()
-            if row:
-                return Identity(*row)
-        return None
+        known = self._of(session_id)
+        if len(known) < 2:
+            return next(iter(known.values()), None)
+        return known[max((since for since in known if since <= at_ns), default=min(known))]
 
     def columns(self, session_id: str | None, at_ns: int) -> dict[str, Any]:
         """Return the identity fields of a fact that belongs to a session at a time. An unknown session has the default identity."""
         return (self.at(session_id or "", at_ns) or Identity()).columns()
+
+    def _of(self, session_id: str) -> dict[int, Identity]:
+        known = self._known.get(session_id)
+        if known is None:
+            rows = self._connection.execute(
+                "SELECT since_ns, agent, project, team, sprint FROM identity WHERE session_id = ?", (session_id,)
+            )
+            known = self._known[session_id] = {since_ns: Identity(*values) for since_ns, *values in rows}
+        return known
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether anything was noted that is not written yet."""
+        return bool(self._added)
+
+    def flush(self) -> None:
+        """Write what was noted."""
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO identity VALUES (?, ?, ?, ?, ?, ?)",
+            [(session_id, at_ns, *astuple(identity)) for session_id, at_ns, identity in self._added],
+        )
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget what was noted and is not written yet, and what was read."""
+        self._added.clear()
+        self._known.clear()

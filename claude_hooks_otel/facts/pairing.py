@@ -35,10 +35,12 @@ class Pairing:
     Args:
         facts: the facts of the store.
         history_ns: returns for a session the time from which the client's account counts, Unix nanoseconds.
+        expects_hooks: whether a call that no hook reported is one whose hook was lost.
     """
 
-    def __init__(self, facts: Facts, history_ns: Callable[[str], int]) -> None:
+    def __init__(self, facts: Facts, history_ns: Callable[[str], int], *, expects_hooks: bool = True) -> None:
         self._facts = facts
+        self._expects_hooks = expects_hooks
         self._history_ns = history_ns
 
     def pair(self, session_id: str, now_ns: int, heard_ns: int) -> bool:
@@ -283,7 +285,7 @@ class Pairing:
         no_hook = (
             "session_id = ? AND outcome IN ('success', 'error') AND seen_by_hooks IS NULL AND transcript_only IS NULL"
         )
-        for call in self._facts.select(model.ToolCall, no_hook, session_id):
+        for call in self._facts.select(model.ToolCall, no_hook, session_id) if self._expects_hooks else ():
             yield model.ToolCall(tool_use_id=call.tool_use_id, transcript_only=1)
         for task in self._facts.select(model.Task, "session_id = ? AND task_type IS NULL", session_id):
             yield model.Task(session_id=session_id, task_id=task.task_id, task_type=DEFAULT_TYPE)

@@ -63,8 +63,7 @@ _CLAUDE_NAME = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
+class TokenUsage(NamedTuple):
     """The billed usage of one request.
 
     Attributes:
@@ -156,6 +155,11 @@ def request_cost(
     return None
 
 
+def load_prices() -> None:
+    """Load the price list now. Otherwise the first request loads it."""
+    _claude_models()
+
+
 def price_table_version() -> str:
     """Return the name and version of the price list, for example "genai-prices 0.2.3"."""
     from importlib.metadata import version  # noqa: PLC0415 — otherwise three quarters of this module's import time
@@ -165,6 +169,12 @@ def price_table_version() -> str:
 
 def _cost(usage: TokenUsage, prices: TokenPrices, factor: Decimal) -> int:
     """Return picodollars. The factor multiplies only the price of the tokens."""
+    if factor == 1 and (whole := _whole(prices)) is not None:
+        counts = (usage.input, usage.output, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h)
+        return (
+            sum(number * price for number, price in zip(counts, whole, strict=True))
+            + usage.web_searches * _PICODOLLARS_PER_SEARCH
+        )
     with localcontext(_EXACT):
         tokens = (
             usage.input * prices.input
@@ -175,6 +185,14 @@ def _cost(usage: TokenUsage, prices: TokenPrices, factor: Decimal) -> int:
         )
         picodollars = tokens * factor * (DOLLAR // _TOKENS_PER_PRICE)
         return int(picodollars.to_integral_value()) + usage.web_searches * _PICODOLLARS_PER_SEARCH
+
+
+@lru_cache(maxsize=256)
+def _whole(prices: TokenPrices) -> tuple[int, ...] | None:
+    """Return the prices in picodollars for each token, which is much faster to multiply; None if one of them is no whole number."""
+    with localcontext(_EXACT):
+        each = [getattr(prices, field.name) * (DOLLAR // _TOKENS_PER_PRICE) for field in fields(prices)]
+    return tuple(map(int, each)) if all(price == int(price) for price in each) else None
 
 
 def _override(requested_model: str, overrides: Mapping[str, PriceOverride]) -> PriceOverride | None:

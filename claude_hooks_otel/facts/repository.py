@@ -1,29 +1,36 @@
-"""The facts of a store. Adding a fact merges it, and listeners get the change."""
+"""The facts of a store. They gather in memory during a transaction, are merged with those of the store at its end, and listeners get the changes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, TypeVar
 
 from claude_hooks_otel.facts.identities import Identities
 from claude_hooks_otel.facts.ledger import Ledger
 from claude_hooks_otel.facts.model import Fact
 from claude_hooks_otel.facts.tables import TABLES
-from claude_hooks_otel.store.connection import read_meta
+from claude_hooks_otel.store.connection import MOST_PARAMETERS, portions, read_meta
 from claude_hooks_otel.store.store import Store
 from claude_hooks_otel.units import DAY
 
 F = TypeVar("F", bound=Fact)
+Key = tuple[Any, ...]
 # Called with a fact before (None for a new one) and after each change.
 Listener = Callable[[Fact | None, Fact], None]
 
 
 class Facts:
-    """All facts of one store. Every writing method needs an open transaction.
+    """All facts of one store, and a participant of its transactions.
+
+    What a transaction adds is merged in memory, and written when the facts are read, or when the transaction ends. So a fact that many
+    lines report is written once.
 
     Args:
         store: the store.
-        listeners: called with each change, in this order.
+        listeners: called with each change when it is written, in this order.
 
     Attributes:
         ledger: the events that arrived.
@@ -32,39 +39,89 @@ class Facts:
 
     def __init__(self, store: Store, listeners: Sequence[Listener] = ()) -> None:
         self.store = store
-        self.connection = store.connection
         self.ledger = Ledger(store.connection)
         self.identities = Identities(store.connection)
         self._listeners = listeners
+        self._added: defaultdict[type[Fact], dict[Key, Fact]] = defaultdict(dict)
+        store.enlist(self)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The store's connection. It sees everything that was added so far."""
+        self.flush()
+        return self.store.connection
 
     def upsert(self, *facts: Fact) -> None:
-        """Add facts, or merge them with the ones that have the same keys."""
+        """Add facts, or merge them with the ones that have the same keys. The caller holds the transaction."""
         for fact in facts:
-            kind, shape = type(fact), fact.SHAPE
-            table = TABLES[kind]
-            key = [getattr(fact, name) for name in shape.keys]
-            values = key + [getattr(fact, name) for name, _ in shape.merges]
-            if self.connection.execute(table.insert, values).rowcount:
-                old, new = None, fact
-            else:
-                old = kind(**dict(zip(shape.names, self.connection.execute(table.select, key).fetchone(), strict=True)))
-                new = old.merged(fact)
-                if new is old:
-                    continue
-                self.connection.execute(table.update, [getattr(new, name) for name, _ in shape.merges] + key)
-            for listener in self._listeners:
-                listener(old, new)
+            added, key = self._added[type(fact)], fact.SHAPE.key(fact)
+            known = added.get(key)
+            added[key] = fact if known is None else known.merged(fact)
+
+    def added(self, kind: type[F], *key: str | int) -> F | None:
+        """Return what was added with this natural key and is not written yet."""
+        added: dict[Key, Any] = self._added.get(kind, {})
+        return added.get(key)
 
     def get(self, kind: type[F], *key: str | int) -> F | None:
         """Return the fact with this natural key."""
-        row = self.connection.execute(TABLES[kind].select, key).fetchone()
-        return None if row is None else kind(**dict(zip(kind.SHAPE.names, row, strict=True)))
+        row = self.store.connection.execute(TABLES[kind].select, key).fetchone()
+        stored = None if row is None else kind(**dict(zip(kind.SHAPE.names, row, strict=True)))
+        added = self.added(kind, *key)
+        return added if stored is None else stored if added is None else stored.merged(added)
 
     def select(self, kind: type[F], where: str = "1", *parameters: str | int | None) -> list[F]:
-        """Return the facts of a kind that meet an SQL condition."""
-        names = kind.SHAPE.names
-        rows = self.connection.execute(f"SELECT {', '.join(names)} FROM {TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608
+        """Return the facts of a kind that meet an SQL condition. If the condition reads other tables, it has a ``SELECT``."""
+        names, table = kind.SHAPE.names, TABLES[kind]
+        if kind in self._added or "SELECT" in where:
+            self.flush()
+        rows = self.store.connection.execute(f"SELECT {table.columns} FROM {table.name} WHERE {where}", parameters)  # noqa: S608
         return [kind(**dict(zip(names, row, strict=True))) for row in rows]
+
+    # -- a participant of the store's transactions ---------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """Write what was added before a step, so that undoing the step keeps it. Return a dummy mark."""
+        self.flush()
+        return 0
+
+    def rewind(self, mark: int) -> None:  # noqa: ARG002 — see ``mark``
+        """Forget what was added since the mark."""
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget what was added and is not written yet."""
+        self._added.clear()
+        self.identities.discard()
+
+    def flush(self) -> None:
+        """Merge what was added with the facts of the store, write what changes, and tell the listeners."""
+        if not (self._added or self.identities.has_notes):
+            return
+        self.store.begin()
+        self.identities.flush()
+        while self._added:
+            kind, added = self._added.popitem()
+            changes = list(self._changes(kind, added))
+            self.store.connection.executemany(TABLES[kind].write, [kind.SHAPE.values(new) for _, new in changes])
+            for old, new in changes:
+                for listener in self._listeners:
+                    listener(old, new)
+
+    def _changes(self, kind: type[Fact], added: dict[Key, Fact]) -> Iterator[tuple[Fact | None, Fact]]:
+        """Yield each fact that changes, as it is in the store (None if it is new), and merged."""
+        shape, stored = kind.SHAPE, dict[Key, Fact]()
+        for keys in portions(list(added), MOST_PARAMETERS // len(shape.keys)):
+            for row in self.store.connection.execute(TABLES[kind].select_many(len(keys)), [*chain.from_iterable(keys)]):
+                fact = kind(**dict(zip(shape.names, row, strict=True)))
+                stored[shape.key(fact)] = fact
+        for key, fact in added.items():
+            if (old := stored.get(key)) is None:
+                yield None, fact
+            elif (new := old.merged(fact)) is not old:
+                yield old, new
+
+    # -- sessions over time --------------------------------------------------------------------------------------------
 
     def see_sessions(self, seen: Mapping[str, tuple[int, int]]) -> None:
         """Note when sessions were seen: session id → first and last time, Unix nanoseconds. No series depends on it."""

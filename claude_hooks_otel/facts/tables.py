@@ -18,9 +18,10 @@ class Table:
 
     name: str
     create: str
-    insert: str
     select: str
-    update: str
+    write: str
+    keys: tuple[str, ...]
+    columns: str
 
     @classmethod
     def of(cls, kind: type[Fact]) -> Table:
@@ -32,15 +33,21 @@ class Table:
             for field in shape.names
         ]
         listed, where = ", ".join(shape.names), " AND ".join(f"{field} = ?" for field in shape.keys)
-        changes = ", ".join(f"{field} = ?" for field, _ in shape.merges)
         marks = ", ".join("?" * len(columns))
         return cls(
             name=name,
             create=f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}, PRIMARY KEY ({', '.join(shape.keys)})) WITHOUT ROWID",
-            insert=f"INSERT OR IGNORE INTO {name} ({listed}) VALUES ({marks})",  # noqa: S608 — no foreign text, here and below
-            select=f"SELECT {listed} FROM {name} WHERE {where}",  # noqa: S608
-            update=f"UPDATE {name} SET {changes} WHERE {where}",  # noqa: S608
+            select=f"SELECT {listed} FROM {name} WHERE {where}",  # noqa: S608 — no foreign text, here and below
+            write=f"INSERT OR REPLACE INTO {name} ({listed}) VALUES ({marks})",  # noqa: S608
+            keys=shape.keys,
+            columns=listed,
         )
+
+    def select_many(self, count: int) -> str:
+        """Return a statement that selects up to ``count`` facts by their keys, whose values follow one another."""
+        one = f"({', '.join('?' * len(self.keys))})"
+        same = " AND ".join(f"{field} = column{number}" for number, field in enumerate(self.keys, 1))
+        return f"SELECT {self.columns} FROM (VALUES {', '.join([one] * count)}) CROSS JOIN {self.name} ON {same}"  # noqa: S608
 
 
 TABLES: Final[dict[type[Fact], Table]] = {kind: Table.of(kind) for kind in KINDS}

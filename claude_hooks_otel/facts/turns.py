@@ -16,6 +16,12 @@ from claude_hooks_otel.units import END_OF_TIME
 # The stop reasons that end a turn. Source: ``stop_reason`` of the Messages API.
 _FINAL_STOPS = ("end_turn", "stop_sequence", "max_tokens", "refusal", "model_context_window_exceeded")
 
+_OF_A_TURN = "FROM api_request WHERE session_id = ? AND agent_id IS NULL AND at_ns >= ? AND at_ns < ?"
+_FINAL_ANSWER = (
+    f"SELECT at_ns, error {_OF_A_TURN} AND (error != '' OR stop_reason IN {_FINAL_STOPS}) ORDER BY at_ns LIMIT 1"
+)
+_LAST_ANSWER = f"SELECT MAX(at_ns) {_OF_A_TURN}"
+
 
 def end_turns(facts: Facts, session: model.Session, *, may_infer: bool, is_over: bool) -> None:
     """Add the ends of a session's turns, as far as they are known.
@@ -75,17 +81,14 @@ def _inferred(facts: Facts, turn: model.Turn, until_ns: int, failure: TurnFailur
     began = turn.started_ns or 0
     if turn.interrupted_ns is not None:
         return turn.interrupted_ns, TurnFailure.INTERRUPTED
-    answers = facts.select(
-        model.ApiRequest,
-        "session_id = ? AND agent_id IS NULL AND at_ns >= ? AND at_ns < ? ORDER BY at_ns",
-        turn.session_id or "", began, until_ns,
-    )  # fmt: skip
+    stretch = (turn.session_id or "", began, until_ns)
     # The first final answer counts. A background task that reports back makes the model answer again.
-    final = next((answer for answer in answers if answer.error or answer.stop_reason in _FINAL_STOPS), None)
+    final: tuple[int, str | None] | None = facts.connection.execute(_FINAL_ANSWER, stretch).fetchone()
     if final is not None:
-        return final.at_ns or began, final.error
+        return final
+    (answered,) = facts.connection.execute(_LAST_ANSWER, stretch).fetchone()
     seen = facts.ledger.last_seen_ns(turn.session_id or "", began, before_ns=until_ns)
-    return max(began, seen or 0, *(answer.at_ns or 0 for answer in answers)), failure
+    return max(began, seen or 0, answered or 0), failure
 
 
 def _end(facts: Facts, session_id: str, prompt_id: str, ended_ns: int, failure: str | None) -> None:

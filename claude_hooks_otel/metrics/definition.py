@@ -48,6 +48,9 @@ class Metric:
     buckets: tuple[float, ...] = field(default=())
     common: bool = True
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     @property
     def prometheus_name(self) -> str:
         """The Prometheus name, as otlptranslator's UnderscoreEscapingWithSuffixes makes it."""

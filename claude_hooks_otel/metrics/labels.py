@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 # Every series carries these two labels, except those about the product's own health.
@@ -29,6 +30,7 @@ Labels = tuple[tuple[str, str], ...]
 OVERFLOW: Final[Labels] = (("otel.metric.overflow", "true"),)
 
 _SORTED_IDENTITY: Final = tuple(sorted(IDENTITY_LABELS))
+_identity_values: Final = attrgetter(*_SORTED_IDENTITY)
 # Letters, digits and _ of any script stay, and so do the few signs that are usual in names.
 _SEPARATORS: Final = re.compile(r"[^\w.:+@-]+")
 
@@ -100,7 +102,18 @@ def identity_labels(holder: Any) -> Labels:
     >>> identity_labels(Identity("backend", "shop", sprint="6b"))
     (('agent', 'backend'), ('project', 'shop'), ('sprint', '6b'))
     """
-    return tuple((key, value) for key in _SORTED_IDENTITY if (value := getattr(holder, key)) is not None)
+    return _without_unset(_identity_values(holder))
+
+
+@functools.lru_cache(maxsize=1024)
+def _without_unset(values: tuple[str | None, ...]) -> Labels:
+    return tuple((key, value) for key, value in zip(_SORTED_IDENTITY, values, strict=True) if value is not None)
+
+
+@functools.lru_cache(maxsize=4096)  # the label sets of a session are few, and each comes with every request and call
+def labels_of(identity: Labels, more: tuple[tuple[str, str | None], ...]) -> Labels:
+    """Return the labels of an identity and more labels, whose values are normalized."""
+    return tuple(sorted((*identity, *((name, normalize(value)) for name, value in more))))
 
 
 def resolve_identity(*sources: Mapping[str, str | None], project_name: Callable[[], str]) -> Identity:
@@ -122,6 +135,7 @@ def resolve_identity(*sources: Mapping[str, str | None], project_name: Callable[
     )
 
 
+@functools.lru_cache(maxsize=4096)
 def encode_labels(labels: Labels) -> str:
     """Return labels as the text that the store keeps."""
     return json.dumps(labels, separators=(",", ":"), ensure_ascii=False)

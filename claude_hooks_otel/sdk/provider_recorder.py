@@ -83,9 +83,16 @@ class ProviderRecorder:
                 old = self._open_tasks.pop(fact.task_id, None)
                 if old is None:
                     self._open_tasks[fact.task_id] = fact
-        apply_change(self, old, old.merged(fact) if isinstance(fact, model.Task) and old else fact)
+        apply_change([self], old, old.merged(fact) if isinstance(fact, model.Task) and old else fact)
 
-    def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:  # noqa: ARG002
+    def add(
+        self,
+        metric: Metric,
+        labels: Labels,
+        amount: int,
+        at_ns: int | None = None,  # noqa: ARG002
+        session_id: str | None = None,  # noqa: ARG002
+    ) -> None:
         """Move an instrument by an amount in stored units. The signature is that of ``SeriesTotals.add``."""
         value = amount if metric.scale == 1 else amount / metric.scale
         instrument = self._instrument(metric)

@@ -22,13 +22,20 @@ BUCKET: Final = 30 * MINUTE
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS aggregate (
     bucket INTEGER, metric TEXT, labels TEXT, value INTEGER, count INTEGER, PRIMARY KEY (bucket, metric, labels)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS session_aggregate (
+    session_id TEXT, bucket INTEGER, metric TEXT, labels TEXT, value INTEGER, count INTEGER,
+    PRIMARY KEY (session_id, bucket, metric, labels)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS session_aggregate_by_time ON session_aggregate (bucket)
 """
 
-_ADD: Final = f"""
-    INSERT INTO aggregate VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count,
+_SUM: Final = f"""
+    ON CONFLICT DO UPDATE SET count = count + excluded.count,
     value = CASE WHEN value > {LARGEST_INTEGER} - excluded.value THEN {LARGEST_INTEGER} ELSE value + excluded.value END
-"""  # noqa: S608 — a number of ours
+"""
+_ADD: Final = f"INSERT INTO aggregate VALUES (?, ?, ?, ?, ?) {_SUM}"  # noqa: S608 — a number of ours
+_ADD_TO_SESSION: Final = f"INSERT INTO session_aggregate VALUES (?, ?, ?, ?, ?, ?) {_SUM}"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +65,23 @@ class Aggregates:
         now_ns: the clock, Unix nanoseconds. It gives the time of an addition that has none.
 
     Attributes:
-        moment_ns: the time of additions that have none, instead of the clock's; None for the clock.
+        moments: the time of a session's additions that have none, instead of the clock's: session id → Unix nanoseconds.
     """
 
     def __init__(self, connection: sqlite3.Connection, now_ns: Callable[[], int]) -> None:
         self._connection = connection
         self._now_ns = now_ns
-        self.moment_ns: int | None = None
-        self._additions: list[tuple[int, str, Labels, int]] = []
+        self.moments: dict[str, int] = {}
+        self._additions: list[tuple[str, int, str, Labels, int]] = []
 
-    def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
+    def add(
+        self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None, session_id: str | None = None
+    ) -> None:
         """Add an amount to a counter, or one observation to a histogram. The arguments are those of ``SeriesTotals.add``."""
         if metric.kind is not Kind.GAUGE:
             if at_ns is None:
-                at_ns = self._now_ns() if self.moment_ns is None else self.moment_ns
-            self._additions.append((at_ns // BUCKET, metric.name, labels, storable(amount)))
+                at_ns = self.moments.get(session_id or "") or self._now_ns()
+            self._additions.append((session_id or "", at_ns // BUCKET, metric.name, labels, storable(amount)))
 
     def mark(self) -> int:
         """Return the number of collected additions, for ``rewind``."""
@@ -90,18 +99,22 @@ class Aggregates:
         """Write the additions, inside the caller's transaction."""
         if not self._additions:
             return
-        sums: defaultdict[tuple[int, str, Labels], list[int]] = defaultdict(lambda: [0, 0])
-        for bucket, name, labels, amount in self._additions:
-            both = sums[bucket, name, labels]
+        by_session: defaultdict[tuple[str, int, str, Labels], list[int]] = defaultdict(lambda: [0, 0])
+        for session_id, bucket, name, labels, amount in self._additions:
+            both = by_session[session_id, bucket, name, labels]
             both[0] += amount
             both[1] += 1
-        self._connection.executemany(
-            _ADD,
-            [
-                (bucket, name, encode_labels(labels), storable(value), count)
-                for (bucket, name, labels), (value, count) in sums.items()
-            ],
-        )
+        sums: defaultdict[tuple[int, str, str], list[int]] = defaultdict(lambda: [0, 0])
+        rows = []
+        for (session_id, bucket, name, labels), (value, count) in by_session.items():
+            text = encode_labels(labels)
+            both = sums[bucket, name, text]
+            both[0] += value
+            both[1] += count
+            if session_id:
+                rows.append((session_id, bucket, name, text, storable(value), count))
+        self._connection.executemany(_ADD_TO_SESSION, rows)
+        self._connection.executemany(_ADD, [(*place, storable(value), count) for place, (value, count) in sums.items()])
         self._additions.clear()
 
 

@@ -52,7 +52,7 @@ def recompute(facts: Facts, totals: SeriesTotals) -> None:
     for kind in KINDS:
         for fact in facts.select(kind):
             if (fact.happened_ns or 0) >= live_from.get(getattr(fact, "session_id", None) or "", 0):
-                apply_change(totals, None, fact)
+                apply_change([totals], None, fact)
         totals.flush()
     present = {
         labels for (labels,) in connection.execute("SELECT labels FROM series WHERE metric = ?", _NOT_FROM_FACTS[:1])

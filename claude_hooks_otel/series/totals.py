@@ -57,7 +57,14 @@ class SeriesTotals:
         self._series_counts: dict[str, int] = {}
         self.changes = 0
 
-    def add(self, metric: Metric, labels: Labels, amount: int, at_ns: int | None = None) -> None:
+    def add(
+        self,
+        metric: Metric,
+        labels: Labels,
+        amount: int,
+        at_ns: int | None = None,
+        session_id: str | None = None,  # noqa: ARG002 — a series has no session
+    ) -> None:
         """Add an amount to a counter, or one observation to a histogram.
 
         Args:
@@ -65,6 +72,7 @@ class SeriesTotals:
             labels: the labels of the series.
             amount: the amount or observation, in stored units.
             at_ns: when it happened, Unix nanoseconds; None if that is unknown.
+            session_id: the session in which it happened, for other accounts.
 
         Raises:
             ValueError: ``amount`` is negative.

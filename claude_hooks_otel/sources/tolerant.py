@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 # A field that is left out can reveal another one, for example behind a list. No value needs more rounds.
-_ROUNDS = 10
+_ROUNDS: Final = 10
+# msgspec names one field at a time. A value with more wrong fields is none of the client's.
+_FIELDS: Final = 50
+# How msgspec ends an error: "… - at `$.message.usage.iterations[3].input_tokens`". A key of a mapping is written as "[...]".
+_PLACE: Final = re.compile(r" - at `\$([^`]*)`$")
+_PART: Final = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+_MISSING: Final = re.compile(r"missing required field `(.*?)`")
 
 
 def read_tolerantly(
@@ -43,6 +52,56 @@ def read_tolerantly(
     return validate(value), tuple(left_out)
 
 
+def convert_tolerantly(kind: type[_Struct], value: dict[str, Any]) -> tuple[_Struct, tuple[str, ...]]:
+    """Return a struct, and the names of the fields that were left out, with dots between their parts.
+
+    Args:
+        kind: the struct.
+        value: the parsed JSON. It is not changed.
+
+    Raises:
+        msgspec.ValidationError: a required field is missing or does not have the expected type.
+    """
+    left_out: list[str] = []
+    while True:
+        try:
+            return msgspec.convert(value, kind, strict=False), tuple(left_out)
+        except msgspec.ValidationError as error:
+            path = next(_wrong(kind, value, error), None)
+            if path is None or len(left_out) >= _FIELDS:
+                raise
+            value = _without(value, path)
+            left_out.append(".".join(map(str, path)))
+
+
+def missing_field(error: msgspec.ValidationError) -> str:
+    """Return the name of the required field that an error of ``convert_tolerantly`` is about, with dots between its parts."""
+    place, name = _PLACE.search(str(error)), _MISSING.search(str(error))
+    above = [part[1] or part[2] for part in _PART.finditer(place[1])] if place else []
+    return ".".join([*above, *([name[1]] if name else [])])
+
+
+def _wrong(kind: type[_Struct], value: dict[str, Any], error: msgspec.ValidationError) -> Iterator[list[int | str]]:
+    """Yield the paths that an error can mean, and that lead to something that can be left out."""
+    if (place := _PLACE.search(str(error))) is None or _MISSING.search(str(error)):
+        return
+    parts = [int(part[2]) if (part[2] or "").isdecimal() else part[1] or part[2] for part in _PART.finditer(place[1])]
+    if "..." not in parts:
+        if _leads_to_a_value(value, parts):
+            yield parts
+        return
+    at = parts.index("...")
+    mapping: Any = value
+    for part in parts[:at]:
+        mapping = mapping[part]
+    for key in mapping:
+        try:
+            msgspec.convert(_replaced(value, parts[:at], {key: mapping[key]}), kind, strict=False)
+        except msgspec.ValidationError as other_error:
+            if str(other_error) == str(error):
+                yield [*parts[:at], key, *parts[at + 1 :]]
+
+
 def _place(path: Sequence[int | str]) -> list[tuple[int, str]]:
     return [(part, "") if isinstance(part, int) else (-1, part) for part in path]
 
@@ -54,6 +113,15 @@ def _leads_to_a_value(value: Any, path: Sequence[int | str]) -> bool:
         except (LookupError, TypeError):
             return False
     return bool(path)
+
+
+def _replaced(value: Any, path: Sequence[int | str], new: Any) -> Any:
+    """Return a copy of the value with something else where the path leads to."""
+    if not path:
+        return new
+    value = copy(value)
+    value[path[0]] = _replaced(value[path[0]], path[1:], new)
+    return value
 
 
 def _without(value: Any, path: Sequence[int | str]) -> Any:

@@ -1,4 +1,4 @@
-"""The transcript lines that contain facts, as pydantic models. All other lines are skipped.
+"""The transcript lines that contain facts, as msgspec structs. All other lines are skipped.
 
 The format is that of Claude Code 2.1.330. It may change with any version, so unknown types and fields are ignored. An optional field of an
 unexpected type or range is left out, and costs nothing else.
@@ -6,21 +6,22 @@ unexpected type or range is left out, and costs nothing else.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from msgspec import Meta, MsgspecError, Struct, ValidationError, field
+from msgspec.json import Decoder
 
 from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.sources.records import read_records
-from claude_hooks_otel.sources.tolerant import read_tolerantly
-from claude_hooks_otel.units import unix_nanoseconds
+from claude_hooks_otel.sources.tolerant import convert_tolerantly, missing_field
+from claude_hooks_otel.units import LARGEST_INTEGER, unix_nanoseconds
 
 # A cheap test before a line, which may have megabytes, is parsed. It may match other lines too. The parsed type decides.
-_WANTED: Final = re.compile(rb'"type"\s*:\s*"(?:assistant|user|system|cost-state)"')
+_WANTED: Final = re.compile(rb'"type"\s*:\s*"(assistant|user|system|cost-state)"')
 # The client writes a line that begins like this when a human stops a turn ("… by user", "… by user for tool use").
 _INTERRUPTED: Final = "[Request interrupted by user"
 _SIDE_ROUNDS: Final = ("advisor_message", "compaction")
@@ -32,45 +33,36 @@ SYNTHETIC_MODEL: Final = "<synthetic>"
 PROMPT_IDS_SINCE: Final = (2, 1, 196)
 
 
+@functools.lru_cache(maxsize=64)
 def _number(version: str | None) -> tuple[int, ...]:
     """Return a version as numbers; the newest possible if it is unknown."""
     parts = (version or "").split(".")
     return tuple(map(int, parts)) if all(part.isdecimal() and len(part) < 10 for part in parts) else (sys.maxsize,)
 
 
-def _nanoseconds(value: Any) -> Any:
-    return unix_nanoseconds(value) if isinstance(value, str) else value
-
-
-# Unix nanoseconds that fit into an integer of the store: up to the year 2262.
-Nanoseconds = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_nanoseconds)]
 # No request has more tokens. With this bound, its cost in picodollars fits into an integer of the store.
-Count = Annotated[int, Field(ge=0, le=10_000_000_000)]
+Count = Annotated[int, Meta(ge=0, le=10_000_000_000)]
 # An id. An empty one identifies nothing.
-Id = Annotated[str, Field(min_length=1)]
+Id = Annotated[str, Meta(min_length=1)]
 # A number that can be converted to nanoseconds or picodollars.
-Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Amount = Annotated[float, Meta(ge=0, le=1e12)]
 # Unix milliseconds.
-Milliseconds = Annotated[float, Field(ge=0, le=9e12, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Meta(ge=0, le=9e12)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
-
-
-class CacheCreation(BaseModel):
+class CacheCreation(Struct):
     """Tokens written to the prompt cache, by lifetime."""
 
     ephemeral_1h_input_tokens: Count | None = None
 
 
-class ServerToolUse(BaseModel):
+class ServerToolUse(Struct):
     """Uses of the API's own tools."""
 
     web_search_requests: Count | None = None
 
 
-class Tokens(BaseModel):
+class Tokens(Struct):
     """Token counts of an answer or of one of its iterations. ``output_tokens`` includes thinking."""
 
     type: str | None = None
@@ -118,7 +110,7 @@ class Usage(Tokens):
         return [(place, part) for place, part in enumerate(self.iterations or ()) if part.type in _SIDE_ROUNDS]
 
 
-class Message(BaseModel):
+class Message(Struct):
     """The message of a line: its content blocks, and of an answer also id, model and usage."""
 
     id: Id | None = None
@@ -133,12 +125,18 @@ class Message(BaseModel):
         return [block for block in content if isinstance(block, dict) and block.get("type") == kind]
 
 
-class Line(_Model):
-    """The fields of all lines. When a fork copies a line, it replaces ``session_id``."""
+class Line(Struct, rename="camel", kw_only=True):
+    """The fields of all lines. When a fork copies a line, it replaces ``session_id``.
+
+    Attributes:
+        written: the line's time as it is written.
+        timestamp: the same in Unix nanoseconds, from ``parse``; 0 if it has none.
+    """
 
     type: str
     session_id: Id
-    timestamp: Nanoseconds = 0
+    written: str | int = field(default=0, name="timestamp")
+    timestamp: int = field(default=0, name="")
     uuid: Id | None = None
     parent_uuid: Id | None = None
     agent_id: Id | None = None
@@ -169,7 +167,7 @@ class AssistantLine(Line):
         ]
 
 
-class PermissionDecision(_Model):
+class PermissionDecision(Struct, rename="camel"):
     """Who allowed or refused a tool call, and how."""
 
     decision: str | None = None
@@ -221,7 +219,7 @@ class UserLine(Line):
         )
 
 
-class CompactMetadata(_Model):
+class CompactMetadata(Struct, rename="camel"):
     """What triggered a compaction."""
 
     trigger: str = "auto"
@@ -234,16 +232,16 @@ class SystemLine(Line):
     compact_metadata: CompactMetadata | None = None
 
 
-class ModelUsage(_Model):
+class ModelUsage(Struct, rename="camel"):
     """The part of a ``cost-state`` for one model."""
 
     input_tokens: Count = 0
     output_tokens: Count = 0
     cache_read_input_tokens: Count = 0
     cache_creation_input_tokens: Count = 0
-    cache_creation_ephemeral_1h_input_tokens: Count = Field(default=0, alias="cacheCreationEphemeral1hInputTokens")
+    cache_creation_ephemeral_1h_input_tokens: Count = field(default=0, name="cacheCreationEphemeral1hInputTokens")
     web_search_requests: Count = 0
-    cost: Amount | None = Field(default=None, alias="costUSD")
+    cost: Amount | None = field(default=None, name="costUSD")
 
 
 class CostStateLine(Line):
@@ -257,15 +255,16 @@ class CostStateLine(Line):
     model_usage: dict[str, ModelUsage] = {}
 
 
-_MODELS: Final[dict[str, type[Line]]] = {
+_KINDS: Final[dict[str, type[Line]]] = {
     "assistant": AssistantLine,
     "user": UserLine,
     "system": SystemLine,
     "cost-state": CostStateLine,
 }
+_decoders: Final = {kind.encode(): Decoder(line).decode for kind, line in _KINDS.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parsed:
     """What was read from one line of a file.
 
@@ -280,25 +279,53 @@ class Parsed:
     details: tuple[str, ...] = ()
 
 
+_NOTHING: Final = Parsed()
+
+
 def parse(raw: bytes) -> Parsed:
     """Read one line of a transcript. Never raises."""
-    if not _WANTED.search(raw):
-        return Parsed()
+    if (kind := _WANTED.search(raw)) is None:
+        return _NOTHING
+    try:
+        line = _timed(_decoders[kind[1]](raw))
+    except (MsgspecError, ValueError, RecursionError):
+        return _parse_damaged(raw)
+    # The type that was found first may be that of a part of the line.
+    return Parsed((line,)) if line.type == kind[1].decode() else _parse_damaged(raw)
+
+
+def _timed(line: Line) -> Line:
+    """Set the line's time.
+
+    Raises:
+        ValueError: it is none, or does not fit into an integer of the store.
+    """
+    line.timestamp = unix_nanoseconds(line.written) if isinstance(line.written, str) else line.written
+    if not 0 <= line.timestamp <= LARGEST_INTEGER:
+        raise ValueError("the time is out of range")
+    return line
+
+
+def _parse_damaged(raw: bytes) -> Parsed:
+    """Read everything of a line that can be read: records that are complete, and their fields of the expected type."""
     found = read_records(raw)
     records: list[Line] = []
     damage, details = list(found.damage), []
     for value in found.values:
         kind = value.get("type")
-        if (model := _MODELS.get(kind) if isinstance(kind, str) else None) is None:
+        if (line := _KINDS.get(kind) if isinstance(kind, str) else None) is None:
             continue
         try:
-            record, left_out = read_tolerantly(model.model_validate, value)
+            record, left_out = convert_tolerantly(line, value)
         except ValidationError as error:
             damage.append(Damage.FIELDS)
-            missing = {".".join(map(str, item["loc"])) for item in error.errors(include_input=False)}
-            details += [f"{kind}.{name}:missing" for name in sorted(missing)[:3]]
-        else:
-            records.append(record)
-            damage += [Damage.FIELD] * len(left_out)
-            details += [f"{kind}.{name}:unexpected" for name in left_out]
+            details.append(f"{kind}.{missing_field(error)}:missing")
+            continue
+        try:
+            _timed(record)
+        except ValueError:
+            record.timestamp, left_out = 0, (*left_out, "timestamp")
+        records.append(record)
+        damage += [Damage.FIELD] * len(left_out)
+        details += [f"{kind}.{name}:unexpected" for name in left_out]
     return Parsed(tuple(records), tuple(damage), tuple(details))

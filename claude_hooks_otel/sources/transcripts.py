@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,7 +35,7 @@ BYTES_PER_BATCH: Final = 8 << 20
 OPEN_CALLS: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TranscriptLine:
     """A line with facts.
 
@@ -55,7 +55,7 @@ class TranscriptLine:
     inputs: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TranscriptItem:
     """What was read from one line of a file.
 
@@ -66,7 +66,7 @@ class TranscriptItem:
         is_repeated: whether the line was read before, so that its damage is counted already.
     """
 
-    lines: tuple[TranscriptLine, ...] = ()
+    lines: Sequence[TranscriptLine] = ()
     damage: tuple[Damage, ...] = ()
     details: tuple[str, ...] = ()
     is_repeated: bool = False
@@ -151,6 +151,7 @@ class TranscriptSource:
         # The calls whose results have not been read yet, by file and ``tool_use_id``, oldest first.
         self._open: dict[tuple[tuple[str, str], str], _OpenCall] = {}
         self._answers: dict[tuple[str, str], _Answer] = {}
+        self._advanced: dict[tuple[str, str], tuple[Any, ...]] = {}
 
     def files(self, session_id: str, hinted: str | None) -> list[TranscriptFile] | None:
         """Return the session's own transcript, if it exists, and those of its sub-agents; None while their file system hangs.
@@ -182,7 +183,7 @@ class TranscriptSource:
             cursor.modified_ns = status.st_mtime_ns if status.st_size == cursor.offset else 0
 
     def advance(self, batch: TranscriptBatch) -> None:
-        """Write how far the file was read, inside the transaction that holds its lines.
+        """Note how far the file was read. It is written with the transaction that holds its lines.
 
         The offset in the store lies before the first call without a result, and before the newest answer if that has no request id. So
         after a restart, the call and the answer are read from their beginning.
@@ -194,16 +195,36 @@ class TranscriptSource:
             places.append((answer.offset, answer.prompt_id))
         offset, prompt_id = min([*places, (cursor.offset, cursor.prompt_id)])
         mark = cursor.mark if offset == cursor.offset else fingerprint(file.path, offset)
-        self._connection.execute(
-            "INSERT OR REPLACE INTO transcript_cursor VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*file.key, str(file.path), cursor.inode, offset, cursor.last_ns, mark, cursor.furthest, prompt_id),
-        )
+        self._advanced[file.key] = (
+            *file.key, str(file.path), cursor.inode, offset, cursor.last_ns, mark, cursor.furthest, prompt_id
+        )  # fmt: skip
 
-    def rewind(self) -> None:
-        """Go back to the cursors in the store, after a transaction was rolled back."""
+    def forget(self) -> None:
+        """Forget what is in memory. The next batches begin at the cursors in the store."""
         self._cursors.clear()
         self._open.clear()
         self._answers.clear()
+
+    # -- a participant of the store's transactions ---------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """Return a dummy mark: a step reads a line that has been taken from the file."""
+        return 0
+
+    def rewind(self, mark: int) -> None:
+        """Do nothing; see ``mark``."""
+
+    def discard(self) -> None:
+        """Go back to the cursors in the store, after a transaction was rolled back."""
+        self._advanced.clear()
+        self.forget()
+
+    def flush(self) -> None:
+        """Write how far the files were read."""
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO transcript_cursor VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", list(self._advanced.values())
+        )
+        self._advanced.clear()
 
     def _item(self, file: TranscriptFile, cursor: Cursor, raw: bytes | None, end: int) -> TranscriptItem:
         begin, cursor.offset = cursor.offset, end
@@ -214,13 +235,13 @@ class TranscriptSource:
         if raw is None or is_too_long(raw):
             return TranscriptItem(damage=() if is_next_part else (Damage.TOO_LONG,), is_repeated=is_repeated)
         parsed = transcript_lines.parse(raw)
-        lines = tuple(self._line(file, cursor, line, begin) for line in parsed.records)
+        lines = [self._line(file, cursor, line, begin) for line in parsed.records]
         return TranscriptItem(lines, parsed.damage, parsed.details, is_repeated)
 
     def _line(self, file: TranscriptFile, cursor: Cursor, line: Line, begin: int) -> TranscriptLine:
         before_ns = cursor.last_ns
         if not line.timestamp and not isinstance(line, CostStateLine):
-            line = line.model_copy(update={"timestamp": before_ns})  # its own time is damaged
+            line.timestamp = before_ns  # its own time is damaged
         cursor.last_ns = max(before_ns, line.timestamp)
         call_ids: dict[str, str] = {}
         inputs: dict[str, Any] = {}

@@ -6,6 +6,7 @@ At most MOST_NAMES names are kept, so that a payload with thousands of invented 
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -17,7 +18,7 @@ SCHEMA: Final = "CREATE TABLE IF NOT EXISTS drift (kind TEXT, name TEXT, seen IN
 
 
 class Unknowns:
-    """The counts of one store. The caller holds the transaction.
+    """The counts of one store. It is a participant of the store's transactions.
 
     Args:
         connection: the store's connection.
@@ -27,7 +28,7 @@ class Unknowns:
     def __init__(self, connection: sqlite3.Connection, now_ns: Callable[[], int]) -> None:
         self._connection = connection
         self._now_ns = now_ns
-        self._names: int | None = None
+        self._seen: list[tuple[str, str]] = []
 
     def count(self, kind: str, name: str) -> None:
         """Count one occurrence of something unknown.
@@ -36,15 +37,33 @@ class Unknowns:
             kind: ``event``, ``field`` or ``transcript``.
             name: its name.
         """
-        now = self._now_ns()
-        update = "UPDATE drift SET seen = seen + 1, last_ns = ? WHERE kind = ? AND name = ?"
-        if self._connection.execute(update, (now, kind, name)).rowcount:
+        self._seen.append((kind, name))
+
+    def mark(self) -> int:
+        """Return how many were counted, for ``rewind``."""
+        return len(self._seen)
+
+    def rewind(self, mark: int) -> None:
+        """Forget what was counted since the mark."""
+        del self._seen[mark:]
+
+    def discard(self) -> None:
+        """Forget what was counted, after a failed transaction."""
+        self._seen.clear()
+
+    def flush(self) -> None:
+        """Write the counts, inside the caller's transaction."""
+        if not self._seen:
             return
-        if self._names is None or self._names >= MOST_NAMES:
-            (self._names,) = self._connection.execute("SELECT COUNT(*) FROM drift").fetchone()
-        if self._names >= MOST_NAMES:
-            name = OTHERS
-            if self._connection.execute(update, (now, kind, name)).rowcount:
-                return
-        self._names = (self._names or 0) + 1
-        self._connection.execute("INSERT INTO drift VALUES (?, ?, 1, ?)", (kind, name, now))
+        now = self._now_ns()
+        update = "UPDATE drift SET seen = seen + ?, last_ns = ? WHERE kind = ? AND name = ?"
+        (names,) = self._connection.execute("SELECT COUNT(*) FROM drift").fetchone()
+        for (kind, name), seen in Counter(self._seen).items():
+            for known in (name, OTHERS) if names >= MOST_NAMES else (name,):
+                if self._connection.execute(update, (seen, now, kind, known)).rowcount:
+                    break
+            else:
+                added = OTHERS if names >= MOST_NAMES else name
+                self._connection.execute("INSERT INTO drift VALUES (?, ?, ?, ?)", (kind, added, seen, now))
+                names += 1
+        self._seen.clear()

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
 
@@ -14,7 +14,8 @@ T = TypeVar("T")
 BUSY_TIMEOUT_SECONDS = 10.0
 # Page cache, KiB: small, because the daemon promises to need little memory.
 CACHE_KIB = 4096
-_NAMES_PER_STATEMENT = 500
+# Parameters of one statement: older versions of SQLite take 999.
+MOST_PARAMETERS: Final = 900
 
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
@@ -64,7 +65,7 @@ def write_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
-def portions(names: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Split names into portions that one statement can hold: older versions of SQLite take 999 parameters."""
-    for start in range(0, len(names), _NAMES_PER_STATEMENT):
-        yield names[start : start + _NAMES_PER_STATEMENT]
+def portions(names: Sequence[T], most: int = MOST_PARAMETERS) -> Iterator[Sequence[T]]:
+    """Split names into portions that one statement can hold."""
+    for start in range(0, len(names), most):
+        yield names[start : start + most]

@@ -29,6 +29,16 @@ class Participant(Protocol):
         """Forget everything that has gathered: the transaction did not happen."""
 
 
+class Lock(Protocol):
+    """A lock between processes."""
+
+    def acquire(self) -> bool:
+        """Wait for the lock, and take it."""
+
+    def release(self) -> None:
+        """Give the lock back."""
+
+
 class LostStoreError(sqlite3.Error):
     """The file at the store's path is not the one that was opened, or this process may not write to it any more."""
 
@@ -54,6 +64,8 @@ class Store:
         self._participants: tuple[Participant, ...] = ()
         self._after_commit: list[Callable[[], None]] = []
         self._guard: Callable[[], None] = lambda: None
+        self._lock: Lock | None = None
+        self._holds_lock = False
         try:
             with transaction(self.connection):
                 bring_up_to_date(self.connection, rooms)
@@ -86,14 +98,8 @@ class Store:
         return (found := place(self.path)[0]) is not None and found != self._place[0]
 
     def enlist(self, *participants: Participant) -> None:
-        """Name everything that is written with each transaction, in the order in which it is written. May be called once.
-
-        Raises:
-            RuntimeError: participants are enlisted already.
-        """
-        if self._participants:
-            raise RuntimeError("the store's participants are enlisted already")
-        self._participants = participants
+        """Name everything that is written with each transaction, in the order in which it is written."""
+        self._participants += participants
 
     def close(self) -> None:
         """Close the file. Nothing is pending outside a transaction."""
@@ -113,15 +119,27 @@ class Store:
     # -- transactions --------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit everything that the block writes, with what the participants have gathered; or nothing."""
+    def transaction(self, *, late: bool = False) -> Iterator[None]:
+        """Commit everything that the block writes, with what the participants have gathered; or nothing.
+
+        Args:
+            late: whether the block begins to write with ``begin``, or only its participants write, at its end. Until then, others may
+                write.
+        """
         try:
             self._guard()
-            with transaction(self.connection):
-                yield
-                for participant in self._participants:
-                    participant.flush()
+            if not late:
+                self.begin()
+            yield
+            self.begin()
+            for participant in self._participants:
+                participant.flush()
+            self.connection.execute("COMMIT")
+            self._release()
         except BaseException:
+            if self.connection.in_transaction:  # a full disk may have ended the transaction already
+                self.connection.execute("ROLLBACK")
+            self._release()
             self._after_commit.clear()
             for participant in self._participants:
                 participant.discard()
@@ -129,6 +147,28 @@ class Store:
         callbacks, self._after_commit = self._after_commit, []
         for callback in callbacks:
             callback()
+
+    def begin(self) -> None:
+        """Begin to write, if this transaction has not begun yet. From now on, nobody else can."""
+        if not self.connection.in_transaction:
+            if self._lock and not self._holds_lock:
+                self._holds_lock = self._lock.acquire()
+            self.connection.execute("BEGIN IMMEDIATE")
+
+    def expect_bulk(self, lock: Lock | None = None) -> None:
+        """Prepare for large transactions whose work can be repeated: the newest of them may be lost if the machine loses its power.
+
+        Args:
+            lock: held while something is written, by processes that write together. It is fairer than the lock of the file.
+        """
+        self._lock = lock
+        for setting in ("synchronous = NORMAL", "wal_autocheckpoint = 8000", "cache_size = -32768"):
+            self.connection.execute(f"PRAGMA {setting}")
+
+    def _release(self) -> None:
+        if self._lock and self._holds_lock:
+            self._lock.release()
+            self._holds_lock = False
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Have a function called once the current transaction is on disk, and not at all if it fails."""

@@ -7,6 +7,7 @@ also changes line endings counts fewer lines than git. And a UTF-16 file is bina
 
 from __future__ import annotations
 
+import functools
 import os.path
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -67,6 +68,8 @@ def file_changes(
             alone: a replacement counts once even if it was made several times, an overwritten file or notebook counts no lines.
         cwd: the session's folder, for relative paths.
     """
+    if tool_name not in _CHANGING_TOOLS:
+        return []
     asked, response = mapping(tool_input), mapping(tool_response)
     path = _path(asked, response)
     changes: Iterable[tuple[str, tuple[int, int] | None]] = []
@@ -102,11 +105,12 @@ def file_type(path: str) -> str:
     return extension if _EXTENSION.fullmatch(extension) else _OTHER
 
 
+@functools.lru_cache(maxsize=1024)  # a session reads and writes the same files again and again
 def path_digest(path: str, cwd: str | None = None) -> str:
     """Return the digest of the absolute path. Hooks have absolute paths, transcripts the path that the model wrote."""
     if path.startswith("~/"):
         path = f"{Path.home()}{path[1:]}"
-    return name_digest(os.path.normpath(PurePosixPath(cwd or "/", path)))
+    return name_digest(os.path.normpath(os.path.join(cwd or "/", path)))  # noqa: PTH118 -- one string operation
 
 
 def _path(tool_input: Mapping[str, Any], response: Mapping[str, Any]) -> str:
@@ -175,6 +179,7 @@ def _bash(response: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, int]]]:
 
 
 _READERS = {"Edit": _edit, "MultiEdit": _edit, "Write": _write, "NotebookEdit": _notebook_edit}
+_CHANGING_TOOLS = {"Bash", *_READERS}
 
 
 def _replay(before: str, edits: Iterable[tuple[str, str, bool]]) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
 # A longer command line has a file's text in a heredoc, and reading all of it takes too long.
 MAX_COMMAND_BYTES = 100_000
+# The commands of shorter lines are remembered.
+_SHORT = 10_000
 # The parser's time grows with the square of a run of operators. This many take at most two seconds.
 MAX_OPERATORS = 5000
 # How deep command lines (``bash -c "bash -c …"``) and constructs can be nested. Nobody writes deeper ones.
@@ -100,13 +103,23 @@ def simple_commands(command: str) -> list[SimpleCommand]:
     commands. It does not know whether a condition is true or a function is called. It reads at most MAX_COMMAND_BYTES and
     MAX_OPERATORS. Never raises.
     """
-    return list(_commands(command, decisive=True, level=0))
+    return list(_remembered(command)[0] if len(command) <= _SHORT else _parsed(command)[0])
 
 
 def is_fully_read(command: str) -> bool:
     """Return whether `simple_commands` sees all of a line: it is short enough and valid bash."""
+    return _remembered(command)[1] if len(command) <= _SHORT else _parsed(command)[1]
+
+
+def _parsed(command: str) -> tuple[list[SimpleCommand], bool]:
+    """Return the simple commands of a line, and whether it was read completely."""
     source = _bounded(command)
-    return len(source) >= len(command) and not Parser(_BASH).parse(source).root_node.has_error
+    root = Parser(_BASH).parse(source).root_node
+    return list(_Reader(0).walk(root, decisive=True, depth=0)), len(source) >= len(command) and not root.has_error
+
+
+# Several readers ask for the commands of one call, and many calls have the same line.
+_remembered: Final = functools.lru_cache(maxsize=64)(_parsed)
 
 
 def _bounded(text: str) -> bytes:

@@ -108,6 +108,7 @@ class TraceWriter:
             silence_ns: how long nothing of the session has arrived.
             is_over: whether the session is over.
         """
+        self._facts.flush()  # which notes what is pending
         self._pending.flush()
         pending = self._pending.get(session_id)
         if pending is None or not (pending.is_new or is_over):

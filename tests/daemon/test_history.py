@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,12 @@ class History:
     def run(self, stop_after: int | None = None, config: Config | None = None) -> ImportResult:
         """Import everything, or so many steps."""
         reader = HistoryImport(self.home, config or Config(), lambda: LATER)
-        steps = (step for each in find_transcripts([self.folder]) for step in reader.read(each))
-        for number, _ in enumerate(steps, start=1):
-            if number == stop_after:
-                break
-        else:
-            reader.pair()
-        reader.close()
+        with closing(reader), closing(reader.read(find_transcripts([self.folder]))) as steps:
+            for number, _ in enumerate(steps, start=1):
+                if number == stop_after:
+                    break
+            else:
+                reader.pair()
         return reader.result
 
     def sums(self) -> Counter[tuple[str, Any]]:
@@ -149,8 +149,7 @@ def test_sessions_that_hooks_captured_are_left_to_the_daemon(tmp_path: Path) -> 
     replay.core.store.close()
     reader = HistoryImport(replay.home, Config(), lambda: LATER)
     shutil.copytree(replay.projects, tmp_path / "claude" / "projects")
-    for each in find_transcripts([tmp_path / "claude"]):
-        assert list(reader.read(each)) == []
+    assert list(reader.read(find_transcripts([tmp_path / "claude"]))) == []
     reader.close()
     assert reader.result.captured == len(find_transcripts([tmp_path / "claude"]))
 
@@ -221,7 +220,6 @@ def test_files_that_are_no_transcripts_are_left_out(tmp_path: Path) -> None:
     (folder / "notes.jsonl").write_text('{"type": "summary"}\n')
     (folder / "folder.jsonl").mkdir()
     reader = HistoryImport(Home(tmp_path / "home"), Config(), lambda: LATER)
-    for each in find_transcripts([tmp_path / "claude"]):
-        assert list(reader.read(each)) == []
+    assert list(reader.read(find_transcripts([tmp_path / "claude"]))) == []
     reader.close()
     assert reader.result == ImportResult(empty=3)

@@ -20,6 +20,7 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics.outcomes import LOSSES, Damage
 from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources import hook_payloads, transcript_lines
+from claude_hooks_otel.sources.transcript_files import TranscriptFile
 from claude_hooks_otel.sources.transcripts import TranscriptLine
 from tests.support.corpus import SCENARIOS, Scenario
 
@@ -171,7 +172,8 @@ def _requests(core: Any, line: dict[str, Any]) -> list[model.ApiRequest]:
     found: list[model.ApiRequest] = []
     for record in transcript_lines.parse(json.dumps(line).encode()).records:
         with pytest.raises(InterruptedError), core.store.step():
-            core.intake._lines.read(TranscriptLine(record, 0, "a", {}, {}), "", None)
+            core.intake._lines.begin(TranscriptFile("s", "", Path("s.jsonl")))
+            core.intake._lines.read(TranscriptLine(record, 0, "a", {}, {}))
             found += core.facts.select(model.ApiRequest)
             raise InterruptedError
     return found

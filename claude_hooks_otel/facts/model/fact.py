@@ -8,10 +8,12 @@ All times are Unix nanoseconds, all costs picodollars (``units.DOLLAR``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, ClassVar, Final, Self, TypeVar, dataclass_transform
 
-from claude_hooks_otel.metrics.labels import Labels, identity_labels, normalize
+from claude_hooks_otel.metrics.labels import Labels, identity_labels, labels_of
 
 # The time in the key of a fact whose event never arrived.
 INFERRED: Final = 0
@@ -50,16 +52,20 @@ class Shape:
         keys: the fields of the natural key.
         merges: every other field, and how it merges.
         names: all fields, the key first.
+        values: returns the values of a fact's fields, in the order of ``names``.
+        key: returns the natural key of a fact: a tuple of texts and numbers.
     """
 
     keys: tuple[str, ...]
     merges: tuple[tuple[str, str], ...]
     names: tuple[str, ...]
+    values: Callable[[Any], tuple[Any, ...]]
+    key: Callable[[Any], tuple[Any, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=True, unsafe_hash=True)
 class Fact:
-    """One thing that happened, and the identity it counts for (``metrics.labels.Identity``).
+    """One thing that happened, and the identity it counts for (``metrics.labels.Identity``). Nobody changes a fact: see ``fact``.
 
     Attributes:
         SHAPE: its fields.
@@ -76,19 +82,18 @@ class Fact:
 
     def merged(self, newer: Self) -> Self:
         """Return this fact merged with another version of it; the same object if nothing changes."""
-        changes = {}
-        for name, how in self.SHAPE.merges:
-            mine, theirs = getattr(self, name), getattr(newer, name)
-            if theirs is None or theirs == mine:
-                continue
-            if (
-                mine is None
-                or how == "latest"
-                or (how == "greatest" and theirs > mine)
-                or (how == "least" and theirs < mine)
-            ):
-                changes[name] = theirs
-        return replace(self, **changes) if changes else self
+        shape = self.SHAPE
+        mine, theirs = shape.values(self), shape.values(newer)
+        if mine == theirs:
+            return self
+        first = len(shape.keys)
+        changes = {
+            name: new
+            for (name, how), old, new in zip(shape.merges, mine[first:], theirs[first:], strict=True)
+            if new is not None and new != old
+            if old is None or how == "latest" or (how == "greatest" and new > old) or (how == "least" and new < old)
+        }
+        return type(self)(**dict(zip(shape.names, mine, strict=True)) | changes) if changes else self
 
     @property
     def times(self) -> tuple[int, ...]:
@@ -98,13 +103,14 @@ class Fact:
     @property
     def happened_ns(self) -> int | None:
         """When it happened; None if no time is known."""
-        return next(iter(self.times), None)
+        for name in self.TIMES:
+            if at := getattr(self, name):  # neither unknown nor INFERRED
+                return int(at)
+        return None
 
     def labels(self, /, **more: str | None) -> Labels:
         """Return the labels of its identity, and ``more`` labels with normalized values."""
-        if not more:
-            return identity_labels(self)
-        return tuple(sorted((*identity_labels(self), *((name, normalize(value)) for name, value in more.items()))))
+        return labels_of(identity_labels(self), tuple(more.items()))
 
 
 KINDS: Final[list[type[Fact]]] = []
@@ -113,13 +119,24 @@ KINDS: Final[list[type[Fact]]] = []
 F = TypeVar("F", bound=Fact)
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
+def _key_of(first: str, *others: str) -> Callable[[Any], tuple[Any, ...]]:
+    if others:
+        return attrgetter(first, *others)
+    only = attrgetter(first)
+    return lambda holder: (only(holder),)
+
+
+@dataclass_transform(kw_only_default=True)
 def fact(cls: type[F]) -> type[F]:
-    """Declare a kind of fact: a frozen dataclass. ``facts.tables`` gives it a table."""
-    kind = dataclass(frozen=True, slots=True, kw_only=True)(cls)
+    """Declare a kind of fact. ``facts.tables`` gives it a table.
+
+    The dataclass is not frozen, because a frozen one takes three times as long to make, and an import makes millions.
+    """
+    kind = dataclass(slots=True, kw_only=True, eq=True, unsafe_hash=True)(cls)
     how = [(field.name, field.metadata["merge"]) for field in fields(kind)]
     keys = tuple(name for name, merge in how if merge == "key")
     merges = tuple((name, merge) for name, merge in how if merge != "key")
-    kind.SHAPE = Shape(keys, merges, (*keys, *(name for name, _ in merges)))
+    names = (*keys, *(name for name, _ in merges))
+    kind.SHAPE = Shape(keys, merges, names, attrgetter(*names), _key_of(*keys))
     KINDS.append(kind)
     return kind

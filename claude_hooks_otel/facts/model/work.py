@@ -29,8 +29,12 @@ class ToolCall(Fact):
 class FileChange(Fact):
     """What one tool call did to one file."""
 
+    TIMES = ("at_ns",)
+
     tool_use_id: str = key()
     path_digest: str = key()
+    session_id: str | None = once()
+    at_ns: int | None = least()
     file_type: str | None = once()
     added: int | None = once()
     deleted: int | None = once()
