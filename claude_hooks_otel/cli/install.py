@@ -202,7 +202,7 @@ class _Installation:
         check_owner(self._home)
         token = token_headers(self._home, otel_variables(os.environ)) if plugin else {}
         chosen = choice(self._home)
-        options = {**token, **chosen.options, **options}
+        options = {**({} if chosen.tables else token), **chosen.options, **options}
         self._files = HomeFiles(self._home, options, os.environ, with_emit=not plugin, tables=chosen.tables)
         self._installed = InstalledChanges(self._home)
         self._labels = labels

@@ -146,6 +146,17 @@ def test_another_backend_replaces_everything_of_the_first(home: Home, monkeypatc
     assert not config(home).credentials.is_set
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["with the key", "after the key"])
+def test_the_token_of_the_plugin_does_not_join_another_key(home: Home, *, later: bool) -> None:
+    home.create()
+    key = ("--backend", "signoz", "--set", "region=eu", "--key-from", "keyring:a/b")
+    if later:
+        install("--plugin", *key)
+    home.plugin_token.write_text("plugin-token")
+    install("--plugin", *(() if later else key))
+    assert "OTEL_EXPORTER_OTLP_HEADERS" not in config(home).otel
+
+
 def test_a_terminal_is_asked_for_what_is_missing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("claude_hooks_otel.cli.install._is_terminal", lambda: True)
     result = CliRunner().invoke(app, ["install", "--backend", "new-relic"], input=f"otlp.eu01.nr-data.net\n{KEY}\n")
