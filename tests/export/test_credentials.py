@@ -304,7 +304,7 @@ def test_the_helper_gets_the_variables_of_the_file(helper: Helper) -> None:
         ({"token_file": "/token", "value": "Bearer"}, "should match pattern"),
     ],
 )
-def test_a_configuration_that_cannot_be_meant_is_refused(keys: dict[str, str], reason: str) -> None:
+def test_a_configuration_without_a_usable_source_is_refused(keys: dict[str, str], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         Config().with_changes({"credentials": keys})
 

@@ -69,5 +69,5 @@ def test_an_address_of_a_backend_is_recognized(name: str, backend: Backend) -> N
 
 
 @pytest.mark.parametrize("address", ["http://localhost:4318", "collector.example.com:4317", "https://api.example.com"])
-def test_any_other_address_is_no_backends(address: str) -> None:
+def test_any_other_address_belongs_to_no_backend(address: str) -> None:
     assert backend_of(address) is None
