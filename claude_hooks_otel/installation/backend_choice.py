@@ -26,7 +26,7 @@ Ask = Callable[[str, bool], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class BackendChoice:
     """What ``install`` writes for a backend and a key.
 
     Attributes:
@@ -45,7 +45,7 @@ def choose(
     variables: Mapping[str, str],
     environ: Mapping[str, str],
     ask: Ask | None,
-) -> Choice:
+) -> BackendChoice:
     """Return what the options ask for.
 
     Args:
@@ -62,7 +62,7 @@ def choose(
     if name is None:
         if list(settings):
             raise ConfigError("--set is for the parameters of a backend. Name one with --backend.")
-        return Choice() if key_from is None else _with_key(None, {}, key_from, environ)
+        return BackendChoice() if key_from is None else _with_key(None, {}, key_from, environ)
     backend = backend_named(name)
     values = _values(backend, settings, ask)
     given = HEADERS in variables and key_from is None
@@ -74,7 +74,7 @@ def choose(
         filled = backend.variables(values)
         fixed = filled.pop(HEADERS, "")
         filled[HEADERS] = ",".join(filter(None, (fixed, variables[HEADERS])))
-        return _named(name, Choice(_merged(filled, variables), NO_CREDENTIALS))
+        return _named(name, BackendChoice(_merged(filled, variables), NO_CREDENTIALS))
     return _named(name, _with_key(backend, values, key_from, environ, variables))
 
 
@@ -97,7 +97,7 @@ def _with_key(
     key_from: str,
     environ: Mapping[str, str],
     variables: Mapping[str, str] | None = None,
-) -> Choice:
+) -> BackendChoice:
     kind, _, place = key_from.partition(":")
     if kind == "variable":
         key = environ.get(place, "").strip()
@@ -113,20 +113,22 @@ def _with_key(
     if backend and kind != "helper":
         table |= {"header": backend.key.header, "value": backend.key.value}
     options = _merged(backend.variables(values), variables or {}) if backend else {}
-    return Choice(options, {**NO_CREDENTIALS, "credentials": {**NO_CREDENTIALS["credentials"], **table}})
+    return BackendChoice(options, {**NO_CREDENTIALS, "credentials": {**NO_CREDENTIALS["credentials"], **table}})
 
 
-def _static(backend: Backend | None, values: Mapping[str, str], key: str, variables: Mapping[str, str]) -> Choice:
+def _static(
+    backend: Backend | None, values: Mapping[str, str], key: str, variables: Mapping[str, str]
+) -> BackendChoice:
     """Return a choice whose key is a header in the configuration, which only its owner can read."""
     form = backend.key.value if backend else "Bearer {token}"
     header = form.replace("{token}", key).replace("{base64}", base64.b64encode(key.encode()).decode())
     if backend is None:
-        return Choice({HEADERS: f"Authorization={quote(header, safe='')}"}, NO_CREDENTIALS)
-    return Choice(_merged(backend.variables(values, header), variables), NO_CREDENTIALS)
+        return BackendChoice({HEADERS: f"Authorization={quote(header, safe='')}"}, NO_CREDENTIALS)
+    return BackendChoice(_merged(backend.variables(values, header), variables), NO_CREDENTIALS)
 
 
-def _named(name: str, choice: Choice) -> Choice:
-    return Choice(choice.options, {**choice.tables, "monitoring": {"backend": name}})
+def _named(name: str, choice: BackendChoice) -> BackendChoice:
+    return BackendChoice(choice.options, {**choice.tables, "monitoring": {"backend": name}})
 
 
 def _merged(options: dict[str, str], variables: Mapping[str, str]) -> dict[str, str]:

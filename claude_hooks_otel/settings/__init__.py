@@ -4,6 +4,8 @@
 process does both once, with the environment of that process, and hands the values on.
 """
 
+from claude_hooks_otel.settings.budgets import BudgetsConfig, WebhookConfig
+from claude_hooks_otel.settings.credential_sources import CredentialsConfig
 from claude_hooks_otel.settings.credentials import CredentialError, Credentials
 from claude_hooks_otel.settings.errors import ConfigError
 from claude_hooks_otel.settings.file import dump, keep_usable, load, load_usable, replace_file, save
@@ -11,7 +13,6 @@ from claude_hooks_otel.settings.model import (
     CaptureConfig,
     CollaborationWeights,
     Config,
-    CredentialsConfig,
     DaemonConfig,
     IdentityConfig,
     OutboxConfig,
@@ -35,6 +36,7 @@ from claude_hooks_otel.settings.redaction import Redactor
 from claude_hooks_otel.settings.signals import Signal
 
 __all__ = [
+    "BudgetsConfig",
     "CaptureConfig",
     "CollaborationWeights",
     "Config",
@@ -55,6 +57,7 @@ __all__ = [
     "SeriesConfig",
     "Signal",
     "SignalSettings",
+    "WebhookConfig",
     "XpWeights",
     "dump",
     "keep_usable",

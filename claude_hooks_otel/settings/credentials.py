@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from claude_hooks_otel.foreign_files import read_regular
-from claude_hooks_otel.settings.model import CredentialsConfig
+from claude_hooks_otel.settings.credential_sources import CredentialsConfig
 from claude_hooks_otel.settings.redaction import Redactor, header_values
 
 EXPIRES_IN: Final = "expires_in"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
+from claude_hooks_otel.settings.budgets import BudgetsConfig
+from claude_hooks_otel.settings.credential_sources import CredentialsConfig
 from claude_hooks_otel.settings.errors import ConfigError, problems
-from claude_hooks_otel.settings.signals import Signal
+from claude_hooks_otel.settings.table import Table, Text
 
 
 def _as_variable(value: object) -> object:
@@ -22,7 +23,6 @@ def _as_variable(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 VariableName = Annotated[str, StringConstraints(pattern=r"^OTEL_[A-Z0-9_]+$")]
 Variable = Annotated[str, BeforeValidator(_as_variable)]
 Price = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
@@ -32,13 +32,7 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 ProcessVariable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
-class _Table(BaseModel):
-    """A table of the file. Frozen: ``Config.with_changes`` returns another configuration."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class IdentityConfig(_Table):
+class IdentityConfig(Table):
     """Labels for sessions that set none. A session's own variables win."""
 
     agent: Text | None = None
@@ -47,7 +41,7 @@ class IdentityConfig(_Table):
     sprint: Text | None = None
 
 
-class DaemonConfig(_Table):
+class DaemonConfig(Table):
     """The daemon's times.
 
     Attributes:
@@ -61,7 +55,7 @@ class DaemonConfig(_Table):
     retention_days: Annotated[int, Field(ge=1)] = 90
 
 
-class SpoolConfig(_Table):
+class SpoolConfig(Table):
     """Limits for the events that wait to be read. Beyond them, large ones are reduced, and then the oldest are dropped and counted.
 
     Attributes:
@@ -75,7 +69,7 @@ class SpoolConfig(_Table):
     max_age_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
 
 
-class SeriesConfig(_Table):
+class SeriesConfig(Table):
     """Bounds of the series.
 
     Attributes:
@@ -85,7 +79,7 @@ class SeriesConfig(_Table):
     limit: Annotated[int, Field(ge=1)] = 2000
 
 
-class MetricsConfig(_Table):
+class MetricsConfig(Table):
     """Metrics that are exported in addition to our own.
 
     Attributes:
@@ -95,7 +89,7 @@ class MetricsConfig(_Table):
     gen_ai: bool = False
 
 
-class TracesConfig(_Table):
+class TracesConfig(Table):
     """How traces are made.
 
     Attributes:
@@ -105,7 +99,7 @@ class TracesConfig(_Table):
     follow_traceparent: bool = False
 
 
-class CaptureConfig(_Table):
+class CaptureConfig(Table):
     """What may leave the machine. Texts have their secrets redacted. Of the others, only length and SHA-256 leave it.
 
     Attributes:
@@ -125,7 +119,7 @@ class CaptureConfig(_Table):
     account: Literal["none", "hashed", "plain"] = "none"
 
 
-class OutboxConfig(_Table):
+class OutboxConfig(Table):
     """Limits for the spans and log events that wait for an endpoint. Beyond them, the oldest items are dropped and counted.
 
     Attributes:
@@ -137,7 +131,7 @@ class OutboxConfig(_Table):
     max_age_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 168.0
 
 
-class XpWeights(_Table):
+class XpWeights(Table):
     """Experience that each delivery earns. ``bug_introduced`` is subtracted."""
 
     story_point: Weight = 10.0
@@ -147,7 +141,7 @@ class XpWeights(_Table):
     bug_introduced: Weight = 15.0
 
 
-class QualityWeights(_Table):
+class QualityWeights(Table):
     """How much each check on an agent's work counts."""
 
     test_suite: Weight = 1.0
@@ -155,7 +149,7 @@ class QualityWeights(_Table):
     bug_introduced: Weight = 1.0
 
 
-class CollaborationWeights(_Table):
+class CollaborationWeights(Table):
     """How much each kind of hand-over counts."""
 
     subagent: Weight = 1.0
@@ -163,7 +157,7 @@ class CollaborationWeights(_Table):
     pull_request: Weight = 1.0
 
 
-class ScoresConfig(_Table):
+class ScoresConfig(Table):
     """How the scores of an agent are computed (``series.scores``).
 
     Attributes:
@@ -181,7 +175,7 @@ class ScoresConfig(_Table):
     collaboration: CollaborationWeights = CollaborationWeights()
 
 
-class MonitoringConfig(_Table):
+class MonitoringConfig(Table):
     """Where the data can be seen.
 
     Attributes:
@@ -193,54 +187,7 @@ class MonitoringConfig(_Table):
     backend: Text | None = None
 
 
-class CredentialsConfig(_Table):
-    """Headers with credentials that expire, for OTLP. At most one of the first three keys is set.
-
-    No variable sets any of this: only the owner's file says which command runs.
-
-    Attributes:
-        headers_helper: a command that prints headers as a JSON object (``settings.credentials``); its first word is an absolute path.
-        token_file: a file with a token. It is read again for every request.
-        keyring: ``SERVICE/USER`` of a token in the keyring of the operating system.
-        header: the header that carries the token of a file or of the keyring.
-        value: its value: ``{token}`` stands for the token, ``{base64}`` for its Base64 form, as in ``Basic {base64}``.
-        interval_seconds: how long what the helper or the keyring said is used, if it gave no time itself.
-        timeout_seconds: how long the helper or the keyring may take.
-        signals: the signals whose requests carry the headers.
-    """
-
-    headers_helper: Text | None = None
-    token_file: Text | None = None
-    keyring: Annotated[str, StringConstraints(pattern=r"^[^/]+/.+$")] | None = None
-    header: Text = "Authorization"
-    value: Annotated[str, StringConstraints(pattern=r"\{(token|base64)\}")] = "Bearer {token}"
-    interval_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1740.0  # the client's: 29 minutes
-    timeout_seconds: Annotated[float, Field(gt=0, le=300, allow_inf_nan=False)] = 10.0
-    signals: tuple[Signal, ...] = tuple(Signal)
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        sources = [name for name in ("headers_helper", "token_file", "keyring") if getattr(self, name)]
-        if len(sources) > 1:
-            raise ValueError(f"set only one of {' and '.join(sources)}")
-        if self.token_file and not Path(self.token_file).expanduser().is_absolute():
-            raise ValueError("token_file has to be an absolute path, or begin with ~/")
-        if self.headers_helper:
-            try:
-                first = shlex.split(self.headers_helper)[0]
-            except (ValueError, IndexError):
-                raise ValueError("headers_helper is not a command line") from None
-            if not Path(first).expanduser().is_absolute():
-                raise ValueError("headers_helper has to begin with an absolute path, or with ~/")
-        return self
-
-    @property
-    def is_set(self) -> bool:
-        """Whether there is a source of headers."""
-        return bool(self.headers_helper or self.token_file or self.keyring)
-
-
-class PriceConfig(_Table):
+class PriceConfig(Table):
     """The price of a model, in US dollars per million tokens. A missing cache class costs its usual share of the input price."""
 
     input: Price
@@ -250,7 +197,7 @@ class PriceConfig(_Table):
     cache_write_1h: Price | None = None
 
 
-class Config(_Table):
+class Config(Table):
     """Everything a user can set. ``load`` reads it.
 
     Attributes:
@@ -269,13 +216,14 @@ class Config(_Table):
         monitoring: where the data can be seen.
         credentials: headers with credentials that expire.
         scores: how the scores of an agent are computed.
+        budgets: how much a day, a week and a month may cost.
         prices: a model's name → its price.
         exporters: a custom exporter's name → its class and options (``export.custom.registry``).
     """
 
     identity: IdentityConfig = IdentityConfig()
-    agents: dict[Text, Text] = {}
-    projects: dict[Text, Text] = {}
+    agents: dict[Text, Text] = Field(default={})
+    projects: dict[Text, Text] = Field(default={})
     otel: dict[VariableName, Variable] = Field(default={}, repr=False)  # headers hold secrets
     environment: dict[ProcessVariable, Variable] = Field(default={}, repr=False)  # proxies can hold passwords
     daemon: DaemonConfig = DaemonConfig()
@@ -288,7 +236,8 @@ class Config(_Table):
     monitoring: MonitoringConfig = MonitoringConfig()
     credentials: CredentialsConfig = CredentialsConfig()
     scores: ScoresConfig = ScoresConfig()
-    prices: dict[Text, PriceConfig] = {}
+    budgets: BudgetsConfig = BudgetsConfig()
+    prices: dict[Text, PriceConfig] = Field(default={})
     exporters: dict[Text, dict[str, Any]] = Field(default={}, repr=False)  # options hold secrets
 
     def labels_for(self, directory: str | os.PathLike[str]) -> dict[str, str | None]:

@@ -18,9 +18,9 @@ from opentelemetry.sdk.resources import Resource
 from claude_hooks_otel.export.exporters import Exporter, ItemExporter, build_item_exporters, build_metric_exporters
 from claude_hooks_otel.export.outcome import Outcome, Status
 from claude_hooks_otel.settings import Config, CredentialError, Credentials, OtelSettings, Redactor, Signal, load
+from claude_hooks_otel.settings.credential_sources import CredentialsConfig
 from claude_hooks_otel.settings.credentials import LONGEST_OUTPUT
 from claude_hooks_otel.settings.errors import ConfigError
-from claude_hooks_otel.settings.model import CredentialsConfig
 from tests.support.otlp_receiver import OtlpReceiver
 
 FIRST, SECOND = "tok-first-3cr3t", "tok-second-3cr3t"

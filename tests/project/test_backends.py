@@ -9,7 +9,7 @@ import pytest
 
 from claude_hooks_otel.settings import Config, OtelSettings, Signal
 from claude_hooks_otel.settings.backends import Backend, backend_of, backends
-from claude_hooks_otel.settings.model import CredentialsConfig
+from claude_hooks_otel.settings.credential_sources import CredentialsConfig
 from monitoring.backends import PAGES, pages
 
 EACH = pytest.mark.parametrize(("name", "backend"), backends().items(), ids=list(backends()))
