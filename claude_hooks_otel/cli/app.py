@@ -22,7 +22,9 @@ from claude_hooks_otel.cli import (
     sessions,
     stack,
     status,
+    statusline,
     store,
+    top,
     uninstall,
 )
 from claude_hooks_otel.cli.edge import Commands
@@ -61,8 +63,10 @@ for module in (
     flush,
     report,
     sessions,
+    top,
     limits,
     audit,
+    statusline,
     import_history,
     export,
     store,

@@ -33,6 +33,7 @@ from claude_hooks_otel.facts import tables as facts_tables
 from claude_hooks_otel.facts.content import ContentKeeper
 from claude_hooks_otel.facts.from_hooks import HookReader
 from claude_hooks_otel.facts.from_programs import ProgramReader
+from claude_hooks_otel.facts.from_status_lines import StatusReader
 from claude_hooks_otel.facts.from_transcripts import Pricer, TranscriptReader
 from claude_hooks_otel.facts.identities import IdentityResolver
 from claude_hooks_otel.facts.model import KINDS
@@ -130,8 +131,7 @@ def assemble_core(
         resource_attributes: those of ``OTEL_RESOURCE_ATTRIBUTES``, for the labels that they set.
     """
     home.create()
-    store = open_store(home.store, now_ns)
-    connection = store.connection
+    connection = (store := open_store(home.store, now_ns)).connection
     log, exemplars = MeasurementLog(connection, now_ns), Exemplars(connection, now_ns)
     outbox = Outbox(connection, now_ns, wanted)
     known, aggregates = _known_metrics(connection, config), Aggregates(connection, now_ns, is_live=is_live)
@@ -145,12 +145,11 @@ def assemble_core(
     store.enlist(*([writer] if writer else []), *both)
     if both:
         _aggregate_older_facts(facts, aggregates)
-    content = _content(facts, config, wants_items if keeps_content is None else keeps_content)
-    history, spool = _history(facts, history_ns), Spool(home.spool)
-    resolve = identity_resolver(config, resource_attributes)
+    spool, keeps_content = Spool(home.spool), wants_items if keeps_content is None else keeps_content
     intake = _intake(
-        config, facts, totals, known, spool, content, history, writer, resolve, counted_until, expects_hooks=is_live
-    )
+        config, facts, totals, known, spool, _content(facts, config, keeps_content), _history(facts, history_ns), writer,
+        identity_resolver(config, resource_attributes), counted_until, expects_hooks=is_live,
+    )  # fmt: skip
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer, aggregates)
 
 
@@ -239,6 +238,7 @@ def _intake(
         spool=SpoolSource(spool, store.after_commit),
         hooks=HookReader(facts, unknowns, resolve, content),
         programs=ProgramReader(facts, resolve, known, count_dropped, ProgramGauges(connection, totals, known).set),
+        statuses=StatusReader(facts, resolve),
         followed=FollowedSessions(connection, store.now_ns()),
         transcripts=transcripts,
         lines=TranscriptReader(facts, _pricer(config), history, content, expects_hooks=expects_hooks),

@@ -32,6 +32,7 @@ from claude_hooks_otel.timeline import (
     FLUSH_TIMEOUT,
     FORGET_EVERY,
     RECOVER_EVERY,
+    ROUND_CALM,
     SPOOL_LOOK_BUSY,
     SPOOL_LOOK_CALM,
     STORE_RETRY,
@@ -139,10 +140,21 @@ class Loop:
                 if self._may_leave():
                     _log.info("leaving: nothing to do for %s s", self._config.daemon.idle_timeout_seconds)
                     break
-                is_busy = time.monotonic() - self._active_at < BUSY_FOR
-                self.stopping.wait(SPOOL_LOOK_BUSY if is_busy else SPOOL_LOOK_CALM)
+                self._wait()
         finally:
             self.close()
+
+    def _wait(self) -> None:
+        """Wait until there is something new, but not longer than until the next round."""
+        now = time.monotonic()
+        is_busy = now - self._active_at < BUSY_FOR
+        look, until = (SPOOL_LOOK_BUSY, now) if is_busy else (SPOOL_LOOK_CALM, now + ROUND_CALM - SPOOL_LOOK_CALM)
+        while not self.stopping.wait(look) and time.monotonic() < until and not self._has_news():
+            pass
+
+    def _has_news(self) -> bool:
+        core = self._open_daemon.core
+        return core.spool.changed() != self._spool_seen or core.intake.has_growth() or self._flush_requests.waiting()
 
     def _is_over(self, error: Exception) -> bool:
         """Deal with an error of the store or the spool. Return whether the daemon has to end."""

@@ -99,6 +99,11 @@ class Home:
         return self.root / "emit"
 
     @property
+    def status_line(self) -> Path:
+        """In the usual home: the script that a registered status line runs."""
+        return self.root / "statusline.sh"
+
+    @property
     def plugin_token(self) -> Path:
         """In the usual home: the token of the plugin's options, which a hook writes. Only ``install --plugin`` reads it."""
         return self.root / "plugin_token"

@@ -14,7 +14,7 @@ import contextlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from claude_hooks_otel.metrics.definition import Kind, Metric
@@ -61,6 +61,7 @@ class Aggregate:
         labels: as a series has them.
         value: the sum of what was added, in stored units.
         count: how many observations of a histogram; of a counter, how many additions.
+        session_id: the session of which it is the sum; empty for the sum of all sessions, or of what belongs to none.
     """
 
     begin_ns: int
@@ -68,6 +69,7 @@ class Aggregate:
     labels: Labels
     value: int
     count: int
+    session_id: str = ""
 
 
 class Aggregates:
@@ -170,3 +172,23 @@ def read_aggregates(connection: sqlite3.Connection, since_ns: int, until_ns: int
     )
     for bucket, metric, labels, value, count in rows:
         yield Aggregate(bucket * BUCKET, metric, decode_labels(labels), value, count)
+
+
+def read_session_aggregates(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> Iterator[Aggregate]:
+    """Yield the sums of a range for each session, and what is left of the whole: it belongs to no session, or to deleted ones.
+
+    The arguments are those of ``read_aggregates``.
+    """
+    first, behind = -(-since_ns // BUCKET), -(-until_ns // BUCKET)
+    rest = {(each.begin_ns, each.metric, each.labels): each for each in read_aggregates(connection, since_ns, until_ns)}
+    rows = connection.execute(
+        "SELECT session_id, bucket, metric, labels, value, count FROM session_aggregate WHERE bucket >= ? AND bucket < ?",
+        (first, behind),
+    )
+    for session_id, bucket, metric, text, value, count in rows:
+        labels = decode_labels(text)
+        yield Aggregate(bucket * BUCKET, metric, labels, value, count, session_id)
+        if whole := rest.get((bucket * BUCKET, metric, labels)):
+            left = replace(whole, value=whole.value - value, count=whole.count - count)
+            rest[whole.begin_ns, metric, labels] = left
+    yield from (each for each in rest.values() if each.value or each.count)

@@ -84,11 +84,15 @@ class ScriptedApi:
 
     Args:
         scripts: name → turns. After the last turn the answer is "done".
+
+    Attributes:
+        headers: more headers of every answer.
     """
 
     def __init__(self, scripts: Mapping[str, Sequence[Turn]]) -> None:
         self.scripts = dict(scripts)
         self.charges: list[Charge] = []
+        self.headers: dict[str, str] = {}
         self._failed: dict[tuple[str, int], int] = {}
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -234,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(events), events))
 
     def _headers(self, content_type: str) -> dict[str, str]:
-        return {"content-type": content_type, "request-id": f"req_{uuid.uuid4().hex[:20]}"}
+        return {"content-type": content_type, "request-id": f"req_{uuid.uuid4().hex[:20]}", **self._api.headers}
 
     def _send(self, status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
         data = json.dumps(content).encode()
