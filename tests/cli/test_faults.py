@@ -263,8 +263,7 @@ def test_each_command_reports_a_fault_in_true_sentences(
 ) -> None:
     with fault(account, monkeypatch, otlp_receiver) or contextlib.nullcontext():
         for name in sorted(COMMANDS, key=_rank):
-            code, said, false = UNDISTURBED.get(name) or expected.get(name) or expected["report"]
-            code, said, false = expected.get(name) or USUAL.get(name) or expected["report"]
+            code, said, false = UNDISTURBED.get(name) or expected.get(name) or USUAL.get(name) or expected["report"]
             if expected["report"] is FINE_REPORT and name in WITHOUT_REQUESTS:
                 said, false = WITHOUT_REQUESTS[name], "Nothing was captured"
             result = account.run(*COMMANDS[name])
