@@ -30,6 +30,8 @@ OVER_AFTER: Final = 5 * SECOND
 START_ASSUMED_AFTER: Final = 60 * SECOND
 # Without a SessionEnd, a session is over after this silence if its process is gone. It is no longer active either.
 KILLED_AFTER: Final = 30 * MINUTE
+# The transcripts of a working session are looked at for growth until this long after its last event or line.
+WORKING_FOR: Final = 30 * MINUTE
 # Parallel calls end within this time if a person refuses one of them.
 REFUSED_WITHIN: Final = SECOND // 10
 # A client version is in use until this long after its last session.
@@ -50,8 +52,11 @@ MEASUREMENT_KEPT: Final = 30 * DAY
 
 # -- the daemon (seconds) --------------------------------------------------------------------------------------------------------
 
-# The time between two looks at the spool: busy until BUSY_FOR after the last event, and otherwise calm. A look is one system call.
-SPOOL_LOOK_BUSY, SPOOL_LOOK_CALM, BUSY_FOR = 0.25, 1.0, 5.0
+# The time between two looks at the spool and at the transcripts of working sessions: busy until BUSY_FOR after the last event, and
+# otherwise calm. A look is one system call a file, and it starts a round of the loop if there is something new.
+SPOOL_LOOK_BUSY, SPOOL_LOOK_CALM, BUSY_FOR = 0.25, 0.5, 5.0
+# The time between two rounds if there is nothing new. A round costs several times as much as a look.
+ROUND_CALM: Final = 2.0
 # The writer of a file in the spool's tmp/ is gone when the file is this old. A hook runs for milliseconds.
 WRITER_GONE_AFTER: Final = 60.0
 # The time between two rounds of recovering what killed hooks left behind, and of deleting old facts.
@@ -70,3 +75,5 @@ FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 LONGEST_ASKED_PAUSE: Final = 3600.0
 # The time between two checks of the limits of waiting items, and between two samples of gauges for custom exporters.
 TRIM_EVERY, SAMPLE_EVERY = 60.0, 60.0
+# The time between two looks at the budgets while nothing happens: their periods end, and their owner changes the configuration.
+BUDGETS_EVERY: Final = 5.0

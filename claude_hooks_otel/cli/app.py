@@ -9,6 +9,7 @@ import typer
 from claude_hooks_otel import __version__
 from claude_hooks_otel.cli import (
     audit,
+    budgets,
     daemon,
     demo,
     doctor,
@@ -17,11 +18,14 @@ from claude_hooks_otel.cli import (
     import_history,
     install,
     limits,
+    mcp,
     report,
     sessions,
     stack,
     status,
+    statusline,
     store,
+    top,
     uninstall,
 )
 from claude_hooks_otel.cli.edge import Commands
@@ -60,11 +64,15 @@ for module in (
     flush,
     report,
     sessions,
+    top,
     limits,
+    budgets,
     audit,
+    statusline,
     import_history,
     store,
     stack,
+    mcp,
     follow,
     daemon,
     demo,

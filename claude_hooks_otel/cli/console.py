@@ -27,7 +27,22 @@ JSON_VERSION: Final = 1
 
 _json_command: ContextVar[str] = ContextVar("json_command", default="")
 # What a terminal shows that does not have a sign.
-_PLAIN: Final[Mapping[str, str]] = {"–": "-", "−": "-", "—": "-", "…": "~", "→": "->", "─": "-", "‘": "'", "’": "'"}
+_PLAIN: Final[Mapping[str, str]] = {
+    "–": "-",
+    "−": "-",
+    "—": "-",
+    "…": "~",
+    "→": "->",
+    "─": "-",
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+    "·": "-",
+    "↑": "^",
+    "↓": "v",
+    "▏": "|",
+}
 
 
 def _note_json(context: typer.Context, wanted: bool) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from claude_hooks_otel.cli.console import JsonOption, print_json, print_rows
-from claude_hooks_otel.diagnosis import capture, custom_exporters, state
+from claude_hooks_otel.diagnosis import capture, custom_exporters, state, status_line
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, run_checks
 
 _COLOURS = {Level.OK: "green", Level.INFO: "cyan", Level.WARN: "yellow", Level.FAIL: "bold red"}
@@ -48,7 +48,14 @@ def diagnose(surroundings: Surroundings) -> list[Finding]:
     from claude_hooks_otel.diagnosis import export, prometheus  # noqa: PLC0415
 
     _ = surroundings.home
-    checks = (*capture.CHECKS, *state.CHECKS, *export.CHECKS, *custom_exporters.CHECKS, *prometheus.CHECKS)
+    checks = (
+        *capture.CHECKS,
+        *status_line.CHECKS,
+        *state.CHECKS,
+        *export.CHECKS,
+        *custom_exporters.CHECKS,
+        *prometheus.CHECKS,
+    )
     return list(run_checks(checks, surroundings))
 
 

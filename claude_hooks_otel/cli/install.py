@@ -23,8 +23,11 @@ from claude_hooks_otel.installation.hook_entries import register as register_hoo
 from claude_hooks_otel.installation.hook_entries import unregister
 from claude_hooks_otel.installation.plugin_options import token_headers
 from claude_hooks_otel.installation.purge import tell_to_stop
-from claude_hooks_otel.installation.settings_file import Scope, path_of
+from claude_hooks_otel.installation.settings_file import Scope, SettingsError, path_of
+from claude_hooks_otel.installation.status_line import Choice
 from claude_hooks_otel.metrics.labels import normalize
+from claude_hooks_otel.report.statusline.template import FormatError, parse_format
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.transcript_files import has_history
 
 
@@ -54,6 +57,25 @@ ProtocolOption = Annotated[
 ExporterOption = Annotated[
     str | None, typer.Option(callback=_filled, help="OTEL_METRICS_EXPORTER: otlp, console or none.")
 ]
+EventsOption = Annotated[
+    Registration | None,
+    typer.Option(
+        help="full: every event. light: none for tool calls, which then come from the transcript. The default is what the file has, "
+        "else full."
+    ),
+]
+StatusLineOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--statusline/--no-statusline", help="Show costs and limits in Claude Code's status line, or no more."
+    ),
+]
+FormatOption = Annotated[
+    str | None, typer.Option("--format", callback=_filled, help="With --statusline: its fields (docs/statusline.md).")
+]
+AboveOption = Annotated[
+    bool, typer.Option("--above", help="With --statusline: show our line above the one that is there, not below it.")
+]
 PluginOption = Annotated[bool, typer.Option("--plugin", help="The plugin registers the hooks. Set up everything else.")]
 
 
@@ -72,6 +94,10 @@ def register(app: typer.Typer) -> None:
         protocol: ProtocolOption = None,
         exporter: ExporterOption = None,
         plugin: PluginOption = False,
+        events: EventsOption = None,
+        statusline: StatusLineOption = None,
+        text: FormatOption = None,
+        above: AboveOption = False,
         dry_run: DryRunOption = False,
         as_json: JsonOption = False,
     ) -> None:
@@ -90,13 +116,35 @@ def register(app: typer.Typer) -> None:
         shared = settings is None and scope is Scope.PROJECT
         path = settings or path_of(scope, os.environ, Path.cwd())
         installation = _Installation(
-            path, _given(labels), _given(options), shared=shared, plugin=plugin, is_named=settings is not None
-        )
+            path, _given(labels), _given(options), shared=shared, plugin=plugin, events=events, is_named=settings is not None,
+            status_line=_status_line(statusline, text, above=above, shared=shared),
+        )  # fmt: skip
         done = installation.run(dry_run=dry_run)
         if as_json:
             print_json("install", **asdict(done))
         else:
             _print(done)
+
+
+def _status_line(wanted: bool | None, text: str | None, *, above: bool, shared: bool) -> Choice | None:
+    """Return what the options say about the status line; None if they say nothing.
+
+    Raises:
+        SettingsError: everybody who works on the project would get it.
+    """
+    if wanted is None and (text or above):
+        raise typer.BadParameter("--format and --above need --statusline.")
+    if wanted is None:
+        return None
+    if wanted and shared:
+        raise SettingsError(
+            "A project's status line replaces everybody's own, also where this package is missing. Use --scope user or --scope local."
+        )
+    try:
+        parse_format(text or "")
+    except FormatError as error:
+        raise typer.BadParameter(f"--format: {error}.") from None
+    return Choice(wanted, text or "", above)
 
 
 def _given(values: Mapping[str, str | None]) -> dict[str, str]:
@@ -137,7 +185,9 @@ class _Installation:
         options: the ``OTEL_*`` variables that the options set for the daemon.
         shared: whether other people use the settings file, too.
         plugin: whether the plugin registers the hooks.
+        events: which events to register; None to keep what the file has.
         is_named: whether an option names the file, and not a scope.
+        status_line: what is to become of the status line; None if it stays as it is.
     """
 
     def __init__(
@@ -148,18 +198,28 @@ class _Installation:
         *,
         shared: bool,
         plugin: bool,
+        events: Registration | None = None,
         is_named: bool = False,
+        status_line: Choice | None = None,
     ) -> None:
+        if plugin and events is Registration.LIGHT:
+            note = "The plugin registers every event. Disable it, and leave --plugin out."
+            raise typer.BadParameter(note, param_hint="--events")
         self._file = open_settings(path)
         self._before = json.loads(json.dumps(self._file.document.value))
         self._home = home_of(self._file.env, os.environ)
         check_owner(self._home)
         token = token_headers(self._home, otel_variables(os.environ)) if plugin else {}
-        self._files = HomeFiles(self._home, token | options, os.environ, with_emit=not plugin)
+        self._status_line = status_line
+        with_status_line = status_line is not None and status_line.wanted
+        self._files = HomeFiles(
+            self._home, token | options, os.environ, with_emit=not plugin, with_status_line=with_status_line
+        )
         self._installed = InstalledChanges(self._home)
         self._labels = labels
         self._shared = shared
         self._plugin = plugin
+        self._events = events
         self._is_new_place = is_named and not path.absolute().parent.exists()
         self._usual = is_usual(self._home, os.environ)
         self._pinned = {} if self._usual or shared else {HOME_VARIABLE: str(self._home.root)}
@@ -189,10 +249,12 @@ class _Installation:
         changes.made_file = changes.made_file or not self._file.exists
         if self._plugin:
             unregister(document)
-            changes.remove_empty(document)
         else:
-            changes.made += [made for made in register_hooks(document) if made not in changes.made]
+            changes.made += [made for made in register_hooks(document, self._events) if made not in changes.made]
+        changes.remove_empty(document)
         changes.set_env(document, self._labels | self._pinned)
+        if self._status_line is not None:
+            changes.set_status_line(document, self._status_line)
 
     def _write(self, done: _Done) -> None:
         """Write the home, then the settings file. If the settings file cannot be written, nothing is."""

@@ -38,6 +38,9 @@ _DISPENSABLE: Final = (
     "agent",
 )
 
+# The same for a session's timeline.
+TIMELINE_DISPENSABLE: Final = ("who", "took", "cost")
+
 Text = str | None
 
 
@@ -129,11 +132,12 @@ def _print_timeline(home: Home, beginning: str, within: Range, *, as_json: bool,
         typer.echo(as_csv([each.name for each in fields(Step)], [astuple(step) for step in steps]), nl=False)
     else:
         say(f"Session {ids[0]}\n")
-        for line in _timeline(steps, within).narrowed(width(), ["who", "took", "cost"]).lines(width()):
+        for line in timeline(steps, within).narrowed(width(), TIMELINE_DISPENSABLE).lines(width()):
             typer.echo(line)
 
 
-def _timeline(steps: Sequence[Step], within: Range) -> Grid:
+def timeline(steps: Sequence[Step], within: Range) -> Grid:
+    """Return the steps of a session as a table, with the cost along the way."""
     grid = Grid("", ["time", "step", "who", "what"], ["took", "cost", "so far"], longest_name=60)
     for step, so_far in zip(steps, _along(steps), strict=True):
         took = "" if step.seconds is None else f"{step.seconds:,.1f} s"

@@ -15,13 +15,21 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.foreign_files import is_shortage
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.outcomes import Damage
-from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH, CapturedEvent, CapturedRecord, SpoolBatch, Unreadable
+from claude_hooks_otel.sources.captured import (
+    EVENTS_PER_BATCH,
+    CapturedEvent,
+    CapturedRecord,
+    CapturedStatus,
+    SpoolBatch,
+    Unreadable,
+)
 from claude_hooks_otel.sources.registration import REGISTERED
 from claude_hooks_otel.sources.transcripts import TranscriptBatch, TranscriptLine
 
 if TYPE_CHECKING:
     from claude_hooks_otel.facts.from_hooks import HookReader
     from claude_hooks_otel.facts.from_programs import ProgramReader
+    from claude_hooks_otel.facts.from_status_lines import StatusReader
     from claude_hooks_otel.facts.from_transcripts import TranscriptReader
     from claude_hooks_otel.facts.pairing import Pairing
     from claude_hooks_otel.facts.repository import Facts
@@ -51,6 +59,7 @@ class Intake:
         spool: what hooks and programs have captured.
         hooks: reads hook events.
         programs: reads program records.
+        statuses: reads what status lines report.
         followed: the sessions whose transcripts are followed.
         transcripts: their transcripts.
         lines: reads transcript lines.
@@ -67,6 +76,7 @@ class Intake:
         spool: SpoolSource,
         hooks: HookReader,
         programs: ProgramReader,
+        statuses: StatusReader,
         followed: FollowedSessions,
         transcripts: TranscriptSource,
         lines: TranscriptReader,
@@ -80,6 +90,7 @@ class Intake:
         self._spool = spool
         self._hooks = hooks
         self._programs = programs
+        self._statuses = statuses
         self._followed = followed
         self._transcripts = transcripts
         self._lines = lines
@@ -131,6 +142,8 @@ class Intake:
                     elif isinstance(item, CapturedRecord):
                         self._programs.read(item)
                         self._totals.add(catalog.HOOK_EVENTS, (("event", item.envelope.event),), 1)
+                    elif isinstance(item, CapturedStatus):
+                        self._statuses.read(item)
                     else:
                         self._count_unreadable(item)
                 self._hooks.flush()
@@ -146,6 +159,7 @@ class Intake:
         if not self._hooks.read(captured):
             return False
         name = captured.event.hook_event_name
+        self._followed.note_event(captured.event.session_id, name, captured.event.agent_id)
         self._totals.add(catalog.HOOK_EVENTS, (("event", name if name in REGISTERED else "other"),), 1)
         return True
 
@@ -180,6 +194,17 @@ class Intake:
     def follow_again(self, session_ids: Iterable[str]) -> None:
         """Follow sessions as if something of them had arrived. The caller holds the transaction."""
         self._followed.hear(session_ids, self._store.now_ns())
+
+    def has_growth(self) -> bool:
+        """Look at the transcripts of working sessions. Return whether any has grown. The next round reads it.
+
+        No hook reports that a tool begins, so the transcript is the only one to show it, also a minute after the last event.
+        """
+        working = self._followed.working(self._store.now_ns())
+        grown = self._transcripts.grown(working) if working else []
+        for session_id in grown:
+            self._followed.expect(session_id)
+        return bool(grown)
 
     def follow_sessions(self, *, everything: bool = False, pair_now: bool = False) -> int:
         """Read on in the transcripts of the sessions that are next, and pair them. Return how many lines were new.

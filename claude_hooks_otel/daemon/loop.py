@@ -32,6 +32,7 @@ from claude_hooks_otel.timeline import (
     FLUSH_TIMEOUT,
     FORGET_EVERY,
     RECOVER_EVERY,
+    ROUND_CALM,
     SPOOL_LOOK_BUSY,
     SPOOL_LOOK_CALM,
     STORE_RETRY,
@@ -78,6 +79,7 @@ class Loop:
         self._now_ns = now_ns
         self._lock = lock
         self._console = console
+        self._environ = environ
         self._config, self._problem = _config(home, environ)
         self._otel = OtelSettings.from_config(self._config, environ)
         for warning in self._otel.warnings:
@@ -94,8 +96,9 @@ class Loop:
     def _open(self, damage: str | None = None) -> Daemon:
         prepare_store(self._home, self._config, self._now_ns, damage=damage)
         daemon = assemble_daemon(
-            self._home, self._config, self._otel, self._now_ns, is_config_bad=bool(self._problem), console=self._console
-        )
+            self._home, self._config, self._otel, self._now_ns,
+            is_config_bad=bool(self._problem), console=self._console, environ=self._environ,
+        )  # fmt: skip
         daemon.core.store.guard(self._check_place)
         return daemon
 
@@ -139,10 +142,21 @@ class Loop:
                 if self._may_leave():
                     _log.info("leaving: nothing to do for %s s", self._config.daemon.idle_timeout_seconds)
                     break
-                is_busy = time.monotonic() - self._active_at < BUSY_FOR
-                self.stopping.wait(SPOOL_LOOK_BUSY if is_busy else SPOOL_LOOK_CALM)
+                self._wait()
         finally:
             self.close()
+
+    def _wait(self) -> None:
+        """Wait until there is something new, but not longer than until the next round."""
+        now = time.monotonic()
+        is_busy = now - self._active_at < BUSY_FOR
+        look, until = (SPOOL_LOOK_BUSY, now) if is_busy else (SPOOL_LOOK_CALM, now + ROUND_CALM - SPOOL_LOOK_CALM)
+        while not self.stopping.wait(look) and time.monotonic() < until and not self._has_news():
+            pass
+
+    def _has_news(self) -> bool:
+        core = self._open_daemon.core
+        return core.spool.changed() != self._spool_seen or core.intake.has_growth() or self._flush_requests.waiting()
 
     def _is_over(self, error: Exception) -> bool:
         """Deal with an error of the store or the spool. Return whether the daemon has to end."""
@@ -181,8 +195,7 @@ class Loop:
         """Close the store without another delivery. The next round opens it again."""
         daemon, self._daemon = self._daemon, None
         if daemon is not None:
-            daemon.deliveries.abandon()
-            daemon.core.store.close()
+            daemon.abandon()
 
     def work(self) -> bool:
         """Do one round. Return whether there may be more to do at once."""
@@ -200,6 +213,7 @@ class Loop:
         if self._flush_requests.waiting():
             self.drain()
             self._flush_requests.answer(self.flush(self._flush_requests.timeout))
+        self._open_daemon.budgets.work()
         deliveries.work()
         self._keep_house()
         return bool(taken or lines)

@@ -24,9 +24,13 @@ CREATE TABLE IF NOT EXISTS outbox (
     body TEXT
 );
 CREATE INDEX IF NOT EXISTS outbox_by_exporter ON outbox (exporter, signal, refusals, seq, bytes, queued_ns);
-CREATE TABLE IF NOT EXISTS dropped_item (signal TEXT, reason TEXT, items INTEGER, PRIMARY KEY (signal, reason)) WITHOUT ROWID
+CREATE TABLE IF NOT EXISTS dropped_item (signal TEXT, reason TEXT, items INTEGER, PRIMARY KEY (signal, reason)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notification (
+    id TEXT, channel TEXT, content TEXT, ends_ns INTEGER, state TEXT, tries INTEGER, error TEXT, PRIMARY KEY (id, channel)
+) WITHOUT ROWID
 """
 
 
-def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> None:
-    """Delete nothing: what waits has its own limits (``outbox.trim``, ``MeasurementLog.trim``)."""
+def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> None:  # noqa: ARG001 — every room takes these
+    """Delete old notifications. What else waits has its own limits (``outbox.trim``, ``MeasurementLog.trim``)."""
+    connection.execute("DELETE FROM notification WHERE ends_ns < ?", (before_ns,))

@@ -73,13 +73,13 @@ class Ledger:
             )
         return False
 
-    def entries(self, session_id: str, *events: str) -> list[LedgerEntry]:
-        """Return the session's entries of these events, ordered by time."""
+    def entries(self, session_id: str, *events: str, since_ns: int = 0) -> list[LedgerEntry]:
+        """Return the session's entries of these events, from a time on, ordered by time."""
         marks = ", ".join("?" * len(events))
         rows = self._connection.execute(
             f"SELECT received_ns, event, agent_id, prompt_id, detail, COALESCE(process, '') FROM ledger WHERE session_id = ? AND event IN ({marks}) "  # noqa: S608
-            "ORDER BY received_ns, event",
-            (session_id, *events),
+            "AND received_ns >= ? ORDER BY received_ns, event",
+            (session_id, *events, since_ns),
         )
         return [LedgerEntry(*row) for row in rows]
 

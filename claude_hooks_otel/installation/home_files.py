@@ -9,6 +9,7 @@ from pathlib import Path
 
 import claude_hooks_otel
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
+from claude_hooks_otel.installation import status_line
 from claude_hooks_otel.installation.client_variables import adapted, proxy_notes, with_scheme
 from claude_hooks_otel.settings import (
     Config,
@@ -117,7 +118,7 @@ def forget_home(home: Home, environ: Mapping[str, str]) -> None:
         replace_file(usual.others, "".join(f"{line}\n" for line in listed).encode())
         return
     usual.others.unlink(missing_ok=True)
-    if {path.name for path in usual.root.iterdir()} <= {usual.emit.name}:
+    if {path.name for path in usual.root.iterdir()} <= {usual.emit.name, usual.status_line.name}:
         shutil.rmtree(usual.root)
 
 
@@ -129,6 +130,7 @@ class HomeFiles:
         options: ``OTEL_*`` variables given as options; they override the environment's.
         environ: the environment of ``install``.
         with_emit: whether the home gets a copy of ``emit``. The plugin brings its own.
+        with_status_line: whether the home gets the launcher of the status line. One that is there is renewed.
 
     Attributes:
         taken_over: the names of the variables that come from the environment.
@@ -142,7 +144,15 @@ class HomeFiles:
         FileNotFoundError: the package is incomplete.
     """
 
-    def __init__(self, home: Home, options: Mapping[str, str], environ: Mapping[str, str], *, with_emit: bool) -> None:
+    def __init__(
+        self,
+        home: Home,
+        options: Mapping[str, str],
+        environ: Mapping[str, str],
+        *,
+        with_emit: bool,
+        with_status_line: bool = False,
+    ) -> None:
         self.home = home
         self._present = load(home.config, {})
         found, self.notes = adapted(otel_variables(environ))
@@ -169,6 +179,8 @@ class HomeFiles:
         self._anchor = Home.usual(environ) or home
         if with_emit:
             self._files[self._anchor.emit] = emit_path().read_bytes()
+        if with_status_line or self._anchor.status_line.exists():
+            self._files[self._anchor.status_line] = status_line.launcher(_interpreter())
         if not home.is_trusted(environ) and self._anchor != home:
             listed = [*self._anchor.recorded(), str(home.root)]
             self._files[self._anchor.others] = "".join(f"{line}\n" for line in listed).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +12,7 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Metric
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.report.ranges import Range
-from claude_hooks_otel.series.aggregates import Aggregate
+from claude_hooks_otel.series.aggregates import Aggregate, read_aggregates, read_session_aggregates
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,11 @@ class Column:
 
     def is_divided_by(self, group: str) -> bool:
         """Return whether every part of this figure has a value in a group. Sessions, for example, have no model."""
-        return group in TIMES or all(LABELS[group] in metric.all_labels for metric, _ in self.parts)
+        return (
+            group in TIMES
+            or group in OF_SESSIONS
+            or all(LABELS[group] in metric.all_labels for metric, _ in self.parts)
+        )
 
     @property
     def scale(self) -> int:
@@ -83,6 +88,8 @@ COLUMNS: Final[tuple[Column, ...]] = (
 
 # The value of a group for what has no such label, for example no team.
 NONE: Final = "none"
+# Groups that are properties of a session. What belongs to no session, or to a deleted one, is in the row NONE.
+OF_SESSIONS: Final = ("session", "branch")
 # Name of a group → the key of its label.
 LABELS: Final = {
     "agent": "agent",
@@ -112,6 +119,7 @@ GROUPS: Final[dict[str, Callable[[Aggregate, Mapping[str, str], Range], str]]] =
     "week": _by_time(lambda moment: f"{moment:%G-W%V}"),
     "month": _by_time(lambda moment: f"{moment:%Y-%m}"),
     **{name: _by_label(key) for name, key in LABELS.items()},
+    **{name: _by_label(name) for name in OF_SESSIONS},
 }
 # Groups of time: every sum has a value in them, and their rows are in order of time.
 TIMES: Final = ("hour", "day", "week", "month")
@@ -168,12 +176,34 @@ class Breakdown:
         return found
 
 
+def read_breakdown(
+    connection: sqlite3.Connection,
+    within: Range,
+    *,
+    by: Sequence[str] = (),
+    only: Mapping[str, Sequence[str]] | None = None,
+) -> Breakdown:
+    """Return the figures of a range in a store. The arguments are those of ``break_down``."""
+    if not {*by, *(only or {})} & set(OF_SESSIONS):
+        aggregates = read_aggregates(connection, within.since_ns, within.until_ns)
+        return break_down(aggregates, within, by=by, only=only)
+    branches = "SELECT session_id, branch, MAX(started_ns) FROM turn WHERE branch IS NOT NULL GROUP BY session_id"
+    branch = {session_id: name for session_id, name, _ in connection.execute(branches)}
+    of_sessions = {
+        session_id: {"session": session_id, "branch": branch.get(session_id, NONE)}
+        for (session_id,) in connection.execute("SELECT DISTINCT session_id FROM session_aggregate")
+    }
+    aggregates = read_session_aggregates(connection, within.since_ns, within.until_ns)
+    return break_down(aggregates, within, by=by, only=only, of_sessions=of_sessions)
+
+
 def break_down(
     aggregates: Iterable[Aggregate],
     within: Range,
     *,
     by: Sequence[str] = (),
     only: Mapping[str, Sequence[str]] | None = None,
+    of_sessions: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Breakdown:
     """Return the figures of a range.
 
@@ -182,15 +212,19 @@ def break_down(
         within: the range.
         by: the names of at most two groups (GROUPS). A figure that one of them does not divide, such as sessions by model, is only in the total.
         only: name of a group → the values that count. Figures that the group does not divide are left out.
+        of_sessions: session id → its values of the groups OF_SESSIONS.
     """
-    filters = {name: {normalize(value) for value in values} for name, values in (only or {}).items() if values}
+    filters = {
+        name: {*values, *map(normalize, values)} for name, values in (only or {}).items() if values
+    }  # a session's values are not normalized
+    of_sessions = of_sessions or {}
     counted = [column for column in COLUMNS if all(column.is_divided_by(name) for name in filters)]
     divided = [column for column in counted if all(column.is_divided_by(name) for name in by)]
     rows: dict[tuple[str, ...], Figures] = {}
     total = Figures()
     moments: list[tuple[int, Figures, int]] = []
     for aggregate in aggregates:
-        labels = dict(aggregate.labels)
+        labels = {**dict(aggregate.labels), **of_sessions.get(aggregate.session_id, {})}
         if any(GROUPS[name](aggregate, labels, within) not in values for name, values in filters.items()):
             continue
         group = tuple(GROUPS[name](aggregate, labels, within) for name in by)

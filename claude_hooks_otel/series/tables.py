@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS before_start (
 CREATE TABLE IF NOT EXISTS program_gauge (
     metric TEXT, labels TEXT, value INTEGER, at_ns INTEGER, PRIMARY KEY (metric, labels)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS budget_threshold (name TEXT PRIMARY KEY, ends_ns INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS exemplar (
     metric TEXT, labels TEXT, bucket INTEGER, value INTEGER, at_ns INTEGER, trace_id TEXT, span_id TEXT, kept_ns INTEGER,
     PRIMARY KEY (metric, labels, bucket)
@@ -29,7 +30,11 @@ CREATE TABLE IF NOT EXISTS exemplar (
 
 
 def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> None:  # noqa: ARG001 — every room takes these
-    """Delete old exemplars, and the sums of sessions that are deleted. Totals, gauges and the sums of all sessions together stay."""
+    """Delete old exemplars, the thresholds of old periods, and the sums of sessions that are deleted.
+
+    Totals, gauges and the sums of all sessions together stay.
+    """
+    connection.execute("DELETE FROM budget_threshold WHERE ends_ns < ?", (before_ns,))
     connection.execute("DELETE FROM exemplar WHERE kept_ns < ?", (before_ns,))
     connection.execute(
         "DELETE FROM session_aggregate WHERE bucket < ? AND session_id NOT IN (SELECT session_id FROM session)",

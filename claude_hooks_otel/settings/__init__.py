@@ -4,6 +4,7 @@
 process does both once, with the environment of that process, and hands the values on.
 """
 
+from claude_hooks_otel.settings.budgets import BudgetsConfig, WebhookConfig
 from claude_hooks_otel.settings.errors import ConfigError
 from claude_hooks_otel.settings.file import dump, keep_usable, load, load_usable, replace_file, save
 from claude_hooks_otel.settings.model import (
@@ -32,6 +33,7 @@ from claude_hooks_otel.settings.redaction import Redactor
 from claude_hooks_otel.settings.signals import Signal
 
 __all__ = [
+    "BudgetsConfig",
     "CaptureConfig",
     "CollaborationWeights",
     "Config",
@@ -49,6 +51,7 @@ __all__ = [
     "SeriesConfig",
     "Signal",
     "SignalSettings",
+    "WebhookConfig",
     "XpWeights",
     "dump",
     "keep_usable",

@@ -5,10 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from claude_hooks_otel.timeline import FOLLOWED_AFTER, LONGEST_LOOK, LOOKS_PER_SILENCE, SHORTEST_LOOK
+from claude_hooks_otel.timeline import FOLLOWED_AFTER, LONGEST_LOOK, LOOKS_PER_SILENCE, SHORTEST_LOOK, WORKING_FOR
 
 # How many sessions are in memory. A backlog of some days has tens of thousands, and the daemon has to need little memory.
 MOST_IN_MEMORY = 5000
+# A session works from the first of these events to the last.
+_WORK_BEGINS = frozenset(
+    ("UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "PermissionRequest", "SubagentStart", "PreCompact")
+)
+_WORK_ENDS = frozenset(("Stop", "StopFailure", "SessionEnd"))
 
 
 class FollowedSessions:
@@ -25,6 +30,7 @@ class FollowedSessions:
         self._connection = connection
         self._heard_ns: dict[str, int] = {}  # the session that has been silent longest comes first
         self._looked_ns: dict[str, int] = {}
+        self._working: set[str] = set()
         self._now_ns = now_ns
         self._parked = 0  # how many are only in the table
         self._load(now_ns)
@@ -50,6 +56,24 @@ class FollowedSessions:
         """Note that the session's transcripts have grown."""
         if session_id in self._heard_ns:
             self._heard_ns[session_id] = now_ns
+
+    def note_event(self, session_id: str, event: str, agent_id: str | None) -> None:
+        """Note whether the session works after an event."""
+        if event in _WORK_BEGINS:
+            self._working.add(session_id)
+        elif event in _WORK_ENDS and not agent_id:
+            self._working.discard(session_id)
+
+    def working(self, now_ns: int) -> list[str]:
+        """Return the sessions that work. One whose client was killed or interrupted does not end; it is left out after WORKING_FOR."""
+        self._working = {
+            session_id for session_id in self._working if now_ns - self._heard_ns.get(session_id, 0) < WORKING_FOR
+        }
+        return sorted(self._working)
+
+    def expect(self, session_id: str) -> None:
+        """Make the session one of the next ones, however long it was silent."""
+        self._looked_ns.pop(session_id, None)
 
     def next_ones(self, now_ns: int, *, everything: bool = False) -> list[str]:
         """Return the sessions to look at now, or with ``everything`` all of them. They count as looked at.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,6 +33,8 @@ LINES_PER_BATCH: Final = 500
 BYTES_PER_BATCH: Final = 8 << 20
 # How many calls may wait for their result at the same time. No session runs so many. An interrupted call would wait forever.
 OPEN_CALLS: Final = 256
+# Files of one session that are looked at for growth: those that have grown last.
+FILES_PER_LOOK: Final = 16
 
 
 @dataclass(slots=True)
@@ -151,6 +153,8 @@ class TranscriptSource:
         # The calls whose results have not been read yet, by file and ``tool_use_id``, oldest first.
         self._open: dict[tuple[tuple[str, str], str], _OpenCall] = {}
         self._answers: dict[tuple[str, str], _Answer] = {}
+        # The size of each file when it was read last, by session and path. The file that has grown last comes last.
+        self._sizes: dict[str, dict[Path, int]] = {}
         self._advanced: dict[tuple[str, str], tuple[Any, ...]] = {}
 
     def files(self, session_id: str, hinted: str | None) -> list[TranscriptFile] | None:
@@ -168,8 +172,8 @@ class TranscriptSource:
             status = file.path.stat()
         except OSError:
             return
-        cursor = self._cursor(file, status)
-        if cursor.offset < status.st_size:
+        cursor, size = self._cursor(file, status), status.st_size
+        if cursor.offset < size:
             cursor.modified_ns = 0
             behind = self._until(file.key)
             lines = read_lines(file.path, cursor.offset, in_long_line=cursor.in_long_line)
@@ -181,6 +185,28 @@ class TranscriptSource:
         with suppress(OSError):
             status = file.path.stat()
             cursor.modified_ns = status.st_mtime_ns if status.st_size == cursor.offset else 0
+        self._note_size(file, size)
+
+    def _note_size(self, file: TranscriptFile, size: int) -> None:
+        sizes = self._sizes.setdefault(file.session_id, {})
+        if sizes.get(file.path) != size:
+            sizes.pop(file.path, None)
+            sizes[file.path] = size
+
+    def grown(self, session_ids: Iterable[str]) -> list[str]:
+        """Return the sessions of which a file has changed its size since it was read last. It may be half a line.
+
+        Files that were never read do not count.
+        """
+        found: list[str] = []
+        for session_id in session_ids:
+            sizes = list(self._sizes.get(session_id, {}).items())[-FILES_PER_LOOK:]
+            if not sizes:
+                continue
+            has_grown: bool = in_time(str(sizes[0][0].parent), partial(_has_grown, sizes), otherwise=False)
+            if has_grown:
+                found.append(session_id)
+        return found
 
     def advance(self, batch: TranscriptBatch) -> None:
         """Note how far the file was read. It is written with the transaction that holds its lines.
@@ -204,6 +230,7 @@ class TranscriptSource:
         self._cursors.clear()
         self._open.clear()
         self._answers.clear()
+        self._sizes.clear()
 
     # -- a participant of the store's transactions ---------------------------------------------------------------------
 
@@ -305,6 +332,14 @@ class TranscriptSource:
 def _files(session_id: str, hinted: Path) -> list[TranscriptFile]:
     main = find_main(session_id, hinted)
     return [] if main is None else [TranscriptFile(session_id, "", main), *find_agents(main)]
+
+
+def _has_grown(sizes: list[tuple[Path, int]]) -> bool:
+    for path, size in sizes:
+        with suppress(OSError):
+            if path.stat().st_size != size:
+                return True
+    return False
 
 
 def _bounded(lines: Iterator[tuple[bytes | None, int]], begin: int) -> Iterator[tuple[bytes | None, int]]:

@@ -65,8 +65,9 @@ def _attribute_names(value: Any) -> Iterator[str]:
             yield from _attribute_names(part)
 
 
-def test_the_configuration_on_the_page_on_traces_loads(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["traces", "budgets"])
+def test_each_configuration_on_a_page_loads(tmp_path: Path, name: str) -> None:
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     for number, example in enumerate(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)):
         home = Home(tmp_path / str(number))
         home.create()

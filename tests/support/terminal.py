@@ -1,0 +1,84 @@
+"""A real terminal: a tmux server of its own with one pane, for commands that draw on a screen."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+# What the pane shows when the command has ended, before its exit code and what is still off in the terminal's mode.
+ENDED = "[ended with"
+
+
+def missing() -> str | None:
+    """Return why there is no terminal here; None if there is one."""
+    return None if shutil.which("tmux") else "no tmux"
+
+
+class Terminal:
+    """A command in a terminal, a context manager.
+
+    Args:
+        folder: for the server's socket.
+        command: the command and its arguments.
+        environ: its whole environment.
+        cwd: its working directory.
+        size: columns and lines.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        cwd: Path,
+        size: tuple[int, int] = (120, 40),
+    ) -> None:
+        self._socket = folder / f"tmux-{time.monotonic_ns()}"
+        given = shlex.join(["env", "-i", *(f"{name}={value}" for name, value in environ.items()), *command])
+        self._script = f"cd {shlex.quote(str(cwd))}; {given}; echo '{ENDED}' $? $(stty -a | grep -ow -e -icanon -e -echo)]; sleep 600"
+        self._size = size
+
+    def __enter__(self) -> Self:
+        columns, lines = map(str, self._size)
+        self._tmux("new-session", "-d", "-s", "s", "-x", columns, "-y", lines, self._script)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tmux("kill-server", check=False)
+
+    def _tmux(self, *arguments: str, check: bool = True) -> str:
+        command = ["tmux", "-u", "-S", str(self._socket), "-f", "/dev/null", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=check).stdout
+
+    def keys(self, *keys: str) -> None:
+        """Press keys, by tmux's names. Anything that is no name is typed."""
+        for key in keys:
+            self._tmux("send-keys", "-t", "s", key)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Change the size of the terminal."""
+        self._tmux("resize-window", "-t", "s", "-x", str(columns), "-y", str(lines))
+
+    def screen(self, *, styles: bool = False) -> str:
+        """Return what the terminal shows; with ``styles``, with its escape sequences."""
+        return self._tmux("capture-pane", "-p", "-t", "s", *(["-e"] if styles else []))
+
+    def wait_for(self, text: str, timeout: float = 60, *, gone: bool = False) -> str:
+        """Wait until the screen shows a text, or no longer shows it. Return the screen."""
+        deadline = time.monotonic() + timeout
+        while (text in (screen := self.screen())) == gone:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{text!r} {'stays' if gone else 'is not shown'}:\n{screen}")
+            time.sleep(0.05)
+        return screen
+
+    @property
+    def process(self) -> int:
+        """The id of the pane's shell."""
+        return int(self._tmux("display-message", "-p", "-t", "s", "#{pane_pid}"))
