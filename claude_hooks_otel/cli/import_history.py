@@ -72,26 +72,13 @@ def register(app: typer.Typer) -> None:
             _print(as_json, {"sessions": len(found), "bytes": size}, sentence)
             return
         home.create()
-<<<<<<< HEAD
         _take_in_waiting(home)
-        size = sum(each.size for each in found)
-        with _progress(len(found), size, is_quiet=as_json) as advance:
-            try:
-                result = import_workers.run_import(home, config, found, advance)
-            except KeyboardInterrupt:
-                err.print("Stopped. Run the command again to go on.")
-                raise typer.Exit(130) from None
-            except (sqlite3.Error, import_workers.ImportFailedError) as error:
-                fail(f"{home.store} cannot be written: {error}. Run the command again to go on.")
-=======
         result = _read_all(home, config, found, is_quiet=as_json)
->>>>>>> 7139a0eb237d6c5d32472f72b04843b2aab5d4f0
         _print(as_json, asdict(result), _sentence(result))
         if not as_json:
             _print_months(home)
 
 
-<<<<<<< HEAD
 def _take_in_waiting(home: Home) -> None:
     """Take in the events that wait. What hooks have captured is left to the daemon, so it has to be known. End the program otherwise."""
     try:
@@ -103,7 +90,8 @@ def _take_in_waiting(home: Home) -> None:
             f"The daemon has not read {left} waiting events yet, and the import must not count their sessions. "
             "Run the command again, or `claude-hooks-otel status`."
         )
-=======
+
+
 def _read_all(home: Home, config: Config, found: Sequence[Any], *, is_quiet: bool) -> ImportResult:
     """Read and pair all sessions. End the program if it is interrupted, or if the store cannot be written."""
     from claude_hooks_otel.daemon.import_workers import ImportFailedError, run_import  # noqa: PLC0415
@@ -116,7 +104,6 @@ def _read_all(home: Home, config: Config, found: Sequence[Any], *, is_quiet: boo
         raise typer.Exit(130) from None
     except (sqlite3.Error, ImportFailedError) as error:
         fail(f"{home.store} cannot be written: {error}. Run the command again to go on.")
->>>>>>> 7139a0eb237d6c5d32472f72b04843b2aab5d4f0
 
 
 @contextmanager
