@@ -15,6 +15,8 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from claude_hooks_otel.cli.console import JsonOption, command_home, err, fail, out, print_json, say
+from claude_hooks_otel.cli.waiting_events import TIMEOUT
+from claude_hooks_otel.daemon.take_in import take_in
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.ranges import EVERYTHING, RangeError, parse_range
 from claude_hooks_otel.settings import Config, ConfigError, load
@@ -70,6 +72,7 @@ def register(app: typer.Typer) -> None:
             _print(as_json, {"sessions": len(found), "bytes": size}, sentence)
             return
         home.create()
+        _take_in_waiting(home)
         result = _read_all(home, config, found, is_quiet=as_json)
         _print(as_json, asdict(result), _sentence(result))
         if not as_json:
@@ -88,6 +91,19 @@ def _read_all(home: Home, config: Config, found: Sequence[Any], *, is_quiet: boo
         raise typer.Exit(130) from None
     except (sqlite3.Error, ImportFailedError) as error:
         fail(f"{home.store} cannot be written: {error}. Run the command again to go on.")
+
+
+def _take_in_waiting(home: Home) -> None:
+    """Take in the events that wait. What hooks have captured is left to the daemon, so it has to be known. End the program otherwise."""
+    try:
+        left = take_in(home, TIMEOUT)
+    except (OSError, sqlite3.Error) as error:
+        fail(f"The events that wait in {home.spool} cannot be read: {error}. Run `claude-hooks-otel doctor`.")
+    if left:
+        fail(
+            f"The daemon has not read {left} waiting events yet, and the import must not count their sessions. "
+            "Run the command again, or `claude-hooks-otel status`."
+        )
 
 
 @contextmanager

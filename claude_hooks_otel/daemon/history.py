@@ -252,6 +252,7 @@ def _beginning(main: Path) -> _Beginning | None:
     """
     at_ns: int | None = None
     directory: str | None = None
+    is_fork = False
     for number, (raw, _) in enumerate(read_lines(main, 0)):
         for line in transcript_lines.parse(raw or b"").records:
             if at_ns is None and line.timestamp >= SECOND:
@@ -260,7 +261,7 @@ def _beginning(main: Path) -> _Beginning | None:
             if isinstance(line, transcript_lines.AssistantLine):
                 if line.request_session_id in (None, line.session_id):
                     return None if at_ns is None else _Beginning(at_ns, directory)
-                at_ns = None
-        if number > _MOST_LINES and at_ns is not None:
+                at_ns, is_fork = None, True
+        if number > _MOST_LINES and at_ns is not None and not is_fork:
             break
     return None if at_ns is None else _Beginning(at_ns, directory)

@@ -252,7 +252,7 @@ class Intake:
     # -- history: sessions that no hook has captured -------------------------------------------------------------------
 
     def read_sessions(self, sessions: Iterable[model.Session], begin: Callable[[model.Session], None]) -> Iterator[int]:
-        """Read the transcripts of sessions, in the caller's transactions. Yield how many bytes were read, again and again.
+        """Read the transcripts of sessions, in the caller's transactions. Yield how many bytes were new, again and again.
 
         If it raises, a line could not be read. ``read_carefully`` finds out which.
 
@@ -265,9 +265,9 @@ class Intake:
             for file in self._transcripts.files(session.session_id, session.transcript_path) or ():
                 for batch in self._transcripts.batches(file):
                     begin(session)
-                    offset = batch.cursor.offset
+                    before = self._transcripts.new_bytes  # an answer without a request id may be read again
                     self._take_lines(batch, is_careful=False)
-                    yield batch.cursor.offset - offset
+                    yield self._transcripts.new_bytes - before
 
     def read_carefully(self, session: model.Session) -> None:
         """Read all transcripts of a session, each batch in its own transaction. A line that cannot be read costs no other."""

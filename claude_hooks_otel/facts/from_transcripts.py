@@ -103,7 +103,7 @@ class TranscriptReader:
                 self._answer(line, item)
             case lines.UserLine():
                 self._results(line, item)
-                if line.prompt_id and not self._agent_id:
+                if line.prompt_id and not self._agent_id and not self._is_repeated(line):
                     self._prompt(line, line.prompt_id)
             case lines.SystemLine(subtype="compact_boundary", uuid=str(uuid), session_id=session_id, timestamp=at_ns):
                 trigger = line.compact_metadata.trigger if line.compact_metadata else "auto"
@@ -229,7 +229,7 @@ class TranscriptReader:
                 model.ToolCall(
                     tool_use_id=tool_use_id,
                     session_id=line.session_id,
-                    prompt_id=line.prompt_id,
+                    prompt_id=None if self._is_repeated(line) else line.prompt_id,
                     outcome=outcome,
                     ended_ns=line.timestamp,
                     **labels,
@@ -276,6 +276,11 @@ class TranscriptReader:
             self._sessions[session_id] = self._facts.get(model.Session, session_id)
         return self._sessions[session_id]
 
+    def _is_repeated(self, line: lines.Line) -> bool:
+        """Return whether a line of history is older than its session: a fork repeats the lines of its parent."""
+        session = None if self._expects_hooks else self._known_session(line.session_id)
+        return session is not None and line.timestamp < (session.first_seen_ns or 0)
+
     def _prompt(self, line: lines.UserLine, prompt_id: str) -> None:
         if line.is_interrupt:
             self._facts.upsert(
@@ -288,6 +293,8 @@ class TranscriptReader:
                     prompt_id=prompt_id,
                     session_id=line.session_id,
                     prompts_in_transcript=1,
+                    # Hooks report when a turn began. Without them, it is the only time that its prompt has.
+                    started_ns=None if self._expects_hooks else line.timestamp,
                     repository=repository_in_time(line.cwd) if line.cwd else None,
                     branch=line.git_branch,
                     **self._labels(line),
