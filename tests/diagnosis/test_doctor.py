@@ -14,10 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from claude_hooks_otel.cli.app import app
-from claude_hooks_otel.cli.doctor import diagnose
 from claude_hooks_otel.daemon.assembly import Core, assemble_core
 from claude_hooks_otel.delivery.exporter_state import ExporterState, configure
 from claude_hooks_otel.diagnosis import capture, export, state
+from claude_hooks_otel.diagnosis.doctor import diagnose
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, run_checks
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.lock import DaemonLock
