@@ -15,7 +15,7 @@ import pytest
 from bench.transcripts import make
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
-from tests.daemon.test_import_faults import Importer, sums
+from tests.support.importer import Importer, sums
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.real_daemon import Installation, PlayedHook, RecordedSessions, Totals, final_totals, steps_back
 from tests.support.undisturbed import FEW
@@ -125,7 +125,7 @@ def test_imports_beside_a_daemon_move_no_live_series(tmp_path: Path, installed: 
         assert counted(final_totals(receiver, beside)) == wanted
         assert list(steps_back(receiver)) == []
         beside.kill()
-    print(f"{len(runs)} imports beside the daemon")  # with -rP
+    print(f"{len(runs)} imports next to the daemon")  # with -rP
     assert (last["sessions"], last["bytes_read"]) == (0, 0)
     assert last["captured"] == len({hook.recorded.fields["session_id"] for hook in live.hooks})
     assert reported(beside.home) == reported(alone.home) + reported(Home(tmp_path / "only"))
