@@ -6,8 +6,6 @@ Data moves one way, and so do the imports: each room imports only itself and the
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
-
 ROOMS: tuple[str, ...] = (
     "cli",
     "report",
@@ -32,3 +30,12 @@ ROOMS: tuple[str, ...] = (
     "units",
 )
 """The rooms of the package, from the top to the bottom."""
+
+
+def __getattr__(name: str) -> str:
+    """Return ``__version__``: the version of the installed package. It stands only in ``.claude-plugin/plugin.json``."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version  # noqa: PLC0415 -- only for those who ask
+
+    return version("claude-hooks-otel")

@@ -79,19 +79,6 @@ def register(app: typer.Typer) -> None:
             _print_months(home)
 
 
-def _take_in_waiting(home: Home) -> None:
-    """Take in the events that wait. What hooks have captured is left to the daemon, so it has to be known. End the program otherwise."""
-    try:
-        left = take_in(home, TIMEOUT)
-    except (OSError, sqlite3.Error) as error:
-        fail(f"The events that wait in {home.spool} cannot be read: {error}. Run `claude-hooks-otel doctor`.")
-    if left:
-        fail(
-            f"The daemon has not read {left} waiting events yet, and the import must not count their sessions. "
-            "Run the command again, or `claude-hooks-otel status`."
-        )
-
-
 def _read_all(home: Home, config: Config, found: Sequence[Any], *, is_quiet: bool) -> ImportResult:
     """Read and pair all sessions. End the program if it is interrupted, or if the store cannot be written."""
     from claude_hooks_otel.daemon.import_workers import ImportFailedError, run_import  # noqa: PLC0415
@@ -104,6 +91,19 @@ def _read_all(home: Home, config: Config, found: Sequence[Any], *, is_quiet: boo
         raise typer.Exit(130) from None
     except (sqlite3.Error, ImportFailedError) as error:
         fail(f"{home.store} cannot be written: {error}. Run the command again to go on.")
+
+
+def _take_in_waiting(home: Home) -> None:
+    """Take in the events that wait. What hooks have captured is left to the daemon, so it has to be known. End the program otherwise."""
+    try:
+        left = take_in(home, TIMEOUT)
+    except (OSError, sqlite3.Error) as error:
+        fail(f"The events that wait in {home.spool} cannot be read: {error}. Run `claude-hooks-otel doctor`.")
+    if left:
+        fail(
+            f"The daemon has not read {left} waiting events yet, and the import must not count their sessions. "
+            "Run the command again, or `claude-hooks-otel status`."
+        )
 
 
 @contextmanager

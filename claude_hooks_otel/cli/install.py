@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +16,9 @@ import typer
 from claude_hooks_otel.cli.console import JsonOption, note, print_json, say
 from claude_hooks_otel.cli.options import DryRunOption, ScopeOption, SettingsOption, open_settings
 from claude_hooks_otel.home.ownership import check_owner
-from claude_hooks_otel.home.paths import HOME_VARIABLE
+from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.advice import next_steps, warnings
+from claude_hooks_otel.installation.backend_choice import KEY_SOURCES, Ask, BackendChoice, choose
 from claude_hooks_otel.installation.changes import InstalledChanges
 from claude_hooks_otel.installation.differences import differences
 from claude_hooks_otel.installation.home_files import HomeFiles, home_of, is_usual, otel_variables
@@ -27,6 +30,8 @@ from claude_hooks_otel.installation.settings_file import Scope, SettingsError, p
 from claude_hooks_otel.installation.status_line import Choice
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.report.statusline.template import FormatError, parse_format
+from claude_hooks_otel.settings import load
+from claude_hooks_otel.settings.backends import RESOURCE_ATTRIBUTES
 from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.transcript_files import has_history
 
@@ -56,6 +61,17 @@ ProtocolOption = Annotated[
 ]
 ExporterOption = Annotated[
     str | None, typer.Option(callback=_filled, help="OTEL_METRICS_EXPORTER: otlp, console or none.")
+]
+BackendOption = Annotated[
+    str | None,
+    typer.Option(callback=_filled, metavar="NAME", help="Fill in what this backend needs, such as grafana-cloud."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the backend, such as its region."),
+]
+KeyFromOption = Annotated[
+    str | None, typer.Option(callback=_filled, metavar="SOURCE", help=f"Where the key is: {KEY_SOURCES}.")
 ]
 EventsOption = Annotated[
     Registration | None,
@@ -93,6 +109,9 @@ def register(app: typer.Typer) -> None:
         endpoint: EndpointOption = None,
         protocol: ProtocolOption = None,
         exporter: ExporterOption = None,
+        backend: BackendOption = None,
+        parameters: SetOption = None,
+        key_from: KeyFromOption = None,
         plugin: PluginOption = False,
         events: EventsOption = None,
         statusline: StatusLineOption = None,
@@ -115,8 +134,10 @@ def register(app: typer.Typer) -> None:
         }
         shared = settings is None and scope is Scope.PROJECT
         path = settings or path_of(scope, os.environ, Path.cwd())
+        ask = _ask if _is_terminal() and not as_json else None
         installation = _Installation(
-            path, _given(labels), _given(options), shared=shared, plugin=plugin, events=events, is_named=settings is not None,
+            path, _given(labels), _given(options), partial(_choice, backend, parameters or (), key_from, ask),
+            shared=shared, plugin=plugin, events=events, is_named=settings is not None,
             status_line=_status_line(statusline, text, above=above, shared=shared),
         )  # fmt: skip
         done = installation.run(dry_run=dry_run)
@@ -124,6 +145,24 @@ def register(app: typer.Typer) -> None:
             print_json("install", **asdict(done))
         else:
             _print(done)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _ask(question: str, is_secret: bool) -> str:
+    return str(typer.prompt(question, hide_input=is_secret))
+
+
+def _choice(
+    backend: str | None, parameters: Iterable[str], key_from: str | None, ask: Ask | None, home: Home
+) -> BackendChoice:
+    """Return what the backend and the source of its key need in a home."""
+    given = otel_variables(os.environ)
+    if RESOURCE_ATTRIBUTES not in given and (present := load(home.config, {}).otel.get(RESOURCE_ATTRIBUTES)):
+        given[RESOURCE_ATTRIBUTES] = present
+    return choose(backend, parameters, key_from, given, os.environ, ask)
 
 
 def _status_line(wanted: bool | None, text: str | None, *, above: bool, shared: bool) -> Choice | None:
@@ -183,6 +222,7 @@ class _Installation:
         path: the settings file.
         labels: the variables that the options set for its sessions.
         options: the ``OTEL_*`` variables that the options set for the daemon.
+        choice: a home → what a backend and the source of its key need there.
         shared: whether other people use the settings file, too.
         plugin: whether the plugin registers the hooks.
         events: which events to register; None to keep what the file has.
@@ -195,6 +235,7 @@ class _Installation:
         path: Path,
         labels: dict[str, str],
         options: dict[str, str],
+        choice: Callable[[Home], BackendChoice],
         *,
         shared: bool,
         plugin: bool,
@@ -210,11 +251,14 @@ class _Installation:
         self._home = home_of(self._file.env, os.environ)
         check_owner(self._home)
         token = token_headers(self._home, otel_variables(os.environ)) if plugin else {}
+        chosen = choice(self._home)
+        options = {**({} if chosen.tables else token), **chosen.options, **options}
         self._status_line = status_line
         with_status_line = status_line is not None and status_line.wanted
         self._files = HomeFiles(
-            self._home, token | options, os.environ, with_emit=not plugin, with_status_line=with_status_line
-        )
+            self._home, options, os.environ,
+            with_emit=not plugin, with_status_line=with_status_line, tables=chosen.tables,
+        )  # fmt: skip
         self._installed = InstalledChanges(self._home)
         self._labels = labels
         self._shared = shared

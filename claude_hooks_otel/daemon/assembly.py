@@ -136,7 +136,7 @@ def assemble_core(
     connection = (store := open_store(home.store, now_ns)).connection
     log, exemplars = MeasurementLog(connection, now_ns), Exemplars(connection, now_ns)
     outbox = Outbox(connection, now_ns, wanted)
-    known, aggregates = _known_metrics(connection, config), Aggregates(connection, now_ns)
+    known, aggregates = _known_metrics(connection, config), Aggregates(connection, now_ns, is_live=is_live)
     totals = SeriesTotals(connection, known, config.series.limit, now_ns, [log.append] if logs_measurements else [])
     wants_items = outbox.wants(TRACES) or outbox.wants(LOGS)
     pending = PendingSessions(connection) if wants_items or config.metrics.gen_ai else None
@@ -172,13 +172,15 @@ def _history(facts: Facts, history_ns: Callable[[str], int] | int | None) -> Cal
 
 
 def _aggregate_older_facts(facts: Facts, aggregates: Aggregates) -> None:
-    """Add the facts of a store that an earlier version wrote to the aggregates, once."""
+    """Add the facts of a store that an earlier version wrote to the aggregates, once. The daemon has counted them."""
     if facts.store.meta("has_aggregates"):
         return
     with facts.store.transaction():
-        for kind in KINDS:
-            for fact in facts.select(kind):
-                apply_change([aggregates], None, fact)
+        with aggregates.counting_live():
+            for kind in KINDS:
+                for fact in facts.select(kind):
+                    apply_change([aggregates], None, fact)
+            aggregates.flush()
         facts.store.set_meta("has_aggregates", "1")
 
 

@@ -81,7 +81,7 @@ class Loop:
         self._console = console
         self._environ = environ
         self._config, self._problem = _config(home, environ)
-        self._otel = OtelSettings.from_config(self._config, environ)
+        self._otel = OtelSettings.from_config(self._config, environ, is_own=home.is_trusted())
         for warning in self._otel.warnings:
             _log.warning("%s", warning)
         self._daemon: Daemon | None = self._open()

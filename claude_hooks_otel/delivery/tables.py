@@ -19,6 +19,9 @@ CREATE TABLE IF NOT EXISTS measurement_log (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, metric TEXT, labels TEXT, amount INTEGER, scale INTEGER, at_ns INTEGER, logged_ns INTEGER
 );
 CREATE TABLE IF NOT EXISTS exporter_cursor (exporter TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS history_cursor (
+    exporter TEXT PRIMARY KEY, instance TEXT, sent_part INTEGER, last_part INTEGER, position TEXT
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, exporter TEXT, signal TEXT, bytes INTEGER, queued_ns INTEGER, refusals INTEGER,
     body TEXT

@@ -278,7 +278,7 @@ class TranscriptReader:
 
     def _is_repeated(self, line: lines.Line) -> bool:
         """Return whether a line of history is older than its session: a fork repeats the lines of its parent."""
-        session = self._known_session(line.session_id) if not self._expects_hooks else None
+        session = None if self._expects_hooks else self._known_session(line.session_id)
         return session is not None and line.timestamp < (session.first_seen_ns or 0)
 
     def _prompt(self, line: lines.UserLine, prompt_id: str) -> None:

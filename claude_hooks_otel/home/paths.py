@@ -55,9 +55,9 @@ class Home:
         home = environ.get("HOME")
         return cls(Path(home, ".local", "state", _FOLDER)) if home else None
 
-    def is_trusted(self, environ: Mapping[str, str]) -> bool:
+    def is_trusted(self, environ: Mapping[str, str] | None = None) -> bool:
         """Return whether hooks start a daemon here: whether this is the usual home, or one that ``install`` has recorded there."""
-        usual = Home.usual(environ)
+        usual = Home.usual(os.environ if environ is None else environ)
         return usual is not None and (self == usual or str(self.root) in usual.recorded())
 
     def recorded(self) -> list[str]:

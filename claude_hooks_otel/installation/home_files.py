@@ -6,10 +6,12 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import claude_hooks_otel
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation import status_line
+from claude_hooks_otel.installation.backend_choice import NO_CREDENTIALS
 from claude_hooks_otel.installation.client_variables import adapted, proxy_notes, with_scheme
 from claude_hooks_otel.settings import (
     Config,
@@ -17,6 +19,7 @@ from claude_hooks_otel.settings import (
     OtelSettings,
     Signal,
     load,
+    moved_signals,
     overlay,
     replace_file,
     save,
@@ -130,6 +133,7 @@ class HomeFiles:
         options: ``OTEL_*`` variables given as options; they override the environment's.
         environ: the environment of ``install``.
         with_emit: whether the home gets a copy of ``emit``. The plugin brings its own.
+        tables: keys of other tables of the configuration; None removes one.
         with_status_line: whether the home gets the launcher of the status line. One that is there is renewed.
 
     Attributes:
@@ -151,6 +155,7 @@ class HomeFiles:
         environ: Mapping[str, str],
         *,
         with_emit: bool,
+        tables: Mapping[str, Mapping[str, Any]] | None = None,
         with_status_line: bool = False,
     ) -> None:
         self.home = home
@@ -171,7 +176,10 @@ class HomeFiles:
         changes: dict[str, str | None] = {**dict.fromkeys(self._present.otel), **chosen}
         network = network_variables(environ)
         self.taken_over += sorted(network)
-        self.config = self._present.with_changes({"otel": changes, "environment": network})
+        if not tables and self._present.credentials.is_set and moved_signals(self._present.otel, chosen):
+            tables = NO_CREDENTIALS
+            self.left_out.append("[credentials]")
+        self.config = self._present.with_changes({"otel": changes, "environment": network, **(tables or {})})
         _check(self.config, self.notes)
         self.notes += proxy_notes(self.config.otel, self.config.environment)
         self._files = {home.interpreter: f"{_interpreter()}\n".encode()}

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from claude_hooks_otel.metrics import catalog
-from claude_hooks_otel.report.breakdown import COLUMNS, GROUPS, Figures, break_down
+from claude_hooks_otel.report.breakdown import COLUMNS, GROUPS, Figures, read_breakdown
 from claude_hooks_otel.report.budgets import as_json, budgets, title
 from claude_hooks_otel.report.ranges import Range
 from claude_hooks_otel.report.sessions import Step, find_session, read_sessions, read_timeline
@@ -115,8 +115,7 @@ def usage(connection: Connection, within: Range, by: Sequence[str], only: Mappin
             raise QuestionError(f"There is no group {name!r}. These are known: {', '.join(GROUPS)}.")
     if len(by) > MOST_GROUPS or len(set(by)) != len(by):
         raise QuestionError("by takes one group, or two different ones.")
-    aggregates = read_aggregates(connection, within.since_ns, within.until_ns)
-    found = break_down(aggregates, within, by=by, only={name: [value] for name, value in only.items()})
+    found = read_breakdown(connection, within, by=by, only={name: [value] for name, value in only.items()})
     rows = sorted(found.rows.items(), key=lambda row: (-row[1].amounts.get("cost_usd", 0), row[0]))
     return UsageAnswer(
         since=_time(within, within.since_ns) if within.since_ns else None,

@@ -20,6 +20,7 @@ from claude_hooks_otel import __version__
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.report import answers
+from claude_hooks_otel.report.breakdown import GROUPS
 from claude_hooks_otel.report.ranges import Range, RangeError, parse_range
 from claude_hooks_otel.settings import load_usable
 from claude_hooks_otel.store.connection import connect
@@ -44,8 +45,9 @@ Zone = Annotated[str | None, Field(max_length=64, description="The time zone of 
 Name = Annotated[str | None, Field(max_length=200, description="Only this one.")]
 Top = Annotated[int, Field(ge=1, le=answers.MOST_ROWS, description="At most so many rows.")]
 Groups = Annotated[
-    list[str], Field(max_length=answers.MOST_GROUPS, description="A row for each day, week, month, hour, agent, project, team, sprint, model, agent-type, tool, file-type or task; at most two of these.")
-]  # fmt: skip
+    list[str],
+    Field(max_length=answers.MOST_GROUPS, description=f"A row for each of at most two of these: {', '.join(GROUPS)}."),
+]
 Filters = Annotated[dict[str, str], Field(max_length=9, description="Only these values: name of a group → value.")]
 
 

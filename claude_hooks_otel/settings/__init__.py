@@ -5,6 +5,8 @@ process does both once, with the environment of that process, and hands the valu
 """
 
 from claude_hooks_otel.settings.budgets import BudgetsConfig, WebhookConfig
+from claude_hooks_otel.settings.credential_sources import CredentialsConfig
+from claude_hooks_otel.settings.credentials import CredentialError, Credentials
 from claude_hooks_otel.settings.errors import ConfigError
 from claude_hooks_otel.settings.file import dump, keep_usable, load, load_usable, replace_file, save
 from claude_hooks_otel.settings.model import (
@@ -24,6 +26,7 @@ from claude_hooks_otel.settings.otel import (
     OtelSettings,
     SamplerSettings,
     SignalSettings,
+    moved_signals,
     overlay,
     variables_in_effect,
     variables_of,
@@ -38,6 +41,9 @@ __all__ = [
     "CollaborationWeights",
     "Config",
     "ConfigError",
+    "CredentialError",
+    "Credentials",
+    "CredentialsConfig",
     "DaemonConfig",
     "IdentityConfig",
     "OtelSettings",
@@ -57,6 +63,7 @@ __all__ = [
     "keep_usable",
     "load",
     "load_usable",
+    "moved_signals",
     "overlay",
     "replace_file",
     "save",

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
 from claude_hooks_otel.settings.budgets import BudgetsConfig
+from claude_hooks_otel.settings.credential_sources import CredentialsConfig
 from claude_hooks_otel.settings.errors import ConfigError, problems
 from claude_hooks_otel.settings.table import Table, Text
 
@@ -179,9 +180,11 @@ class MonitoringConfig(Table):
 
     Attributes:
         prometheus_url: the Prometheus that ``doctor`` asks whether the data arrived.
+        backend: the name of the backend in ``backends.toml``, whose typical errors ``doctor`` explains.
     """
 
     prometheus_url: Text | None = None
+    backend: Text | None = None
 
 
 class PriceConfig(Table):
@@ -211,6 +214,7 @@ class Config(Table):
         capture: texts that may leave the machine.
         outbox: limits for the spans and log events that wait for an endpoint.
         monitoring: where the data can be seen.
+        credentials: headers with credentials that expire.
         scores: how the scores of an agent are computed.
         budgets: how much a day, a week and a month may cost.
         prices: a model's name → its price.
@@ -230,6 +234,7 @@ class Config(Table):
     capture: CaptureConfig = CaptureConfig()
     outbox: OutboxConfig = OutboxConfig()
     monitoring: MonitoringConfig = MonitoringConfig()
+    credentials: CredentialsConfig = CredentialsConfig()
     scores: ScoresConfig = ScoresConfig()
     budgets: BudgetsConfig = BudgetsConfig()
     prices: dict[Text, PriceConfig] = Field(default={})

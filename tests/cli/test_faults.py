@@ -31,11 +31,13 @@ COMMANDS = {
     "statusline": ("statusline",),
     "budgets": ("budgets",),
     "mcp": ("mcp",),
+    "export": ("export", "openmetrics", "history.txt"),
+    "export measurements": ("export", "measurements"),
     "console": ("console",),
     "daemon": ("daemon", "--stop"),
 }
 Fault = Callable[[Account, pytest.MonkeyPatch, OtlpReceiver], AbstractContextManager[None] | None]
-# A command → its exit code, what it has to say, and what would be false. What is missing answers like `report`.
+# A command → its exit code, what it has to say, and what would be false. What is missing answers as in USUAL, or like `report`.
 Expected = dict[str, tuple[int, str, str]]
 
 NO_CONSOLE = (1, "Turn console export on", "")
@@ -49,6 +51,11 @@ FINE_UNINSTALL = (0, "Took 19 hooks", "")
 WITHOUT_REQUESTS = {"limits": "have no requests yet", "audit": "Recounted 1 sessions with 0 requests"}
 # The client hides the line of a program that fails, so no fault changes this one.
 UNDISTURBED = {"statusline": (0, "–", "rror")}
+# What is true of commands that need more than a sound store.
+USUAL = {
+    "export": (1, "There is no imported history", "Wrote"),
+    "export measurements": (1, "There is no custom exporter", "accepted"),
+}
 NO_ENDPOINT = "o endpoint is configured"
 
 
@@ -196,6 +203,8 @@ TABLE: list[tuple[Fault, Expected]] = [
             "doctor": (1, BROKEN, NO_ENDPOINT),
             "status": (1, BROKEN, NO_ENDPOINT),
             "flush": (1, BROKEN, NO_ENDPOINT),
+            "export": (1, BROKEN, "Wrote"),
+            "export measurements": (1, BROKEN, "accepted"),
             "report": FINE_REPORT,
             "budgets": NO_BUDGET,
             "mcp": NO_QUESTION,
@@ -214,6 +223,7 @@ TABLE: list[tuple[Fault, Expected]] = [
             "report": (1, "is locked by another process", "Nothing was captured"),
             "budgets": NO_BUDGET,
             "mcp": NO_QUESTION,
+            "export": (1, "is locked by another process", "no imported history"),
             "console": NO_CONSOLE,
             "daemon": NO_DAEMON,
         },
@@ -253,7 +263,7 @@ def test_each_command_reports_a_fault_in_true_sentences(
 ) -> None:
     with fault(account, monkeypatch, otlp_receiver) or contextlib.nullcontext():
         for name in sorted(COMMANDS, key=_rank):
-            code, said, false = UNDISTURBED.get(name) or expected.get(name) or expected["report"]
+            code, said, false = UNDISTURBED.get(name) or expected.get(name) or USUAL.get(name) or expected["report"]
             if expected["report"] is FINE_REPORT and name in WITHOUT_REQUESTS:
                 said, false = WITHOUT_REQUESTS[name], "Nothing was captured"
             result = account.run(*COMMANDS[name])

@@ -319,7 +319,7 @@ def test_the_client_shows_our_status_line_and_its_input_becomes_facts(version: s
         ("five_hour", resets * SECOND), ("seven_day", (resets + 86400) * SECOND),
     ]  # fmt: skip
     context, size, cost = found["readings"][-1]
-    assert (context, size) == (1100, 200_000)
+    assert (context, size) == (2100, 200_000)
     assert cost / DOLLAR == pytest.approx(found["last_input"]["cost"]["total_cost_usd"], rel=1e-9)
     if has_account(binary(version)):  # otherwise, only the client knows its requests besides the conversation
         assert found["cost"] == pytest.approx(cost / DOLLAR, rel=1e-9)

@@ -22,6 +22,7 @@ from claude_hooks_otel.home.lock import DaemonLock, is_running
 from claude_hooks_otel.home.paths import HOME_VARIABLE
 from claude_hooks_otel.store.connection import connect, write_meta
 from claude_hooks_otel.store.damage import find_damage
+from claude_hooks_otel.store.schema import SCHEMA_VERSION
 from claude_hooks_otel.store.store import files_of
 from claude_hooks_otel.units import SECOND
 from tests.support.otlp_receiver import OtlpReceiver
@@ -385,7 +386,7 @@ def test_events_wait_for_the_version_that_wrote_the_store(
     assert "Traceback" not in log(installation)
     installation.kill()
     with contextlib.closing(connect(installation.home.store)) as connection:
-        write_meta(connection, "schema_version", "3")
+        write_meta(connection, "schema_version", str(SCHEMA_VERSION))
     installation.start()
     wait_for_totals(otlp_receiver, few.totals)
 

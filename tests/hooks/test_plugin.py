@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from claude_hooks_otel import __version__
 from claude_hooks_otel.cli.app import app
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.settings import load
@@ -35,7 +36,7 @@ def test_the_plugin_has_the_version_and_licence_of_the_package() -> None:
     """Users of the plugin get new code only when its version changes."""
     plugin = manifest("plugin.json")
     assert plugin["name"] == "hooks-otel"
-    assert (plugin["version"], plugin["license"]) == (project()["version"], project()["license"])
+    assert (plugin["version"], plugin["license"]) == (__version__, project()["license"])
 
 
 def test_the_marketplace_offers_the_plugin_of_this_repository() -> None:

@@ -46,7 +46,7 @@ def name(home: Home, key: str, value: str) -> None:
 def test_a_sound_store_passes_the_check(home: Home) -> None:
     done = run(home, "store", "check")
     assert done.exit_code == 0
-    assert "The store is sound: 0 sessions, 0 series, schema 3." in done.output
+    assert "The store is sound: 0 sessions, 0 series, schema 4." in done.output
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The import command in processes of its own, and what a store adds up."""
+"""Runs the import command, and reads what it counted."""
 
 from __future__ import annotations
 

@@ -440,7 +440,7 @@ def status_line(folder: Path) -> dict[str, Any]:
     """A person works in a terminal, with a subscription. Our status line wraps one that was there."""
     turns = [
         Turn("hello there", [_bash("echo hi")], Usage(1000, 50, cache_write_5m=20000)),
-        Turn("that is all", usage=Usage(10, 5, cache_read=21000)),
+        Turn("that is all", usage=Usage(10, 5, cache_read=41000)),
     ]
     with World(folder, {"talk": turns}) as world:
         skip_first_questions(world)
@@ -463,7 +463,7 @@ def status_line(folder: Path) -> dict[str, Any]:
                 terminal.wait_for(first)
             terminal.submit("script:talk")
             terminal.wait_for("that is all")
-            terminal.wait_for("our line: Sonnet 4.5 11% 5h 42% $0.")
+            terminal.wait_for("our line: Sonnet 4.5 21% 5h 42% $0.")
             shown = terminal.text
             code = terminal.leave()
         with contextlib.suppress(TimeoutError):
