@@ -6,6 +6,7 @@ Run ``nox`` from the virtual environment in which you installed the project: onl
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -76,6 +77,22 @@ def audit(session: nox.Session) -> None:
     session.log(f"{len(found) - len(unknown)} dependencies checked")
     if any(dependency.get("vulns") for dependency in found):
         session.error("a dependency has a known vulnerability")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the packages, check them and install them with uv and pipx. Nothing is uploaded. ``-- --keep FOLDER`` keeps them, with an SBOM."""
+    session.install("-q", "twine>=6", "uv>=0.9", "pipx>=1.8", "cyclonedx-bom>=7,<8")
+    tools = {"PATH": f"{session.bin}{os.pathsep}{os.environ['PATH']}"}
+    python = str(PYTHON)
+    session.run(python, "-m", "pytest", "-q", "-n", "0", "-m", "package", env=tools, external=True)
+    if session.posargs[:1] != ["--keep"]:
+        return
+    folder = Path(session.posargs[1])
+    session.run(python, "-m", "hatchling", "build", "-d", str(folder), external=True)
+    shipped = Path(session.create_tmp()) / "shipped.txt"
+    shipped.write_text(str(session.run(python, "-m", "tests.support.dependencies", silent=True, external=True)))
+    session.run("cyclonedx-py", "requirements", str(shipped), "--of", "JSON", "-o", str(folder / "sbom.cdx.json"))
 
 
 @nox.session(python=False)

@@ -10,8 +10,6 @@ client, and measures how long after each hook the live page shows what happened.
 from __future__ import annotations
 
 import argparse
-import json
-import random
 import shutil
 import statistics
 import tempfile
@@ -21,8 +19,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from bench.transcripts import session
-from claude_hooks_otel.daemon.history import HistoryImport, find_transcripts
+from bench.transcripts import make
+from claude_hooks_otel.daemon.history import find_transcripts
+from claude_hooks_otel.daemon.import_workers import run_import
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.series.aggregates import BUCKET
 from claude_hooks_otel.settings import Config
@@ -62,31 +61,6 @@ _PAINT = """() => new Promise((done) => {
   const look = () => find() ? done(find().startTime) : setTimeout(look, 5);
   look();
 })"""
-
-
-def make_transcripts(folder: Path, sessions: int, seed: int = 1) -> int:
-    """Write transcripts of many sessions. Return their size in bytes."""
-    rng, size = random.Random(seed), 0
-    for number in range(sessions):
-        content = b"".join(session(rng, number, rng.choice(TURNS)))
-        name = json.loads(content.split(b"\n", 1)[0])["sessionId"]
-        path = folder / "projects" / f"-home-dev-project-{number % 20}" / f"{name}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        size += len(content)
-    return size
-
-
-def import_all(home: Home, folder: Path) -> float:
-    """Import transcripts. Return the seconds that it took."""
-    home.create()
-    began = time.monotonic()
-    with closing(HistoryImport(home, Config())) as reader:
-        for each in find_transcripts([folder]):
-            for _ in reader.read(each):
-                pass
-        reader.pair()
-    return time.monotonic() - began
 
 
 def newest(home: Home) -> int:
@@ -161,10 +135,12 @@ def main() -> None:
         if options.home is None:
             folder = options.transcripts or Path(temporary, "config")
             if options.transcripts is None:
-                print(
-                    f"{options.sessions} sessions, {make_transcripts(folder, options.sessions) / 1e6:,.0f} MB of transcripts"
-                )
-            print(f"imported in {import_all(home, folder):,.0f} s")
+                make(folder, count=options.sessions, turns=TURNS)
+            found = find_transcripts([folder])
+            print(f"{len(found)} sessions, {sum(each.size for each in found) / 1e6:,.0f} MB of transcripts")
+            began = time.monotonic()
+            run_import(home, Config(), found)
+            print(f"imported in {time.monotonic() - began:,.0f} s")
         print(f"store: {home.store.stat().st_size / 1e6:,.0f} MB")
         for name, times in measure(home, options.rounds).items():
             bar = FIRST_PAINT if name.startswith("first") else CLICK

@@ -1,14 +1,12 @@
 """Telemetry for Claude Code agents: hook events, transcripts and program records in, OpenTelemetry out.
 
 Data moves one way, and so do the imports: each room imports only itself and the rooms after it in ``ROOMS``.
-``docs/architecture.md`` tells what each room is for.
+``docs/architecture.md`` tells what each room is for. This module imports nothing, because the status line imports it many times a minute.
 """
 
-from typing import Final
+from __future__ import annotations
 
-__version__ = "0.1.0"
-
-ROOMS: Final = (
+ROOMS: tuple[str, ...] = (
     "cli",
     "web",
     "report",
@@ -33,3 +31,12 @@ ROOMS: Final = (
     "units",
 )
 """The rooms of the package, from the top to the bottom."""
+
+
+def __getattr__(name: str) -> str:
+    """Return ``__version__``: the version of the installed package. It stands only in ``.claude-plugin/plugin.json``."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version  # noqa: PLC0415 -- only for those who ask
+
+    return version("claude-hooks-otel")

@@ -75,3 +75,5 @@ FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 LONGEST_ASKED_PAUSE: Final = 3600.0
 # The time between two checks of the limits of waiting items, and between two samples of gauges for custom exporters.
 TRIM_EVERY, SAMPLE_EVERY = 60.0, 60.0
+# The time between two looks at the budgets while nothing happens: their periods end, and their owner changes the configuration.
+BUDGETS_EVERY: Final = 5.0

@@ -95,6 +95,11 @@ ALERTS: Final = (
         "The project cost more than its budget in the last 30 days.",
     ),
     Alert(
+        "ClaudeOwnBudgetUsed", f"{Series(c.BUDGET_USED).now('max', ('instance', 'scope', 'name', 'period'))} >= 1", "0m", "warning",
+        "The {{ $labels.period }}'s budget ({{ $labels.scope }} {{ $labels.name }}) of installation {{ $labels.instance }} is used up",
+        "A budget that an installation sets under [budgets] is used up in its present period.",
+    ),
+    Alert(
         "ClaudeCollectorDown", 'up{job="otel-collector"} == 0', "2m", "critical",
         "Prometheus cannot scrape the Collector",
         "No data arrives from any installation. No totals are lost: installations send their latest totals when the Collector is back.",

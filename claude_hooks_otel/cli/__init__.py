@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
-    """Run the console script."""
-    from claude_hooks_otel.cli.app import app  # noqa: PLC0415 — `import claude_hooks_otel.cli` stays cheap
+    """Run the console script. The status line runs many times a minute, so it starts without the libraries of the other commands."""
+    if sys.argv[1:2] == ["statusline"] and not {"-h", "--help"} & set(sys.argv):
+        from claude_hooks_otel.report.statusline.line import run  # noqa: PLC0415 — only then
 
-    app(prog_name="claude-hooks-otel")
+        run(sys.argv[2:])
+    from claude_hooks_otel.cli.app import make_app  # noqa: PLC0415 — `import claude_hooks_otel.cli` stays cheap
+
+    make_app(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="claude-hooks-otel")

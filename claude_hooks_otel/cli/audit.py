@@ -10,11 +10,13 @@ from typing import Annotated, Final
 
 import typer
 
-from claude_hooks_otel.cli.console import JsonOption, command_home, fail, print_json, say
+from claude_hooks_otel.cli.console import JsonOption, command_home, fail, note, print_json, say
 from claude_hooks_otel.cli.questions import LastOption, SinceOption, UntilOption, asked_range, opened_store
 from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.audit import Audited, Result, audit, find_audited
+from claude_hooks_otel.report.cost_check import CostCheck, check_costs
+from claude_hooks_otel.report.figures import dollars
 from claude_hooks_otel.report.ranges import Range
 from claude_hooks_otel.report.sessions import find_session
 
@@ -40,24 +42,28 @@ def register(app: typer.Typer) -> None:
         within = asked_range(since=since, until=until, last=last)
         home = command_home()
         take_in_waiting(home)
-        result = _audit(home, within, session)
+        result, costs = _audit(home, within, session)
         unexplained = [each for each in result.differences if not each.reason]
         if as_json:
-            print_json("audit", ok=not unexplained, error=_error(len(unexplained)), **asdict(result))
+            print_json(
+                "audit", ok=not unexplained, error=_error(len(unexplained)), **asdict(result), costs=asdict(costs)
+            )
         elif not result.sessions:
             print_next_step(home)
         else:
+            _print_costs(costs)
             _print(result)
         if unexplained:
             raise typer.Exit(1)
 
 
-def _audit(home: Home, within: Range, beginning: str | None) -> Result:
+def _audit(home: Home, within: Range, beginning: str | None) -> tuple[Result, CostCheck]:
     if not home.store.exists():
-        return Result(0, 0, {}, [])
+        return Result(0, 0, {}, []), CostCheck(0, [])
     try:
         with opened_store(home) as connection:
-            return audit(connection, _chosen(connection, within, beginning))
+            sessions = _chosen(connection, within, beginning)
+            return audit(connection, sessions), check_costs(connection, sessions)
     except OSError as error:
         fail(f"A transcript cannot be read: {error}")
 
@@ -69,6 +75,18 @@ def _chosen(connection: sqlite3.Connection, within: Range, beginning: str | None
     if len(ids) != 1:
         fail(f"{len(ids) or 'No'} sessions begin with {beginning}. `claude-hooks-otel sessions --top 0` lists all.")
     return find_audited(connection, within, ids[0])
+
+
+def _print_costs(costs: CostCheck) -> None:
+    """Print what the client's status lines say about the costs. The client's own prices may be older or newer, so no difference is an error."""
+    for each in costs.differences[:SHOWN]:
+        why = f": {each.reason}" if each.reason else ""
+        note(
+            f"session {each.session_id}: Claude Code's status line counted {dollars(each.client_usd)}, "
+            f"the store {dollars(each.store_usd)}{why}."
+        )
+    if same := costs.sessions - len(costs.differences):
+        say(f"{same:,} sessions have the cost that Claude Code's status line counted.")
 
 
 def _print(result: Result) -> None:

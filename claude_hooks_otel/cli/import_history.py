@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from claude_hooks_otel.cli.console import JsonOption, command_home, err, fail, out, print_json, say
+from claude_hooks_otel.cli.waiting_events import TIMEOUT
+from claude_hooks_otel.daemon.take_in import take_in
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.ranges import EVERYTHING, RangeError, parse_range
-from claude_hooks_otel.settings import ConfigError, load
+from claude_hooks_otel.settings import Config, ConfigError, load
 from claude_hooks_otel.sources.transcript_files import config_folders
+
+if TYPE_CHECKING:
+    from claude_hooks_otel.daemon.history import ImportResult
 
 # Seconds between two drawings of the progress bar.
 SHOWN_EVERY: Final = 0.1
@@ -55,7 +60,7 @@ def register(app: typer.Typer) -> None:
         except (RangeError, ConfigError) as error:
             fail(str(error))
         # Only this command pays for the imports.
-        from claude_hooks_otel.daemon import history, import_workers  # noqa: PLC0415
+        from claude_hooks_otel.daemon import history  # noqa: PLC0415
 
         found = history.find_transcripts(config_dir or config_folders(os.environ), since_ns)
         if not found:
@@ -67,18 +72,38 @@ def register(app: typer.Typer) -> None:
             _print(as_json, {"sessions": len(found), "bytes": size}, sentence)
             return
         home.create()
-        size = sum(each.size for each in found)
-        with _progress(len(found), size, is_quiet=as_json) as advance:
-            try:
-                result = import_workers.run_import(home, config, found, advance)
-            except KeyboardInterrupt:
-                err.print("Stopped. Run the command again to go on.")
-                raise typer.Exit(130) from None
-            except (sqlite3.Error, import_workers.ImportFailedError) as error:
-                fail(f"{home.store} cannot be written: {error}. Run the command again to go on.")
+        _take_in_waiting(home)
+        result = _read_all(home, config, found, is_quiet=as_json)
         _print(as_json, asdict(result), _sentence(result))
         if not as_json:
             _print_months(home)
+
+
+def _read_all(home: Home, config: Config, found: Sequence[Any], *, is_quiet: bool) -> ImportResult:
+    """Read and pair all sessions. End the program if it is interrupted, or if the store cannot be written."""
+    from claude_hooks_otel.daemon.import_workers import ImportFailedError, run_import  # noqa: PLC0415
+
+    try:
+        with _progress(len(found), sum(each.size for each in found), is_quiet=is_quiet) as advance:
+            return run_import(home, config, found, advance)
+    except KeyboardInterrupt:
+        err.print("Stopped. Run the command again to go on.")
+        raise typer.Exit(130) from None
+    except (sqlite3.Error, ImportFailedError) as error:
+        fail(f"{home.store} cannot be written: {error}. Run the command again to go on.")
+
+
+def _take_in_waiting(home: Home) -> None:
+    """Take in the events that wait. What hooks have captured is left to the daemon, so it has to be known. End the program otherwise."""
+    try:
+        left = take_in(home, TIMEOUT)
+    except (OSError, sqlite3.Error) as error:
+        fail(f"The events that wait in {home.spool} cannot be read: {error}. Run `claude-hooks-otel doctor`.")
+    if left:
+        fail(
+            f"The daemon has not read {left} waiting events yet, and the import must not count their sessions. "
+            "Run the command again, or `claude-hooks-otel status`."
+        )
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +16,9 @@ import typer
 from claude_hooks_otel.cli.console import JsonOption, note, print_json, say
 from claude_hooks_otel.cli.options import DryRunOption, ScopeOption, SettingsOption, open_settings
 from claude_hooks_otel.home.ownership import check_owner
-from claude_hooks_otel.home.paths import HOME_VARIABLE
+from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.advice import next_steps, warnings
+from claude_hooks_otel.installation.backend_choice import KEY_SOURCES, Ask, BackendChoice, choose
 from claude_hooks_otel.installation.changes import InstalledChanges
 from claude_hooks_otel.installation.differences import differences
 from claude_hooks_otel.installation.home_files import HomeFiles, home_of, is_usual, otel_variables
@@ -23,8 +26,13 @@ from claude_hooks_otel.installation.hook_entries import register as register_hoo
 from claude_hooks_otel.installation.hook_entries import unregister
 from claude_hooks_otel.installation.plugin_options import token_headers
 from claude_hooks_otel.installation.purge import tell_to_stop
-from claude_hooks_otel.installation.settings_file import Scope, path_of
+from claude_hooks_otel.installation.settings_file import Scope, SettingsError, path_of
+from claude_hooks_otel.installation.status_line import Choice
 from claude_hooks_otel.metrics.labels import normalize
+from claude_hooks_otel.report.statusline.template import FormatError, parse_format
+from claude_hooks_otel.settings import load
+from claude_hooks_otel.settings.backends import RESOURCE_ATTRIBUTES
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.transcript_files import has_history
 
 
@@ -54,6 +62,36 @@ ProtocolOption = Annotated[
 ExporterOption = Annotated[
     str | None, typer.Option(callback=_filled, help="OTEL_METRICS_EXPORTER: otlp, console or none.")
 ]
+BackendOption = Annotated[
+    str | None,
+    typer.Option(callback=_filled, metavar="NAME", help="Fill in what this backend needs, such as grafana-cloud."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the backend, such as its region."),
+]
+KeyFromOption = Annotated[
+    str | None, typer.Option(callback=_filled, metavar="SOURCE", help=f"Where the key is: {KEY_SOURCES}.")
+]
+EventsOption = Annotated[
+    Registration | None,
+    typer.Option(
+        help="full: every event. light: none for tool calls, which then come from the transcript. The default is what the file has, "
+        "else full."
+    ),
+]
+StatusLineOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--statusline/--no-statusline", help="Show costs and limits in Claude Code's status line, or no more."
+    ),
+]
+FormatOption = Annotated[
+    str | None, typer.Option("--format", callback=_filled, help="With --statusline: its fields (docs/statusline.md).")
+]
+AboveOption = Annotated[
+    bool, typer.Option("--above", help="With --statusline: show our line above the one that is there, not below it.")
+]
 PluginOption = Annotated[bool, typer.Option("--plugin", help="The plugin registers the hooks. Set up everything else.")]
 
 
@@ -71,7 +109,14 @@ def register(app: typer.Typer) -> None:
         endpoint: EndpointOption = None,
         protocol: ProtocolOption = None,
         exporter: ExporterOption = None,
+        backend: BackendOption = None,
+        parameters: SetOption = None,
+        key_from: KeyFromOption = None,
         plugin: PluginOption = False,
+        events: EventsOption = None,
+        statusline: StatusLineOption = None,
+        text: FormatOption = None,
+        above: AboveOption = False,
         dry_run: DryRunOption = False,
         as_json: JsonOption = False,
     ) -> None:
@@ -89,14 +134,56 @@ def register(app: typer.Typer) -> None:
         }
         shared = settings is None and scope is Scope.PROJECT
         path = settings or path_of(scope, os.environ, Path.cwd())
+        ask = _ask if _is_terminal() and not as_json else None
         installation = _Installation(
-            path, _given(labels), _given(options), shared=shared, plugin=plugin, is_named=settings is not None
-        )
+            path, _given(labels), _given(options), partial(_choice, backend, parameters or (), key_from, ask),
+            shared=shared, plugin=plugin, events=events, is_named=settings is not None,
+            status_line=_status_line(statusline, text, above=above, shared=shared),
+        )  # fmt: skip
         done = installation.run(dry_run=dry_run)
         if as_json:
             print_json("install", **asdict(done))
         else:
             _print(done)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _ask(question: str, is_secret: bool) -> str:
+    return str(typer.prompt(question, hide_input=is_secret))
+
+
+def _choice(
+    backend: str | None, parameters: Iterable[str], key_from: str | None, ask: Ask | None, home: Home
+) -> BackendChoice:
+    """Return what the backend and the source of its key need in a home."""
+    given = otel_variables(os.environ)
+    if RESOURCE_ATTRIBUTES not in given and (present := load(home.config, {}).otel.get(RESOURCE_ATTRIBUTES)):
+        given[RESOURCE_ATTRIBUTES] = present
+    return choose(backend, parameters, key_from, given, os.environ, ask)
+
+
+def _status_line(wanted: bool | None, text: str | None, *, above: bool, shared: bool) -> Choice | None:
+    """Return what the options say about the status line; None if they say nothing.
+
+    Raises:
+        SettingsError: everybody who works on the project would get it.
+    """
+    if wanted is None and (text or above):
+        raise typer.BadParameter("--format and --above need --statusline.")
+    if wanted is None:
+        return None
+    if wanted and shared:
+        raise SettingsError(
+            "A project's status line replaces everybody's own, also where this package is missing. Use --scope user or --scope local."
+        )
+    try:
+        parse_format(text or "")
+    except FormatError as error:
+        raise typer.BadParameter(f"--format: {error}.") from None
+    return Choice(wanted, text or "", above)
 
 
 def _given(values: Mapping[str, str | None]) -> dict[str, str]:
@@ -135,9 +222,12 @@ class _Installation:
         path: the settings file.
         labels: the variables that the options set for its sessions.
         options: the ``OTEL_*`` variables that the options set for the daemon.
+        choice: a home → what a backend and the source of its key need there.
         shared: whether other people use the settings file, too.
         plugin: whether the plugin registers the hooks.
+        events: which events to register; None to keep what the file has.
         is_named: whether an option names the file, and not a scope.
+        status_line: what is to become of the status line; None if it stays as it is.
     """
 
     def __init__(
@@ -145,21 +235,35 @@ class _Installation:
         path: Path,
         labels: dict[str, str],
         options: dict[str, str],
+        choice: Callable[[Home], BackendChoice],
         *,
         shared: bool,
         plugin: bool,
+        events: Registration | None = None,
         is_named: bool = False,
+        status_line: Choice | None = None,
     ) -> None:
+        if plugin and events is Registration.LIGHT:
+            note = "The plugin registers every event. Disable it, and leave --plugin out."
+            raise typer.BadParameter(note, param_hint="--events")
         self._file = open_settings(path)
         self._before = json.loads(json.dumps(self._file.document.value))
         self._home = home_of(self._file.env, os.environ)
         check_owner(self._home)
         token = token_headers(self._home, otel_variables(os.environ)) if plugin else {}
-        self._files = HomeFiles(self._home, token | options, os.environ, with_emit=not plugin)
+        chosen = choice(self._home)
+        options = {**({} if chosen.tables else token), **chosen.options, **options}
+        self._status_line = status_line
+        with_status_line = status_line is not None and status_line.wanted
+        self._files = HomeFiles(
+            self._home, options, os.environ,
+            with_emit=not plugin, with_status_line=with_status_line, tables=chosen.tables,
+        )  # fmt: skip
         self._installed = InstalledChanges(self._home)
         self._labels = labels
         self._shared = shared
         self._plugin = plugin
+        self._events = events
         self._is_new_place = is_named and not path.absolute().parent.exists()
         self._usual = is_usual(self._home, os.environ)
         self._pinned = {} if self._usual or shared else {HOME_VARIABLE: str(self._home.root)}
@@ -189,10 +293,12 @@ class _Installation:
         changes.made_file = changes.made_file or not self._file.exists
         if self._plugin:
             unregister(document)
-            changes.remove_empty(document)
         else:
-            changes.made += [made for made in register_hooks(document) if made not in changes.made]
+            changes.made += [made for made in register_hooks(document, self._events) if made not in changes.made]
+        changes.remove_empty(document)
         changes.set_env(document, self._labels | self._pinned)
+        if self._status_line is not None:
+            changes.set_status_line(document, self._status_line)
 
     def _write(self, done: _Done) -> None:
         """Write the home, then the settings file. If the settings file cannot be written, nothing is."""

@@ -1,9 +1,10 @@
-"""``limits``: the five-hour blocks and the last seven days, as computed from the requests in the store."""
+"""``limits``: what the status line says about the limits, and five-hour blocks and seven days as computed from the requests in the store."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 import typer
@@ -14,6 +15,7 @@ from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waitin
 from claude_hooks_otel.report.blocks import WEEK, Block, Usage, blocks, read_usage
 from claude_hooks_otel.report.figures import dollars
 from claude_hooks_otel.report.grid import Grid
+from claude_hooks_otel.report.limit_windows import LimitWindow, read_windows
 from claude_hooks_otel.report.ranges import Range
 from claude_hooks_otel.units import DOLLAR, SECOND, duration_text
 
@@ -32,30 +34,46 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Show the usage in five-hour blocks, how fast it grows, and where the running block ends if it goes on like this.
 
-        The blocks follow from the requests of all agents on this machine, by the rule of `ccusage blocks`. The limits themselves are
-        known to Anthropic alone.
+        The limits are those that Claude Code's status line last reported (docs/statusline.md). The blocks follow from the requests of
+        all agents on this machine, by the rule of `ccusage blocks`.
         """
         now_ns = time.time_ns()
         within = asked_range(zone=tz)
         home = command_home()
         take_in_waiting(home)
         usages: list[Usage] = []
+        windows: list[LimitWindow] = []
         has_sessions = False
         if home.store.exists():
             with opened_store(home) as connection:
                 usages = list(read_usage(connection))
+                windows = list(read_windows(connection, now_ns))
                 has_sessions = connection.execute("SELECT 1 FROM session LIMIT 1").fetchone() is not None
         found = blocks(usages)[::-1]
         week = [usage for usage in usages if usage.at_ns > now_ns - WEEK]
         if as_json:
             values = [_as_json(block, now_ns) for block in found[:top]]
-            print_json("limits", blocks=values, last_seven_days=_sums(week))
-        elif found:
+            print_json("limits", windows=list(map(asdict, windows)), blocks=values, last_seven_days=_sums(week))
+            return
+        _print_windows(windows, now_ns)
+        if found:
             _print(found[:top], week, within, now_ns)
         elif has_sessions:
             say("The sessions that were captured have no requests yet.")
         else:
             print_next_step(home)
+
+
+def _print_windows(windows: Sequence[LimitWindow], now_ns: int) -> None:
+    accounts = {window.config_folder for window in windows}
+    for window in windows:
+        where = f" of {window.config_folder or 'an unknown account'}" if len(accounts) > 1 else ""
+        left, ago = (duration_text(abs(at_ns - now_ns) / SECOND) for at_ns in (window.resets_ns, window.at_ns))
+        say(
+            f"{window.name}{where}: {window.used_percent:.0f} % used, resets in {left}. The status line said so {ago} ago."
+        )
+    if windows:
+        say("")
 
 
 def _print(found: Sequence[Block], week: Sequence[Usage], within: Range, now_ns: int) -> None:

@@ -11,7 +11,7 @@ from claude_hooks_otel.cli.console import complain, print_json, say, width
 from claude_hooks_otel.cli.questions import opened_store
 from claude_hooks_otel.cli.waiting_events import print_next_step
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.report.breakdown import COLUMNS, TIMES, Breakdown, Figures, break_down
+from claude_hooks_otel.report.breakdown import COLUMNS, TIMES, Breakdown, Figures, read_breakdown
 from claude_hooks_otel.report.figures import cell, figures_of, sorted_rows, title, values
 from claude_hooks_otel.report.grid import Grid, as_csv
 from claude_hooks_otel.report.ranges import Range
@@ -45,7 +45,7 @@ def print_range(
         form: one of FORMATS.
     """
     with opened_store(home) as connection:
-        found = break_down(read_aggregates(connection, within.since_ns, within.until_ns), within, by=by, only=only)
+        found = read_breakdown(connection, within, by=by, only=only)
         is_empty = not found.total.amounts and next(read_aggregates(connection, 0, END_OF_TIME), None) is None
     rows = sorted_rows(found, sort)[:top]
     if form == "json":

@@ -23,6 +23,7 @@ from claude_hooks_otel.installation.hook_entries import registered_commands, unr
 from claude_hooks_otel.installation.purge import PurgeError
 from claude_hooks_otel.installation.purge import purge as purge_home
 from claude_hooks_otel.installation.settings_file import Scope, SettingsError, SettingsFile, path_of
+from claude_hooks_otel.installation.status_line import command_of, is_ours
 
 AllOption = Annotated[
     bool, typer.Option("--all", help="Take the hooks out of every settings file that install has changed.")
@@ -39,7 +40,7 @@ class _Done:
         file: the settings file.
         dry_run: whether nothing was written.
         removed: how many hooks were taken out.
-        restored: the names of the variables that are as they were before.
+        restored: the names of the variables, and of the setting ``statusLine``, that are as they were before.
         deleted: whether the file itself went, because install had made it.
         changes: what changes in the file, a line each.
         backup: the copy of the file as it was before this run. There is none if the file is as it was before install.
@@ -97,7 +98,7 @@ def register(app: typer.Typer) -> None:
         _print_home(home, deleted=deleted, purge=purge, dry_run=dry_run)
         for other in left:
             note(
-                f"{other} still has hooks. Run `claude-hooks-otel uninstall --settings {shlex.quote(str(other))}`, or --all."
+                f"{other} still has entries of ours. Run `claude-hooks-otel uninstall --settings {shlex.quote(str(other))}`, or --all."
             )
 
 
@@ -107,6 +108,7 @@ def _take_out(file: SettingsFile, installed: InstalledChanges, *, dry_run: bool)
     changes = installed.of(file.path)
     removed = unregister(file.document)
     restored = changes.restore_env(file.document)
+    restored += ["statusLine"] if changes.restore_status_line(file.document) else []
     changes.remove_empty(file.document)
     empty = file.exists and changes.made_file and file.document.value == {}
     done = _Done(str(file.path), dry_run, removed, restored, empty, list(differences(before, file.document.value)))
@@ -181,9 +183,10 @@ def _others(installed: InstalledChanges, path: Path) -> list[Path]:
 
 
 def _has_hooks(path: Path) -> bool:
-    """Return whether a settings file has our hooks. One that cannot be read may have them."""
+    """Return whether a settings file has our hooks or our status line. One that cannot be read may have them."""
     try:
-        return bool(registered_commands(SettingsFile(path).document.value.get("hooks")))
+        values = SettingsFile(path).document.value
+        return bool(registered_commands(values.get("hooks"))) or is_ours(command_of(values))
     except SettingsError:
         return True
 

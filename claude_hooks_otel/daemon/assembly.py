@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import Final, TextIO
 
 from claude_hooks_otel.daemon.account import account
+from claude_hooks_otel.daemon.budget_settings import BudgetSettings
+from claude_hooks_otel.daemon.budgets import Budgets
 from claude_hooks_otel.daemon.exporters import Exporters, build_exporters
 from claude_hooks_otel.daemon.intake import Intake
 from claude_hooks_otel.daemon.steady_clock import SteadyClock
@@ -33,6 +35,7 @@ from claude_hooks_otel.facts import tables as facts_tables
 from claude_hooks_otel.facts.content import ContentKeeper
 from claude_hooks_otel.facts.from_hooks import HookReader
 from claude_hooks_otel.facts.from_programs import ProgramReader
+from claude_hooks_otel.facts.from_status_lines import StatusReader
 from claude_hooks_otel.facts.from_transcripts import Pricer, TranscriptReader
 from claude_hooks_otel.facts.identities import IdentityResolver
 from claude_hooks_otel.facts.model import KINDS
@@ -130,11 +133,10 @@ def assemble_core(
         resource_attributes: those of ``OTEL_RESOURCE_ATTRIBUTES``, for the labels that they set.
     """
     home.create()
-    store = open_store(home.store, now_ns)
-    connection = store.connection
+    connection = (store := open_store(home.store, now_ns)).connection
     log, exemplars = MeasurementLog(connection, now_ns), Exemplars(connection, now_ns)
     outbox = Outbox(connection, now_ns, wanted)
-    known, aggregates = _known_metrics(connection, config), Aggregates(connection, now_ns)
+    known, aggregates = _known_metrics(connection, config), Aggregates(connection, now_ns, is_live=is_live)
     totals = SeriesTotals(connection, known, config.series.limit, now_ns, [log.append] if logs_measurements else [])
     wants_items = outbox.wants(TRACES) or outbox.wants(LOGS)
     pending = PendingSessions(connection) if wants_items or config.metrics.gen_ai else None
@@ -145,12 +147,11 @@ def assemble_core(
     store.enlist(*([writer] if writer else []), *both)
     if both:
         _aggregate_older_facts(facts, aggregates)
-    content = _content(facts, config, wants_items if keeps_content is None else keeps_content)
-    history, spool = _history(facts, history_ns), Spool(home.spool)
-    resolve = identity_resolver(config, resource_attributes)
+    spool, keeps_content = Spool(home.spool), wants_items if keeps_content is None else keeps_content
     intake = _intake(
-        config, facts, totals, known, spool, content, history, writer, resolve, counted_until, expects_hooks=is_live
-    )
+        config, facts, totals, known, spool, _content(facts, config, keeps_content), _history(facts, history_ns), writer,
+        identity_resolver(config, resource_attributes), counted_until, expects_hooks=is_live,
+    )  # fmt: skip
     return Core(store, facts, totals, exemplars, spool, outbox, log, intake, writer, aggregates)
 
 
@@ -171,13 +172,15 @@ def _history(facts: Facts, history_ns: Callable[[str], int] | int | None) -> Cal
 
 
 def _aggregate_older_facts(facts: Facts, aggregates: Aggregates) -> None:
-    """Add the facts of a store that an earlier version wrote to the aggregates, once."""
+    """Add the facts of a store that an earlier version wrote to the aggregates, once. The daemon has counted them."""
     if facts.store.meta("has_aggregates"):
         return
     with facts.store.transaction():
-        for kind in KINDS:
-            for fact in facts.select(kind):
-                apply_change([aggregates], None, fact)
+        with aggregates.counting_live():
+            for kind in KINDS:
+                for fact in facts.select(kind):
+                    apply_change([aggregates], None, fact)
+            aggregates.flush()
         facts.store.set_meta("has_aggregates", "1")
 
 
@@ -237,6 +240,7 @@ def _intake(
         spool=SpoolSource(spool, store.after_commit),
         hooks=HookReader(facts, unknowns, resolve, content),
         programs=ProgramReader(facts, resolve, known, count_dropped, ProgramGauges(connection, totals, known).set),
+        statuses=StatusReader(facts, resolve),
         followed=FollowedSessions(connection, store.now_ns()),
         transcripts=transcripts,
         lines=TranscriptReader(facts, _pricer(config), history, content, expects_hooks=expects_hooks),
@@ -247,15 +251,23 @@ def _intake(
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """The whole daemon: the core, and the deliveries to every exporter."""
+    """The whole daemon: the core, the deliveries to every exporter, and the budgets."""
 
     core: Core
     deliveries: Deliveries
     clock: SteadyClock
+    budgets: Budgets
 
     def close(self) -> None:
         """Deliver what is new once more, briefly, and close everything."""
+        self.budgets.close()
         self.deliveries.close()
+        self.core.store.close()
+
+    def abandon(self) -> None:
+        """Close everything without another delivery."""
+        self.budgets.close()
+        self.deliveries.abandon()
         self.core.store.close()
 
 
@@ -268,6 +280,7 @@ def assemble_daemon(
     history_ns: int | None = None,
     is_config_bad: bool = False,
     console: TextIO | None = None,
+    environ: Mapping[str, str] = MappingProxyType({}),
 ) -> Daemon:
     """Put the daemon together, and start its deliveries.
 
@@ -279,21 +292,21 @@ def assemble_daemon(
         history_ns: as for ``assemble_core``.
         is_config_bad: whether the configuration file cannot be used, and ``config`` is an earlier one.
         console: where the exporter ``console`` writes; by default a file in the home.
+        environ: the environment of the daemon.
     """
     exporters = build_exporters(config, otel, console or ConsoleFile(home.console))
     core = assemble_core(
-        home,
-        config,
-        now_ns,
+        home, config, now_ns,
         wanted={signal: [e.name for e in exporters.items if e.signal == signal] for signal in (TRACES, LOGS)},
         sample=TurnSampler(otel.sampler),
         logs_measurements=bool(exporters.custom),
         history_ns=history_ns,
         resource_attributes=otel.resource_attributes,
-    )
-    snapshots = _snapshots(core, config, is_config_bad=is_config_bad)
+    )  # fmt: skip
+    budgets = Budgets(home, core.store, core.totals, BudgetSettings(home, config.budgets, environ))
+    snapshots = _snapshots(core, config, budgets, is_config_bad=is_config_bad)
     path, instance, clock = core.store.path, core.store.meta("instance_id"), SteadyClock(core.store)
-    resource, custom = service_resource(otel, instance, account(config.capture, Path.home())), exporters.custom
+    resource = service_resource(otel, instance, account(config.capture, Path.home()))
     deliveries = Deliveries(
         core.store, core.totals, snapshots, core.outbox, core.log,
         metric_workers=[MetricWorker(exporter, resource, path) for exporter in exporters.metrics],
@@ -305,8 +318,8 @@ def assemble_daemon(
         bounds=config.outbox,
         may_expire=clock.is_steady,
     )  # fmt: skip
-    _attach_readers(custom.values(), deliveries)
-    return Daemon(core, deliveries, clock)
+    _attach_readers(exporters.custom.values(), deliveries)
+    return Daemon(core, deliveries, clock, budgets)
 
 
 def _attach_readers(exporters: Iterable[CustomExporter], deliveries: Deliveries) -> None:
@@ -314,10 +327,10 @@ def _attach_readers(exporters: Iterable[CustomExporter], deliveries: Deliveries)
         reader.attach(deliveries.series_now)
 
 
-def _snapshots(core: Core, config: Config, *, is_config_bad: bool) -> Snapshots:
+def _snapshots(core: Core, config: Config, budgets: Budgets, *, is_config_bad: bool) -> Snapshots:
     """Return what takes snapshots of the series."""
-    scores = Scores(core.facts, config.scores)
-    return Snapshots(core.facts, core.totals, core.exemplars, scores, core.spool.depth, is_config_bad)
+    scores, depth = Scores(core.facts, config.scores), core.spool.depth
+    return Snapshots(core.facts, core.totals, core.exemplars, scores, depth, is_config_bad, budgets.states)
 
 
 def _measurement_workers(exporters: Exporters, config: Config, path: Path, instance: str) -> list[MeasurementWorker]:

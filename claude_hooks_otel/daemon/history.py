@@ -18,10 +18,10 @@ from typing import Final
 from claude_hooks_otel.daemon.assembly import assemble_core, identity_resolver
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.metrics.labels import Identity, identity_columns
 from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources import transcript_lines
 from claude_hooks_otel.sources.transcript_files import PROJECTS, find_agents, read_lines
-from claude_hooks_otel.metrics.labels import Identity, identity_columns
 from claude_hooks_otel.store.connection import portions, read_meta
 from claude_hooks_otel.store.store import Lock
 from claude_hooks_otel.units import SECOND
@@ -130,7 +130,7 @@ class HistoryImport:
         row = self._store.connection.execute("SELECT 1 FROM ledger WHERE session_id = ? LIMIT 1", (session_id,))
         return row.fetchone() is not None
 
-    def read(self, transcripts: Iterable[Transcripts]) -> Iterator[int]:
+    def read(self, transcripts: Iterable[Transcripts]) -> Generator[int]:
         """Read sessions. Yield how many bytes were read, again and again.
 
         Many sessions are one transaction. If the reading stops, the next import reads that part again.
@@ -252,6 +252,7 @@ def _beginning(main: Path) -> _Beginning | None:
     """
     at_ns: int | None = None
     directory: str | None = None
+    is_fork = False
     for number, (raw, _) in enumerate(read_lines(main, 0)):
         for line in transcript_lines.parse(raw or b"").records:
             if at_ns is None and line.timestamp >= SECOND:
@@ -260,7 +261,7 @@ def _beginning(main: Path) -> _Beginning | None:
             if isinstance(line, transcript_lines.AssistantLine):
                 if line.request_session_id in (None, line.session_id):
                     return None if at_ns is None else _Beginning(at_ns, directory)
-                at_ns = None
-        if number > _MOST_LINES and at_ns is not None:
+                at_ns, is_fork = None, True
+        if number > _MOST_LINES and at_ns is not None and not is_fork:
             break
     return None if at_ns is None else _Beginning(at_ns, directory)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Final
 
 from claude_hooks_otel.daemon.history import HistoryImport, ImportResult, Transcripts
@@ -29,6 +32,47 @@ _GARBAGE_AFTER: Final = 100_000
 
 class ImportFailedError(RuntimeError):
     """A process of an import failed. What it had read is in the store."""
+
+
+class FolderLock:
+    """A lock on a folder, between processes. Unlike a semaphore, it is released when its holder dies, even by ``kill -9``.
+
+    Each process opens the folder itself: a copy of a descriptor would share the lock.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        if self._descriptor is None:
+            self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        """Release it."""
+        if self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """The place of the next session in the list. Processes share it."""
+
+    value: Any
+    lock: FolderLock
+
+    def next(self) -> int:
+        """Return the next place, which no other process gets."""
+        self.lock.acquire()
+        try:
+            place = int(self.value.value)
+            self.value.value = place + 1
+        finally:
+            self.lock.release()
+        return place
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +109,16 @@ def run_import(
     # A copy of this process has everything in memory already. Other systems do not support it well.
     context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     load_prices()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_AFTER)
     HistoryImport(home, config).close()  # creates the store
-    taken, lock = context.Value("q", 0), context.Lock()
-    children = [_start(context, home, config, found, taken, lock) for _ in range(number - 1)]
+    home.create()
+    places = _Places(context.RawValue("q", 0), FolderLock(home.spool / "new"))
+    lock = FolderLock(home.spool)
+    children = [_start(context, home, config, found, places, lock) for _ in range(number - 1)]
     try:
         with closing(HistoryImport(home, config, lock=lock if children else None)) as reader:
-            with closing(reader.read(_next_ones(found, taken))) as steps:
+            with closing(reader.read(_next_ones(found, places))) as steps:
                 for step in steps:
                     advance(step)
                     _hear(children, reader.result, advance, wait=False)
@@ -84,39 +132,45 @@ def run_import(
             child.messages.close()
 
 
-def _start(context: Any, home: Home, config: Config, found: Sequence[Transcripts], taken: Any, lock: Any) -> _Child:
+def _start(
+    context: Any, home: Home, config: Config, found: Sequence[Transcripts], places: _Places, lock: FolderLock
+) -> _Child:
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(home, config, found, taken, lock, sender), daemon=True)
+    process = context.Process(target=_work, args=(home, config, found, places, lock, sender), daemon=True)
     process.start()
     sender.close()  # the child has it
     return _Child(process, receiver)
 
 
-def _next_ones(found: Sequence[Transcripts], taken: Any) -> Iterator[Transcripts]:
+def _next_ones(found: Sequence[Transcripts], places: _Places) -> Iterator[Transcripts]:
     """Yield sessions that no other process has taken."""
-    while True:
-        with taken.get_lock():
-            place, taken.value = taken.value, taken.value + 1
-        if place >= len(found):
-            return
+    while (place := places.next()) < len(found):
         yield found[place]
 
 
-def _work(home: Home, config: Config, found: Sequence[Transcripts], taken: Any, lock: Any, sender: Connection) -> None:
+def _work(
+    home: Home, config: Config, found: Sequence[Transcripts], places: _Places, lock: FolderLock, sender: Connection
+) -> None:
     """Read sessions in a child. Send how many bytes were read, and at the end the result, or the error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent stops it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    gc.freeze()
-    gc.set_threshold(_GARBAGE_AFTER)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         with closing(HistoryImport(home, config, lock=lock)) as reader:
-            for step in reader.read(_next_ones(found, taken)):
+            for step in reader.read(_next_ones(found, places)):
                 sender.send(step)
             sender.send(reader.result)
     except BrokenPipeError:
         return  # its parent was killed
-    except Exception as error:  # noqa: BLE001 — its parent raises it
+    except Exception as error:
         sender.send(f"{type(error).__name__}: {error}")
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone. What it had not committed is read again by the next import."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _hear(children: Sequence[_Child], result: ImportResult, advance: Callable[[int], None], *, wait: bool) -> None:

@@ -15,13 +15,21 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.foreign_files import is_shortage
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.outcomes import Damage
-from claude_hooks_otel.sources.captured import EVENTS_PER_BATCH, CapturedEvent, CapturedRecord, SpoolBatch, Unreadable
+from claude_hooks_otel.sources.captured import (
+    EVENTS_PER_BATCH,
+    CapturedEvent,
+    CapturedRecord,
+    CapturedStatus,
+    SpoolBatch,
+    Unreadable,
+)
 from claude_hooks_otel.sources.registration import REGISTERED
 from claude_hooks_otel.sources.transcripts import TranscriptBatch, TranscriptLine
 
 if TYPE_CHECKING:
     from claude_hooks_otel.facts.from_hooks import HookReader
     from claude_hooks_otel.facts.from_programs import ProgramReader
+    from claude_hooks_otel.facts.from_status_lines import StatusReader
     from claude_hooks_otel.facts.from_transcripts import TranscriptReader
     from claude_hooks_otel.facts.pairing import Pairing
     from claude_hooks_otel.facts.repository import Facts
@@ -51,6 +59,7 @@ class Intake:
         spool: what hooks and programs have captured.
         hooks: reads hook events.
         programs: reads program records.
+        statuses: reads what status lines report.
         followed: the sessions whose transcripts are followed.
         transcripts: their transcripts.
         lines: reads transcript lines.
@@ -67,6 +76,7 @@ class Intake:
         spool: SpoolSource,
         hooks: HookReader,
         programs: ProgramReader,
+        statuses: StatusReader,
         followed: FollowedSessions,
         transcripts: TranscriptSource,
         lines: TranscriptReader,
@@ -80,6 +90,7 @@ class Intake:
         self._spool = spool
         self._hooks = hooks
         self._programs = programs
+        self._statuses = statuses
         self._followed = followed
         self._transcripts = transcripts
         self._lines = lines
@@ -131,6 +142,8 @@ class Intake:
                     elif isinstance(item, CapturedRecord):
                         self._programs.read(item)
                         self._totals.add(catalog.HOOK_EVENTS, (("event", item.envelope.event),), 1)
+                    elif isinstance(item, CapturedStatus):
+                        self._statuses.read(item)
                     else:
                         self._count_unreadable(item)
                 self._hooks.flush()
@@ -239,7 +252,7 @@ class Intake:
     # -- history: sessions that no hook has captured -------------------------------------------------------------------
 
     def read_sessions(self, sessions: Iterable[model.Session], begin: Callable[[model.Session], None]) -> Iterator[int]:
-        """Read the transcripts of sessions, in the caller's transactions. Yield how many bytes were read, again and again.
+        """Read the transcripts of sessions, in the caller's transactions. Yield how many bytes were new, again and again.
 
         If it raises, a line could not be read. ``read_carefully`` finds out which.
 
@@ -252,9 +265,9 @@ class Intake:
             for file in self._transcripts.files(session.session_id, session.transcript_path) or ():
                 for batch in self._transcripts.batches(file):
                     begin(session)
-                    offset = batch.cursor.offset
+                    before = self._transcripts.new_bytes  # an answer without a request id may be read again
                     self._take_lines(batch, is_careful=False)
-                    yield batch.cursor.offset - offset
+                    yield self._transcripts.new_bytes - before
 
     def read_carefully(self, session: model.Session) -> None:
         """Read all transcripts of a session, each batch in its own transaction. A line that cannot be read costs no other."""
@@ -327,6 +340,7 @@ class Intake:
                     self._totals.add(catalog.TRANSCRIPT_DAMAGE, (("reason", reason),), 1)
                 for detail in details:
                     self._unknowns.count("transcript", detail[:128])
+        self._lines.finish()
         self._transcripts.advance(batch)
 
     def _take_line(self, line: TranscriptLine) -> bool:

@@ -79,8 +79,9 @@ class Loop:
         self._now_ns = now_ns
         self._lock = lock
         self._console = console
+        self._environ = environ
         self._config, self._problem = _config(home, environ)
-        self._otel = OtelSettings.from_config(self._config, environ)
+        self._otel = OtelSettings.from_config(self._config, environ, is_own=home.is_trusted())
         for warning in self._otel.warnings:
             _log.warning("%s", warning)
         self._daemon: Daemon | None = self._open()
@@ -95,8 +96,9 @@ class Loop:
     def _open(self, damage: str | None = None) -> Daemon:
         prepare_store(self._home, self._config, self._now_ns, damage=damage)
         daemon = assemble_daemon(
-            self._home, self._config, self._otel, self._now_ns, is_config_bad=bool(self._problem), console=self._console
-        )
+            self._home, self._config, self._otel, self._now_ns,
+            is_config_bad=bool(self._problem), console=self._console, environ=self._environ,
+        )  # fmt: skip
         daemon.core.store.guard(self._check_place)
         return daemon
 
@@ -193,8 +195,7 @@ class Loop:
         """Close the store without another delivery. The next round opens it again."""
         daemon, self._daemon = self._daemon, None
         if daemon is not None:
-            daemon.deliveries.abandon()
-            daemon.core.store.close()
+            daemon.abandon()
 
     def work(self) -> bool:
         """Do one round. Return whether there may be more to do at once."""
@@ -212,6 +213,7 @@ class Loop:
         if self._flush_requests.waiting():
             self.drain()
             self._flush_requests.answer(self.flush(self._flush_requests.timeout))
+        self._open_daemon.budgets.work()
         deliveries.work()
         self._keep_house()
         return bool(taken or lines)

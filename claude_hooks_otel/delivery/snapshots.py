@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from claude_hooks_otel.delivery import outbox
 from claude_hooks_otel.delivery.exporter_state import read_states
@@ -11,6 +12,7 @@ from claude_hooks_otel.delivery.metrics import Snapshot
 from claude_hooks_otel.facts.pricing import price_table_version
 from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.series.budgets import BudgetState, budget_points
 from claude_hooks_otel.series.exemplars import Exemplars
 from claude_hooks_otel.series.gauges import gauges
 from claude_hooks_otel.series.points import SeriesPoint
@@ -18,6 +20,17 @@ from claude_hooks_otel.series.program_gauges import program_gauges
 from claude_hooks_otel.series.scores import Scores
 from claude_hooks_otel.series.totals import SeriesTotals
 from claude_hooks_otel.traces.model import LOGS, TRACES
+
+
+class ReadsBudgets(Protocol):
+    """Returns the state of every budget."""
+
+    def __call__(self, *, recompute: bool = False) -> list[BudgetState]:
+        """Return the states, as they are now if ``recompute`` is true."""
+
+
+def _no_budgets(*, recompute: bool = False) -> list[BudgetState]:  # noqa: ARG001 — as ReadsBudgets
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,7 @@ class Snapshots:
         scores: the scores of agents.
         spool_depth: returns how many events wait in the spool.
         is_config_bad: whether the configuration file cannot be used.
+        budgets: returns the state of every budget, as it is now if ``recompute`` is true.
     """
 
     facts: Facts
@@ -39,6 +53,7 @@ class Snapshots:
     scores: Scores
     spool_depth: Callable[[], int]
     is_config_bad: bool = False
+    budgets: ReadsBudgets = _no_budgets
 
     def take(self, *, recompute: bool = False) -> Snapshot:
         """Return every series as it is now. With ``recompute``, even the scores are computed again."""
@@ -55,7 +70,8 @@ class Snapshots:
 
     def _computed(self, series: list[SeriesPoint], now_ns: int, *, recompute: bool) -> list[SeriesPoint]:
         scores = self.scores.points(series, now_ns, recompute=recompute)
-        return [*gauges(self.facts, now_ns), *scores, *self._health(now_ns)]
+        budgets = budget_points(self.budgets(recompute=recompute), now_ns)
+        return [*gauges(self.facts, now_ns), *scores, *budgets, *self._health(now_ns)]
 
     def _health(self, now_ns: int) -> list[SeriesPoint]:
         found = [

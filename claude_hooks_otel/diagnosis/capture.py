@@ -19,11 +19,12 @@ from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.home_files import emit_path
 from claude_hooks_otel.sources import registration
 from claude_hooks_otel.sources.envelope import Envelope
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.spool import Spool
 
-# The event of the trial. It never starts a daemon.
-_TRIAL_EVENT = "PostToolUse"
-_TRIAL_PAYLOAD = b'{"hook_event_name": "PostToolUse", "trial": "\xff"}\n'
+# The event of the trial. Every registration has it, and it never starts a daemon.
+_TRIAL_EVENT = "SubagentStop"
+_TRIAL_PAYLOAD = b'{"hook_event_name": "SubagentStop", "trial": "\xff"}\n'
 # Seconds. A hook takes milliseconds. Claude Code stops it after registration.TIMEOUT.
 _TRIAL_TIMEOUT = registration.TIMEOUT
 
@@ -84,8 +85,11 @@ def hooks_registered(surroundings: Surroundings) -> Iterator[Finding]:
     if not places:
         yield fail("hooks", "none are registered in the settings of this user and folder", INSTALL)
         return
+    modes = {settings.registration for settings in surroundings.settings if settings.commands}
+    modes |= {Registration.FULL} if plugins else set()
+    mode = Registration.FULL if Registration.FULL in modes else Registration.LIGHT
     registered = {event for settings in surroundings.settings for event in settings.commands}
-    missing = [] if plugins else [event for event in registration.REGISTERED if event not in registered]
+    missing = [] if plugins else [event for event in registration.events_of(mode) if event not in registered]
     if missing:
         yield warn("hooks", f"{', '.join(places)}: missing {', '.join(missing)}", INSTALL)
     elif surplus := sorted(registered - registration.REGISTERED.keys()):
@@ -95,13 +99,23 @@ def hooks_registered(surroundings: Surroundings) -> Iterator[Finding]:
     elif plugins and len(places) > 1:
         note = "both the plugin and the settings register them: each event counts once, but every hook runs twice"
         yield warn("hooks", note, "Run `claude-hooks-otel install --plugin`, or disable the plugin.")
+    elif len(modes) > 1:
+        note = f"{', '.join(places)}: one is light, one is full, so all events are registered, and most hooks run twice"
+        yield warn("hooks", note, "Run `claude-hooks-otel install --events full|light` for each, with the same choice.")
     else:
-        yield ok("hooks", f"{', '.join(places)}: all {len(registration.REGISTERED)} events")
+        yield ok("hooks", f"{', '.join(places)}: {_ALL_OF[mode]}")
+
+
+# What a complete registration is.
+_ALL_OF = {
+    Registration.FULL: f"all {len(registration.REGISTERED)} events",
+    Registration.LIGHT: f"light, {len(registration.events_of(Registration.LIGHT))} events; tool calls come from transcripts",
+}
 
 
 def _is_current(settings: Settings) -> bool:
     return all(
-        command == registration.command(event, registration.SETTINGS_EMIT)
+        command == registration.command(event, registration.SETTINGS_EMIT, settings.registration)
         for event, commands in settings.commands.items()
         for command in commands
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from claude_hooks_otel.diagnosis import capture, custom_exporters, state
+from claude_hooks_otel.diagnosis import capture, custom_exporters, state, status_line
 from claude_hooks_otel.diagnosis.finding import Finding, Surroundings, run_checks
 
 
@@ -16,5 +16,7 @@ def diagnose(surroundings: Surroundings) -> list[Finding]:
     from claude_hooks_otel.diagnosis import export, prometheus  # noqa: PLC0415
 
     _ = surroundings.home
-    checks = (*capture.CHECKS, *state.CHECKS, *export.CHECKS, *custom_exporters.CHECKS, *prometheus.CHECKS)
+    checks = (
+        *capture.CHECKS, *status_line.CHECKS, *state.CHECKS, *export.CHECKS, *custom_exporters.CHECKS, *prometheus.CHECKS
+    )  # fmt: skip
     return list(run_checks(checks, surroundings))

@@ -13,7 +13,8 @@ from claude_hooks_otel.export.exporters import Exporter, build_item_exporters, b
 from claude_hooks_otel.export.outcome import Status
 from claude_hooks_otel.installation.client_variables import proxy_notes
 from claude_hooks_otel.installation.home_files import network_variables, otel_variables
-from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, Signal
+from claude_hooks_otel.settings import Config, ConfigError, OtelSettings, OtlpSettings, Signal
+from claude_hooks_otel.settings.backends import TEMPORALITY, Backend, backend_of, backends
 from claude_hooks_otel.store.connection import connect
 
 
@@ -35,7 +36,7 @@ def endpoints(surroundings: Surroundings) -> Iterator[Finding]:
     config = surroundings.config
     if isinstance(config, ConfigError):
         return
-    otel = OtelSettings.from_config(config, {})
+    otel = OtelSettings.from_config(config, {}, is_own=surroundings.home.is_trusted(surroundings.environ))
     found = [finding for signal in Signal for finding in _of_signal(otel, signal, surroundings)]
     yield from found or (
         info(
@@ -59,11 +60,34 @@ def _of_signal(otel: OtelSettings, signal: Signal, surroundings: Surroundings) -
         remedy = "Correct it under [otel] in the configuration, or by `claude-hooks-otel install`."
         yield fail(f"export {signal}", str(error), remedy)
         return
+    otlp = otel.signals[signal].otlp
+    backend = _backend(otlp, surroundings) if otlp else None
     for exporter in exporters:
-        yield _ask(exporter, surroundings)
+        own_backend = backend if exporter.name == "otlp" else None
+        yield _ask(exporter, otel, own_backend, surroundings)
+        if otlp and own_backend:
+            yield from _mismatches(own_backend, otlp, signal)
 
 
-def _ask(exporter: Exporter, surroundings: Surroundings) -> Finding:
+def _backend(otlp: OtlpSettings, surroundings: Surroundings) -> Backend | None:
+    """Return the backend that the configuration names, else the one that the address belongs to."""
+    config = surroundings.config
+    named = config.monitoring.backend if isinstance(config, Config) else None
+    return backends().get(named) if named else backend_of(otlp.endpoint)
+
+
+def _mismatches(backend: Backend, otlp: OtlpSettings, signal: Signal) -> Iterator[Finding]:
+    """Find settings that the backend's documentation rules out. A request without data does not show them."""
+    step = f"export otlp {signal}"
+    if signal not in backend.signals:
+        remedy = f'Set OTEL_{signal.upper()}_EXPORTER = "none" under [otel], or another endpoint for them.'
+        yield warn(step, f"{backend.title} takes no {signal} by default", remedy)
+    elif signal is Signal.METRICS and backend.needs_temporality and otlp.temporality != backend.temporality:
+        observed = f"{backend.title} takes only {backend.temporality} temporality, and {otlp.temporality} is sent"
+        yield fail(step, observed, f'Set {TEMPORALITY} = "{backend.temporality}" under [otel].')
+
+
+def _ask(exporter: Exporter, otel: OtelSettings, backend: Backend | None, surroundings: Surroundings) -> Finding:
     try:
         outcome = exporter.probe()
     finally:
@@ -76,16 +100,24 @@ def _ask(exporter: Exporter, surroundings: Surroundings) -> Finding:
         return info(step, f"{described}: {outcome.error}", remedy)
     if not outcome.ok:
         lost = "Nothing is lost" if signal is Signal.METRICS else "Waiting items are kept within the limits of [outbox]"
-        remedy = f"Is the receiver running, and are endpoint, protocol and headers right? {lost} meanwhile."
-        return fail(step, f"{described}: {outcome.error}", remedy)
+        remedy = _remedy(outcome.error or "", otel, backend)
+        return fail(step, f"{described}: {outcome.error}", f"{remedy} {lost} meanwhile.")
     accepted = f"{described}: accepted an empty request in {outcome.duration_s * 1000:.0f} ms"
     if last := _last_error(exporter, surroundings):
-        return warn(
-            step, f"{accepted}; the daemon's last export failed: {last}", "Run `claude-hooks-otel flush` to try again."
-        )
+        explained = backend.explain(last) if backend else ""
+        again = "Run `claude-hooks-otel flush` to try again."
+        return warn(step, f"{accepted}; the daemon's last export failed: {last}", f"{explained} {again}".lstrip())
     if exporter.warnings:
         return warn(step, accepted, "Correct what is named above in the configuration.")
     return ok(step, accepted)
+
+
+def _remedy(error: str, otel: OtelSettings, backend: Backend | None) -> str:
+    """Return what to do about an error of an export."""
+    if otel.credentials is not None and error.startswith(otel.redact(otel.credentials.describe())):
+        return "Correct it under [credentials] in the configuration."
+    explained = backend.explain(error) if backend else ""
+    return explained or "Is the receiver running, and are endpoint, protocol and headers right?"
 
 
 def _last_error(exporter: Exporter, surroundings: Surroundings) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.advice import plugin_enabled
-from claude_hooks_otel.installation.hook_entries import malformed, registered_commands
+from claude_hooks_otel.installation.hook_entries import malformed, registered_as, registered_commands
 from claude_hooks_otel.installation.settings_file import Scope, SettingsFile, UnreadableSettingsError, path_of
 from claude_hooks_otel.settings import Config, ConfigError, load
+from claude_hooks_otel.sources.registration import Registration
 
 INSTALL = "Run `claude-hooks-otel install`."
 # Where an organization's settings are (Claude Code's documentation, "Settings files"). They override all others.
@@ -98,6 +99,11 @@ class Settings:
     def commands(self) -> dict[str, list[str]]:
         """Our hook commands, by event."""
         return registered_commands(self.values.get("hooks"))
+
+    @property
+    def registration(self) -> Registration:
+        """Which events our commands register."""
+        return registered_as(self.values.get("hooks"))
 
     @property
     def unreadable_hooks(self) -> list[str]:

@@ -18,7 +18,7 @@ from claude_hooks_otel.export.console_file import ConsoleFile
 from claude_hooks_otel.export.logs import readable_log_records
 from claude_hooks_otel.export.outcome import Outcome, Status
 from claude_hooks_otel.export.spans import readable_spans
-from claude_hooks_otel.settings import ConfigError, OtelSettings, OtlpSettings, Signal
+from claude_hooks_otel.settings import ConfigError, Credentials, OtelSettings, OtlpSettings, Signal
 from claude_hooks_otel.traces.model import Item
 
 Stream = TextIO | ConsoleFile
@@ -92,8 +92,11 @@ class Exporter(ABC):
         self._redact = otel.redact
         self._is_shut_down = False
         self._otlp = otlp = settings.otlp if name == "otlp" else None
-        self._sender: _Sender = self._build(otlp) if otlp else _Console(signal, console)
-        self._description = self._redact(otlp.describe() if otlp else _describe_console(console))
+        credentials = otel.credentials_for(signal)
+        self._sender: _Sender = self._build(otlp, credentials) if otlp else _Console(signal, console)
+        parts = [otlp.describe() if otlp else _describe_console(console)]
+        parts += [credentials.describe()] if otlp and credentials else []
+        self._description = self._redact(", ".join(parts))
         self.warnings = otlp.warnings if otlp else ()
 
     def describe(self) -> str:
@@ -110,16 +113,16 @@ class Exporter(ABC):
     def probe(self) -> Outcome:
         """Send a request without data."""
 
-    def _build(self, otlp: OtlpSettings) -> _Sender:
+    def _build(self, otlp: OtlpSettings, credentials: Credentials | None) -> _Sender:
         """Return the sender for the chosen protocol. The packages of the other protocol are not imported."""
         try:
             if otlp.protocol == "grpc":
                 from claude_hooks_otel.export.otlp_grpc import GrpcSender  # noqa: PLC0415 -- 16 MiB, not for HTTP
 
-                return GrpcSender(otlp, self.signal)
+                return GrpcSender(otlp, self.signal, credentials)
             from claude_hooks_otel.export.otlp_http import HttpSender  # noqa: PLC0415
 
-            return HttpSender(otlp, self.signal)
+            return HttpSender(otlp, self.signal, credentials)
         except Exception as error:
             reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
             raise ConfigError(self._redact(f"the OTLP exporter cannot be built: {reason}")) from None

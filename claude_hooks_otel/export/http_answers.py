@@ -36,12 +36,23 @@ def get(url: str, timeout: float) -> requests.Response:
     Raises:
         requests.RequestException: there is no answer.
     """
+    return _request("GET", url, None, {}, timeout)
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> requests.Response:
+    """Return the answer of any server to a POST request, as ``get`` does."""
+    return _request("POST", url, body, headers, timeout)
+
+
+def _request(
+    method: str, url: str, body: bytes | None, headers: Mapping[str, str], timeout: float
+) -> requests.Response:
     adapter = BoundedAdapter()
     with requests.Session() as session, _alarm(timeout, adapter.end):
         for scheme in ("http://", "https://"):
             session.mount(scheme, adapter)
-        headers = {"accept-encoding": ACCEPTED_ENCODINGS}
-        return session.get(url, timeout=timeout, headers=headers, allow_redirects=False)
+        headers = {"accept-encoding": ACCEPTED_ENCODINGS, **headers}
+        return session.request(method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
 
 
 class BoundedAdapter(HTTPAdapter):

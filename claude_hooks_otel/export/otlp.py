@@ -20,8 +20,8 @@ from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metr
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from claude_hooks_otel.export.outcome import Outcome
-from claude_hooks_otel.settings import ConfigError, OtlpSettings, Signal
+from claude_hooks_otel.export.outcome import Outcome, Status
+from claude_hooks_otel.settings import ConfigError, CredentialError, Credentials, OtlpSettings, Signal
 
 # The text by which OpenTelemetry's exporters identify themselves (OTLP exporter specification, "User Agent").
 USER_AGENT = f"OTel-OTLP-Exporter-Python/{sdk_version}"
@@ -39,18 +39,20 @@ _Kind = TypeVar("_Kind")
 
 
 class OtlpSender(ABC):
-    """Sends batches of one signal. It tries again only if the endpoint is away or asks for it.
+    """Sends batches of one signal. It tries again only if the endpoint is away or asks for it, and once if credentials have expired.
 
     Args:
         otlp: how to send.
         signal: what is sent.
+        credentials: headers that expire; None without any.
 
     Raises:
         ConfigError: the credential provider cannot be used.
     """
 
-    def __init__(self, otlp: OtlpSettings, signal: Signal) -> None:
+    def __init__(self, otlp: OtlpSettings, signal: Signal, credentials: Credentials | None = None) -> None:
         self._otlp = otlp
+        self._expiring = credentials
         self._encode = _ENCODERS[signal]
         self._closed = threading.Event()
 
@@ -59,7 +61,7 @@ class OtlpSender(ABC):
         request = self._encode(batch)
         deadline = time.monotonic() + self._otlp.timeout_s
         for number in range(TRIES):
-            outcome, pause = self._try(request, deadline - time.monotonic())
+            outcome, pause = self._try_with_credentials(request, deadline)
             if pause is None:
                 break
             asked = pause
@@ -69,17 +71,40 @@ class OtlpSender(ABC):
                 return replace(outcome, retry_after_s=asked)
         return outcome
 
+    def _try_with_credentials(self, request: Any, deadline: float) -> tuple[Outcome, float | None]:
+        """Send a request, and once more with new credentials if the endpoint does not accept the present ones."""
+        if self._expiring is None or self._closed.is_set():
+            return self._try(request, self._otlp.headers, deadline - time.monotonic())
+        try:
+            used = self._expiring.headers(deadline - time.monotonic())
+            outcome, pause = self._try(request, {**self._otlp.headers, **used}, deadline - time.monotonic())
+            if outcome.is_unauthenticated:
+                self._expiring.refused(used)
+                renewed = self._expiring.headers(deadline - time.monotonic())
+                if renewed != used:
+                    return self._try(request, {**self._otlp.headers, **renewed}, deadline - time.monotonic())
+        except CredentialError as error:
+            return Outcome(Status.UNAVAILABLE, str(error)), None
+        return outcome, pause
+
     @abstractmethod
-    def _try(self, request: Any, timeout: float) -> tuple[Outcome, float | None]:
+    def _try(self, request: Any, headers: Mapping[str, str], timeout: float) -> tuple[Outcome, float | None]:
         """Send a request once.
+
+        Args:
+            request: the message.
+            headers: what the settings and the credentials add, by lower-case name.
+            timeout: seconds.
 
         Returns:
             The outcome, and the pause before the next try: seconds, 0 for the usual pause, None for no further try.
         """
 
-    @abstractmethod
     def close(self) -> None:
         """Close the connections for good. A request under way ends at once."""
+        self._closed.set()
+        if self._expiring is not None:
+            self._expiring.interrupt()
 
 
 def provided_credentials(provider: str | None, kind: type[_Kind]) -> _Kind | None:

@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from claude_hooks_otel.export.grpc_reasons import grpc_reason
 from claude_hooks_otel.export.otlp import USER_AGENT, OtlpSender, provided_credentials
 from claude_hooks_otel.export.outcome import Outcome, Status, accepted, not_accepted
-from claude_hooks_otel.settings import OtlpSettings, Signal
+from claude_hooks_otel.settings import Credentials, OtlpSettings, Signal
 
 _COMPRESSIONS = {"none": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip}
 # Bytes of an answer and of its headers. An OTLP answer is a message for people at most.
@@ -52,23 +52,22 @@ class GrpcSender(OtlpSender):
         OSError: a certificate or key cannot be read.
     """
 
-    def __init__(self, otlp: OtlpSettings, signal: Signal) -> None:
-        super().__init__(otlp, signal)
+    def __init__(self, otlp: OtlpSettings, signal: Signal, credentials: Credentials | None = None) -> None:
+        super().__init__(otlp, signal, credentials)
         self._stub = _STUBS[signal]
         self._credentials = _credentials(otlp) if otlp.secure else None
-        self._metadata = tuple(otlp.headers.items())
         self._lock = threading.Lock()
         self._channel = self._open()
 
     def close(self) -> None:
         """Close the connection for good. A request under way ends at once."""
+        super().close()
         with self._lock:
-            self._closed.set()
             self._channel.close()
 
-    def _try(self, request: Any, timeout: float) -> tuple[Outcome, float | None]:
+    def _try(self, request: Any, headers: Mapping[str, str], timeout: float) -> tuple[Outcome, float | None]:
         try:
-            response = self._stub(self._channel).Export(request, timeout=timeout, metadata=self._metadata)
+            response = self._stub(self._channel).Export(request, timeout=timeout, metadata=tuple(headers.items()))
         except grpc.RpcError as error:
             code = error.code()
             details = error.details() or ""

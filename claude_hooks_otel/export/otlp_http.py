@@ -25,7 +25,7 @@ from claude_hooks_otel.export.http_answers import ACCEPTED_ENCODINGS, BoundedAda
 from claude_hooks_otel.export.http_reasons import http_reason
 from claude_hooks_otel.export.otlp import USER_AGENT, OtlpSender, provided_credentials
 from claude_hooks_otel.export.outcome import Outcome, Status, accepted, not_accepted
-from claude_hooks_otel.settings import OtlpSettings, Signal
+from claude_hooks_otel.settings import Credentials, OtlpSettings, Signal
 from claude_hooks_otel.settings.redaction import MAX_LENGTH
 
 _PROTOBUF = "application/x-protobuf"
@@ -49,8 +49,8 @@ class HttpSender(OtlpSender):
     answers for itself, but the sender does not wait for it longer than the timeout.
     """
 
-    def __init__(self, otlp: OtlpSettings, signal: Signal) -> None:
-        super().__init__(otlp, signal)
+    def __init__(self, otlp: OtlpSettings, signal: Signal, credentials: Credentials | None = None) -> None:
+        super().__init__(otlp, signal, credentials)
         self._response = _RESPONSES[signal]
         self._session = provided_credentials(otlp.credential_provider, requests.Session) or requests.Session()
         self._adapter = BoundedAdapter()
@@ -58,11 +58,11 @@ class HttpSender(OtlpSender):
             self._session.mount(otlp.endpoint, self._adapter)
         self._compress = _COMPRESS[otlp.compression]
         encoding = {} if otlp.compression == "none" else {"content-encoding": otlp.compression}
+        self._request_headers = {**_REQUEST_HEADERS, **encoding}
         certificate, key = otlp.client_certificate, otlp.client_key
         self._post = partial(
             self._session.post,
             otlp.endpoint,
-            headers={**_REQUEST_HEADERS, **encoding, **otlp.headers},
             verify=otlp.certificate,  # None leaves it to the session
             cert=(certificate, key) if certificate and key else certificate,
             allow_redirects=False,
@@ -71,15 +71,16 @@ class HttpSender(OtlpSender):
 
     def close(self) -> None:
         """Close the connections for good. A request under way ends at once, even if it waits for a name or a connection."""
-        self._closed.set()
+        super().close()
         self._results.put(requests.ConnectionError("closed while it was under way"))
         self._adapter.end()
         self._session.close()
 
-    def _try(self, request: Any, timeout: float) -> tuple[Outcome, float | None]:
+    def _try(self, request: Any, headers: Mapping[str, str], timeout: float) -> tuple[Outcome, float | None]:
         body, timeout = self._compress(request.SerializeToString()), max(timeout, _SHORTEST_TIMEOUT)
+        headers = {**self._request_headers, **headers}
         try:
-            response = self._response_within(timeout, partial(self._post, data=body, timeout=timeout))
+            response = self._response_within(timeout, partial(self._post, data=body, headers=headers, timeout=timeout))
         except Exception as error:
             is_away = isinstance(error, requests.ConnectionError | requests.Timeout)
             return not_accepted(None, http_reason(error, self._otlp.endpoint)), 0 if is_away else None

@@ -36,6 +36,8 @@ _STATUSES: Final[Mapping[int | str, Status]] = {
     "DATA_LOSS": Status.FAILED,
     "FAILED_PRECONDITION": Status.FAILED,  # Grafana Tempo answers this for a trace that is full
 }
+# HTTP and gRPC have one code each for missing or invalid credentials (RFC 9110, section 15.5.2; gRPC, "Status codes").
+_UNAUTHENTICATED: Final = (401, "UNAUTHENTICATED")
 # gRPC has no code for a message that is too large. These are the codes and texts of its libraries and of a proxy.
 _TOO_LARGE: Final = (
     ("RESOURCE_EXHAUSTED", "larger than"),  # C, Go, Node
@@ -57,6 +59,7 @@ class Outcome:
         rejected: points, spans or log records in an accepted batch that the receiver refused for good.
         duration_s: how long the export took, in seconds, with its retries.
         retry_after_s: the pause before the next export that the receiver asked for, in seconds; 0 if it asked for none.
+        is_unauthenticated: whether the receiver did not know who sends: the credentials are wrong, missing or expired.
     """
 
     status: Status
@@ -64,6 +67,7 @@ class Outcome:
     rejected: int = 0
     duration_s: float = 0.0
     retry_after_s: float = 0.0
+    is_unauthenticated: bool = False
 
     @property
     def ok(self) -> bool:
@@ -80,7 +84,8 @@ def not_accepted(code: int | str | None, error: str) -> Outcome:
     """
     if any(code == known and text in error for known, text in _TOO_LARGE):
         return Outcome(Status.TOO_LARGE, error)
-    return Outcome(Status.UNAVAILABLE if code is None else _STATUSES.get(code, Status.UNAVAILABLE), error)
+    status = Status.UNAVAILABLE if code is None else _STATUSES.get(code, Status.UNAVAILABLE)
+    return Outcome(status, error, is_unauthenticated=code in _UNAUTHENTICATED)
 
 
 def accepted(response: Any) -> Outcome:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FinishedCall:
     """A tool call that ran to its end. Times are Unix nanoseconds.
 
@@ -23,6 +23,7 @@ class FinishedCall:
         labels: the fields of its identity.
         began_ns: when it began. In a transcript that is when the model asked for it, so a wait for permission is included.
         is_timed: whether nothing but the call happened since ``began_ns``. A hook knows that.
+        is_only_source: whether no hook reports the call.
         directory: the session's folder after the call.
         task_defaults: the owner's ``task_type`` and ``task_complexity``, for tasks that have none.
     """
@@ -37,6 +38,7 @@ class FinishedCall:
     labels: Mapping[str, Any]
     began_ns: int | None = None
     is_timed: bool = False
+    is_only_source: bool = False
     directory: str | None = None
     task_defaults: Mapping[str, str] = field(default_factory=dict)
 

@@ -21,6 +21,7 @@ from claude_hooks_otel.sources import hook_payloads as events
 from claude_hooks_otel.sources.call_ids import call_identity
 from claude_hooks_otel.sources.captured import CapturedEvent
 from claude_hooks_otel.sources.envelope import Envelope
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.unknown import Unknowns
 from claude_hooks_otel.units import MILLISECOND
 
@@ -108,7 +109,8 @@ class HookReader:
         first, last = self._seen.get(session_id, (at, at))
         self._seen[session_id] = (min(first, at), max(last, at))
         chosen_model = event.model if isinstance(event, events.SessionStart) else None
-        state = (identity, event.transcript_path, headers.get("process"), headers.get("client"), chosen_model)
+        is_light = headers.get("registration") == Registration.LIGHT
+        state = (identity, event.transcript_path, headers.get("process"), headers.get("client"), chosen_model, is_light)
         if self._written.get(session_id) == state:
             return
         while len(self._written) >= MAX_REMEMBERED_SESSIONS:
@@ -129,6 +131,7 @@ class HookReader:
                 task_type=headers.get("task_type"),
                 task_complexity=headers.get("task_complexity"),
                 model=chosen_model,
+                registration=Registration.LIGHT if is_light else Registration.FULL,
                 **identity.columns(),
             )
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.tool_effects import git_operations as git
 from claude_hooks_otel.tool_effects import lines
 from claude_hooks_otel.tool_effects.binary_files import is_binary_file
-from claude_hooks_otel.tool_effects.git_commands import may_touch_git, working_directories
+from claude_hooks_otel.tool_effects.git_commands import may_touch_git, named_commits, working_directories
 from claude_hooks_otel.tool_effects.git_repository import find_repository
 from claude_hooks_otel.tool_effects.guidance import extracts_pattern
 from claude_hooks_otel.tool_effects.reflog import MAX_SECONDS, reflog_operations
@@ -136,7 +136,7 @@ def _git_operations(call: FinishedCall) -> list[git.GitOperation]:
 
 
 def _recorded(call: FinishedCall, command: str, folder: Path) -> list[git.GitOperation]:
-    """Return what the reflogs show for a call. Without its exact times, only the commits that the call printed are its own."""
+    """Return what the reflogs show for a call. Without its exact times, only a part of it is the call's own."""
     repository = find_repository(folder)
     if repository is None:
         return []
@@ -146,10 +146,28 @@ def _recorded(call: FinishedCall, command: str, folder: Path) -> list[git.GitOpe
     def is_printed(operation: git.GitOperation) -> bool:
         return any(git.same_commit(operation.key, each) for each in printed)
 
-    found = [each for each in reflog_operations(repository, began, ended) if call.is_timed or is_printed(each)]
+    found = reflog_operations(repository, began, ended)
+    if not call.is_timed:
+        found = _own_commits(call, command, found, is_printed)
     if _OWN_DATE in command and printed:
         found += filter(is_printed, reflog_operations(repository, 0, MAX_SECONDS))
     return found
+
+
+def _own_commits(
+    call: FinishedCall, command: str, found: list[git.GitOperation], is_printed: Callable[[git.GitOperation], bool]
+) -> list[git.GitOperation]:
+    """Return the commits that a call printed. If no hook reports it, add the quiet ones that its command names.
+
+    Before the call ran, a human may have made commits while the call waited for permission. So the last ones count.
+    """
+    own: list[git.GitOperation] = []
+    others: list[git.GitOperation] = []
+    for operation in found:
+        (own if is_printed(operation) else others).append(operation)
+    quiet = named_commits(command) - len(own) if call.is_only_source and call.succeeded else 0
+    commits = [operation for operation in others if operation.kind == "commit"]
+    return own + (commits[-quiet:] if quiet > 0 else [])
 
 
 def _git_facts(facts: Facts, call: FinishedCall, operation: git.GitOperation) -> Iterator[model.Fact]:

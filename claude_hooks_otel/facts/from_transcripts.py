@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model, pricing
+from claude_hooks_otel.facts.call_results import outcome_of, output_of, text_of
 from claude_hooks_otel.facts.content import TRANSCRIPT, TRANSCRIPT_RESULT, ContentKeeper
 from claude_hooks_otel.facts.finished_call import FinishedCall
 from claude_hooks_otel.facts.from_hooks import MAIN
@@ -16,18 +16,13 @@ from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.metrics.outcomes import ToolOutcome
 from claude_hooks_otel.sources import transcript_lines as lines
 from claude_hooks_otel.sources.call_ids import is_random
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.transcript_files import AgentMeta, TranscriptFile, read_agent_meta
 from claude_hooks_otel.sources.transcripts import TranscriptLine
 from claude_hooks_otel.units import DOLLAR, MILLISECOND, storable
 
 # The type of a sub-agent whose type is unknown.
 UNNAMED_AGENT = "subagent"
-
-# The kinds of denial that mean that the call ran until the client was killed or exited. A resume writes them.
-_STOPPED = ("interrupted", "cancelled")
-
-# The result of a command that a signal ended: SIGINT, SIGKILL or SIGTERM. If the client's own limit ended it, the result says so.
-_KILLED_COMMAND = re.compile(r"(?:Error: )?Exit code 1(?:30|37|43)\b(?!\s*Command timed out)")
 
 # (usage, (requested model, answering model), Unix nanoseconds, speed, inference geo) → picodollars; None without a known price.
 Pricer = Callable[[pricing.TokenUsage, tuple[str, str | None], int, str | None, str | None], int | None]
@@ -59,16 +54,18 @@ class TranscriptReader:
         self._price = price
         self._history_ns = history_ns
         self._agent_id, self._agent_type = "", ""
-        # For each session: from when its lines count, and the defaults of its tasks.
+        # For each session: from when its lines count, and what hooks said about it.
         self._history: dict[str, int] = {}
-        self._defaults: dict[str, Mapping[str, str]] = {}
+        self._sessions: dict[str, model.Session | None] = {}
+        self._newest: dict[tuple[str | None, ...], model.Session] = {}
         self._last: lines.AssistantLine | None = None
 
     def begin(self, file: TranscriptFile) -> None:
         """Begin to read lines of a file. Call it again for each batch, in the batch's transaction."""
         self._agent_id, self._agent_type = file.agent_id, self._type_of_agent(file) or ""
         self._history.clear()
-        self._defaults.clear()
+        self._sessions.clear()
+        self._newest.clear()
         self._last = None
 
     def _type_of_agent(self, file: TranscriptFile) -> str | None:
@@ -108,7 +105,7 @@ class TranscriptReader:
                 self._answer(line, item)
             case lines.UserLine():
                 self._results(line, item)
-                if line.prompt_id and not self._agent_id:
+                if line.prompt_id and not self._agent_id and not self._is_repeated(line):
                     self._prompt(line, line.prompt_id)
             case lines.SystemLine(subtype="compact_boundary", uuid=str(uuid), session_id=session_id, timestamp=at_ns):
                 trigger = line.compact_metadata.trigger if line.compact_metadata else "auto"
@@ -127,6 +124,15 @@ class TranscriptReader:
             if candidate and (identity := self._facts.identities.at(candidate, line.timestamp)):
                 return identity.columns()
         return Identity().columns()
+
+    def finish(self) -> None:
+        """Add what the lines since ``begin`` say about their sessions."""
+        self._facts.upsert(*self._newest.values())
+        self._newest.clear()
+
+    def _note_session(self, session: model.Session) -> None:
+        """Note what an answer says about its session. Only the newest answer of a session, or of the same origin, counts."""
+        self._newest[session.session_id, session.forked_from, session.client_version, session.entrypoint] = session
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
@@ -157,7 +163,7 @@ class TranscriptReader:
             request = self._request(line, usage, item.answer_id, agent)
             self._facts.upsert(request, *self._side_rounds(usage, request))
             if not agent_id:
-                self._facts.upsert(_session(line, request, labels))
+                self._note_session(_session(line, request, labels))
         self._last = line
 
     def _request(
@@ -228,20 +234,20 @@ class TranscriptReader:
         for call_id, block in line.tool_results if item.call_ids else ():
             if (tool_use_id := item.call_ids.get(call_id)) is None:
                 continue
-            outcome = _outcome(line, block)
+            outcome = outcome_of(line, block)
             labels = self._labels(line)
             self._facts.upsert(
                 model.ToolCall(
                     tool_use_id=tool_use_id,
                     session_id=line.session_id,
-                    prompt_id=line.prompt_id,
+                    prompt_id=None if self._is_repeated(line) else line.prompt_id,
                     outcome=outcome,
                     ended_ns=line.timestamp,
                     **labels,
                 )
             )
             if self._content:
-                self._content.tool_call(TRANSCRIPT_RESULT, tool_use_id, line.timestamp, result=_output(line, block))
+                self._content.tool_call(TRANSCRIPT_RESULT, tool_use_id, line.timestamp, result=output_of(line, block))
             call = self._facts.added(model.ToolCall, tool_use_id) if not self._expects_hooks else None
             if call is None or call.tool is None:
                 call = self._facts.get(model.ToolCall, tool_use_id)
@@ -251,6 +257,13 @@ class TranscriptReader:
     def _finished(
         self, call: model.ToolCall, tool_input: Any, line: lines.UserLine, block: dict[str, Any], labels: dict[str, Any]
     ) -> None:
+        session = self._known_session(line.session_id)
+        is_light = session is not None and session.registration == Registration.LIGHT
+        if is_light and call.started_ns is not None and call.outcome:
+            # No hook reports its duration. The time since the model asked for it includes every wait.
+            duration = max(0, line.timestamp - call.started_ns)
+            self._facts.upsert(model.ToolCall(tool_use_id=call.tool_use_id, duration_ns=duration))
+        defaults = {"task_type": session.task_type, "task_complexity": session.task_complexity} if session else {}
         finished = FinishedCall(
             tool_use_id=call.tool_use_id,
             session_id=call.session_id or line.session_id,
@@ -262,18 +275,22 @@ class TranscriptReader:
             ended_ns=line.timestamp,
             labels=labels,
             began_ns=call.started_ns,
+            is_only_source=is_light or not self._expects_hooks,
             directory=line.cwd,
-            task_defaults=self._defaults_of_tasks(line.session_id),
+            task_defaults={name: value for name, value in defaults.items() if value},
         )
         from_tools.add_effects(self._facts, finished)
 
-    def _defaults_of_tasks(self, session_id: str) -> Mapping[str, str]:
-        """Return what the session's variables say about its tasks."""
-        if (defaults := self._defaults.get(session_id)) is None:
-            session = self._facts.get(model.Session, session_id)
-            known = (("task_type", session.task_type), ("task_complexity", session.task_complexity)) if session else ()
-            defaults = self._defaults[session_id] = {name: value for name, value in known if value}
-        return defaults
+    def _known_session(self, session_id: str) -> model.Session | None:
+        """Return what the batch found of the session when it first needed it."""
+        if session_id not in self._sessions:
+            self._sessions[session_id] = self._facts.get(model.Session, session_id)
+        return self._sessions[session_id]
+
+    def _is_repeated(self, line: lines.Line) -> bool:
+        """Return whether a line of history is older than its session: a fork repeats the lines of its parent."""
+        session = None if self._expects_hooks else self._known_session(line.session_id)
+        return session is not None and line.timestamp < (session.first_seen_ns or 0)
 
     def _prompt(self, line: lines.UserLine, prompt_id: str) -> None:
         if line.is_interrupt:
@@ -287,13 +304,15 @@ class TranscriptReader:
                     prompt_id=prompt_id,
                     session_id=line.session_id,
                     prompts_in_transcript=1,
+                    # Hooks report when a turn began. Without them, it is the only time that its prompt has.
+                    started_ns=None if self._expects_hooks else line.timestamp,
                     repository=repository_in_time(line.cwd) if line.cwd else None,
                     branch=line.git_branch,
                     **self._labels(line),
                 ),
             )
             if self._content:
-                self._content.prompt(TRANSCRIPT, prompt_id, line.timestamp, _text(line.message.content))
+                self._content.prompt(TRANSCRIPT, prompt_id, line.timestamp, text_of(line.message.content))
 
     # -- the client's account --------------------------------------------------------------------------------------------
 
@@ -358,6 +377,7 @@ def _session(line: lines.AssistantLine, request: model.ApiRequest, labels: dict[
     cached = (request.cache_read_tokens, request.cache_write_5m_tokens, request.cache_write_1h_tokens)
     return model.Session(
         session_id=line.session_id,
+        last_seen_ns=line.timestamp,  # with light registration, no hook event comes for minutes
         model=request.model,
         forked_from=request.session_id if request.session_id != line.session_id else None,
         context_tokens=sum(tokens or 0 for tokens in (request.input_tokens, *cached)),
@@ -365,39 +385,3 @@ def _session(line: lines.AssistantLine, request: model.ApiRequest, labels: dict[
         entrypoint=line.entrypoint,
         **labels,
     )
-
-
-def _text(content: Any) -> str:
-    """Return the text blocks of a message as one text."""
-    if isinstance(content, str):
-        return content
-    texts = [block.get("text") for block in content if isinstance(block, dict)] if isinstance(content, list) else []
-    return "".join(text for text in texts if isinstance(text, str))
-
-
-def _output(line: lines.UserLine, block: dict[str, Any]) -> Any:
-    """Return what a hook reports as the response or the error. A sub-agent's transcript has only the text for the model."""
-    if block.get("is_error") is True or line.tool_use_result is None:
-        return block.get("content")
-    return line.tool_use_result
-
-
-def _outcome(line: lines.UserLine, block: dict[str, Any]) -> ToolOutcome | None:
-    """Return how a call ended, from its result in the transcript; None if its command was killed, because the client may have exited."""
-    if block.get("is_error") is not True:
-        return ToolOutcome.SUCCESS
-    decision = line.permission_decision
-    content = block.get("content")
-    if decision and decision.decision == "reject":
-        return ToolOutcome.REJECTED if decision.source == "user_reject" else ToolOutcome.DENIED
-    if line.tool_denial_kind == "user-rejected":
-        return ToolOutcome.REJECTED if line.tool_denial_before_run else ToolOutcome.INTERRUPTED
-    if line.tool_denial_kind in _STOPPED:
-        return ToolOutcome.INTERRUPTED
-    if line.tool_denial_kind:
-        return ToolOutcome.DENIED
-    if isinstance(content, str) and content.startswith("<tool_use_error>"):
-        return ToolOutcome.INVALID
-    if isinstance(content, str) and _KILLED_COMMAND.match(content):
-        return None
-    return ToolOutcome.ERROR

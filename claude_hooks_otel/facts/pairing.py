@@ -19,6 +19,7 @@ from claude_hooks_otel.facts.tasks import DEFAULT_TYPE
 from claude_hooks_otel.facts.turns import end_turns
 from claude_hooks_otel.metrics.labels import UNKNOWN
 from claude_hooks_otel.metrics.outcomes import PermissionDecision, SubagentOutcome, ToolOutcome
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.timeline import KILLED_AFTER, OVER_AFTER, PAIRED_AFTER, REFUSED_WITHIN, START_ASSUMED_AFTER
 from claude_hooks_otel.units import END_OF_TIME
 
@@ -89,7 +90,7 @@ class Pairing:
         nothing_follows = is_over or silence_ns > START_ASSUMED_AFTER
         facts.upsert(*auxiliary.usage(facts, session, self._history_ns(session_id), nothing_follows=nothing_follows))
         if is_over:
-            facts.upsert(*self._regressions(session_id), *self._closed(session_id))
+            facts.upsert(*self._regressions(session_id), *self._closed(session))
         return is_over
 
     # -- runs ----------------------------------------------------------------------------------------------------------
@@ -275,17 +276,19 @@ class Pairing:
 
     # -- the end of a session ------------------------------------------------------------------------------------------
 
-    def _closed(self, session_id: str) -> Iterator[model.Fact]:
-        """Complete the calls and tasks that a finished session left open."""
+    def _closed(self, session: model.Session) -> Iterator[model.Fact]:
+        """Complete the calls and tasks that a finished session left open. Light registration has no hook for calls."""
+        session_id = session.session_id
+        has_hooks = self._expects_hooks and session.registration != Registration.LIGHT
         unfinished = "session_id = ? AND outcome IS NULL AND tool IS NOT NULL"
         for call in self._facts.select(model.ToolCall, unfinished, session_id):
             outcome = self._outcome_of_an_unfinished_call(call)
-            transcript_only = 1 if outcome == ToolOutcome.ERROR else None  # its hook was lost
+            transcript_only = 1 if has_hooks and outcome == ToolOutcome.ERROR else None  # its hook was lost
             yield model.ToolCall(tool_use_id=call.tool_use_id, outcome=outcome, transcript_only=transcript_only)
         no_hook = (
             "session_id = ? AND outcome IN ('success', 'error') AND seen_by_hooks IS NULL AND transcript_only IS NULL"
         )
-        for call in self._facts.select(model.ToolCall, no_hook, session_id) if self._expects_hooks else ():
+        for call in self._facts.select(model.ToolCall, no_hook, session_id) if has_hooks else ():
             yield model.ToolCall(tool_use_id=call.tool_use_id, transcript_only=1)
         for task in self._facts.select(model.Task, "session_id = ? AND task_type IS NULL", session_id):
             yield model.Task(session_id=session_id, task_id=task.task_id, task_type=DEFAULT_TYPE)

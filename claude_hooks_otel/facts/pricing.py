@@ -17,7 +17,6 @@ their list price.
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -171,8 +170,11 @@ def price_table_version() -> str:
 def _cost(usage: TokenUsage, prices: TokenPrices, factor: Decimal) -> int:
     """Return picodollars. The factor multiplies only the price of the tokens."""
     if factor == 1 and (whole := _whole(prices)) is not None:
-        tokens = usage.input, usage.output, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h
-        return sum(map(operator.mul, tokens, whole)) + usage.web_searches * _PICODOLLARS_PER_SEARCH
+        counts = (usage.input, usage.output, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h)
+        return (
+            sum(number * price for number, price in zip(counts, whole, strict=True))
+            + usage.web_searches * _PICODOLLARS_PER_SEARCH
+        )
     with localcontext(_EXACT):
         tokens = (
             usage.input * prices.input

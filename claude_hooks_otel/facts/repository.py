@@ -88,8 +88,8 @@ class Facts(FactReader):
 
     def added(self, kind: type[F], *key: str | int) -> F | None:
         """Return what was added with this natural key and is not written yet."""
-        found: Any = self._added[kind].get(key) if kind in self._added else None
-        return found
+        added: dict[Key, Any] = self._added.get(kind, {})
+        return added.get(key)
 
     def get(self, kind: type[F], *key: str | int) -> F | None:
         """Return the fact with this natural key."""
@@ -100,10 +100,10 @@ class Facts(FactReader):
 
     def select(self, kind: type[F], where: str = "1", *parameters: str | int | None) -> list[F]:
         """Return the facts of a kind that meet an SQL condition. If the condition reads other tables, it has a ``SELECT``."""
-        names = kind.SHAPE.names
+        names, table = kind.SHAPE.names, TABLES[kind]
         if kind in self._added or "SELECT" in where:
             self.flush()
-        rows = self.store.connection.execute(f"SELECT {', '.join(names)} FROM {TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608
+        rows = self.store.connection.execute(f"SELECT {table.columns} FROM {table.name} WHERE {where}", parameters)  # noqa: S608
         return [kind(**dict(zip(names, row, strict=True))) for row in rows]
 
     # -- a participant of the store's transactions ---------------------------------------------------------------------
@@ -113,7 +113,7 @@ class Facts(FactReader):
         self.flush()
         return 0
 
-    def rewind(self, mark: int) -> None:
+    def rewind(self, mark: int) -> None:  # noqa: ARG002 — see ``mark``
         """Forget what was added since the mark."""
         self.discard()
 

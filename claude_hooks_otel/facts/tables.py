@@ -38,7 +38,7 @@ class Table:
             name=name,
             create=f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}, PRIMARY KEY ({', '.join(shape.keys)})) WITHOUT ROWID",
             select=f"SELECT {listed} FROM {name} WHERE {where}",  # noqa: S608 — no foreign text, here and below
-            write=f"INSERT OR REPLACE INTO {name} ({listed}) VALUES ({marks})",
+            write=f"INSERT OR REPLACE INTO {name} ({listed}) VALUES ({marks})",  # noqa: S608
             keys=shape.keys,
             columns=listed,
         )
@@ -73,6 +73,7 @@ CREATE INDEX IF NOT EXISTS suite_run_by_session ON suite_run (session_id);
 CREATE INDEX IF NOT EXISTS task_by_completion ON task (completed_ns);
 CREATE INDEX IF NOT EXISTS cost_state_by_account ON cost_state (account_started_ns);
 CREATE INDEX IF NOT EXISTS tool_call_by_session ON tool_call (session_id, outcome);
+CREATE INDEX IF NOT EXISTS limit_reading_by_reset ON limit_reading (resets_ns);
 CREATE INDEX IF NOT EXISTS turn_by_session ON turn (session_id);
 CREATE INDEX IF NOT EXISTS subagent_by_session ON subagent (session_id);
 CREATE INDEX IF NOT EXISTS subagent_wake_by_session ON subagent_wake (session_id)""",

@@ -83,7 +83,8 @@ def _inferred(facts: Facts, turn: model.Turn, until_ns: int, failure: TurnFailur
         return turn.interrupted_ns, TurnFailure.INTERRUPTED
     stretch = (turn.session_id or "", began, until_ns)
     # The first final answer counts. A background task that reports back makes the model answer again.
-    if (final := facts.connection.execute(_FINAL_ANSWER, stretch).fetchone()) is not None:
+    final: tuple[int, str | None] | None = facts.connection.execute(_FINAL_ANSWER, stretch).fetchone()
+    if final is not None:
         return final
     (answered,) = facts.connection.execute(_LAST_ANSWER, stretch).fetchone()
     seen = facts.ledger.last_seen_ns(turn.session_id or "", began, before_ns=until_ns)

@@ -55,9 +55,9 @@ class Home:
         home = environ.get("HOME")
         return cls(Path(home, ".local", "state", _FOLDER)) if home else None
 
-    def is_trusted(self, environ: Mapping[str, str]) -> bool:
+    def is_trusted(self, environ: Mapping[str, str] | None = None) -> bool:
         """Return whether hooks start a daemon here: whether this is the usual home, or one that ``install`` has recorded there."""
-        usual = Home.usual(environ)
+        usual = Home.usual(os.environ if environ is None else environ)
         return usual is not None and (self == usual or str(self.root) in usual.recorded())
 
     def recorded(self) -> list[str]:
@@ -99,6 +99,11 @@ class Home:
         return self.root / "emit"
 
     @property
+    def status_line(self) -> Path:
+        """In the usual home: the script that a registered status line runs."""
+        return self.root / "statusline.sh"
+
+    @property
     def plugin_token(self) -> Path:
         """In the usual home: the token of the plugin's options, which a hook writes. Only ``install --plugin`` reads it."""
         return self.root / "plugin_token"
@@ -137,6 +142,16 @@ class Home:
     def flush_requests(self) -> Path:
         """The folder for requests: each file asks the daemon for a flush, and the daemon answers with another file."""
         return self.root / "flush"
+
+    @property
+    def prompt(self) -> Path:
+        """The folder with what the hook shows at the next prompt (``home.prompt_files``)."""
+        return self.root / "prompt"
+
+    @property
+    def lifted(self) -> Path:
+        """The blocks that their owner has lifted, as the names of budgets and their periods, one in each line."""
+        return self.root / "lifted"
 
     def create(self) -> None:
         """Create the folders. Only their owner can read them."""

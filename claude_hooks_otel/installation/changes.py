@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.installation.json_text import JsonText
+from claude_hooks_otel.installation.status_line import Choice, Registered, register, restore
 from claude_hooks_otel.settings import replace_file
 
 
@@ -33,12 +34,14 @@ class Changes(BaseModel):
 
     Attributes:
         env: the variables that we set.
+        status_line: what we changed in ``statusLine``.
         made: objects and lists that we added, as paths from the document's root.
         made_file: whether we created the file itself.
         backups: the copies of the file that we made, the oldest first.
     """
 
     env: dict[str, EnvValue] = {}
+    status_line: Registered | None = None
     made: list[list[str]] = []
     made_file: bool = False
     backups: list[str] = []
@@ -77,6 +80,18 @@ class Changes(BaseModel):
                 document.remove(["env", name])
             restored.append(name)
         return restored
+
+    def set_status_line(self, document: JsonText, choice: Choice) -> None:
+        """Register our status line, or put back the one before."""
+        if choice.wanted:
+            self.status_line = register(document, choice, self.status_line)
+        else:
+            self.restore_status_line(document)
+
+    def restore_status_line(self, document: JsonText) -> bool:
+        """Put back the status line before ours. Return whether anything changed."""
+        registered, self.status_line = self.status_line, None
+        return restore(document, registered)
 
     def remove_empty(self, document: JsonText) -> None:
         """Remove the objects and lists that we made, if they are empty now."""

@@ -6,9 +6,12 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import claude_hooks_otel
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
+from claude_hooks_otel.installation import status_line
+from claude_hooks_otel.installation.backend_choice import NO_CREDENTIALS
 from claude_hooks_otel.installation.client_variables import adapted, proxy_notes, with_scheme
 from claude_hooks_otel.settings import (
     Config,
@@ -16,6 +19,7 @@ from claude_hooks_otel.settings import (
     OtelSettings,
     Signal,
     load,
+    moved_signals,
     overlay,
     replace_file,
     save,
@@ -117,7 +121,7 @@ def forget_home(home: Home, environ: Mapping[str, str]) -> None:
         replace_file(usual.others, "".join(f"{line}\n" for line in listed).encode())
         return
     usual.others.unlink(missing_ok=True)
-    if {path.name for path in usual.root.iterdir()} <= {usual.emit.name}:
+    if {path.name for path in usual.root.iterdir()} <= {usual.emit.name, usual.status_line.name}:
         shutil.rmtree(usual.root)
 
 
@@ -129,6 +133,8 @@ class HomeFiles:
         options: ``OTEL_*`` variables given as options; they override the environment's.
         environ: the environment of ``install``.
         with_emit: whether the home gets a copy of ``emit``. The plugin brings its own.
+        tables: keys of other tables of the configuration; None removes one.
+        with_status_line: whether the home gets the launcher of the status line. One that is there is renewed.
 
     Attributes:
         taken_over: the names of the variables that come from the environment.
@@ -142,7 +148,16 @@ class HomeFiles:
         FileNotFoundError: the package is incomplete.
     """
 
-    def __init__(self, home: Home, options: Mapping[str, str], environ: Mapping[str, str], *, with_emit: bool) -> None:
+    def __init__(
+        self,
+        home: Home,
+        options: Mapping[str, str],
+        environ: Mapping[str, str],
+        *,
+        with_emit: bool,
+        tables: Mapping[str, Mapping[str, Any]] | None = None,
+        with_status_line: bool = False,
+    ) -> None:
         self.home = home
         self._present = load(home.config, {})
         found, self.notes = adapted(otel_variables(environ))
@@ -161,7 +176,10 @@ class HomeFiles:
         changes: dict[str, str | None] = {**dict.fromkeys(self._present.otel), **chosen}
         network = network_variables(environ)
         self.taken_over += sorted(network)
-        self.config = self._present.with_changes({"otel": changes, "environment": network})
+        if not tables and self._present.credentials.is_set and moved_signals(self._present.otel, chosen):
+            tables = NO_CREDENTIALS
+            self.left_out.append("[credentials]")
+        self.config = self._present.with_changes({"otel": changes, "environment": network, **(tables or {})})
         _check(self.config, self.notes)
         self.notes += proxy_notes(self.config.otel, self.config.environment)
         self._files = {home.interpreter: f"{_interpreter()}\n".encode()}
@@ -169,6 +187,8 @@ class HomeFiles:
         self._anchor = Home.usual(environ) or home
         if with_emit:
             self._files[self._anchor.emit] = emit_path().read_bytes()
+        if with_status_line or self._anchor.status_line.exists():
+            self._files[self._anchor.status_line] = status_line.launcher(_interpreter())
         if not home.is_trusted(environ) and self._anchor != home:
             listed = [*self._anchor.recorded(), str(home.root)]
             self._files[self._anchor.others] = "".join(f"{line}\n" for line in listed).encode()

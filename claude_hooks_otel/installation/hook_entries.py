@@ -8,6 +8,7 @@ from typing import Any
 from claude_hooks_otel.installation.json_text import JsonText
 from claude_hooks_otel.installation.settings_file import SettingsError
 from claude_hooks_otel.sources import registration
+from claude_hooks_otel.sources.registration import Registration
 
 
 def check_shape(document: JsonText) -> None:
@@ -70,19 +71,24 @@ def _malformed_in(group: Any, path: str) -> Iterator[str]:
             yield f"{path}.hooks[{number}].command"
 
 
-def register(document: JsonText) -> list[list[str]]:
+def register(document: JsonText, chosen: Registration | None = None) -> list[list[str]]:
     """Add the entries of ``registration.settings_hooks``. Replace older ones of ours in place.
+
+    Args:
+        document: the settings.
+        chosen: which events to register. With None, the settings keep what they have; new ones get all events.
 
     Returns:
         The objects and lists that were added to hold them.
     """
     made: list[list[str]] = []
+    wanted = registration.settings_hooks(chosen or registered_as(document.get(["hooks"])))
     if document.get(["hooks"]) is None:
         document.set(["hooks"], {})
         made.append(["hooks"])
-    wanted = registration.settings_hooks()
     for event in [event for event in document.get(["hooks"]) if event not in wanted]:
-        if _take_out(document, event) and not document.get(["hooks", event]):
+        # An event of full registration: the list may be the owner's. ``Changes.remove_empty`` removes it if it is not.
+        if _take_out(document, event) and not document.get(["hooks", event]) and event not in registration.REGISTERED:
             document.remove(["hooks", event])  # an event that an older version registered
     for event, groups in wanted.items():
         if document.get(["hooks", event]) is None:
@@ -113,6 +119,13 @@ def registered_commands(hooks: Any) -> dict[str, list[str]]:
         for _, _, command in _ours(groups):
             found.setdefault(event, []).append(command)
     return found
+
+
+def registered_as(hooks: Any) -> Registration:
+    """Return which events a ``hooks`` object of any shape registers: all, unless one of our commands says that it is light."""
+    commands = (command for found in registered_commands(hooks).values() for command in found)
+    is_light = any(registration.registration_of(command) is Registration.LIGHT for command in commands)
+    return Registration.LIGHT if is_light else Registration.FULL
 
 
 def _ours(groups: Any) -> Iterator[tuple[int, int, str]]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Sequence
@@ -96,6 +97,20 @@ class JsonText:
             return
         close = self._newline + self._indent * len(above)
         self._splice(parent.begin + 1, parent.end - 1, f"{line}{name}{self._dump(value, len(path))}{close}")
+
+    def text_of(self, path: Path) -> str | None:
+        """Return the value at ``path`` as it is written; None if there is none."""
+        try:
+            node = self._node(path)
+        except KeyError:
+            return None
+        return self.text[node.begin : node.end]
+
+    def set_text(self, path: Path, text: str) -> None:
+        """Replace the value at ``path`` by one as it is to be written. Nothing happens if there is none."""
+        with contextlib.suppress(KeyError):
+            node = self._node(path)
+            self._splice(node.begin, node.end, text)
 
     def remove(self, path: Path) -> None:
         """Remove the member at ``path`` with its comma, if there is one."""

@@ -31,6 +31,7 @@ def token_headers(home: Home, otel: Mapping[str, str]) -> dict[str, str]:
         token = read_regular(home.plugin_token, _MOST_BYTES).decode().strip()
     except (OSError, UnicodeDecodeError):
         return {}
-    if not token or HEADERS in otel or HEADERS in load(home.config, {}).otel:
+    config = load(home.config, {})
+    if not token or HEADERS in otel or HEADERS in config.otel or config.credentials.is_set:
         return {}
     return {HEADERS: f"Authorization={quote(f'Bearer {token}')}"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from claude_hooks_otel.metrics.definition import SCORES, Kind, Metric
+from claude_hooks_otel.metrics.definition import SCORES, SHARES, Kind, Metric
 from claude_hooks_otel.units import DOLLAR, SECOND
 
 # Upper bounds in seconds. Tool calls take from milliseconds (a file read) to minutes (a long build).
@@ -113,7 +113,8 @@ TOOL_CALLS: Final = Metric(
 )  # fmt: skip
 TOOL_DURATION: Final = Metric(
     "claude.tool.duration", "s", Kind.HISTOGRAM,
-    "How long tool calls ran, by the client's own clock. Waits for permission and the time of hooks are not included.",
+    "How long tool calls ran, by the client's own clock. Waits for permission and the time of hooks are not included. With light "
+    "registration, a call lasts from the model's request to the result, with every wait in between.",
     labels=("tool",), scale=SECOND, buckets=_TOOL_SECONDS,
 )  # fmt: skip
 SUBAGENTS: Final = Metric(
@@ -171,7 +172,20 @@ COMPACTIONS: Final = Metric(
 CONTEXT_USAGE: Final = Metric(
     "claude.context.usage", "%", Kind.GAUGE,
     "How full the context window was at the last answer of an active session. If an agent has several active sessions in a "
-    "project, the fullest one counts.",
+    "project, the fullest one counts. The size of the window comes from the client's status line, or otherwise from the model's name.",
+)  # fmt: skip
+RATE_LIMIT_USED: Final = Metric(
+    "claude.rate_limit.used", "%", Kind.GAUGE,
+    "How much of a limit of the Claude subscription is used, as the client's status line last said. `window` is the client's name of the "
+    "limit, such as `five_hour` or `seven_day`. A limit belongs to the account, so all agents of one account have the same value: combine "
+    "them with `max`, not with `sum`. Sessions of the last day have it, until the limit begins again. It needs "
+    "`claude-hooks-otel install --statusline` and a subscription.",
+    labels=("window",), scale=100,
+)  # fmt: skip
+RATE_LIMIT_RESET: Final = Metric(
+    "claude.rate_limit.reset.timestamp", "s", Kind.GAUGE,
+    "When a limit of the Claude subscription begins again, in seconds since 1970. The labels are those of `claude_rate_limit_used_percent`.",
+    labels=("window",), scale=SECOND,
 )  # fmt: skip
 MODEL_SWITCHES: Final = Metric(
     "claude.model.switches", "{switch}", Kind.COUNTER,
@@ -185,12 +199,13 @@ PATTERN_LOADS: Final = Metric(
 PERMISSION_REQUESTS: Final = Metric(
     "claude.permission.requests", "{request}", Kind.COUNTER,
     "Times that a session asked whether it may use a tool. `decision` is `allowed`, `rejected` (by a person), `denied` (by a "
-    "rule, or because there was nobody to ask) or `unanswered` (the client exited first).",
+    "rule, or because there was nobody to ask) or `unanswered` (the client exited first). With light registration, only `rejected` "
+    "is known.",
     labels=("tool", "decision"),
 )  # fmt: skip
 PERMISSION_WAIT: Final = Metric(
     "claude.permission.wait", "s", Kind.HISTOGRAM,
-    "Time from a permission request to its answer.",
+    "Time from a permission request to its answer. With light registration, only of requests that a person rejected.",
     scale=SECOND, buckets=_WORK_SECONDS,
 )  # fmt: skip
 COMMITS: Final = Metric(
@@ -275,6 +290,19 @@ COLLABORATION: Final = Metric(
     scale=SCORES,
 )  # fmt: skip
 
+BUDGET_USED: Final = Metric(
+    "claude.budget.used.ratio", "1", Kind.GAUGE,
+    "Used share of each budget in its present period (`[budgets]`): 1 is the whole limit. `scope` is `all`, `agent`, `project` or `team`, "
+    "`name` is the agent, project or team (`all` for everything), `period` is `day`, `week` or `month`.",
+    labels=("scope", "name", "period"), scale=SHARES, common=False,
+)  # fmt: skip
+BUDGET_FORECAST: Final = Metric(
+    "claude.budget.forecast.ratio", "1", Kind.GAUGE,
+    "Share of each budget that will be used when its period ends, if it goes on like the last 7 days: what is used, plus the mean cost "
+    "per time of the last 7 days, times the time that is left. 1 is the whole limit. The labels are those of `claude_budget_used_ratio`.",
+    labels=("scope", "name", "period"), scale=SHARES, common=False,
+)  # fmt: skip
+
 HOOK_EVENTS: Final = Metric(
     "claude.hooks.events", "{event}", Kind.COUNTER,
     "Hook events and program records (`sdk.…`) that were taken in. A copy of an event does not count.",
@@ -300,7 +328,8 @@ TRANSCRIPT_ONLY: Final = Metric(
     "claude.hooks.transcript_only", "{fact}", Kind.COUNTER,
     "Things that only a transcript reported although a hook should have reported them too. `kind` is `tool_call`, `session` (its "
     "start) or `subagent`. It grows if hooks are killed, if some of them are switched off, or if they were registered while a "
-    "session ran. The totals are complete even then.",
+    "session ran. The totals are complete even then. Tool calls of sessions with light registration do not count, because no hook is "
+    "registered for them.",
     labels=("kind",), common=False,
 )  # fmt: skip
 PRICE_TABLE: Final = Metric(

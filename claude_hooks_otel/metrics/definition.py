@@ -22,6 +22,7 @@ class Kind(enum.StrEnum):
 # units per exported unit.
 ONE: Final = 1
 SCORES: Final = 1_000_000_000_000  # story points per token are millionths
+SHARES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # declared once: identity is equality, and the hash is cheap
@@ -75,4 +76,4 @@ class _UnitSuffixes(dict[str, str]):
         raise KeyError(f"unit {unit!r} has no known Prometheus suffix: add it, or write it as an annotation in braces")
 
 
-_UNIT_SUFFIXES: Final = _UnitSuffixes({"s": "seconds", "%": "percent", "By": "bytes"})
+_UNIT_SUFFIXES: Final = _UnitSuffixes({"s": "seconds", "%": "percent", "By": "bytes", "1": "ratio"})

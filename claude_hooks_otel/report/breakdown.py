@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +12,7 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Metric
 from claude_hooks_otel.metrics.labels import Labels, normalize
 from claude_hooks_otel.report.ranges import Range
-from claude_hooks_otel.series.aggregates import Aggregate
+from claude_hooks_otel.series.aggregates import Aggregate, read_aggregates, read_session_aggregates
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,11 @@ class Column:
 
     def is_divided_by(self, group: str) -> bool:
         """Return whether every part of this figure has a value in a group. Sessions, for example, have no model."""
-        return group in TIMES or all(LABELS[group] in metric.all_labels for metric, _ in self.parts)
+        return (
+            group in TIMES
+            or group in OF_SESSIONS
+            or all(LABELS[group] in metric.all_labels for metric, _ in self.parts)
+        )
 
     @property
     def scale(self) -> int:
@@ -82,6 +87,8 @@ COLUMNS: Final[tuple[Column, ...]] = (
 
 # The value of a group for what has no such label, for example no team.
 NONE: Final = "none"
+# Groups that are properties of a session. What belongs to no session, or to a deleted one, is in the row NONE.
+OF_SESSIONS: Final = ("session", "branch")
 # Name of a group → the key of its label.
 LABELS: Final = {
     "agent": "agent",
@@ -111,6 +118,7 @@ GROUPS: Final[dict[str, Callable[[Aggregate, Mapping[str, str], Range], str]]] =
     "week": _by_time(lambda moment: f"{moment:%G-W%V}"),
     "month": _by_time(lambda moment: f"{moment:%Y-%m}"),
     **{name: _by_label(key) for name, key in LABELS.items()},
+    **{name: _by_label(name) for name in OF_SESSIONS},
 }
 # Groups of time: every sum has a value in them, and their rows are in order of time.
 TIMES: Final = ("hour", "day", "week", "month")
@@ -169,6 +177,27 @@ class Breakdown:
         return found
 
 
+def read_breakdown(
+    connection: sqlite3.Connection,
+    within: Range,
+    *,
+    by: Sequence[str] = (),
+    only: Mapping[str, Sequence[str]] | None = None,
+) -> Breakdown:
+    """Return the figures of a range in a store. The arguments are those of ``break_down``."""
+    if not {*by, *(only or {})} & set(OF_SESSIONS):
+        aggregates = read_aggregates(connection, within.since_ns, within.until_ns)
+        return break_down(aggregates, within, by=by, only=only)
+    branches = "SELECT session_id, branch, MAX(started_ns) FROM turn WHERE branch IS NOT NULL GROUP BY session_id"
+    branch = {session_id: name for session_id, name, _ in connection.execute(branches)}
+    of_sessions = {
+        session_id: {"session": session_id, "branch": branch.get(session_id, NONE)}
+        for (session_id,) in connection.execute("SELECT DISTINCT session_id FROM session_aggregate")
+    }
+    aggregates = read_session_aggregates(connection, within.since_ns, within.until_ns)
+    return break_down(aggregates, within, by=by, only=only, of_sessions=of_sessions)
+
+
 def break_down(
     aggregates: Iterable[Aggregate],
     within: Range,
@@ -176,6 +205,7 @@ def break_down(
     by: Sequence[str] = (),
     only: Mapping[str, Sequence[str]] | None = None,
     columns: Sequence[Column] = COLUMNS,
+    of_sessions: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Breakdown:
     """Return the figures of a range.
 
@@ -185,8 +215,9 @@ def break_down(
         by: the names of at most two groups (GROUPS). A figure that one of them does not divide, such as sessions by model, is only in the total.
         only: name of a group → the values that count. Figures that the group does not divide are left out.
         columns: the figures.
+        of_sessions: session id → its values of the groups OF_SESSIONS.
     """
-    kinds = _Kinds(within, by, only or {}, columns)
+    kinds = _Kinds(within, by, only or {}, columns, of_sessions or {})
     rows: dict[tuple[str, ...], Figures] = {}
     total = Figures()
     moments: list[tuple[int, Figures, int]] = []
@@ -219,14 +250,20 @@ class _Kinds:
     """
 
     def __init__(
-        self, within: Range, by: Sequence[str], only: Mapping[str, Sequence[str]], columns: Sequence[Column]
+        self,
+        within: Range,
+        by: Sequence[str],
+        only: Mapping[str, Sequence[str]],
+        columns: Sequence[Column],
+        of_sessions: Mapping[str, Mapping[str, str]],
     ) -> None:
-        self._within, self._by = within, by
-        self._filters = {name: {normalize(value) for value in values} for name, values in only.items() if values}
+        self._within, self._by, self._of_sessions = within, by, of_sessions
+        # A session's values are not normalized.
+        self._filters = {name: {*values, *map(normalize, values)} for name, values in only.items() if values}
         self._counted = [column for column in columns if all(column.is_divided_by(name) for name in self._filters)]
         self._has_times = any(name in TIMES for name in (*by, *self._filters))
         self._columns: dict[tuple[str, Labels], list[tuple[Column, bool]]] = {}
-        self._groups: dict[Labels, tuple[str, ...] | None] = {}
+        self._groups: dict[tuple[Labels, str], tuple[str, ...] | None] = {}
         self._times: dict[tuple[str, int], str] = {}
         self.metrics = {metric.name for column in self._counted for metric, _ in column.parts}
 
@@ -244,19 +281,20 @@ class _Kinds:
         """Return the row of a sum; None if a filter leaves it out."""
         if self._has_times:
             return self._group(aggregate)
-        if aggregate.labels not in self._groups:
-            self._groups[aggregate.labels] = self._group(aggregate)
-        return self._groups[aggregate.labels]
+        key = aggregate.labels, aggregate.session_id
+        if key not in self._groups:
+            self._groups[key] = self._group(aggregate)
+        return self._groups[key]
 
     def _group(self, aggregate: Aggregate) -> tuple[str, ...] | None:
-        labels = dict(aggregate.labels)
+        labels = {**dict(aggregate.labels), **self._of_sessions.get(aggregate.session_id, {})}
         if any(self._value(name, aggregate, labels) not in values for name, values in self._filters.items()):
             return None
         return tuple([self._value(name, aggregate, labels) for name in self._by])
 
     def _value(self, name: str, aggregate: Aggregate, labels: Mapping[str, str]) -> str:
         if name not in TIMES:
-            return labels.get(LABELS[name], NONE)
+            return GROUPS[name](aggregate, labels, self._within)
         key = name, aggregate.begin_ns
         if (text := self._times.get(key)) is None:  # a time zone is slow
             text = self._times[key] = GROUPS[name](aggregate, labels, self._within)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
 
+from claude_hooks_otel.series import periods
+from claude_hooks_otel.series.periods import MACHINE, find_zone, moment, period_around
 from claude_hooks_otel.units import END_OF_TIME, SECOND
 
 # The words for a range.
 WORDS: Final = ("today", "yesterday", "week", "month", "all")
 
 _LENGTHS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RangeError(ValueError):
@@ -37,7 +37,7 @@ class Range:
 
     def local(self, at_ns: int) -> datetime:
         """Return a time in the zone."""
-        return (_EPOCH + timedelta(microseconds=at_ns // 1000)).astimezone(self.zone)
+        return moment(at_ns, self.zone)
 
 
 def parse_range(
@@ -59,7 +59,7 @@ def parse_range(
     if sum(part is not None for part in (word, last, since or until)) > 1:
         raise RangeError("a range is one of: a word (today, week, …), --last, or --since and --until")
     local = _zone(zone)
-    now = (_EPOCH + timedelta(microseconds=now_ns // 1000)).astimezone(local)
+    now = moment(now_ns, local)
     if word is not None and word not in WORDS:
         raise RangeError(f"{word!r} is no range: one of {', '.join(WORDS)} is expected")
     if word not in (None, "all"):
@@ -88,17 +88,11 @@ def range_before(within: Range, now_ns: int) -> Range | None:
 
 
 def _of_word(word: str, now: datetime) -> tuple[datetime, datetime]:
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    day = timedelta(days=1)
     if word == "today":
-        return today, today + day
+        return period_around("day", now)
     if word == "yesterday":
-        return today - day, today
-    if word == "week":
-        monday = today - day * today.weekday()
-        return monday, monday + 7 * day
-    first = today.replace(day=1)
-    return first, (first + 32 * day).replace(day=1)
+        return period_around("day", now - timedelta(days=1))
+    return period_around("week" if word == "week" else "month", now)
 
 
 def _length(text: str) -> int:
@@ -111,57 +105,35 @@ def _length(text: str) -> int:
 def _moment(option: str, text: str, zone: tzinfo) -> tuple[datetime, datetime]:
     """Return when a date or a time begins, and when it is over."""
     try:
-        moment = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text)
     except ValueError:
         raise RangeError(
             f"{option} {text}: a date or a time is expected, such as 2026-11-01 or 2026-11-01T09:30"
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=zone)
     is_date = re.fullmatch(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}|[0-9]{4}-?W[0-9]{2}(-?[0-9])?", text) is not None
-    return moment, moment + timedelta(days=1) if is_date else moment
+    return at, at + timedelta(days=1) if is_date else at
 
 
 def _zone(name: str | None) -> tzinfo:
-    if name is None:
-        return _MACHINE
     try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
-        raise RangeError(f"--tz {name}: a time zone is expected, such as Europe/Berlin or UTC") from None
+        return find_zone(name)
+    except ValueError as error:
+        raise RangeError(f"--tz {error}") from None
 
 
-def nanoseconds(moment: datetime) -> int:
+def nanoseconds(at: datetime) -> int:
     """Return a time with a zone as Unix nanoseconds.
 
     Raises:
         RangeError: the zone does not know the time, because it is next to the first or the last year that a date can have.
     """
     try:
-        return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+        return periods.nanoseconds(at)
     except (OverflowError, ValueError):
-        raise RangeError(f"{moment:%Y-%m-%d} is beyond the years that count") from None
+        raise RangeError(f"{at:%Y-%m-%d} is beyond the years that count") from None
 
 
-class _Machine(tzinfo):
-    """The zone of this machine. Other than a fixed offset, it knows summer time."""
-
-    def utcoffset(self, moment: datetime | None) -> timedelta:
-        if moment is None:
-            return timedelta(0)
-        return moment.replace(tzinfo=None).astimezone().utcoffset() or timedelta(0)
-
-    def dst(self, moment: datetime | None) -> timedelta:  # noqa: ARG002 — the signature of tzinfo
-        return timedelta(0)
-
-    def tzname(self, moment: datetime | None) -> str:
-        return (moment.replace(tzinfo=None).astimezone().tzname() if moment else None) or "local"
-
-    def fromutc(self, moment: datetime) -> datetime:
-        """Return a UTC time in this zone."""
-        return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=self)
-
-
-_MACHINE: Final = _Machine()
-EVERYTHING: Final = Range(0, END_OF_TIME, _MACHINE)
+EVERYTHING: Final = Range(0, END_OF_TIME, MACHINE)
 """All that was ever captured or imported, in the days of this machine."""

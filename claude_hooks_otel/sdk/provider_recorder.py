@@ -85,7 +85,7 @@ class ProviderRecorder:
                     self._open_tasks[fact.task_id] = fact
         apply_change([self], old, old.merged(fact) if isinstance(fact, model.Task) and old else fact)
 
-    def add(  # noqa: D417 — the other arguments are those of ``SeriesTotals.add``
+    def add(
         self,
         metric: Metric,
         labels: Labels,

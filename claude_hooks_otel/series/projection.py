@@ -7,6 +7,7 @@ order of events, on their delay or on duplicates.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from claude_hooks_otel.facts import model
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.declared import metric_of
 from claude_hooks_otel.metrics.definition import Kind, Metric
-from claude_hooks_otel.metrics.labels import Labels
+from claude_hooks_otel.metrics.labels import Labels, labels_of
 
 # (metric, labels) → the amount of a counter, or the one observation of a histogram, in stored units.
 Contributions = dict[tuple[Metric, Labels], int]
@@ -48,26 +49,27 @@ def _turn(turn: model.Turn) -> Contributions:
 
 
 def _usage(fact: model.ApiRequest | model.AuxiliaryUsage, agent_type: str) -> Contributions:
-    by_cache = {
-        "none": fact.input_tokens,
-        "read": fact.cache_read_tokens,
-        "write_5m": fact.cache_write_5m_tokens,
-        "write_1h": fact.cache_write_1h_tokens,
-    }
-    labels = {"model": fact.model, "agent_type": agent_type}
+    labels, *of_caches = _usage_labels(fact.labels(), fact.model, agent_type)
+    by_cache = (fact.input_tokens, fact.cache_read_tokens, fact.cache_write_5m_tokens, fact.cache_write_1h_tokens)
     found: Contributions = {
-        (catalog.TOKENS_INPUT, fact.labels(cache=cache, **labels)): tokens
-        for cache, tokens in by_cache.items()
-        if tokens
+        (catalog.TOKENS_INPUT, of_cache): tokens for of_cache, tokens in zip(of_caches, by_cache, strict=True) if tokens
     }
     if fact.output_tokens:
-        found[catalog.TOKENS_OUTPUT, fact.labels(**labels)] = fact.output_tokens
+        found[catalog.TOKENS_OUTPUT, labels] = fact.output_tokens
     if fact.cost is not None:
-        found[catalog.COST, fact.labels(**labels)] = fact.cost
+        found[catalog.COST, labels] = fact.cost
     else:
-        tokens = sum(tokens or 0 for tokens in (*by_cache.values(), fact.output_tokens))
+        tokens = sum(tokens or 0 for tokens in (*by_cache, fact.output_tokens))
         found[catalog.UNPRICED_TOKENS, fact.labels(model=fact.model)] = tokens
     return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _usage_labels(identity: Labels, model_name: str | None, agent_type: str) -> tuple[Labels, ...]:
+    """Return the labels of a usage, and with them the class of each kind of input tokens."""
+    own = (("agent_type", agent_type), ("model", model_name))
+    caches = ("none", "read", "write_5m", "write_1h")
+    return labels_of(identity, own), *(labels_of(identity, (*own, ("cache", cache))) for cache in caches)
 
 
 def _api_request(request: model.ApiRequest) -> Contributions:

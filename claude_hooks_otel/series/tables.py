@@ -1,4 +1,4 @@
-"""The tables of series, aggregates, gauges and exemplars. Totals and aggregates are never deleted.
+"""The tables of series, aggregates, gauges and exemplars. Totals and the sums of all sessions together are never deleted.
 
 ``before_start`` has the part of a total that was exported under an earlier start time (``series.renewal``).
 """
@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS before_start (
 CREATE TABLE IF NOT EXISTS program_gauge (
     metric TEXT, labels TEXT, value INTEGER, at_ns INTEGER, PRIMARY KEY (metric, labels)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS budget_threshold (name TEXT PRIMARY KEY, ends_ns INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS exemplar (
     metric TEXT, labels TEXT, bucket INTEGER, value INTEGER, at_ns INTEGER, trace_id TEXT, span_id TEXT, kept_ns INTEGER,
     PRIMARY KEY (metric, labels, bucket)
@@ -29,5 +30,13 @@ CREATE TABLE IF NOT EXISTS exemplar (
 
 
 def forget(connection: sqlite3.Connection, *, before_ns: int, now_ns: int) -> None:  # noqa: ARG001 — every room takes these
-    """Delete old exemplars. Totals and gauges stay."""
+    """Delete old exemplars, the thresholds of old periods, and the sums of sessions that are deleted.
+
+    Totals, gauges and the sums of all sessions together stay.
+    """
+    connection.execute("DELETE FROM budget_threshold WHERE ends_ns < ?", (before_ns,))
     connection.execute("DELETE FROM exemplar WHERE kept_ns < ?", (before_ns,))
+    connection.execute(
+        "DELETE FROM session_aggregate WHERE bucket < ? AND session_id NOT IN (SELECT session_id FROM session)",
+        (before_ns // aggregates.BUCKET,),
+    )

@@ -4,6 +4,9 @@
 process does both once, with the environment of that process, and hands the values on.
 """
 
+from claude_hooks_otel.settings.budgets import BudgetsConfig, WebhookConfig
+from claude_hooks_otel.settings.credential_sources import CredentialsConfig
+from claude_hooks_otel.settings.credentials import CredentialError, Credentials
 from claude_hooks_otel.settings.errors import ConfigError
 from claude_hooks_otel.settings.file import dump, keep_usable, load, load_usable, replace_file, save
 from claude_hooks_otel.settings.model import (
@@ -23,6 +26,7 @@ from claude_hooks_otel.settings.otel import (
     OtelSettings,
     SamplerSettings,
     SignalSettings,
+    moved_signals,
     overlay,
     variables_in_effect,
     variables_of,
@@ -32,10 +36,14 @@ from claude_hooks_otel.settings.redaction import Redactor
 from claude_hooks_otel.settings.signals import Signal
 
 __all__ = [
+    "BudgetsConfig",
     "CaptureConfig",
     "CollaborationWeights",
     "Config",
     "ConfigError",
+    "CredentialError",
+    "Credentials",
+    "CredentialsConfig",
     "DaemonConfig",
     "IdentityConfig",
     "OtelSettings",
@@ -49,11 +57,13 @@ __all__ = [
     "SeriesConfig",
     "Signal",
     "SignalSettings",
+    "WebhookConfig",
     "XpWeights",
     "dump",
     "keep_usable",
     "load",
     "load_usable",
+    "moved_signals",
     "overlay",
     "replace_file",
     "save",

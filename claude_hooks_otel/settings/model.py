@@ -8,9 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
+from claude_hooks_otel.settings.budgets import BudgetsConfig
+from claude_hooks_otel.settings.credential_sources import CredentialsConfig
 from claude_hooks_otel.settings.errors import ConfigError, problems
+from claude_hooks_otel.settings.table import Table, Text
 
 
 def _as_variable(value: object) -> object:
@@ -20,7 +23,6 @@ def _as_variable(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 VariableName = Annotated[str, StringConstraints(pattern=r"^OTEL_[A-Z0-9_]+$")]
 Variable = Annotated[str, BeforeValidator(_as_variable)]
 Price = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
@@ -30,13 +32,7 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 ProcessVariable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
-class _Table(BaseModel):
-    """A table of the file. Frozen: ``Config.with_changes`` returns another configuration."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class IdentityConfig(_Table):
+class IdentityConfig(Table):
     """Labels for sessions that set none. A session's own variables win."""
 
     agent: Text | None = None
@@ -45,7 +41,7 @@ class IdentityConfig(_Table):
     sprint: Text | None = None
 
 
-class DaemonConfig(_Table):
+class DaemonConfig(Table):
     """The daemon's times.
 
     Attributes:
@@ -59,7 +55,7 @@ class DaemonConfig(_Table):
     retention_days: Annotated[int, Field(ge=1)] = 90
 
 
-class SpoolConfig(_Table):
+class SpoolConfig(Table):
     """Limits for the events that wait to be read. Beyond them, large ones are reduced, and then the oldest are dropped and counted.
 
     Attributes:
@@ -73,7 +69,7 @@ class SpoolConfig(_Table):
     max_age_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
 
 
-class SeriesConfig(_Table):
+class SeriesConfig(Table):
     """Bounds of the series.
 
     Attributes:
@@ -83,7 +79,7 @@ class SeriesConfig(_Table):
     limit: Annotated[int, Field(ge=1)] = 2000
 
 
-class MetricsConfig(_Table):
+class MetricsConfig(Table):
     """Metrics that are exported in addition to our own.
 
     Attributes:
@@ -93,7 +89,7 @@ class MetricsConfig(_Table):
     gen_ai: bool = False
 
 
-class TracesConfig(_Table):
+class TracesConfig(Table):
     """How traces are made.
 
     Attributes:
@@ -103,7 +99,7 @@ class TracesConfig(_Table):
     follow_traceparent: bool = False
 
 
-class CaptureConfig(_Table):
+class CaptureConfig(Table):
     """What may leave the machine. Texts have their secrets redacted. Of the others, only length and SHA-256 leave it.
 
     Attributes:
@@ -123,7 +119,7 @@ class CaptureConfig(_Table):
     account: Literal["none", "hashed", "plain"] = "none"
 
 
-class OutboxConfig(_Table):
+class OutboxConfig(Table):
     """Limits for the spans and log events that wait for an endpoint. Beyond them, the oldest items are dropped and counted.
 
     Attributes:
@@ -135,7 +131,7 @@ class OutboxConfig(_Table):
     max_age_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 168.0
 
 
-class XpWeights(_Table):
+class XpWeights(Table):
     """Experience that each delivery earns. ``bug_introduced`` is subtracted."""
 
     story_point: Weight = 10.0
@@ -145,7 +141,7 @@ class XpWeights(_Table):
     bug_introduced: Weight = 15.0
 
 
-class QualityWeights(_Table):
+class QualityWeights(Table):
     """How much each check on an agent's work counts."""
 
     test_suite: Weight = 1.0
@@ -153,7 +149,7 @@ class QualityWeights(_Table):
     bug_introduced: Weight = 1.0
 
 
-class CollaborationWeights(_Table):
+class CollaborationWeights(Table):
     """How much each kind of hand-over counts."""
 
     subagent: Weight = 1.0
@@ -161,7 +157,7 @@ class CollaborationWeights(_Table):
     pull_request: Weight = 1.0
 
 
-class ScoresConfig(_Table):
+class ScoresConfig(Table):
     """How the scores of an agent are computed (``series.scores``).
 
     Attributes:
@@ -179,17 +175,19 @@ class ScoresConfig(_Table):
     collaboration: CollaborationWeights = CollaborationWeights()
 
 
-class MonitoringConfig(_Table):
+class MonitoringConfig(Table):
     """Where the data can be seen.
 
     Attributes:
         prometheus_url: the Prometheus that ``doctor`` asks whether the data arrived.
+        backend: the name of the backend in ``backends.toml``, whose typical errors ``doctor`` explains.
     """
 
     prometheus_url: Text | None = None
+    backend: Text | None = None
 
 
-class PriceConfig(_Table):
+class PriceConfig(Table):
     """The price of a model, in US dollars per million tokens. A missing cache class costs its usual share of the input price."""
 
     input: Price
@@ -199,7 +197,7 @@ class PriceConfig(_Table):
     cache_write_1h: Price | None = None
 
 
-class Config(_Table):
+class Config(Table):
     """Everything a user can set. ``load`` reads it.
 
     Attributes:
@@ -216,14 +214,16 @@ class Config(_Table):
         capture: texts that may leave the machine.
         outbox: limits for the spans and log events that wait for an endpoint.
         monitoring: where the data can be seen.
+        credentials: headers with credentials that expire.
         scores: how the scores of an agent are computed.
+        budgets: how much a day, a week and a month may cost.
         prices: a model's name → its price.
         exporters: a custom exporter's name → its class and options (``export.custom.registry``).
     """
 
     identity: IdentityConfig = IdentityConfig()
-    agents: dict[Text, Text] = {}
-    projects: dict[Text, Text] = {}
+    agents: dict[Text, Text] = Field(default={})
+    projects: dict[Text, Text] = Field(default={})
     otel: dict[VariableName, Variable] = Field(default={}, repr=False)  # headers hold secrets
     environment: dict[ProcessVariable, Variable] = Field(default={}, repr=False)  # proxies can hold passwords
     daemon: DaemonConfig = DaemonConfig()
@@ -234,8 +234,10 @@ class Config(_Table):
     capture: CaptureConfig = CaptureConfig()
     outbox: OutboxConfig = OutboxConfig()
     monitoring: MonitoringConfig = MonitoringConfig()
+    credentials: CredentialsConfig = CredentialsConfig()
     scores: ScoresConfig = ScoresConfig()
-    prices: dict[Text, PriceConfig] = {}
+    budgets: BudgetsConfig = BudgetsConfig()
+    prices: dict[Text, PriceConfig] = Field(default={})
     exporters: dict[Text, dict[str, Any]] = Field(default={}, repr=False)  # options hold secrets
 
     def labels_for(self, directory: str | os.PathLike[str]) -> dict[str, str | None]:

@@ -8,10 +8,11 @@ there each of them can have the prefix ``CLAUDE_HOOKS_``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from claude_hooks_otel.resource_attributes import resource_attributes
+from claude_hooks_otel.settings.credentials import Credentials
 from claude_hooks_otel.settings.errors import KEY_PREFIX, PREFIX, ConfigError
 from claude_hooks_otel.settings.file import sets_key
 from claude_hooks_otel.settings.model import Config
@@ -82,7 +83,9 @@ class OtelSettings:
         service_name: the service's name; None if no variable sets it.
         resource_attributes: what ``OTEL_RESOURCE_ATTRIBUTES`` adds to the resource. Some of it also sets labels.
         warnings: settings that are ignored, one sentence each. Those of an exporter are with its signal.
-        redact: takes the variables' secrets out of a text.
+        redact: takes the secrets of the variables and of the credentials out of a text.
+        credentials: headers with credentials that expire; None without them.
+        credential_signals: the signals whose requests carry them.
     """
 
     signals: Mapping[Signal, SignalSettings]
@@ -92,16 +95,33 @@ class OtelSettings:
     resource_attributes: Mapping[str, str]
     warnings: tuple[str, ...]
     redact: Redactor = field(repr=False, compare=False)
+    credentials: Credentials | None = field(default=None, repr=False, compare=False)
+    credential_signals: frozenset[Signal] = frozenset()
+
+    def credentials_for(self, signal: Signal) -> Credentials | None:
+        """Return the credentials that the requests of a signal carry; None without any."""
+        return self.credentials if signal in self.credential_signals else None
 
     @classmethod
-    def from_config(cls, config: Config, environ: Mapping[str, str]) -> Self:
+    def from_config(cls, config: Config, environ: Mapping[str, str], *, is_own: bool = True) -> Self:
         """Return the settings of a process.
 
         Args:
-            config: the configuration, for its ``[otel]``.
+            config: the configuration, for its ``[otel]`` and ``[credentials]``.
             environ: the environment of the process.
+            is_own: whether the configuration is the owner's for sure. Only then it may run a command, read a token and send it.
         """
-        return cls.from_variables(variables_in_effect(config, environ))
+        variables = variables_in_effect(config, environ)
+        settings = cls.from_variables(variables)
+        if not config.credentials.is_set:
+            return settings
+        if not is_own:
+            warning = "[credentials] is left out: no install has recorded this home. Run `claude-hooks-otel install`."
+            return replace(settings, warnings=(*settings.warnings, warning))
+        # The file's credentials are for the file's endpoints.
+        own = frozenset(config.credentials.signals) - moved_signals(config.otel, variables)
+        credentials = Credentials(config.credentials, config.environment, settings.redact)
+        return replace(settings, credentials=credentials, credential_signals=own)
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> Self:
@@ -143,8 +163,7 @@ def overlay(lower: Mapping[str, str], upper: Mapping[str, str]) -> dict[str, str
     """Return variables with others over them. If those move an endpoint, the credentials for the previous endpoint are left out."""
     given = {name: value for name, value in upper.items() if value.strip()}
     both = {**lower, **given}
-    before = {signal: _endpoint(lower, signal) for signal in Signal}
-    moved = {signal for signal in Signal if before[signal] and _endpoint(both, signal) != before[signal]}
+    moved = moved_signals(lower, both)
     if not moved:
         return both
     for kind in _CREDENTIALS:
@@ -158,6 +177,11 @@ def overlay(lower: Mapping[str, str], upper: Mapping[str, str]) -> dict[str, str
         if shared not in given:
             both.pop(shared, None)
     return both
+
+
+def moved_signals(before: Mapping[str, str], after: Mapping[str, str]) -> set[Signal]:
+    """Return the signals that went to another endpoint before. One that had no endpoint has not moved."""
+    return {signal for signal in Signal if _endpoint(before, signal) not in {"", _endpoint(after, signal)}}
 
 
 def _endpoint(variables: Mapping[str, str], signal: Signal) -> str:

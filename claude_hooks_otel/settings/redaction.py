@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
@@ -12,6 +13,8 @@ MAX_LENGTH = 400
 
 # Shorter values (a tenant's number, "1") are not secrets, and masking them would make a message unreadable.
 _SHORTEST_SECRET = 4
+# Texts of credentials that expire. An answer repeats a recent one at most.
+_MOST_LATER_SECRETS = 64
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 _QUERY_IN_URL = re.compile(r"(?<=\?)[^\s)'\"]+")
 
@@ -24,8 +27,18 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {secret.strip() for secret in secrets}
-        self._secrets = sorted((secret for secret in known if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
+        self._fixed = frozenset(secret.strip() for secret in secrets)
+        self._later: deque[str] = deque(maxlen=_MOST_LATER_SECRETS)
+        self._secrets = self._ordered()
+
+    def remember(self, secrets: Iterable[str]) -> None:
+        """Mask these texts, too: credentials that are known only now. The oldest of many are forgotten."""
+        self._later.extend(secret.strip() for secret in secrets if secret.strip() not in self._later)
+        self._secrets = self._ordered()
+
+    def _ordered(self) -> list[str]:
+        known = self._fixed.union(self._later)
+        return sorted((secret for secret in known if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         """Return the text on one line, without secrets, cut to MAX_LENGTH."""
@@ -47,6 +60,13 @@ def secrets_in(variables: Mapping[str, str]) -> Iterator[str]:
             except ValueError:  # not a URL, which is an error of its own
                 continue
             yield from filter(None, (url.username, url.password, unquote(url.password or ""), url.query))
+
+
+def header_values(headers: Mapping[str, str]) -> Iterator[str]:
+    """Return the values of headers, whole and without their scheme."""
+    for value in headers.values():
+        yield value
+        yield value.partition(" ")[2]
 
 
 def _header_secrets(headers: Iterable[str]) -> Iterator[str]:

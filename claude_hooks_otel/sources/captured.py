@@ -1,4 +1,4 @@
-"""The spool as a source. It parses what hooks and programs have captured, and removes the files once the content is in the store."""
+"""The spool as a source. It parses what hooks, programs and status lines have captured, and removes the files once the content is in the store."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from claude_hooks_otel.sources import hook_payloads, program_records
+from claude_hooks_otel.sources import hook_payloads, program_records, status_input, status_readings
 from claude_hooks_otel.sources.batch import Batch
 from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.sources.hook_payloads import HookEvent, PayloadError
 from claude_hooks_otel.sources.program_records import ProgramRecord
 from claude_hooks_otel.sources.spool import Broken, Entry, Lost, Spool
+from claude_hooks_otel.sources.status_readings import StatusReading
 
 # Spool files in a batch. Each batch is one commit.
 EVENTS_PER_BATCH: Final = 1000
@@ -34,6 +35,14 @@ class CapturedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CapturedStatus:
+    """What a status line has handed on."""
+
+    envelope: Envelope
+    status: StatusReading
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """A file without usable content.
 
@@ -46,7 +55,7 @@ class Unreadable:
     reason: str | None
 
 
-Captured = CapturedEvent | CapturedRecord | Unreadable
+Captured = CapturedEvent | CapturedRecord | CapturedStatus | Unreadable
 
 
 class SpoolBatch(Batch[Captured]):
@@ -71,6 +80,8 @@ class SpoolBatch(Batch[Captured]):
         try:
             if entry.event.startswith(program_records.PREFIX):
                 return CapturedRecord(entry, program_records.parse(entry.event, entry.payload))
+            if entry.event == status_input.EVENT:
+                return CapturedStatus(entry, status_readings.parse(entry.payload))
             return CapturedEvent(entry, hook_payloads.parse(entry.payload))
         except PayloadError as error:
             return self._rejected(entry.name, str(error))

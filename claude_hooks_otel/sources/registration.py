@@ -6,7 +6,16 @@ The plugin's files in ``hooks/``, ``settings.example.json`` and the installer us
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, Final
+
+
+class Registration(StrEnum):
+    """Which events are registered: all of ``REGISTERED``, or without those of ``FULL_ONLY``."""
+
+    FULL = "full"
+    LIGHT = "light"
+
 
 REGISTERED: Final[dict[str, str]] = {
     "SessionStart": "a session begins or continues; the daemon is started",
@@ -51,6 +60,12 @@ NOT_REGISTERED: Final[dict[str, str]] = {
     "DirectoryAdded": "it says nothing about the work of a session",
 }
 
+# Registered events that come with tool calls, so each call costs a process. Light registration leaves them out: the transcript has the
+# calls and how they ended. What it lacks, docs/numbers.md says ("Light registration").
+FULL_ONLY: Final = frozenset(
+    ("PostToolUse", "PostToolUseFailure", "PermissionRequest", "PermissionDenied", "Notification")
+)
+
 # Every event name of the client.
 KNOWN_EVENTS: Final = frozenset((*REGISTERED, *FORBIDDEN, *NOT_REGISTERED))
 
@@ -65,6 +80,9 @@ NEWER_EVENTS: Final = frozenset(("PostModelSwitch",))
 # How the registered commands of this version and of earlier ones begin.
 _BEGINNINGS: Final = ('{ trap "{ exit 0; } 2>/dev/null" 0; event=', 'trap "exit 0" 0; event=')
 
+# What the commands of light registration set for ``emit``, which writes it into the event.
+_LIGHT_MARK: Final = f"registration={Registration.LIGHT}; "
+
 # Seconds. A hook takes milliseconds, so the timeout matters only if the disk hangs. SessionEnd hooks share 1.5 s.
 TIMEOUT: Final = 5
 
@@ -75,7 +93,12 @@ TIMEOUT: Final = 5
 SETTINGS_EMIT: Final = '"$HOME/.local/state/claude-hooks-otel/emit"'
 
 
-def command(event: str, emit: str) -> str:
+def events_of(registration: Registration) -> tuple[str, ...]:
+    """Return the names of the events that a registration has."""
+    return tuple(event for event in REGISTERED if registration is Registration.FULL or event not in FULL_ONLY)
+
+
+def command(event: str, emit: str, registration: Registration = Registration.FULL) -> str:
     """Return the shell command for an event.
 
     The command exits with 0 and prints nothing, even if the file is missing, unreadable or half written, and even if the environment turns
@@ -84,15 +107,22 @@ def command(event: str, emit: str) -> str:
     Args:
         event: the name of the hook event.
         emit: the path of ``hooks/emit``, quoted for the shell.
+        registration: which events are registered with it. The hook notes it, so that nobody takes the others for lost.
     """
-    return f'{{ trap "{{ exit 0; }} 2>/dev/null" 0; event={event}; . {emit}; }} 2>/dev/null'
+    noted = _LIGHT_MARK if registration is Registration.LIGHT else ""
+    return f'{{ trap "{{ exit 0; }} 2>/dev/null" 0; event={event}; {noted}. {emit}; }} 2>/dev/null'
 
 
-def hook_settings(emit: str) -> dict[str, list[dict[str, Any]]]:
+def registration_of(hook_command: str) -> Registration:
+    """Return with which events one of our commands was registered."""
+    return Registration.LIGHT if _LIGHT_MARK in hook_command else Registration.FULL
+
+
+def hook_settings(emit: str, registration: Registration = Registration.FULL) -> dict[str, list[dict[str, Any]]]:
     """Return the object ``hooks`` for ``settings.json`` or a plugin's ``hooks.json``."""
     return {
-        event: [{"hooks": [{"type": "command", "command": command(event, emit), "timeout": TIMEOUT}]}]
-        for event in REGISTERED
+        event: [{"hooks": [{"type": "command", "command": command(event, emit, registration), "timeout": TIMEOUT}]}]
+        for event in events_of(registration)
     }
 
 
@@ -111,9 +141,9 @@ def plugin_hooks() -> dict[str, dict[str, Any]]:
     }
 
 
-def settings_hooks() -> dict[str, list[dict[str, Any]]]:
+def settings_hooks(registration: Registration = Registration.FULL) -> dict[str, list[dict[str, Any]]]:
     """Return the object ``hooks`` for a settings file. The hooks run the ``emit`` of the home that they write to."""
-    return hook_settings(SETTINGS_EMIT)
+    return hook_settings(SETTINGS_EMIT, registration)
 
 
 def is_ours(hook_command: object) -> bool:

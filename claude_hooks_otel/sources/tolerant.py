@@ -91,15 +91,12 @@ def _wrong(kind: type[_Struct], value: dict[str, Any], error: msgspec.Validation
             yield parts
         return
     at = parts.index("...")
-    mapping = value
+    mapping: Any = value
     for part in parts[:at]:
         mapping = mapping[part]
     for key in mapping:
-        alone = value
-        for other in mapping.keys() - {key}:
-            alone = _without(alone, [*parts[:at], other])
         try:
-            msgspec.convert(alone, kind, strict=False)
+            msgspec.convert(_replaced(value, parts[:at], {key: mapping[key]}), kind, strict=False)
         except msgspec.ValidationError as other_error:
             if str(other_error) == str(error):
                 yield [*parts[:at], key, *parts[at + 1 :]]
@@ -116,6 +113,15 @@ def _leads_to_a_value(value: Any, path: Sequence[int | str]) -> bool:
         except (LookupError, TypeError):
             return False
     return bool(path)
+
+
+def _replaced(value: Any, path: Sequence[int | str], new: Any) -> Any:
+    """Return a copy of the value with something else where the path leads to."""
+    if not path:
+        return new
+    value = copy(value)
+    value[path[0]] = _replaced(value[path[0]], path[1:], new)
+    return value
 
 
 def _without(value: Any, path: Sequence[int | str]) -> Any:

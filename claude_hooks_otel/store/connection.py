@@ -31,7 +31,11 @@ def connect(path: Path, *, readonly: bool = False, any_thread: bool = False) -> 
     """
     if readonly:
         connection = sqlite3.connect(
-            f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, check_same_thread=not any_thread
+            f"file:{path}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_TIMEOUT_SECONDS,
+            check_same_thread=not any_thread,
         )
         connection.execute("PRAGMA query_only = 1")
         return connection

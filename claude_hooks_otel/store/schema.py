@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from claude_hooks_otel.store.connection import read_meta, write_meta
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 # The named value that lists the store's tables, so that a missing one is noticed. Stores of earlier versions have none.
 TABLES_NAME: Final = "tables"
 
@@ -64,6 +64,8 @@ def bring_up_to_date(connection: sqlite3.Connection, rooms: Iterable[Room]) -> N
         _migrate_from_version_1(connection)
     if version <= 2:
         _migrate_from_version_2(connection)
+    if version <= 3:
+        _migrate_from_version_3(connection)
     for room in rooms:
         _add_missing(connection, room.SCHEMA)
     write_meta(connection, "schema_version", str(SCHEMA_VERSION))
@@ -114,6 +116,12 @@ def _migrate_from_version_2(connection: sqlite3.Connection) -> None:
     """Add a second key to API requests, and a third one to auxiliary usage."""
     _add_key(connection, "api_request", ("message_id", "answer_id"), "COALESCE(request_id, '')")
     _add_key(connection, "auxiliary_usage", ("session_id", "model", "part"), "''")
+
+
+def _migrate_from_version_3(connection: sqlite3.Connection) -> None:
+    """Drop the sums of half hours, which have a longer key now. They are added up again from the facts."""
+    connection.execute("DROP TABLE IF EXISTS aggregate")
+    connection.execute("DELETE FROM meta WHERE name = 'has_aggregates'")
 
 
 def _add_key(connection: sqlite3.Connection, table: str, key: Sequence[str], value: str) -> None:

@@ -21,6 +21,8 @@ _READING_SUBCOMMANDS = word_set("""
     difftool for-each-ref format-patch fsck gc grep help init log ls-files ls-remote ls-tree merge-base mv name-rev reflog restore
     rev-list rev-parse rm shortlog show show-branch show-ref status tag var version whatchanged
 """)
+# Subcommands of which each call makes one commit, if it succeeds.
+_COMMITTING_SUBCOMMANDS = word_set("commit merge revert cherry-pick")
 # Programs that run neither git nor tests.
 _UTILITIES = word_set("""
     : [ [[ alias awk base64 basename bat break cal cat cd chmod chown cksum clear cmp column comm continue cp curl cut date df diff
@@ -87,6 +89,12 @@ def _may_touch_git(command: SimpleCommand) -> bool:
     if invocation is None:
         return not is_utility(command)
     return invocation.subcommand != "" and invocation.subcommand not in _READING_SUBCOMMANDS
+
+
+def named_commits(command: str) -> int:
+    """Return how many commits a command line makes at most with commands that are there to make one, such as ``git commit``."""
+    invocations = map(git_invocation, simple_commands(command))
+    return sum(each is not None and each.subcommand in _COMMITTING_SUBCOMMANDS for each in invocations)
 
 
 def working_directories(command: str, cwd: Path) -> list[Path]:

@@ -68,6 +68,8 @@ def file_changes(
             alone: a replacement counts once even if it was made several times, an overwritten file or notebook counts no lines.
         cwd: the session's folder, for relative paths.
     """
+    if tool_name not in _CHANGING_TOOLS:
+        return []
     asked, response = mapping(tool_input), mapping(tool_response)
     path = _path(asked, response)
     changes: Iterable[tuple[str, tuple[int, int] | None]] = []
@@ -177,6 +179,7 @@ def _bash(response: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, int]]]:
 
 
 _READERS = {"Edit": _edit, "MultiEdit": _edit, "Write": _write, "NotebookEdit": _notebook_edit}
+_CHANGING_TOOLS = {"Bash", *_READERS}
 
 
 def _replay(before: str, edits: Iterable[tuple[str, str, bool]]) -> str:

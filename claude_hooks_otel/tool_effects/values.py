@@ -9,7 +9,7 @@ from typing import Any
 
 def mapping(value: Any) -> Mapping[str, Any]:
     """Return an object; an empty one instead of any other value."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def sequence(value: Any) -> Sequence[Any]:

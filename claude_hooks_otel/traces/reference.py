@@ -16,6 +16,9 @@ Every log event has these attributes: `{names.SESSION}`, `{names.CONVERSATION}`,
 set, `{names.TEAM}` and `{names.SPRINT}`. An event that belongs to a turn names its trace and span. By `log.record.uid`, you recognize a
 copy of an event. Durations are in seconds. Attributes with unknown values are left out.
 
+With light registration (`install --events light`), `{names.EVENT_TOOL_RESULT}` has the time from the model's request to the result as
+`{names.DURATION}`, and `{names.EVENT_PERMISSION_DECISION}` exists only for calls that a human refused.
+
 | event | body | what happened | further attributes |
 |---|---|---|---|
 """

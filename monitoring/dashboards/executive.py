@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from claude_hooks_otel.metrics import catalog as c
 from monitoring.dashboards.panels import Board, Column, Query, bars, chosen, grid, lines, number, ranking
-from monitoring.expressions import BAR, open_seconds, share
+from monitoring.expressions import BAR, Series, open_seconds, share
 
 _LIST_PRICE = "At list prices, as the client computes it. On a subscription, read it as the equivalent API cost."
 
@@ -63,6 +63,15 @@ def _cost(board: Board) -> None:
             ), "percentunit", top=1.0,
         ), 8,
     )  # fmt: skip
+    # Not filtered by the dashboard's variables: a budget has no project and no agent as labels.
+    by = ["instance", "scope", "name", "period"]
+    legend = "{{period}}: {{scope}} {{name}} ({{instance}})"
+    for title, metric in (("Budgets: used", c.BUDGET_USED), ("Budgets: forecast", c.BUDGET_FORECAST)):
+        query = Query(Series(metric).latest("max", by, "15m"), legend)
+        board.add(
+            ranking(title, metric.meaning, query, "percentunit", steps=((None, "green"), (0.8, "orange"), (1, "red"))),
+            12,
+        )
 
 
 def _delivery(board: Board) -> None:

@@ -65,20 +65,27 @@ def _model(board: Board) -> None:
         bars(
             "API requests", c.API_REQUESTS.meaning,
             [Query(chosen(c.API_REQUESTS).grown(BAR, ["model"]), "{{model}}")],
-        ), 8,
+        ), 6,
     )  # fmt: skip
     board.add(
         bars(
             "Failed turns", c.TURN_FAILURES.meaning, [Query(chosen(c.TURN_FAILURES).grown(BAR, ["error"]), "{{error}}")]
         ),
-        8,
+        6,
     )
     board.add(
         lines(
             "Context in use", c.CONTEXT_USAGE.meaning,
             [Query(chosen(c.CONTEXT_USAGE).peak(by=["agent", "project"]), "{{agent}} {{project}}")], "percent",
             steps=((None, "green"), (80, "orange"), (90, "red")), top=100,
-        ), 8,
+        ), 6,
+    )  # fmt: skip
+    board.add(
+        lines(
+            "Limits of the subscription", c.RATE_LIMIT_USED.meaning,
+            [Query(chosen(c.RATE_LIMIT_USED).peak(by=["window"]), "{{window}}")], "percent",
+            steps=((None, "green"), (80, "orange"), (90, "red")), top=100,
+        ), 6,
     )  # fmt: skip
 
 

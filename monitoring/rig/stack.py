@@ -143,9 +143,9 @@ class Stack:
             "OTEL_METRIC_EXPORT_INTERVAL": "1000",
         }
 
-    def backfill(self, samples: Path) -> None:
+    def backfill(self, samples: Path, *flags: str) -> None:
         """Write OpenMetrics text into Prometheus's storage as blocks, before Prometheus starts."""
-        command = [str(binary("promtool")), "tsdb", "create-blocks-from", "openmetrics", str(samples)]
+        command = [str(binary("promtool")), "tsdb", "create-blocks-from", "openmetrics", *flags, str(samples)]
         subprocess.run([*command, str(self._folder / "tsdb")], check=True, capture_output=True)
 
     def reload(self) -> None:

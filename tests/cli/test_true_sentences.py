@@ -298,7 +298,9 @@ def test_uninstall_names_other_files_with_hooks_and_all_takes_them_out(account: 
     other = account.root / "other" / "settings.json"
     account.ok("install", "--settings", str(other))
     account.ok("install")
-    assert f"{other} still has hooks. Run `claude-hooks-otel uninstall --settings {other}`" in account.ok("uninstall")
+    assert f"{other} still has entries of ours. Run `claude-hooks-otel uninstall --settings {other}`" in account.ok(
+        "uninstall"
+    )
     account.ok("uninstall", "--all", "--purge")
     assert not other.exists()
     assert not account.home.root.exists()

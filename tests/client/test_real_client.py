@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from claude_hooks_otel.sources.registration import Registration, events_of
+from claude_hooks_otel.units import DOLLAR, SECOND
 from tests.support.client.client import LONGEST_SCENARIO, missing, play
 from tests.support.client.versions import BINARY_VARIABLE, RECORDED, VERSIONS, binary, has_account
 from tests.support.places import ROOT
@@ -118,6 +120,62 @@ def test_lines_outcomes_and_hook_events_of_a_session_are_counted(version: str, t
     assert found["ours"]["events"] == {
         "SessionStart": 1, "UserPromptSubmit": 1, "PostToolUse": 4, "PostToolUseFailure": 1, "Stop": 1, "SessionEnd": 1,
     }  # fmt: skip
+
+
+LIGHT = events_of(Registration.LIGHT)
+
+
+@oldest_and_newest
+@pytest.mark.parametrize("scenario", ["edits", "subagents", "models", "resume", "commit"])
+def test_with_light_registration_our_totals_equal_those_of_the_client(
+    scenario: str, version: str, tmp_path: Path
+) -> None:
+    """No hook runs for a tool call, so calls, outcomes, lines and commits come from the transcript. None of them counts as lost."""
+    found = play(scenario, tmp_path / "world", version=version, events="light")
+    _assert_same_totals(found, "sessions", "tokens", "requests", "tools", "commits")
+    ours = found["ours"]
+    assert (ours["classes"], found["labels"]) == (_charged(found), OURS)
+    assert ours["transcript_only"] == {}
+    assert set(ours["events"]) <= set(LIGHT)
+    if scenario == "edits":
+        assert ours["lines"] == {"added": 3, "removed": 1}
+        assert ours["outcomes"] == {"success": 4, "error": 1, "invalid": 1}
+
+
+@oldest_and_newest
+def test_with_light_registration_a_span_lasts_from_the_request_of_a_call_to_its_result(
+    version: str, tmp_path: Path
+) -> None:
+    """So it lasts longer than the call itself."""
+    found = play("traces", tmp_path / "world", version=version, events="light")
+    client, ours = found["client"], found["ours"]
+    assert ours["requests"] == client["requests"]
+    assert ours["calls"].keys() == client["calls"].keys() != set()
+    assert all(took >= client["calls"][call] for call, took in ours["calls"].items())
+    assert found["sent"] == found["different"]
+
+
+@oldest_and_newest
+@pytest.mark.parametrize("scenario", ["sigterm", "sigkill"])
+def test_with_light_registration_a_client_that_gets_a_signal_has_complete_totals(
+    scenario: str, version: str, tmp_path: Path
+) -> None:
+    found = play(scenario, tmp_path / "world", version=version, events="light")
+    assert found["ours"]["sessions"] == {"all": 1}
+    assert found["ours"]["classes"] == _charged(found)
+    assert found["ours"]["requests"] == {"claude-sonnet-4-5": 2}
+
+
+@pytest.mark.slow
+@oldest_and_newest
+def test_with_light_registration_our_totals_of_random_sessions_equal_those_of_the_client(
+    version: str, tmp_path: Path
+) -> None:
+    found = play("random_sessions", tmp_path / "world", "4", "20", version=version, events="light")
+    assert found["codes"] == [0] * 20
+    assert found["client"]["commits"]
+    _assert_same_totals(found, "sessions", "tokens", "requests", "tools", "commits")
+    assert found["ours"]["transcript_only"] == {}
 
 
 @each_version
@@ -243,6 +301,28 @@ def test_a_new_user_sees_the_first_session_in_the_report_after_two_commands(
     assert _reported(series, "claude_tokens_output_total") == 52
     assert "shop" in found["report"]["output"]
     assert {".env", "docker-compose.yml", "grafana-dashboards", "SUPPORT.md"} <= set(found["files"])
+
+
+@oldest_and_newest
+def test_the_client_shows_our_status_line_and_its_input_becomes_facts(version: str, tmp_path: Path) -> None:
+    """It runs in a pseudo-terminal, with a subscription. The line that was there before is shown, too, and comes back."""
+    found = play("status_line", tmp_path / "world", version=version)
+    assert (found["code"], found["wrapped"], found["restored"]) == (0, True, True)
+    limits, resets = found["last_input"]["rate_limits"], found["resets"]
+    assert found["limits"] == {
+        "claude.rate_limit.used five_hour": pytest.approx(limits["five_hour"]["used_percentage"], abs=0.01),
+        "claude.rate_limit.used seven_day": pytest.approx(limits["seven_day"]["used_percentage"], abs=0.01),
+        "claude.rate_limit.reset.timestamp five_hour": resets,
+        "claude.rate_limit.reset.timestamp seven_day": resets + 86400,
+    }
+    assert [(window["window"], window["resets_ns"]) for window in found["command"]] == [
+        ("five_hour", resets * SECOND), ("seven_day", (resets + 86400) * SECOND),
+    ]  # fmt: skip
+    context, size, cost = found["readings"][-1]
+    assert (context, size) == (2100, 200_000)
+    assert cost / DOLLAR == pytest.approx(found["last_input"]["cost"]["total_cost_usd"], rel=1e-9)
+    if has_account(binary(version)):  # otherwise, only the client knows its requests besides the conversation
+        assert found["cost"] == pytest.approx(cost / DOLLAR, rel=1e-9)
 
 
 SHORT = ["SessionStart", "UserPromptSubmit", "PostToolUse", "Stop", "SessionEnd"]

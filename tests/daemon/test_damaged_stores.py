@@ -26,7 +26,7 @@ from claude_hooks_otel.series.totals import read_exported_points, read_points
 from claude_hooks_otel.settings import Config
 from claude_hooks_otel.store.connection import connect, write_meta
 from claude_hooks_otel.store.damage import find_damage
-from claude_hooks_otel.store.schema import NewerStoreError
+from claude_hooks_otel.store.schema import SCHEMA_VERSION, NewerStoreError
 from tests.support.corpus import Scenario
 from tests.support.places import DATA
 from tests.support.replay import Clock, Replay, play
@@ -314,7 +314,9 @@ def test_a_damaged_store_of_an_older_schema_is_recovered_and_migrated(tmp_path: 
     prepare_store(home, Config())
     with contextlib.closing(connect(home.store, readonly=True)) as connection:
         assert connection.execute("SELECT metric, labels, value FROM series").fetchall() == had
-        assert connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone() == ("3",)
+        assert connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone() == (
+            str(SCHEMA_VERSION),
+        )
     assert find_damage(home.store) is None
 
 

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.daemon.recovery import damaged_stores
 from claude_hooks_otel.home.flush_requests import request_flush
 from claude_hooks_otel.home.lock import DaemonLock, is_running
 from claude_hooks_otel.home.paths import HOME_VARIABLE
 from claude_hooks_otel.store.connection import connect, write_meta
 from claude_hooks_otel.store.damage import find_damage
+from claude_hooks_otel.store.schema import SCHEMA_VERSION
 from claude_hooks_otel.store.store import files_of
 from claude_hooks_otel.units import SECOND
 from tests.support.otlp_receiver import OtlpReceiver
@@ -291,11 +292,11 @@ def test_a_restored_copy_repeats_nothing_at_the_endpoint(
     installation.start()
     play(installation, first)
     wait_until(lambda: not installation.waiting())
-    assert CliRunner().invoke(app, ["store", "backup", str(tmp_path / "copy.db")], env=environ).exit_code == 0
+    assert CliRunner().invoke(make_app(), ["store", "backup", str(tmp_path / "copy.db")], env=environ).exit_code == 0
     play(installation, second)
     wait_for_totals(otlp_receiver, few.totals)
     installation.kill(signal.SIGTERM)
-    done = CliRunner().invoke(app, ["store", "restore", str(tmp_path / "copy.db")], env=environ)
+    done = CliRunner().invoke(make_app(), ["store", "restore", str(tmp_path / "copy.db")], env=environ)
     assert done.exit_code == 0, done.output
     installation.start()
     wait_until(lambda: "begin again" in log(installation))
@@ -385,7 +386,7 @@ def test_events_wait_for_the_version_that_wrote_the_store(
     assert "Traceback" not in log(installation)
     installation.kill()
     with contextlib.closing(connect(installation.home.store)) as connection:
-        write_meta(connection, "schema_version", "3")
+        write_meta(connection, "schema_version", str(SCHEMA_VERSION))
     installation.start()
     wait_for_totals(otlp_receiver, few.totals)
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from claude_hooks_otel.cli.app import app
-from claude_hooks_otel.diagnosis.doctor import diagnose
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.daemon.assembly import Core, assemble_core
 from claude_hooks_otel.delivery.exporter_state import ExporterState, configure
 from claude_hooks_otel.diagnosis import capture, export, state
+from claude_hooks_otel.diagnosis.doctor import diagnose
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, run_checks
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.lock import DaemonLock
@@ -26,6 +26,7 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.outcomes import Damage
 from claude_hooks_otel.settings import Config, Signal
 from claude_hooks_otel.sources import registration
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.schema import SCHEMA_VERSION
 from tests.support.otlp_receiver import OtlpReceiver
@@ -67,7 +68,7 @@ class Machine:
         self.project.mkdir()
 
     def install(self, *options: str) -> None:
-        result = CliRunner().invoke(app, ["install", *options])
+        result = CliRunner().invoke(make_app(), ["install", *options])
         assert result.exit_code == 0, result.output
 
     def change_settings(self, **values: Any) -> None:
@@ -162,6 +163,29 @@ def test_missing_and_superfluous_events_are_named(machine: Machine) -> None:
     old = {"hooks": [{"type": "command", "command": registration.command("Setup", registration.SETTINGS_EMIT)}]}
     machine.change_settings(hooks=json.loads(machine.settings.read_text())["hooks"] | {"Setup": [old]})
     assert machine.finding("hooks").observed == "an older version registered: Setup"
+
+
+def test_light_registration_is_complete_without_the_events_of_tool_calls(uninstalled: Machine) -> None:
+    uninstalled.install("--events", "light")
+    number = len(registration.events_of(Registration.LIGHT))
+    finding = uninstalled.finding("hooks")
+    assert (finding.level, finding.observed) == (
+        Level.OK, f"user settings: light, {number} events; tool calls come from transcripts",
+    )  # fmt: skip
+    assert uninstalled.finding("capture").level is Level.OK
+    hooks = json.loads(uninstalled.settings.read_text())["hooks"]
+    del hooks["Stop"]
+    uninstalled.change_settings(hooks=hooks)
+    assert uninstalled.finding("hooks").observed == "user settings: missing Stop"
+
+
+def test_settings_with_different_registrations_are_named(uninstalled: Machine) -> None:
+    """Their commands differ, so the client runs both."""
+    uninstalled.install("--events", "light")
+    uninstalled.install("--scope", "local", "--events", "full")
+    assert "one is light, one is full" in uninstalled.finding("hooks").observed
+    uninstalled.install("--scope", "local", "--events", "light")
+    assert uninstalled.finding("hooks").level is Level.OK
 
 
 def test_commands_of_another_version_are_named(machine: Machine) -> None:
@@ -590,10 +614,10 @@ def test_an_unknown_sampler_is_a_warning(machine: Machine) -> None:
 
 
 def test_the_exit_code_says_whether_a_step_is_broken(machine: Machine) -> None:
-    healthy = CliRunner().invoke(app, ["doctor"])
+    healthy = CliRunner().invoke(make_app(), ["doctor"])
     assert (healthy.exit_code, "all 19 events" in healthy.output) == (0, True)
     machine.home.emit.unlink()
-    broken = CliRunner().invoke(app, ["doctor", "--json"])
+    broken = CliRunner().invoke(make_app(), ["doctor", "--json"])
     report = json.loads(broken.stdout)
     assert (broken.exit_code, report["ok"]) == (1, False)
     assert {"step", "level", "observed", "remedy"} == set(report["findings"][0])

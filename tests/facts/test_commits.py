@@ -20,14 +20,13 @@ def repository(tmp_path: Path) -> GitProject:
 
 def commits(repository: GitProject, command: str, printed: str, **fields: Any) -> list[str]:
     """Return the actions of the commits of a call that ended just now."""
-    given = {"began_ns": repository.now * SECOND, "ended_ns": (repository.now + 1) * SECOND} | fields
+    given = {"began_ns": repository.now * SECOND, "ended_ns": (repository.now + 1) * SECOND, "succeeded": True} | fields
     call = FinishedCall(
         tool_use_id="t",
         session_id="s",
         tool="Bash",
         arguments={"command": command},
         result={"stdout": printed},
-        succeeded=True,
         labels={"project": "p"},
         directory=str(repository.root),
         **given,
@@ -57,13 +56,42 @@ def test_each_printed_commit_that_the_reflog_has_counts(repository: GitProject, 
     assert commits(repository, command, printed, is_timed=is_timed) == ["committed", "amended"]
 
 
-def test_a_quiet_commit_counts_only_with_the_times_of_a_hook(repository: GitProject) -> None:
+def test_a_quiet_commit_is_left_to_the_hook_if_there_is_one(repository: GitProject) -> None:
     """A transcript has the time at which the model asked. Until the call ran, a human may have made a commit."""
     repository.now += 60
     repository.run("git commit -q --allow-empty -m x")
     command = "git commit -q --allow-empty -m x"
     assert commits(repository, command, "", is_timed=True) == ["committed"]
     assert commits(repository, command, "", is_timed=False) == []
+    assert commits(repository, command, "", is_only_source=True) == ["committed"]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("git commit -q --allow-empty --amend -m x", ["amended"]),
+        ("git commit -q --allow-empty -m y && git commit -q --allow-empty --amend -m x", ["committed", "amended"]),
+        ("git commit --allow-empty -m y && git commit -q --allow-empty --amend -m x", ["committed", "amended"]),
+        ("./commit.sh", []),
+        ("git status", []),
+    ],
+)
+def test_without_a_hook_the_last_commits_count_as_many_as_the_command_names(
+    repository: GitProject, command: str, expected: list[str]
+) -> None:
+    """A human makes a commit while the call waits for permission. A script names none of its commits."""
+    repository.now += 60
+    repository.run("git commit -q --allow-empty -m human")
+    printed = repository.run(command)
+    assert commits(repository, command, printed, is_only_source=True) == expected
+
+
+def test_without_a_hook_a_failed_command_has_only_the_commits_that_it_printed(repository: GitProject) -> None:
+    repository.now += 60
+    printed = repository.run("git commit --allow-empty -m x")
+    repository.run("git commit -q --allow-empty -m human")
+    command = "git commit --allow-empty -m x && git commit -q --allow-empty -m y && false"
+    assert commits(repository, command, printed, is_only_source=True, succeeded=False) == ["committed"]
 
 
 @pytest.mark.parametrize("is_timed", [True, False], ids=["hook", "transcript"])

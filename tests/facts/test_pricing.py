@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import astuple, fields, replace
+from dataclasses import astuple
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -58,7 +58,7 @@ def cost(usage, model, **context):
 
 
 def plus(one, other):
-    return TokenUsage(*map(sum, zip(astuple(one), astuple(other), strict=True)))
+    return TokenUsage(*map(sum, zip(one, other, strict=True)))
 
 
 def per_million(model, kind="input", **context):
@@ -134,8 +134,7 @@ def test_a_retry_after_a_cut_stream_costs_less_than_the_client_reports():
 )
 def test_models_of_other_makers_have_their_list_price(name, dollars):
     """Cached tokens without a price cost as much as other input."""
-    million = TokenUsage(input=10**6, output=10**6, cache_read=10**6, cache_write_5m=10**6, cache_write_1h=10**6)
-    parts = [replace(TokenUsage(), **{field.name: 1000}) for field in fields(million) if field.name != "web_searches"]
+    parts = [TokenUsage()._replace(**{name: 1000}) for name in TokenUsage._fields if name != "web_searches"]
     assert sum(cost(part, name) for part in parts) * 1000 == sum(map(Fraction, dollars.split(" + "))) * DOLLAR
 
 
@@ -220,7 +219,7 @@ def test_no_two_models_of_the_list_share_a_name():
 )
 def test_a_cost_equals_that_of_genai_prices(name, speed):
     """For a short prompt, the documented function of genai-prices returns the same price."""
-    usage = replace(MIX, web_searches=0 if "3-opus" in name else 3)
+    usage = MIX._replace(web_searches=0 if "3-opus" in name else 3)
     theirs = genai_prices.calc_price(
         genai_prices.Usage(
             input_tokens=usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h,
@@ -260,7 +259,7 @@ def test_fast_mode_multiplies_the_price_of_every_token_if_the_model_offers_it(na
 
 
 def test_us_inference_adds_a_tenth_to_tokens_but_not_to_searches():
-    searched = replace(MIX, web_searches=3)
+    searched = MIX._replace(web_searches=3)
     for name in MODELS:
         plain = cost(MIX, name)
         assert cost(MIX, name, inference_geo="us") * 10 == plain * 11
@@ -340,7 +339,7 @@ def test_usage_without_tokens_costs_nothing(model, speed, geo):
 def test_costs_add_up_exactly(one, other, model, speed, geo):
     """No list price has a fraction of a picodollar per token, so two requests cost as much as one with the tokens of both."""
     if model in LENGTH_MATTERS:
-        one, other = (TokenUsage(*(n % 12_500 for n in astuple(u))) for u in (one, other))
+        one, other = (TokenUsage(*(n % 12_500 for n in u)) for u in (one, other))
     context = {"speed": speed, "inference_geo": geo}
     assert cost(one, model, **context) + cost(other, model, **context) == cost(plus(one, other), model, **context)
 
@@ -360,7 +359,7 @@ def test_more_usage_never_costs_less(one, more, model, speed, geo):
 @given(usages, overrides)
 def test_a_cost_is_rounded_half_to_even_once_at_the_end(usage, own):
     """The same sum in fractions, which are never rounded, gives the same number."""
-    tokens = zip(astuple(usage)[:5], astuple(own), strict=True)
+    tokens = zip(usage[:5], astuple(own), strict=True)
     exact = sum(count * Fraction(price) for count, price in tokens) * DOLLAR / 1_000_000
     assert cost(usage, "x", overrides={"x": own}) == round(exact) + usage.web_searches * DOLLAR // 100
 

@@ -28,6 +28,7 @@ from claude_hooks_otel.home.lock import is_running
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.sources import registration
 from claude_hooks_otel.sources.envelope import Envelope
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.spool import Lost, Spool
 from tests.support.places import EMIT
 from tests.support.real_daemon import wait_until
@@ -256,6 +257,17 @@ def test_with_a_broken_installation_the_hook_is_silent_and_ends_with_0(
     break_it(hook.home.emit)
     for event in registration.REGISTERED:
         hook.run(event)
+
+
+def test_the_hooks_of_light_registration_say_so(hook: Hook) -> None:
+    for event, [group] in registration.settings_hooks(Registration.LIGHT).items():
+        command = [*hook.shell, "-c", group["hooks"][0]["command"]]
+        done = subprocess.run(command, input=b"{}", env=hook.environ, capture_output=True, check=False)
+        assert (event, done.returncode, done.stdout, done.stderr) == (event, 0, b"", b"")
+    hook.run("Stop")
+    told = [envelope.headers.get("registration") for envelope in hook.captured]
+    assert told.count("light") == len(registration.events_of(Registration.LIGHT))
+    assert told.count(None) == 1
 
 
 @pytest.mark.parametrize("interpreter", [None, "/nowhere/bin/python", "", "/", "not absolute", str(EMIT)])

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel import __version__
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.settings import load
 from claude_hooks_otel.sources import registration
@@ -35,7 +36,7 @@ def test_the_plugin_has_the_version_and_licence_of_the_package() -> None:
     """Users of the plugin get new code only when its version changes."""
     plugin = manifest("plugin.json")
     assert plugin["name"] == "hooks-otel"
-    assert (plugin["version"], plugin["license"]) == (project()["version"], project()["license"])
+    assert (plugin["version"], plugin["license"]) == (__version__, project()["license"])
 
 
 def test_the_marketplace_offers_the_plugin_of_this_repository() -> None:
@@ -168,12 +169,12 @@ def test_install_sends_the_token_of_the_options_to_the_endpoint_unless_headers_a
     monkeypatch.setenv("HOME", str(plugin.folder))
     plugin.run("SessionStart", CLAUDE_PLUGIN_OPTION_TOKEN="a secret")
     arguments = ["install", "--plugin", "--endpoint", "http://127.0.0.1:4318"]
-    result = CliRunner().invoke(app, arguments)
+    result = CliRunner().invoke(make_app(), arguments)
     assert result.exit_code == 0, result.output
     assert "secret" not in result.output
     assert load(plugin.home.config, {}).otel["OTEL_EXPORTER_OTLP_HEADERS"] == "Authorization=Bearer%20a%20secret"
     plugin.home.plugin_token.write_text("planted")
-    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert CliRunner().invoke(make_app(), arguments).exit_code == 0
     assert load(plugin.home.config, {}).otel["OTEL_EXPORTER_OTLP_HEADERS"] == "Authorization=Bearer%20a%20secret"
 
 

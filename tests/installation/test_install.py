@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.home.lock import DaemonLock, is_running
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.installation.home_files import emit_path, network_variables
@@ -25,6 +25,7 @@ from claude_hooks_otel.installation.purge import purge
 from claude_hooks_otel.installation.settings_file import Scope, path_of
 from claude_hooks_otel.settings import Signal, load
 from claude_hooks_otel.sources import registration
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.spool import Spool
 from tests.support import hostile_files as files
 from tests.support.places import ROOT
@@ -44,7 +45,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     monkeypatch.chdir(tmp_path / "project")
 
     def run(*arguments: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(app, arguments)
+        result = CliRunner().invoke(make_app(), arguments)
         assert result.exit_code == code, (result.output, result.stderr, result.exception)
         return result
 
@@ -306,6 +307,80 @@ def test_with_the_plugin_install_makes_no_settings_file(cli: Cli, user_settings:
     assert not user_settings.exists()
     assert home.interpreter.is_file()
     assert not home.emit.exists()
+
+
+# -- light registration ---------------------------------------------------------------------------------------------------------
+
+LIGHT = {
+    event: [registration.command(event, registration.SETTINGS_EMIT, Registration.LIGHT)]
+    for event in registration.events_of(Registration.LIGHT)
+}
+
+
+def test_light_registration_has_no_hook_for_tool_calls(cli: Cli, user_settings: Path) -> None:
+    cli("install", "--events", "light")
+    assert commands(user_settings) == LIGHT
+    assert not LIGHT.keys() & {"PreToolUse", "PostToolUse", "PostToolUseFailure", "PermissionRequest"}
+
+
+def test_another_run_keeps_the_registration_until_an_option_changes_it(cli: Cli, user_settings: Path) -> None:
+    cli("install", "--events", "light")
+    cli("install", "--agent", "backend")
+    assert commands(user_settings) == LIGHT
+    cli("install", "--events", "full")
+    assert commands(user_settings) == EVERYTHING
+    cli("install")
+    assert commands(user_settings) == EVERYTHING
+
+
+def test_an_upgrade_keeps_light_registration(cli: Cli, user_settings: Path) -> None:
+    """The new version has another command and does not register one of the old events."""
+    cli("install", "--events", "light")
+    text = user_settings.read_text().replace(".local/state/claude-hooks-otel/emit", "old/emit")
+    old = json.loads(text)
+    old["hooks"]["PostToolBatch"] = old["hooks"]["Stop"]
+    user_settings.write_text(json.dumps(old))
+    cli("install")
+    assert commands(user_settings) == LIGHT
+
+
+@pytest.mark.parametrize("order", [("full", "light"), ("light", "full"), ("full", "light", "full")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        '{"hooks": {"PostToolUse": [], "Stop": []}}',
+        '{\n  "hooks": {\n    "PostToolUse": [\n      {"matcher": "Bash", "hooks": [{"type": "command", "command": "a"}]}\n    ]\n  }\n}\n',
+    ],
+)
+def test_uninstall_restores_the_file_after_changes_of_the_registration(
+    cli: Cli, user_settings: Path, text: str, order: tuple[str, ...]
+) -> None:
+    user_settings.write_text(text)
+    for events in order:
+        cli("install", "--events", events)
+    if order[-1] == "light":
+        assert commands(user_settings) == LIGHT
+        assert ("PostToolUse" in json.loads(user_settings.read_text())["hooks"]) == ("PostToolUse" in text)
+    cli("uninstall")
+    assert user_settings.read_text() == text
+    assert not backups(user_settings)
+
+
+def test_a_dry_run_names_the_hooks_that_light_registration_removes(cli: Cli, user_settings: Path) -> None:
+    cli("install")
+    before = user_settings.read_text()
+    lines = cli("install", "--events", "light", "--dry-run").output.splitlines()
+    full_only = [event for event in registration.REGISTERED if event in registration.FULL_ONLY]
+    assert f"- hooks for {len(full_only)} events: {', '.join(full_only)}" in lines
+    assert any(line.startswith("~ hooks for ") and "light registration" in line for line in lines)
+    assert user_settings.read_text() == before
+
+
+def test_the_plugin_cannot_be_light(cli: Cli, home: Home) -> None:
+    result = cli("install", "--plugin", "--events", "light", code=2)
+    assert "The plugin registers every event." in " ".join(result.stderr.replace("│", " ").split())
+    assert not home.root.exists()
 
 
 # -- what install and uninstall keep -----------------------------------------------------------------------------------------

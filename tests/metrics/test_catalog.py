@@ -30,6 +30,7 @@ CONTRACT = {
     "claude_story_points_delivered_total": (), "claude_bugs_introduced_total": (), "claude_patterns_extracted_total": (),
     "claude_test_runs_total": ("framework", "outcome"), "claude_tests_total": ("framework", "outcome"),
     "claude_test_coverage_percent": (), "claude_pr_review_duration_seconds": (),
+    "claude_rate_limit_used_percent": ("window",), "claude_rate_limit_reset_timestamp_seconds": ("window",),
     "claude_context_usage_percent": (), "claude_compactions_total": ("trigger",), "claude_pattern_loads_total": ("pattern",),
     "claude_model_switches_total": (), "claude_client_info": ("version", "entrypoint", "terminal_type"),
 }  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.reference import page
@@ -65,8 +65,9 @@ def _attribute_names(value: Any) -> Iterator[str]:
             yield from _attribute_names(part)
 
 
-def test_the_configuration_on_the_page_on_traces_loads(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["traces", "budgets"])
+def test_each_configuration_on_a_page_loads(tmp_path: Path, name: str) -> None:
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     for number, example in enumerate(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)):
         home = Home(tmp_path / str(number))
         home.create()
@@ -80,11 +81,11 @@ def test_the_readme_names_only_existing_metrics() -> None:
 
 
 def test_every_command_is_in_the_readme_and_has_a_help_text() -> None:
-    for command in app.registered_commands:
+    for command in make_app().registered_commands:
         assert command.callback is not None
         name = command.name or command.callback.__name__.replace("_", "-")
         assert f"`{name}" in README, name
-        assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
+        assert CliRunner().invoke(make_app(), [name, "--help"]).exit_code == 0
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/configuration.md"])

@@ -10,7 +10,7 @@ from tests.support.places import ROOT
 PACKAGE = ROOT / "claude_hooks_otel"
 # The rooms that see such paths. The spool and the program's own records are folders of ours.
 ROOMS = ("sources", "tool_effects", "facts", "traces", "series", "metrics")
-OWN = ("sources/spool.py", "sources/spool_budget.py")
+OWN = ("sources/spool.py", "sources/spool_budget.py", "sources/status_input.py")
 READS = {"read_bytes", "read_text"}
 
 

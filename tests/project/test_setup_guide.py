@@ -134,6 +134,8 @@ def test_the_pages_links_exist() -> None:
 
 def test_the_folder_of_the_guide_installs_the_package_of_this_repository() -> None:
     """``pip install -e monitoring/python-sdk/`` is a line of the guide."""
-    sdk = tomllib.loads((ROOT / "monitoring" / "python-sdk" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert sdk["dependencies"] == ["claude-hooks-otel @ {root:parent:parent:uri}"]
-    assert sdk["version"] == tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    folder = ROOT / "monitoring" / "python-sdk"
+    sdk = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    assert sdk["project"]["dependencies"] == ["claude-hooks-otel @ {root:parent:parent:uri}"]
+    own = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["version"]["path"]
+    assert (folder / sdk["tool"]["hatch"]["version"]["path"]).resolve() == ROOT / own

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from claude_hooks_otel.facts import model
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Metric
-from claude_hooks_otel.report.breakdown import COLUMNS, GROUPS, TIMES, Breakdown, break_down
+from claude_hooks_otel.report.breakdown import COLUMNS, GROUPS, NONE, TIMES, Breakdown, break_down, read_breakdown
 from claude_hooks_otel.report.ranges import Range, parse_range
 from claude_hooks_otel.series.aggregates import Aggregate, read_aggregates
-from claude_hooks_otel.units import DOLLAR, HOUR, SECOND
+from claude_hooks_otel.units import DAY, DOLLAR, HOUR, SECOND
 from tests.support.corpus import Scenario
 from tests.support.replay import play
 
@@ -48,6 +49,33 @@ def test_every_breakdown_adds_up_to_the_totals(name: str, tmp_path: Path) -> Non
             assert sum(row.amounts.get("cost_usd", 0) for row in found.rows.values()) == totals.get(
                 catalog.COST.name, 0
             )
+
+
+def test_sessions_and_branches_add_up_also_when_sessions_were_deleted(tmp_path: Path) -> None:
+    """What belongs to no session, or to a deleted one, is in a row of its own."""
+    replay = play(Scenario("forks"), tmp_path)
+    connection = replay.core.store.connection
+    sessions = {session.session_id for session in replay.core.facts.select(model.Session)}
+    cost = {
+        session_id: sum(
+            each.cost or 0 for each in replay.core.facts.select(model.ApiRequest, "session_id = ?", session_id)
+        )
+        for session_id in sessions
+    }
+    found = read_breakdown(connection, EVERYTHING, by=("session", "model"))
+    assert found.differences() == {}
+    assert {session_id for session_id, _ in found.rows} <= sessions | {NONE}
+    alone = read_breakdown(connection, EVERYTHING, by=("session",)).rows
+    assert {each: alone[(each,)].amounts["cost_usd"] >= cost[each] for each in cost if cost[each]} == {
+        each: True for each in cost if cost[each]
+    }  # side requests come on top
+    branches = read_breakdown(connection, EVERYTHING, by=("branch",))
+    assert branches.differences() == {}
+    replay.core.intake.forget(replay.clock.now_ns + DAY)
+    after = read_breakdown(connection, EVERYTHING, by=("session",))
+    assert (after.differences(), set(after.rows)) == ({}, {(NONE,)})
+    assert after.total.amounts == found.total.amounts
+    replay.core.store.close()
 
 
 def aggregate(hour: int, metric: Metric, value: int, **labels: str) -> Aggregate:

@@ -68,7 +68,7 @@ def test_aggregates_stay_when_their_facts_are_deleted(tmp_path: Path) -> None:
 
 def test_a_range_has_the_half_hours_that_begin_in_it() -> None:
     connection = sqlite3.connect(":memory:")
-    connection.execute(SCHEMA)
+    connection.executescript(SCHEMA)
     aggregates = Aggregates(connection, lambda: 7 * BUCKET)
     labels = (("agent", "a"), ("project", "p"))
     for at_ns in (BUCKET - 1, BUCKET, 2 * BUCKET - 1, 2 * BUCKET, None):

@@ -179,6 +179,30 @@ def _requests(core: Any, line: dict[str, Any]) -> list[model.ApiRequest]:
     return found
 
 
+def test_the_fast_and_the_tolerant_reader_agree_about_every_recorded_line() -> None:
+    """One decodes JSON into structs at once, the other reads any JSON first."""
+    for line in recorded_lines():
+        raw = json.dumps(line).encode()
+        fast, tolerant = transcript_lines.parse(raw), transcript_lines._parse_damaged(raw)
+        assert (fast.records, fast.damage) == (tolerant.records, tolerant.damage)
+        (record,) = fast.records
+        assert {name: getattr(record, name) for name in ("type", "session_id", "written")} == {
+            "type": line["type"], "session_id": line["sessionId"], "written": line.get("timestamp", 0),
+        }  # fmt: skip
+
+
+def test_a_type_inside_a_line_is_not_the_type_of_the_line() -> None:
+    """A ``progress`` line contains a whole answer."""
+    inner = {"type": "assistant", "sessionId": "s", "message": {"usage": {"output_tokens": 7}}}
+    for line in (
+        {"data": inner, "type": "progress", "sessionId": "s"},
+        {**inner, "type": "progress"},
+    ):
+        assert transcript_lines.parse(json.dumps(line).encode()).records == ()
+    nested = {"toolUseResult": {"type": "assistant"}, "type": "user", "sessionId": "s", "message": {"content": "x"}}
+    assert [record.type for record in transcript_lines.parse(json.dumps(nested).encode()).records] == ["user"]
+
+
 def test_every_field_that_is_left_out_is_counted() -> None:
     """Once as damage, and with its name, but never with its value."""
     line = {"type": "user", "sessionId": "s", "message": {"content": "x"}, "promptId": 7, "isMeta": "hunter2"}

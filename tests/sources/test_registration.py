@@ -11,11 +11,13 @@ import pytest
 from claude_hooks_otel.sources import registration
 from claude_hooks_otel.sources.registration import (
     FORBIDDEN,
+    FULL_ONLY,
     KNOWN_EVENTS,
     NEWER_EVENTS,
     NOT_REGISTERED,
     REGISTERED,
     TIMEOUT,
+    Registration,
 )
 from tests.support.places import ROOT
 
@@ -83,6 +85,21 @@ def plugin() -> Any:
 
 def example() -> Any:
     return json.loads((ROOT / "settings.example.json").read_text())["hooks"]
+
+
+def test_light_registration_has_every_event_but_those_of_tool_calls_and_permissions() -> None:
+    hooks = registration.settings_hooks(Registration.LIGHT)
+    assert tuple(hooks) == registration.events_of(Registration.LIGHT)
+    assert REGISTERED.keys() - hooks.keys() == FULL_ONLY == {
+        "PostToolUse", "PostToolUseFailure", "PermissionRequest", "PermissionDenied", "Notification",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("chosen", Registration)
+def test_a_command_says_with_which_events_it_was_registered(chosen: Registration) -> None:
+    command = registration.command("Stop", registration.SETTINGS_EMIT, chosen)
+    assert registration.is_ours(command)
+    assert registration.registration_of(command) is chosen
 
 
 @pytest.mark.parametrize(

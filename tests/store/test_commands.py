@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.daemon.assembly import open_store
 from claude_hooks_otel.daemon.recovery import prepare_store
 from claude_hooks_otel.home.lock import DaemonLock
@@ -30,7 +30,7 @@ def home(tmp_path: Path) -> Home:
 
 def run(home: Home, *arguments: str) -> Any:
     environ = {HOME_VARIABLE: str(home.root), "COLUMNS": "1000"}
-    return CliRunner().invoke(app, list(arguments), env=environ)
+    return CliRunner().invoke(make_app(), list(arguments), env=environ)
 
 
 def named(home: Home, name: str) -> str:
@@ -46,7 +46,7 @@ def name(home: Home, key: str, value: str) -> None:
 def test_a_sound_store_passes_the_check(home: Home) -> None:
     done = run(home, "store", "check")
     assert done.exit_code == 0
-    assert "The store is sound: 0 sessions, 0 series, schema 3." in done.output
+    assert "The store is sound: 0 sessions, 0 series, schema 4." in done.output
 
 
 @pytest.mark.parametrize(

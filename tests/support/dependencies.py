@@ -13,7 +13,7 @@ from tests.support.places import ROOT
 
 NAME = "claude-hooks-otel"
 # The extras that users install. ``dev`` is for developers only and is not shipped.
-EXTRAS = ("postgresql", "prometheus", "quality", "web")
+EXTRAS = ("keyring", "mcp", "postgresql", "prometheus", "quality", "web")
 
 
 def shipped() -> set[str]:

@@ -16,7 +16,7 @@ from claude_hooks_otel.metrics.definition import Kind
 from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources.envelope import Envelope
-from claude_hooks_otel.sources.registration import REGISTERED
+from claude_hooks_otel.sources.registration import Registration, events_of
 from claude_hooks_otel.units import SECOND
 from tests.support.corpus import RecordedHook, Scenario, replay_payload
 
@@ -54,7 +54,9 @@ class Replay:
         leave_out: Iterable[str] = (),
         wanted: Mapping[str, Collection[str]] = MappingProxyType({}),
         keeps_content: bool | None = False,
+        registration: Registration = Registration.FULL,
     ) -> None:
+        self.registration = registration
         self.scenario, self.agent, self.wanted, self.keeps_content = scenario, agent, wanted, keeps_content
         self.config = config or Config()
         self.home = Home(folder / "home")
@@ -62,7 +64,8 @@ class Replay:
         self.hooks = [
             hook
             for hook in scenario.hooks
-            if hook.event in REGISTERED and not hook.fields["session_id"].startswith(tuple(leave_out) or "-")
+            if hook.event in events_of(registration)
+            and not hook.fields["session_id"].startswith(tuple(leave_out) or "-")
         ]
         end = max((hook.t for hook in scenario.hooks), default=0.0)
         self.clock = Clock(round(end * SECOND) + SECOND)
@@ -86,6 +89,8 @@ class Replay:
         """Write events into the spool, with the recorded times of receipt."""
         for number, hook in enumerate(hooks):
             headers = {"agent": self.agent} | {HEADERS[key]: value for key, value in hook.env.items() if key in HEADERS}
+            if self.registration is Registration.LIGHT:
+                headers["registration"] = self.registration
             name = f"{hook.event}.{round(hook.t * 1e6)}.{number}{copy}"
             content = Envelope(name, 0, hook.event, headers, replay_payload(hook, self.projects)).encode()
             path = self.home.spool / "new" / name
@@ -131,6 +136,7 @@ def play(
     restarts: int = 0,
     leave_out: Iterable[str] = (),
     wanted: Mapping[str, Collection[str]] = MappingProxyType({}),
+    registration: Registration = Registration.FULL,
 ) -> Replay:
     """Play a whole scenario to its end.
 
@@ -142,8 +148,9 @@ def play(
         restarts: how often the core is replaced by a new one.
         leave_out: beginnings of the ids of sessions that are left out.
         wanted: signal → the exporters for which spans and log events are written.
+        registration: which of the recorded events arrive.
     """
-    replay = Replay(scenario, folder, leave_out=leave_out, wanted=wanted)
+    replay = Replay(scenario, folder, leave_out=leave_out, wanted=wanted, registration=registration)
     hooks = list(replay.hooks)
     if seed is not None:
         random.Random(seed).shuffle(hooks)

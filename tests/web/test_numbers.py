@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.daemon.flush_now import flush_now
 from claude_hooks_otel.facts.repository import FactReader
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
@@ -44,7 +44,7 @@ def report(week_home: Home, monkeypatch: pytest.MonkeyPatch) -> Report:
     monkeypatch.setenv(HOME_VARIABLE, str(week_home.root))
 
     def run(*arguments: str) -> dict[str, Any]:
-        result = CliRunner().invoke(app, ["report", *arguments, "--json"])
+        result = CliRunner().invoke(make_app(), ["report", *arguments, "--json"])
         assert result.exit_code == 0, result.output
         found: dict[str, Any] = json.loads(result.stdout)
         return found

@@ -18,6 +18,8 @@ from claude_hooks_otel.facts.model.fact import KINDS as KINDS
 from claude_hooks_otel.facts.model.fact import Fact as Fact
 from claude_hooks_otel.facts.model.programs import Measurement as Measurement
 from claude_hooks_otel.facts.model.programs import ProgramSpan as ProgramSpan
+from claude_hooks_otel.facts.model.status_line import LimitReading as LimitReading
+from claude_hooks_otel.facts.model.status_line import StatusReading as StatusReading
 from claude_hooks_otel.facts.model.work import FileChange as FileChange
 from claude_hooks_otel.facts.model.work import FileTouched as FileTouched
 from claude_hooks_otel.facts.model.work import GitBranch as GitBranch

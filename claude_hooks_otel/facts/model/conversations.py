@@ -10,7 +10,11 @@ KILLED = "killed"
 
 @fact
 class Session(Fact):
-    """A session. Several processes can continue it one after another."""
+    """A session. Several processes can continue it one after another.
+
+    Attributes:
+        registration: which hook events were registered (``sources.registration.Registration``); None if no hook captured the session.
+    """
 
     TIMES = ("last_seen_ns", "first_seen_ns")
 
@@ -27,6 +31,7 @@ class Session(Fact):
     forked_from: str | None = latest()
     context_tokens: int | None = latest()
     model: str | None = latest()
+    registration: str | None = latest()
 
 
 @fact

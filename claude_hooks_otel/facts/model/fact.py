@@ -126,11 +126,11 @@ def _key_of(first: str, *others: str) -> Callable[[Any], tuple[Any, ...]]:
     return lambda holder: (only(holder),)
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass_transform(kw_only_default=True)
 def fact(cls: type[F]) -> type[F]:
     """Declare a kind of fact. ``facts.tables`` gives it a table.
 
-    For type checkers, its dataclass is frozen. At run time it is not, because each frozen one takes three times as long to make.
+    The dataclass is not frozen, because a frozen one takes three times as long to make, and an import makes millions.
     """
     kind = dataclass(slots=True, kw_only=True, eq=True, unsafe_hash=True)(cls)
     how = [(field.name, field.metadata["merge"]) for field in fields(kind)]

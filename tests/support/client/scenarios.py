@@ -16,13 +16,16 @@ from typing import Any
 
 import psutil
 
+from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
+from tests.support.client.budget_scenarios import budget_block, budget_message, mcp_tools, plugin_commands  # noqa: F401
 from tests.support.client.client import Ended, World, wait_until
 from tests.support.client.live_scenarios import live_dialog, live_states  # noqa: F401 — run by its name
 from tests.support.client.page_scenarios import page_live  # noqa: F401 — run by its name
 from tests.support.client.random_sessions import Plan
 from tests.support.client.scripted_api import Tool, Turn, Usage
+from tests.support.client.terminal import Terminal, limit_headers, recording, skip_first_questions
 from tests.support.client.truth import Totals, our_totals
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.places import ROOT
@@ -385,31 +388,32 @@ def short_sessions(folder: Path, count: str, killed: str) -> dict[str, Any]:
 
 
 def ten_tool_calls(folder: Path, runs: str) -> dict[str, Any]:
-    """Measure how long a session of ten tool calls takes, in turns with our hooks, without hooks, and with idle hooks.
+    """Measure how long a session of ten tool calls takes, in turns without hooks, and with each registration, ours and idle.
 
     The daemon already runs. Idle hooks run ``true`` on the same events, so they show what any hook costs the client.
     """
     turns = [*(Turn(f"call {number}", [_bash("true")]) for number in range(10)), Turn("done")]
     with World(folder, {"ten": turns}, telemetry=False) as world:
         settings = world.user / ".claude" / "settings.json"
-        ours = settings.read_text()
-        sides = {
-            "with": ours,
-            "without": "{}",
-            "idle": re.sub(r'"command": "(?:[^"\\]|\\.)*"', '"command": "true"', ours),
-        }
+        sides = {"none": "{}"}
+        for registration in Registration:
+            world.command("install", "--settings", str(settings), "--events", registration)
+            ours = settings.read_text()
+            sides[registration] = ours
+            sides[f"idle {registration}"] = re.sub(r'"command": "(?:[^"\\]|\\.)*"', '"command": "true"', ours)
         seconds: dict[str, list[float]] = {side: [] for side in sides}
         for number in range(int(runs) + 1):
-            for side in sides if number % 2 else reversed(sides):
+            for side in list(sides) if number % 2 else reversed(sides):
                 settings.write_text(sides[side])
                 ended = world.run("script:ten")
                 if number:  # the first session of each warms the caches and starts the daemon
                     seconds[side].append(ended.seconds)
-        expected = 10 * (int(runs) + 1)
+        expected = 10 * len(Registration) * (int(runs) + 1)
         world.receiver.wait_for(lambda it: sum(our_totals(it)["tools"].values()) == expected, 60)
         cpu = psutil.Process(int(world.home.pid.read_text())).cpu_times()
         return {
             "seconds": seconds,
+            "sessions": len(Registration) * (int(runs) + 1),
             "tool_calls": sum(our_totals(world.receiver)["tools"].values()),
             "daemon_cpu_seconds": cpu.user + cpu.system,
         }
@@ -431,6 +435,67 @@ def turn_latency(folder: Path, turns: str) -> dict[str, Any]:
                 stopped = store.execute("SELECT MAX(received_ns) FROM ledger WHERE event = 'Stop'").fetchone()[0]
             found.append((arrived - stopped) / 1e9)
     return {"seconds": found}
+
+
+def status_line(folder: Path) -> dict[str, Any]:
+    """A person works in a terminal, with a subscription. Our status line wraps one that was there."""
+    turns = [
+        Turn("hello there", [_bash("echo hi")], Usage(1000, 50, cache_write_5m=20000)),
+        Turn("that is all", usage=Usage(10, 5, cache_read=41000)),
+    ]
+    with World(folder, {"talk": turns}) as world:
+        skip_first_questions(world)
+        resets = int(time.time()) + 7200
+        world.api.headers = limit_headers({"5h": (0.4215, resets), "7d": (0.07, resets + 86400)})
+        settings, seen = world.user / ".claude" / "settings.json", folder / "seen.jsonl"
+        values = json.loads(settings.read_text()) | {"skipDangerousModePermissionPrompt": True}
+        settings.write_text(json.dumps(values | {"statusLine": {"type": "command", "command": recording(seen)}}))
+        before = settings.read_bytes()
+        named = ("--settings", str(settings))
+        world.command(
+            "install", *named, "--statusline", "--format", "our line: {model} {context}[ 5h {five_hour}] {session_cost}"
+        )
+        arguments = ("--model", "claude-sonnet-4-5", "--dangerously-skip-permissions")
+        subscription = {"ANTHROPIC_API_KEY": None, "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-not-a-token"}
+        with Terminal(world, *arguments, **subscription) as terminal:
+            first = "our line: Sonnet 4.5 – $0.00"
+            if terminal.wait_for(first, "Settings Warning") != first:  # an old client does not know every event
+                terminal.press_enter()
+                terminal.wait_for(first)
+            terminal.submit("script:talk")
+            terminal.wait_for("that is all")
+            terminal.wait_for("our line: Sonnet 4.5 21% 5h 42% $0.")
+            shown = terminal.text
+            code = terminal.leave()
+        with contextlib.suppress(TimeoutError):
+            world.receiver.wait_for(lambda it: len(_limits(it)) == 4 and our_totals(it)["events"].get("SessionEnd"), 30)
+        inputs = [json.loads(line) for line in seen.read_text().splitlines() if line.strip()]
+        with contextlib.closing(connect(world.home.store, readonly=True)) as store:
+            readings = store.execute(
+                "SELECT context_basis_points, context_size, cost FROM status_reading ORDER BY at_ns"
+            ).fetchall()
+        found = {
+            "code": code,
+            "wrapped": "recorded line" in shown,
+            "resets": resets,
+            "last_input": inputs[-1],
+            "readings": readings,
+            "limits": _limits(world.receiver),
+            "command": json.loads(world.command("limits", "--json"))["windows"],
+            "audit": world.command("audit"),
+            "cost": sum(our_totals(world.receiver)["cost"].values()),
+        }
+        world.command("install", *named, "--no-statusline")
+        return found | {"restored": settings.read_bytes() == before}
+
+
+def _limits(receiver: OtlpReceiver) -> dict[str, float]:
+    """Return the newest values of the limits' metrics, by name and window, for our agent."""
+    return {
+        f"{point.name} {point.attributes['window']}": point.value
+        for point in receiver.metrics
+        if point.name.startswith("claude.rate_limit.") and point.attributes["agent"] == "backend"
+    }
 
 
 def _output(totals: Totals) -> float:

@@ -84,11 +84,20 @@ class ScriptedApi:
 
     Args:
         scripts: name → turns. After the last turn the answer is "done".
+
+    Attributes:
+        headers: more headers of every answer.
+        charges: what was charged.
+        prompts: the texts of the last message of each request.
+        tool_results: the results of tools, as JSON.
     """
 
     def __init__(self, scripts: Mapping[str, Sequence[Turn]]) -> None:
         self.scripts = dict(scripts)
         self.charges: list[Charge] = []
+        self.headers: dict[str, str] = {}
+        self.prompts: list[str] = []
+        self.tool_results: list[str] = []
         self._failed: dict[tuple[str, int], int] = {}
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -126,6 +135,17 @@ class ScriptedApi:
                     return turn.errors[failed]
             return turn
         return Turn()
+
+    def note(self, request: Mapping[str, Any]) -> None:
+        """Keep the texts of the last message, and the results of tools in it."""
+        for message in request.get("messages", [])[-1:]:
+            content = message.get("content")
+            blocks = content if isinstance(content, list) else []
+            with self._lock:
+                self.prompts += _texts(message)
+                self.tool_results += [
+                    json.dumps(block["content"]) for block in blocks if block.get("type") == "tool_result"
+                ]
 
     def charge(self, model: str, usage: Usage) -> None:
         with self._lock:
@@ -213,6 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: dict[str, Any]) -> None:
         turn = self._api.turn(body)
+        self._api.note(body)
         if isinstance(turn, int):
             error = {"type": _ERROR_TYPES.get(turn, "api_error"), "message": "scripted"}
             self._send(turn, {"type": "error", "error": error}, {"retry-after": "0"})
@@ -234,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(events), events))
 
     def _headers(self, content_type: str) -> dict[str, str]:
-        return {"content-type": content_type, "request-id": f"req_{uuid.uuid4().hex[:20]}"}
+        return {"content-type": content_type, "request-id": f"req_{uuid.uuid4().hex[:20]}", **self._api.headers}
 
     def _send(self, status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
         data = json.dumps(content).encode()

@@ -71,6 +71,8 @@ def our_totals(receiver: OtlpReceiver) -> Totals:
                 totals["outcomes"][told["outcome"]] += value
             case "claude.hooks.events":
                 totals["events"][told["event"]] += value
+            case "claude.hooks.transcript_only":
+                totals["transcript_only"][told["kind"]] += value
             case "claude.compactions":
                 totals["compactions"]["all"] += value
             case "claude.subagents":
@@ -126,7 +128,7 @@ def _empty() -> dict[str, Counter[str]]:
         "events",
         "compactions",
     )
-    return {kind: Counter() for kind in (*kinds, "subagents")}
+    return {kind: Counter() for kind in (*kinds, "subagents", "transcript_only")}
 
 
 def _plain(totals: dict[str, Counter[str]]) -> Totals:

@@ -1,0 +1,1 @@
+"""The status line. The client runs it after every answer, so nothing here imports more than ``json`` and ``sqlite3``."""
