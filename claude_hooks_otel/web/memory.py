@@ -13,7 +13,7 @@ from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.store import place
 
 # Results that are kept.
-MOST_KEPT: Final = 64
+MOST_KEPT: Final = 200
 
 T = TypeVar("T")
 

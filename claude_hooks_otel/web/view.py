@@ -89,14 +89,16 @@ class View:
             columns: the figures.
             is_filtered: whether the filters count.
         """
+        only = self.question.only if is_filtered else {}
         has_time = any(group in ("hour", "day") for group in groups)
-        return break_down(
-            self.aggregates if has_time else self.whole,
-            self.question.within,
-            by=groups,
-            only=self.question.only if is_filtered else None,
-            columns=columns,
-        )
+
+        def find() -> Breakdown:
+            aggregates = self.aggregates if has_time else self.whole
+            return break_down(aggregates, self.question.within, by=groups, only=only, columns=columns)
+
+        filters = tuple((name, *values) for name, values in sorted(only.items()))
+        name = ("by", *self._key, self.question.within.zone, groups, filters, tuple(column.name for column in columns))
+        return self.memory.keep(name, self.version, find)
 
     def choices(self) -> dict[str, list[str]]:
         """Return the values of the groups that people filter by most."""
