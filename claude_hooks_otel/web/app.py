@@ -107,7 +107,7 @@ class Site:
         with contextlib.suppress(sqlite3.Error), self._opened() as connection:
             if connection is not None:
                 view = View(self._home, connection, self.memory, Question.of((), self._now_ns()), {})
-                for build in (overview.build, agents.build):
+                for build in (overview.build, sessions.build, agents.build):
                     build(view)
 
     # -- pages ---------------------------------------------------------------------------------------------------------------

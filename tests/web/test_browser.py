@@ -199,7 +199,7 @@ def test_the_keyboard_reaches_search_tables_and_the_content(week: Served, visit:
     page.wait_for_url("**q=storefront*")
     assert page.locator("tbody tr").count() > 5
     page = tab.open("/")
-    button = page.locator("#table-agents th button", has_text="requests")
+    button = page.locator("#table-agents th button", has_text="sessions")
     button.focus()
     page.keyboard.press("Enter")
     values = page.eval_on_selector_all(
