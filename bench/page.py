@@ -10,6 +10,7 @@ client, and measures how long after each hook the live page shows what happened.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import tempfile
@@ -74,7 +75,7 @@ def measure(home: Home, rounds: int) -> dict[str, list[float]]:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 — only for a measurement
 
     now_ns = newest(home)
-    server = PageServer(home, 0, now_ns=lambda: now_ns)
+    server = PageServer(home, os.environ, 0, now_ns=lambda: now_ns)
     thread = threading.Thread(target=server.run)
     thread.start()
     found: dict[str, list[float]] = {}

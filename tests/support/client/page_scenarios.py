@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import re
 import threading
 import time
@@ -77,7 +78,7 @@ def page_live(folder: Path) -> dict[str, Any]:
     work = Tool("Bash", {"command": "for each in 1 2 3 4 5 6; do sleep 1; done", "description": "work"})
     scripts = {"work": [Turn("one", [work]), Turn("two", [work]), Turn("end")]}
     with World(folder, scripts, telemetry=False) as world:
-        server = PageServer(world.home)
+        server = PageServer(world.home, os.environ)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
