@@ -53,10 +53,12 @@ def print_line(content: bytes, text: str, wrap: str, environ: Mapping[str, str],
     status = given.parse(content)
     home = given.trusted_home(environ)
     theirs = output_of(wrap, content, environ) if wrap else ""
+    known = given.Given(status, home, now)
     try:
-        ours = _line(text or DEFAULT, given.Given(status, home, now), colour=not environ.get("NO_COLOR"))
+        ours = _line(text or DEFAULT, known, colour=not environ.get("NO_COLOR"))
     except Exception as error:
         ours = f"claude-hooks-otel statusline: {type(error).__name__}"
+    known.close()
     both = (ours, theirs) if wrap_after else (theirs, ours)
     _print(sys.stdout, "\n".join(part for part in both if part) + "\n")
     if home is not None:
