@@ -98,7 +98,13 @@ def package(session: nox.Session) -> None:
 @nox.session(python=False)
 def faults(session: nox.Session) -> None:
     """Kill daemons and hooks, fill disks, take endpoints away."""
-    session.run("pytest", "-q", "-m", "(faults or slow) and not client and not stack", *session.posargs)
+    session.run("pytest", "-q", "-m", "(faults or slow) and not client and not stack and not web", *session.posargs)
+
+
+@nox.session(python=False)
+def web(session: nox.Session) -> None:
+    """Look at the page in a real browser."""
+    session.run("pytest", "-q", "-n", "2", "-m", "web", *session.posargs)
 
 
 @nox.session(python=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 ROOMS: tuple[str, ...] = (
     "cli",
+    "web",
     "report",
     "diagnosis",
     "installation",

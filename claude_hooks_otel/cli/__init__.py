@@ -11,6 +11,6 @@ def main() -> None:
         from claude_hooks_otel.report.statusline.line import run  # noqa: PLC0415 — only then
 
         run(sys.argv[2:])
-    from claude_hooks_otel.cli.app import app  # noqa: PLC0415 — `import claude_hooks_otel.cli` stays cheap
+    from claude_hooks_otel.cli.app import make_app  # noqa: PLC0415 — `import claude_hooks_otel.cli` stays cheap
 
-    app(prog_name="claude-hooks-otel")
+    make_app(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="claude-hooks-otel")

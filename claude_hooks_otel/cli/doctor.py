@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from claude_hooks_otel.cli.console import JsonOption, print_json, print_rows
-from claude_hooks_otel.diagnosis import capture, custom_exporters, state, status_line
-from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, run_checks
+from claude_hooks_otel.diagnosis.doctor import diagnose
+from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
 
 _COLOURS = {Level.OK: "green", Level.INFO: "cyan", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
@@ -36,27 +36,6 @@ def register(app: typer.Typer) -> None:
             _print(findings)
         if not healthy:
             raise typer.Exit(1)
-
-
-def diagnose(surroundings: Surroundings) -> list[Finding]:
-    """Check every step, in the order in which an event travels.
-
-    Raises:
-        NoHomeError: no environment variable names a home.
-    """
-    # These import OpenTelemetry, which other commands do not need.
-    from claude_hooks_otel.diagnosis import export, prometheus  # noqa: PLC0415
-
-    _ = surroundings.home
-    checks = (
-        *capture.CHECKS,
-        *status_line.CHECKS,
-        *state.CHECKS,
-        *export.CHECKS,
-        *custom_exporters.CHECKS,
-        *prometheus.CHECKS,
-    )
-    return list(run_checks(checks, surroundings))
 
 
 def _print(findings: list[Finding]) -> None:

@@ -11,9 +11,9 @@ import typer
 
 from claude_hooks_otel.cli.console import JsonOption, command_home, print_json, say, width
 from claude_hooks_otel.cli.questions import ZoneOption, asked_range, opened_store
-from claude_hooks_otel.cli.report_range import dollars
 from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
 from claude_hooks_otel.report.blocks import WEEK, Block, Usage, blocks, read_usage
+from claude_hooks_otel.report.figures import dollars
 from claude_hooks_otel.report.grid import Grid
 from claude_hooks_otel.report.limit_windows import LimitWindow, read_windows
 from claude_hooks_otel.report.ranges import Range

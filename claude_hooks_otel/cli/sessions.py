@@ -10,9 +10,9 @@ import typer
 
 from claude_hooks_otel.cli.console import JsonOption, command_home, fail, note, print_json, say, width
 from claude_hooks_otel.cli.questions import LastOption, SinceOption, UntilOption, ZoneOption, asked_range, opened_store
-from claude_hooks_otel.cli.report_range import dollars
 from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
 from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.report.figures import dollars
 from claude_hooks_otel.report.grid import Grid, as_csv
 from claude_hooks_otel.report.ranges import EVERYTHING, WORDS, Range
 from claude_hooks_otel.report.sessions import SessionRow, Step, find_session, read_sessions, read_timeline

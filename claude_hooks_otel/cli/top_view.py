@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from claude_hooks_otel.cli.report_range import dollars
+from claude_hooks_otel.report.figures import dollars
 from claude_hooks_otel.report.grid import Grid
 from claude_hooks_otel.report.live import LiveSession, State
 from claude_hooks_otel.units import DOLLAR, SECOND

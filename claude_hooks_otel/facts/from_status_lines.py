@@ -8,7 +8,7 @@ from typing import Final
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.identities import IdentityResolver
-from claude_hooks_otel.facts.repository import Facts
+from claude_hooks_otel.facts.repository import FactReader, Facts
 from claude_hooks_otel.metrics.labels import Identity
 from claude_hooks_otel.sources.captured import CapturedStatus
 from claude_hooks_otel.sources.status_input import config_folder
@@ -70,7 +70,7 @@ def _basis_points(percent: float | None) -> int | None:
     return None if percent is None else round(percent * 100)
 
 
-def current_limits(facts: Facts, now_ns: int) -> dict[str, dict[str, model.LimitReading]]:
+def current_limits(facts: FactReader, now_ns: int) -> dict[str, dict[str, model.LimitReading]]:
     """Return configuration folder → window → the newest reading, of the windows that have not begun again at a time, Unix nanoseconds."""
     found: dict[str, dict[str, model.LimitReading]] = {}
     for reading in facts.select(model.LimitReading, "resets_ns > ? ORDER BY at_ns, used_basis_points", now_ns):
@@ -78,18 +78,18 @@ def current_limits(facts: Facts, now_ns: int) -> dict[str, dict[str, model.Limit
     return found
 
 
-def context_size(facts: Facts, session_id: str) -> int | None:
+def context_size(facts: FactReader, session_id: str) -> int | None:
     """Return the size of a session's context window as the client last said, in tokens; None if no status line did."""
     found = _newest(facts, session_id, "context_size")
     return found.context_size if found else None
 
 
-def context_basis_points(facts: Facts, session_id: str) -> int | None:
+def context_basis_points(facts: FactReader, session_id: str) -> int | None:
     """Return how full a session's context window was as the client last said, hundredths of a percent; None if no status line did."""
     found = _newest(facts, session_id, "context_basis_points")
     return found.context_basis_points if found else None
 
 
-def _newest(facts: Facts, session_id: str, field: str) -> model.StatusReading | None:
+def _newest(facts: FactReader, session_id: str, field: str) -> model.StatusReading | None:
     where = f"session_id = ? AND {field} IS NOT NULL ORDER BY at_ns DESC LIMIT 1"
     return next(iter(facts.select(model.StatusReading, where, session_id)), None)

@@ -22,7 +22,40 @@ Key = tuple[Any, ...]
 Listener = Callable[[Fact | None, Fact], None]
 
 
-class Facts:
+class FactReader:
+    """The facts of one store, for reading only.
+
+    Args:
+        connection: a connection to the store, which may be read-only.
+
+    Attributes:
+        ledger: the events that arrived.
+        identities: the identities of sessions.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.ledger = Ledger(connection)
+        self.identities = Identities(connection)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The store's connection."""
+        return self._connection
+
+    def get(self, kind: type[F], *key: str | int) -> F | None:
+        """Return the fact with this natural key."""
+        row = self._connection.execute(TABLES[kind].select, key).fetchone()
+        return None if row is None else kind(**dict(zip(kind.SHAPE.names, row, strict=True)))
+
+    def select(self, kind: type[F], where: str = "1", *parameters: str | int | None) -> list[F]:
+        """Return the facts of a kind that meet an SQL condition. If the condition reads other tables, it has a ``SELECT``."""
+        names = kind.SHAPE.names
+        rows = self._connection.execute(f"SELECT {', '.join(names)} FROM {TABLES[kind].name} WHERE {where}", parameters)  # noqa: S608
+        return [kind(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+class Facts(FactReader):
     """All facts of one store, and a participant of its transactions.
 
     What a transaction adds is merged in memory, and written when the facts are read, or when the transaction ends. So a fact that many
@@ -31,16 +64,11 @@ class Facts:
     Args:
         store: the store.
         listeners: called with each change when it is written, in this order.
-
-    Attributes:
-        ledger: the events that arrived.
-        identities: the identities of sessions.
     """
 
     def __init__(self, store: Store, listeners: Sequence[Listener] = ()) -> None:
         self.store = store
-        self.ledger = Ledger(store.connection)
-        self.identities = Identities(store.connection)
+        super().__init__(store.connection)
         self._listeners = listeners
         self._added: defaultdict[type[Fact], dict[Key, Fact]] = defaultdict(dict)
         store.enlist(self)

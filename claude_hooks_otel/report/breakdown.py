@@ -10,7 +10,7 @@ from typing import Final
 
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Metric
-from claude_hooks_otel.metrics.labels import normalize
+from claude_hooks_otel.metrics.labels import Labels, normalize
 from claude_hooks_otel.report.ranges import Range
 from claude_hooks_otel.series.aggregates import Aggregate, read_aggregates, read_session_aggregates
 
@@ -24,19 +24,18 @@ class Column:
         title: its name in a table.
         parts: each metric with the labels that count.
         unit: ``usd``, ``tokens``, ``seconds`` or ``count``.
+        is_number: whether it is how many observations a histogram has, and not their sum.
     """
 
     name: str
     title: str
     parts: tuple[tuple[Metric, Mapping[str, str]], ...]
     unit: str = "count"
+    is_number: bool = False
 
-    def amount(self, aggregate: Aggregate, labels: Mapping[str, str]) -> int | None:
-        """Return what a sum adds to this figure, in stored units; None if it does not belong to it."""
-        for metric, wanted in self.parts:
-            if metric.name == aggregate.metric and wanted.items() <= labels.items():
-                return aggregate.value
-        return None
+    def has(self, metric_name: str, labels: Mapping[str, str]) -> bool:
+        """Return whether a sum of a metric belongs to this figure."""
+        return any(metric.name == metric_name and wanted.items() <= labels.items() for metric, wanted in self.parts)
 
     def is_divided_by(self, group: str) -> bool:
         """Return whether every part of this figure has a value in a group. Sessions, for example, have no model."""
@@ -49,7 +48,7 @@ class Column:
     @property
     def scale(self) -> int:
         """Stored units per unit of the figure."""
-        return self.parts[0][0].scale
+        return 1 if self.is_number else self.parts[0][0].scale
 
 
 def _all(metric: Metric, **labels: str) -> tuple[tuple[Metric, Mapping[str, str]], ...]:
@@ -163,16 +162,18 @@ class Breakdown:
         by: the names of its groups, at most two.
         rows: the group's values → its figures.
         total: the figures of everything in the range.
+        columns: the figures that were asked for.
     """
 
     by: tuple[str, ...]
     rows: dict[tuple[str, ...], Figures]
     total: Figures
+    columns: tuple[Column, ...] = COLUMNS
 
     def differences(self) -> dict[str, int]:
         """Return column's name → what the rows lack of the total, for every figure that the rows have; empty if all adds up."""
         found = {}
-        for column in COLUMNS:
+        for column in self.columns:
             parts = [row.amounts[column.name] for row in self.rows.values() if column.name in row.amounts]
             if parts and (difference := self.total.amounts.get(column.name, 0) - sum(parts)):
                 found[column.name] = difference
@@ -206,6 +207,7 @@ def break_down(
     *,
     by: Sequence[str] = (),
     only: Mapping[str, Sequence[str]] | None = None,
+    columns: Sequence[Column] = COLUMNS,
     of_sessions: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Breakdown:
     """Return the figures of a range.
@@ -215,32 +217,52 @@ def break_down(
         within: the range.
         by: the names of at most two groups (GROUPS). A figure that one of them does not divide, such as sessions by model, is only in the total.
         only: name of a group → the values that count. Figures that the group does not divide are left out.
+        columns: the figures.
         of_sessions: session id → its values of the groups OF_SESSIONS.
     """
-    filters = {
-        name: {*values, *map(normalize, values)} for name, values in (only or {}).items() if values
-    }  # a session's values are not normalized
+    # A session's values are not normalized.
+    filters = {name: {*values, *map(normalize, values)} for name, values in (only or {}).items() if values}
     of_sessions = of_sessions or {}
-    counted = [column for column in COLUMNS if all(column.is_divided_by(name) for name in filters)]
-    divided = [column for column in counted if all(column.is_divided_by(name) for name in by)]
+    counted = [column for column in columns if all(column.is_divided_by(name) for name in filters)]
+    divided = {column.name for column in counted if all(column.is_divided_by(name) for name in by)}
     rows: dict[tuple[str, ...], Figures] = {}
     total = Figures()
     moments: list[tuple[int, Figures, int]] = []
+    # A range has many half hours, but few metrics with few labels.
+    known: dict[tuple[str, Labels, str], tuple[dict[str, str], list[Column]]] = {}
+    group_of = _grouper(within)
     for aggregate in aggregates:
-        labels = {**dict(aggregate.labels), **of_sessions.get(aggregate.session_id, {})}
-        if any(GROUPS[name](aggregate, labels, within) not in values for name, values in filters.items()):
+        kind = (aggregate.metric, aggregate.labels, aggregate.session_id)
+        if (found := known.get(kind)) is None:
+            labels = {**dict(aggregate.labels), **of_sessions.get(aggregate.session_id, {})}
+            found = known[kind] = labels, [column for column in counted if column.has(aggregate.metric, labels)]
+        labels, its_columns = found
+        if not its_columns or any(group_of(name, aggregate, labels) not in values for name, values in filters.items()):
             continue
-        group = tuple(GROUPS[name](aggregate, labels, within) for name in by)
-        for column in counted:
-            if (amount := column.amount(aggregate, labels)) is None:
-                continue
-            whole = [total, rows.setdefault(group, Figures())] if column in divided and by else [total]
+        group = tuple([group_of(name, aggregate, labels) for name in by])
+        for column in its_columns:
+            amount = aggregate.count if column.is_number else aggregate.value
+            whole = [total, rows.setdefault(group, Figures())] if column.name in divided and by else [total]
             for figures in whole:
                 figures.amounts[column.name] = figures.amounts.get(column.name, 0) + amount
                 if column.name == "cost_usd":
                     moments.append((aggregate.begin_ns, figures, amount))
     _fill_steps(moments, within)
-    return Breakdown(tuple(by), rows, total)
+    return Breakdown(tuple(by), rows, total, tuple(columns))
+
+
+def _grouper(within: Range) -> Callable[[str, Aggregate, Mapping[str, str]], str]:
+    """Return what names the value of a sum in a group. It remembers days and hours, because a time zone is slow."""
+    times: dict[tuple[str, int], str] = {}
+
+    def group_of(name: str, aggregate: Aggregate, labels: Mapping[str, str]) -> str:
+        if name not in TIMES:
+            return GROUPS[name](aggregate, labels, within)
+        if (text := times.get((name, aggregate.begin_ns))) is None:
+            text = times[name, aggregate.begin_ns] = GROUPS[name](aggregate, labels, within)
+        return text
+
+    return group_of
 
 
 def _fill_steps(moments: list[tuple[int, Figures, int]], within: Range) -> None:

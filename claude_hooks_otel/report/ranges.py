@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from claude_hooks_otel.series.periods import MACHINE, find_zone, moment, nanoseconds, period_around
+from claude_hooks_otel.series import periods
+from claude_hooks_otel.series.periods import MACHINE, find_zone, moment, period_around
 from claude_hooks_otel.units import END_OF_TIME, SECOND
 
 # The words for a range.
@@ -73,6 +74,19 @@ def parse_range(
     return Range(first_ns, behind_ns, local)
 
 
+def range_before(within: Range, now_ns: int) -> Range | None:
+    """Return the range of the same length before a range, to compare with; None if the range has no beginning.
+
+    A range that is not over, such as this week, is compared with as much of the range before.
+    """
+    if within.since_ns <= 0:
+        return None
+    over_ns = min(within.until_ns, max(now_ns, within.since_ns + 1))
+    whole_ns = (now_ns if within.until_ns == END_OF_TIME else within.until_ns) - within.since_ns
+    since_ns = max(within.since_ns - whole_ns, 0)
+    return Range(since_ns, since_ns + over_ns - within.since_ns, within.zone)
+
+
 def _of_word(word: str, now: datetime) -> tuple[datetime, datetime]:
     if word == "today":
         return period_around("day", now)
@@ -107,6 +121,18 @@ def _zone(name: str | None) -> tzinfo:
         return find_zone(name)
     except ValueError as error:
         raise RangeError(f"--tz {error}") from None
+
+
+def nanoseconds(at: datetime) -> int:
+    """Return a time with a zone as Unix nanoseconds.
+
+    Raises:
+        RangeError: the zone does not know the time, because it is next to the first or the last year that a date can have.
+    """
+    try:
+        return periods.nanoseconds(at)
+    except (OverflowError, ValueError):
+        raise RangeError(f"{at:%Y-%m-%d} is beyond the years that count") from None
 
 
 EVERYTHING: Final = Range(0, END_OF_TIME, MACHINE)

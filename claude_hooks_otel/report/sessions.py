@@ -10,9 +10,13 @@ from typing import Any, Final
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.tables import TABLES
-from claude_hooks_otel.metrics.labels import normalize
+from claude_hooks_otel.metrics import catalog
+from claude_hooks_otel.metrics.labels import encode_labels, normalize
+from claude_hooks_otel.report.breakdown import LABELS
 from claude_hooks_otel.report.ranges import Range
-from claude_hooks_otel.units import DOLLAR, SECOND
+from claude_hooks_otel.series.aggregates import buckets
+from claude_hooks_otel.store.connection import portions
+from claude_hooks_otel.units import DOLLAR, END_OF_TIME, SECOND
 
 # Signs of the first prompt that the list shows, where prompts are kept at all.
 FIRST_WORDS: Final = 60
@@ -23,13 +27,13 @@ WITH used AS (
     SELECT session_id, COUNT(*) AS requests, SUM(cost) AS cost, SUM(output_tokens) AS output, model, MAX(at_ns) AS at_ns,
         SUM(COALESCE(input_tokens, 0) + COALESCE(cache_read_tokens, 0) + COALESCE(cache_write_5m_tokens, 0)
             + COALESCE(cache_write_1h_tokens, 0)) AS input
-    FROM api_request WHERE error IS NULL GROUP BY session_id
+    FROM api_request WHERE error IS NULL AND {one} GROUP BY +session_id
 ), other AS (
-    SELECT session_id, SUM(cost) AS cost FROM auxiliary_usage GROUP BY session_id
+    SELECT session_id, SUM(cost) AS cost FROM auxiliary_usage WHERE {one} GROUP BY +session_id
 ), prompted AS (
-    SELECT session_id, COUNT(*) AS turns, branch, MAX(started_ns) FROM turn GROUP BY session_id
+    SELECT session_id, COUNT(*) AS turns, branch, MAX(started_ns) FROM turn WHERE {one} GROUP BY +session_id
 ), run AS (
-    SELECT session_id, ended_ns, end_reason, MAX(started_ns) FROM session_run GROUP BY session_id
+    SELECT session_id, ended_ns, end_reason, MAX(started_ns) FROM session_run WHERE {one} GROUP BY +session_id
 )
 SELECT s.session_id, s.first_seen_ns, MAX(s.last_seen_ns, COALESCE(used.at_ns, 0), COALESCE(run.ended_ns, 0)) AS seen_ns, s.agent, s.project, prompted.branch, COALESCE(used.model, s.model),
     COALESCE(prompted.turns, 0), COALESCE(used.requests, 0), COALESCE(used.input, 0), COALESCE(used.output, 0),
@@ -37,13 +41,28 @@ SELECT s.session_id, s.first_seen_ns, MAX(s.last_seen_ns, COALESCE(used.at_ns, 0
 FROM session s
 LEFT JOIN used USING (session_id) LEFT JOIN other USING (session_id) LEFT JOIN prompted USING (session_id)
 LEFT JOIN run USING (session_id) LEFT JOIN imported_session USING (session_id)
-WHERE seen_ns >= ? AND s.first_seen_ns < ?
+WHERE s.{one} AND seen_ns >= :since AND s.first_seen_ns < :until
 ORDER BY s.first_seen_ns DESC
 """
 _FIRST_WORDS: Final = """
 SELECT turn.session_id, content.texts FROM content JOIN turn ON turn.prompt_id = content.owner_id
-WHERE content.texts LIKE '%"text"%' ORDER BY content.at_ns
+WHERE turn.{one} AND content.texts LIKE '%"text"%' ORDER BY content.at_ns
 """
+# A query about all sessions. The sign keeps SQLite from following the index to each row, which takes three times as long.
+_EACH: Final = "session_id IS NOT NULL"
+# The sums of each session have the half hours and the labels of the sums of a report.
+_SPENDING: Final = """
+SELECT session_id, SUM(IIF(metric = :requests, value, 0)), SUM(IIF(metric = :input, value, 0)), SUM(IIF(metric = :output, value, 0)),
+    SUM(IIF(metric = :cost, value, NULL))
+FROM session_aggregate
+WHERE bucket >= :first AND bucket < :behind AND metric IN (:requests, :input, :output, :cost) {filters} GROUP BY {plus}session_id
+"""
+_WITH_LABELS: Final = """
+SELECT DISTINCT session_id FROM session_aggregate WHERE bucket >= :first AND bucket < :behind {filters}
+"""
+_LENGTH: Final = "SELECT MAX(bucket) - MIN(bucket) FROM aggregate"
+# The index by time helps if a range has less than one of so many half hours. Otherwise, all sums are read in their order.
+_INDEX_HELPS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +103,27 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionTimes:
+    """When a session was, and whose it is. Times are Unix nanoseconds."""
+
+    session_id: str
+    began_ns: int
+    seen_ns: int
+    agent: str | None
+    project: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a session used within a range. The cost is in picodollars; None if no price is known."""
+
+    requests: int
+    tokens_in: int
+    tokens_out: int
+    cost: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One thing that happened in a session.
 
@@ -113,12 +153,96 @@ def read_sessions(
         sqlite3.Error: the store cannot be read.
     """
     wanted = {key: normalize(value) for key, value in (("agent", agent), ("project", project)) if value}
-    words: dict[str, str] = {}
-    for session_id, texts in connection.execute(_FIRST_WORDS):
-        words.setdefault(session_id, _beginning(texts))
-    rows = connection.execute(_LIST, (within.since_ns, within.until_ns))
-    found = [_row(*row, words.get(row[0])) for row in rows]
+    found = _read(connection, _EACH, {"since": within.since_ns, "until": within.until_ns})
     return [row for row in found if all(normalize(getattr(row, name)) == value for name, value in wanted.items())]
+
+
+def read_some_sessions(connection: sqlite3.Connection, session_ids: Sequence[str]) -> list[SessionRow]:
+    """Return a few sessions, the newest first. Unknown ones are left out.
+
+    Raises:
+        sqlite3.Error: the store cannot be read.
+    """
+    found: list[SessionRow] = []
+    for some in portions(session_ids):
+        names = {f"id{number}": session_id for number, session_id in enumerate(some)}
+        which = f"session_id IN ({', '.join(f':{name}' for name in names)})"
+        found += _read(connection, which, {"since": 0, "until": END_OF_TIME, **names})
+    return sorted(found, key=lambda row: -(row.began_ns or 0))
+
+
+def read_times(connection: sqlite3.Connection) -> list[SessionTimes]:
+    """Return all sessions, the newest first, with what one table has of them. It is fast also with many thousands.
+
+    Raises:
+        sqlite3.Error: the store cannot be read.
+    """
+    rows = connection.execute(
+        "SELECT session_id, COALESCE(first_seen_ns, 0), COALESCE(last_seen_ns, 0), agent, project FROM session"
+        " ORDER BY first_seen_ns DESC"
+    )
+    return [SessionTimes(*row) for row in rows]
+
+
+def _read(connection: sqlite3.Connection, which: str, parameters: Mapping[str, str | int]) -> list[SessionRow]:
+    words: dict[str, str] = {}
+    for session_id, texts in connection.execute(_FIRST_WORDS.format(one=which), parameters):
+        words.setdefault(session_id, _beginning(texts))
+    rows = connection.execute(_LIST.format(one=which), parameters)
+    return [_row(*row, words.get(row[0])) for row in rows]
+
+
+def read_spending(
+    connection: sqlite3.Connection, within: Range, only: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Spending]:
+    """Return what each session used within a range: session id → its part of the figures that ``break_down`` has for the range.
+
+    Args:
+        connection: the store, opened for reading.
+        within: the range.
+        only: name of a group → the values that count. It has to divide cost, tokens and requests.
+
+    Raises:
+        sqlite3.Error: the store cannot be read.
+    """
+    filters, parameters = _filters(only or {})
+    first, behind = buckets(within.since_ns, within.until_ns)
+    (length,) = connection.execute(_LENGTH).fetchone()
+    helps = (behind - first) * _INDEX_HELPS < (length or 0)
+    rows = connection.execute(
+        _SPENDING.format(filters=filters, plus="+" if helps else ""),
+        parameters
+        | {"first": first, "behind": behind, "requests": catalog.API_REQUESTS.name, "cost": catalog.COST.name}
+        | {"input": catalog.TOKENS_INPUT.name, "output": catalog.TOKENS_OUTPUT.name},
+    )
+    return {session_id: Spending(*sums) for session_id, *sums in rows}
+
+
+def sessions_with(connection: sqlite3.Connection, within: Range, group: str, values: Sequence[str]) -> set[str]:
+    """Return the sessions that have anything with one of these values of a group in a range, for example calls of a tool.
+
+    Raises:
+        sqlite3.Error: the store cannot be read.
+    """
+    filters, parameters = _filters({group: values})
+    first, behind = buckets(within.since_ns, within.until_ns)
+    rows = connection.execute(_WITH_LABELS.format(filters=filters), parameters | {"first": first, "behind": behind})
+    return {session_id for (session_id,) in rows}
+
+
+def _filters(only: Mapping[str, Sequence[str]]) -> tuple[str, dict[str, str | int]]:
+    """Return the SQL conditions for labels, and their parameters."""
+    conditions = ""
+    parameters: dict[str, str | int] = {}
+    for group, values in only.items():
+        names = []
+        for value in values:
+            names.append(f":value{len(parameters)}")
+            pair = encode_labels(((LABELS[group], normalize(value)),))
+            parameters[names[-1][1:]] = pair[1:-1]  # one pair, as it is among others
+        if names:
+            conditions += f" AND ({' OR '.join(f'instr(labels, {name})' for name in names)})"
+    return conditions, parameters
 
 
 def find_session(connection: sqlite3.Connection, beginning: str) -> list[str]:

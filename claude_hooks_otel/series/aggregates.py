@@ -164,7 +164,7 @@ def read_sums(connection: sqlite3.Connection, metric: Metric, since_ns: int, unt
 
     For a range of some weeks it is much faster than ``read_aggregates``. The range must be finite.
     """
-    first, behind = -(-since_ns // BUCKET), -(-until_ns // BUCKET)
+    first, behind = buckets(since_ns, until_ns)
     rows = connection.execute(_SUM_METRIC, (first, behind, metric.name))
     return {decode_labels(text): millions * 1_000_000 + rest for text, millions, rest in rows}
 
@@ -181,11 +181,16 @@ def close_part(connection: sqlite3.Connection) -> int:
     return part
 
 
+def buckets(since_ns: int, until_ns: int) -> tuple[int, int]:
+    """Return the first half hour that begins in a range, and the one behind the last. They are numbered since the epoch."""
+    return -(-since_ns // BUCKET), -(-until_ns // BUCKET)
+
+
 def read_aggregates(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> Iterator[Aggregate]:
     """Yield the sums of the half hours that begin in a range, from ``since_ns`` to before ``until_ns``, Unix nanoseconds."""
-    first, behind = -(-since_ns // BUCKET), -(-until_ns // BUCKET)
     rows = connection.execute(
-        "SELECT bucket, metric, labels, value, count FROM aggregate WHERE bucket >= ? AND bucket < ?", (first, behind)
+        "SELECT bucket, metric, labels, value, count FROM aggregate WHERE bucket >= ? AND bucket < ?",
+        buckets(since_ns, until_ns),
     )
     for bucket, metric, labels, value, count in rows:
         yield Aggregate(bucket * BUCKET, metric, decode_labels(labels), value, count)
@@ -196,7 +201,7 @@ def read_session_aggregates(connection: sqlite3.Connection, since_ns: int, until
 
     The arguments are those of ``read_aggregates``.
     """
-    first, behind = -(-since_ns // BUCKET), -(-until_ns // BUCKET)
+    first, behind = buckets(since_ns, until_ns)
     rest: dict[tuple[int, str, Labels], Aggregate] = {}
     for each in read_aggregates(connection, since_ns, until_ns):
         key = (each.begin_ns, each.metric, each.labels)

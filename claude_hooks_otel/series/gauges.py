@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from claude_hooks_otel.facts import from_status_lines, model
 from claude_hooks_otel.facts.context import context_window
-from claude_hooks_otel.facts.repository import Facts
+from claude_hooks_otel.facts.repository import FactReader
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.labels import Labels
 from claude_hooks_otel.series.points import SeriesPoint
@@ -15,7 +15,7 @@ from claude_hooks_otel.sources.status_input import config_folder
 from claude_hooks_otel.timeline import IN_USE_FOR, KILLED_AFTER
 
 
-def gauges(facts: Facts, now_ns: int) -> Iterator[SeriesPoint]:
+def gauges(facts: FactReader, now_ns: int) -> Iterator[SeriesPoint]:
     """Yield the gauges about sessions at a time, Unix nanoseconds.
 
     Without an active session, the number of active sessions is 0, and the context usage is left out.
@@ -51,7 +51,7 @@ def gauges(facts: Facts, now_ns: int) -> Iterator[SeriesPoint]:
         yield from (SeriesPoint(metric, labels, now_ns, value) for labels, value in values.items())
 
 
-def _context_percent(facts: Facts, session: model.Session) -> int | None:
+def _context_percent(facts: FactReader, session: model.Session) -> int | None:
     """Return how full a session's context window is. The client knows its size best; only the transcript has every answer."""
     window = from_status_lines.context_size(facts, session.session_id) or _size_by_name(session.model)
     if session.context_tokens is not None and window:
@@ -64,6 +64,6 @@ def _size_by_name(name: str | None) -> int | None:
     return context_window(name) if name else None
 
 
-def _has_ended(facts: Facts, session: model.Session) -> bool:
+def _has_ended(facts: FactReader, session: model.Session) -> bool:
     entries = facts.ledger.entries(session.session_id, "SessionStart", "SessionEnd")
     return bool(entries) and entries[-1].event == "SessionEnd"

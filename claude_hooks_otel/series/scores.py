@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from claude_hooks_otel.facts.repository import Facts
+from claude_hooks_otel.facts.repository import FactReader
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Metric
 from claude_hooks_otel.metrics.labels import COMMON_LABELS, FIELDS, IDENTITY_LABELS, Identity, Labels
@@ -76,7 +76,7 @@ class Scores:
         config: the weights and the time window.
     """
 
-    def __init__(self, facts: Facts, config: ScoresConfig) -> None:
+    def __init__(self, facts: FactReader, config: ScoresConfig) -> None:
         self._facts = facts
         self._config = config
         self._fresh_until_ns = 0

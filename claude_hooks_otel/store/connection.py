@@ -18,15 +18,24 @@ CACHE_KIB = 4096
 MOST_PARAMETERS: Final = 900
 
 
-def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
+def connect(path: Path, *, readonly: bool = False, any_thread: bool = False) -> sqlite3.Connection:
     """Open the store's file.
+
+    Args:
+        path: the file.
+        readonly: whether it is only read.
+        any_thread: whether several threads use it to read, one at a time.
 
     Raises:
         sqlite3.OperationalError: the file cannot be opened, or (read-only) does not exist.
     """
     if readonly:
         connection = sqlite3.connect(
-            f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS
+            f"file:{path}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_TIMEOUT_SECONDS,
+            check_same_thread=not any_thread,
         )
         connection.execute("PRAGMA query_only = 1")
         return connection

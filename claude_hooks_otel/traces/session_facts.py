@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from claude_hooks_otel.facts import model
-from claude_hooks_otel.facts.repository import Facts
+from claude_hooks_otel.facts.repository import FactReader
 from claude_hooks_otel.timeline import CLEARED_WITHIN
 from claude_hooks_otel.units import END_OF_TIME
 
@@ -57,7 +57,9 @@ class SessionFacts:
     end_ns: int = END_OF_TIME
 
     @classmethod
-    def of(cls, facts: Facts, session_id: str, begin_ns: int = 0, end_ns: int = END_OF_TIME) -> SessionFacts | None:
+    def of(
+        cls, facts: FactReader, session_id: str, begin_ns: int = 0, end_ns: int = END_OF_TIME
+    ) -> SessionFacts | None:
         """Read the facts of a session; None if the session is unknown.
 
         Args:
@@ -118,7 +120,7 @@ class SessionFacts:
         return {call.tool_use_id: call for call in (*self.callers, *self.calls)}
 
 
-def _callers(facts: Facts, session_id: str) -> tuple[model.ToolCall, ...]:
+def _callers(facts: FactReader, session_id: str) -> tuple[model.ToolCall, ...]:
     """Return the finished calls that started sub-agents, woke them, made a commit or ran tests."""
     tables = ("subagent", "subagent_wake", "git_commit", "suite_run")
     ids = " UNION ".join(f"SELECT tool_use_id FROM {table} WHERE session_id = ?" for table in tables)  # noqa: S608
@@ -127,7 +129,7 @@ def _callers(facts: Facts, session_id: str) -> tuple[model.ToolCall, ...]:
 
 
 def _origin(
-    facts: Facts, session: model.Session, turns: Sequence[model.Turn], runs: Sequence[model.SessionRun]
+    facts: FactReader, session: model.Session, turns: Sequence[model.Turn], runs: Sequence[model.SessionRun]
 ) -> tuple[model.Turn, str] | None:
     """Return the turn of another session that this session continues, and how."""
     if session.forked_from:
@@ -141,7 +143,7 @@ def _origin(
     return (found[0], how) if found else None
 
 
-def _cleared(facts: Facts, session: model.Session, runs: Sequence[model.SessionRun]) -> str | None:
+def _cleared(facts: FactReader, session: model.Session, runs: Sequence[model.SessionRun]) -> str | None:
     """Return the session that ``/clear`` replaced by this one: one of the same client that ``/clear`` ended just before."""
     if not runs or (run := runs[0]).source != CLEAR:
         return None
@@ -157,7 +159,9 @@ def _cleared(facts: Facts, session: model.Session, runs: Sequence[model.SessionR
     return None
 
 
-def _own_compactions(facts: Facts, session_id: str, turns: Sequence[model.Turn]) -> tuple[model.CompactBoundary, ...]:
+def _own_compactions(
+    facts: FactReader, session_id: str, turns: Sequence[model.Turn]
+) -> tuple[model.CompactBoundary, ...]:
     """Return the compactions that happened in a session itself.
 
     A fork's transcript repeats the compactions of its parent, and the store has them under the session that was read first. So a

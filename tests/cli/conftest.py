@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from claude_hooks_otel import __version__
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.daemon.flush_now import flush_now
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.installation.home_files import network_variables
@@ -29,7 +29,7 @@ class Account:
 
     def run(self, *arguments: str, answer: str | None = None) -> Result:
         """Run a command. ``answer`` is what a person types."""
-        return CliRunner(charset=self.charset).invoke(app, arguments, input=answer)
+        return CliRunner(charset=self.charset).invoke(make_app(), arguments, input=answer)
 
     def ok(self, *arguments: str) -> str:
         """Run a command that has to succeed. Return what it prints."""

@@ -15,7 +15,8 @@ from claude_hooks_otel.store import connection
 from tests.cli.conftest import Account
 from tests.support.otlp_receiver import OtlpReceiver
 
-# What each command is called with. `demo` has a home of its own, so it is only in the tests of the terminal.
+# What each command is called with. `demo` has a home of its own, so it is only in the tests of the terminal. `serve` runs until
+# it is stopped: tests/web has it.
 COMMANDS = {
     "install": ("install", "--agent", "backend"),
     "uninstall": ("uninstall",),

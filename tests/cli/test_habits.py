@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from claude_hooks_otel import __version__
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import COMMANDS, make_app
 from claude_hooks_otel.cli.console import JSON_VERSION
 from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.facts import model
@@ -25,7 +25,7 @@ from claude_hooks_otel.units import duration_text
 from tests.cli.conftest import Account
 from tests.support.places import ROOT
 
-NAMES = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+NAMES = [command.name or command.callback.__name__ for command in make_app().registered_commands if command.callback]
 WIDTHS = (40, 60, 80, 120)
 
 
@@ -58,7 +58,7 @@ def test_python_m_runs_the_command() -> None:
 
 def test_shell_completion_names_the_commands() -> None:
     environ = {"_CLAUDE_HOOKS_OTEL_COMPLETE": "complete_bash", "COMP_WORDS": "claude-hooks-otel ", "COMP_CWORD": "1"}
-    done = CliRunner().invoke(app, [], prog_name="claude-hooks-otel", env=environ)
+    done = CliRunner().invoke(make_app(), [], prog_name="claude-hooks-otel", env=environ)
     assert set(NAMES) <= set(done.stdout.split())
 
 
@@ -240,3 +240,19 @@ def test_console_follows_new_lines_also_after_the_file_began_again(account: Acco
         follower.terminate()
         follower.wait()
         follower.stdout.close()
+
+
+def test_a_command_imports_only_its_own_module() -> None:
+    """Otherwise a report would wait for the libraries of the page and of the exporters."""
+    code = (
+        "import sys; from claude_hooks_otel.cli.app import COMMANDS, make_app; app = make_app('report');"
+        "print([name for name in COMMANDS.values() if f'claude_hooks_otel.cli.{name}' in sys.modules], 'starlette' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == "['report'] False"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_is_there_alone_as_it_is_among_all(command: str) -> None:
+    found = CliRunner().invoke(make_app(command), [command, "--help"])
+    assert (found.exit_code, found.output) == (0, CliRunner().invoke(make_app(), [command, "--help"]).output)

@@ -125,7 +125,7 @@ def test_imports_beside_a_daemon_move_no_live_series(tmp_path: Path, installed: 
         assert counted(final_totals(receiver, beside)) == wanted
         assert list(steps_back(receiver)) == []
         beside.kill()
-    print(f"{len(runs)} imports beside the daemon")  # with -rP
+    print(f"{len(runs)} imports next to a daemon")  # with -rP
     assert (last["sessions"], last["bytes_read"]) == (0, 0)
     assert last["captured"] == len({hook.recorded.fields["session_id"] for hook in live.hooks})
     assert reported(beside.home) == reported(alone.home) + reported(Home(tmp_path / "only"))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.daemon.recovery import damaged_stores
 from claude_hooks_otel.home.flush_requests import request_flush
 from claude_hooks_otel.home.lock import DaemonLock, is_running
@@ -292,11 +292,11 @@ def test_a_restored_copy_repeats_nothing_at_the_endpoint(
     installation.start()
     play(installation, first)
     wait_until(lambda: not installation.waiting())
-    assert CliRunner().invoke(app, ["store", "backup", str(tmp_path / "copy.db")], env=environ).exit_code == 0
+    assert CliRunner().invoke(make_app(), ["store", "backup", str(tmp_path / "copy.db")], env=environ).exit_code == 0
     play(installation, second)
     wait_for_totals(otlp_receiver, few.totals)
     installation.kill(signal.SIGTERM)
-    done = CliRunner().invoke(app, ["store", "restore", str(tmp_path / "copy.db")], env=environ)
+    done = CliRunner().invoke(make_app(), ["store", "restore", str(tmp_path / "copy.db")], env=environ)
     assert done.exit_code == 0, done.output
     installation.start()
     wait_until(lambda: "begin again" in log(installation))

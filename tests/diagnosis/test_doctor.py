@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from claude_hooks_otel.cli.app import app
-from claude_hooks_otel.cli.doctor import diagnose
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.daemon.assembly import Core, assemble_core
 from claude_hooks_otel.delivery.exporter_state import ExporterState, configure
 from claude_hooks_otel.diagnosis import capture, export, state
+from claude_hooks_otel.diagnosis.doctor import diagnose
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings, run_checks
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.lock import DaemonLock
@@ -68,7 +68,7 @@ class Machine:
         self.project.mkdir()
 
     def install(self, *options: str) -> None:
-        result = CliRunner().invoke(app, ["install", *options])
+        result = CliRunner().invoke(make_app(), ["install", *options])
         assert result.exit_code == 0, result.output
 
     def change_settings(self, **values: Any) -> None:
@@ -614,10 +614,10 @@ def test_an_unknown_sampler_is_a_warning(machine: Machine) -> None:
 
 
 def test_the_exit_code_says_whether_a_step_is_broken(machine: Machine) -> None:
-    healthy = CliRunner().invoke(app, ["doctor"])
+    healthy = CliRunner().invoke(make_app(), ["doctor"])
     assert (healthy.exit_code, "all 19 events" in healthy.output) == (0, True)
     machine.home.emit.unlink()
-    broken = CliRunner().invoke(app, ["doctor", "--json"])
+    broken = CliRunner().invoke(make_app(), ["doctor", "--json"])
     report = json.loads(broken.stdout)
     assert (broken.exit_code, report["ok"]) == (1, False)
     assert {"step", "level", "observed", "remedy"} == set(report["findings"][0])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.diagnosis.finding import Finding, Level, Surroundings
 from claude_hooks_otel.diagnosis.status_line import status_line
 
@@ -31,7 +31,7 @@ class Machine:
         return list(status_line(Surroundings(environ, self.project, (self.managed,))))
 
     def install(self, *options: str) -> None:
-        result = CliRunner().invoke(app, ["install", *options])
+        result = CliRunner().invoke(make_app(), ["install", *options])
         assert result.exit_code == 0, result.output
 
 

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from claude_hooks_otel import __version__
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.settings import load
 from claude_hooks_otel.sources import registration
@@ -169,12 +169,12 @@ def test_install_sends_the_token_of_the_options_to_the_endpoint_unless_headers_a
     monkeypatch.setenv("HOME", str(plugin.folder))
     plugin.run("SessionStart", CLAUDE_PLUGIN_OPTION_TOKEN="a secret")
     arguments = ["install", "--plugin", "--endpoint", "http://127.0.0.1:4318"]
-    result = CliRunner().invoke(app, arguments)
+    result = CliRunner().invoke(make_app(), arguments)
     assert result.exit_code == 0, result.output
     assert "secret" not in result.output
     assert load(plugin.home.config, {}).otel["OTEL_EXPORTER_OTLP_HEADERS"] == "Authorization=Bearer%20a%20secret"
     plugin.home.plugin_token.write_text("planted")
-    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert CliRunner().invoke(make_app(), arguments).exit_code == 0
     assert load(plugin.home.config, {}).otel["OTEL_EXPORTER_OTLP_HEADERS"] == "Authorization=Bearer%20a%20secret"
 
 

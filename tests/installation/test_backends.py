@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.installation.home_files import network_variables
 from claude_hooks_otel.settings import Config, OtelSettings, Signal, load
@@ -30,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 def install(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, ["install", *arguments])
+    result = CliRunner().invoke(make_app(), ["install", *arguments])
     assert result.exit_code == code, (result.output, result.stderr, result.exception)
     return result
 
@@ -159,7 +159,9 @@ def test_the_token_of_the_plugin_does_not_join_another_key(home: Home, *, later:
 
 def test_a_terminal_is_asked_for_what_is_missing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("claude_hooks_otel.cli.install._is_terminal", lambda: True)
-    result = CliRunner().invoke(app, ["install", "--backend", "new-relic"], input=f"otlp.eu01.nr-data.net\n{KEY}\n")
+    result = CliRunner().invoke(
+        make_app(), ["install", "--backend", "new-relic"], input=f"otlp.eu01.nr-data.net\n{KEY}\n"
+    )
     assert result.exit_code == 0, result.output
     assert "FedRAMP" in result.output
     assert KEY not in result.output

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from tests.support.places import ROOT
 
 Cli = Callable[..., Result]
@@ -29,7 +29,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
         monkeypatch.delenv(name)
 
     def run(*arguments: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(app, ["stack", *arguments])
+        result = CliRunner().invoke(make_app(), ["stack", *arguments])
         assert result.exit_code == code, (result.output, result.exception)
         return result
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.reference import page
@@ -81,11 +81,11 @@ def test_the_readme_names_only_existing_metrics() -> None:
 
 
 def test_every_command_is_in_the_readme_and_has_a_help_text() -> None:
-    for command in app.registered_commands:
+    for command in make_app().registered_commands:
         assert command.callback is not None
         name = command.name or command.callback.__name__.replace("_", "-")
         assert f"`{name}" in README, name
-        assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
+        assert CliRunner().invoke(make_app(), [name, "--help"]).exit_code == 0
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/configuration.md"])

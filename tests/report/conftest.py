@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.home.paths import Home
 from tests.support.corpus import Scenario
 
@@ -26,7 +26,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     Scenario("subagents").write_transcripts(tmp_path / ".claude" / "projects")
 
     def run(*arguments: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(app, arguments)
+        result = CliRunner().invoke(make_app(), arguments)
         assert result.exit_code == code, (result.output, result.stderr, result.exception)
         return result
 

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.transcripts import compact, make
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.units import DOLLAR, unix_nanoseconds
 from tests.support import ccusage
@@ -60,7 +60,7 @@ class Compared:
 
     def ours(self, *arguments: str) -> Any:
         """Return what a command of this project prints as JSON."""
-        result = CliRunner().invoke(app, [*arguments, "--json"], env={HOME_VARIABLE: str(self.home.root)})
+        result = CliRunner().invoke(make_app(), [*arguments, "--json"], env={HOME_VARIABLE: str(self.home.root)})
         assert result.exit_code == 0, result.output
         return json.loads(result.output)
 
@@ -115,7 +115,7 @@ def _sums(difference: Cells) -> dict[str, float]:
 def imported(folders: Sequence[Path], home: Home) -> Compared:
     """Import configuration folders into a new home."""
     named = [argument for folder in folders for argument in ("--config-dir", str(folder))]
-    result = CliRunner().invoke(app, ["import", *named], env={HOME_VARIABLE: str(home.root)})
+    result = CliRunner().invoke(make_app(), ["import", *named], env={HOME_VARIABLE: str(home.root)})
     assert result.exit_code == 0, result.output
     return Compared(folders, home)
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from claude_hooks_otel.cli import recorded_sessions
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.daemon.assembly import open_store
 from claude_hooks_otel.daemon.take_in import take_in
 from claude_hooks_otel.home.lock import DaemonLock
@@ -36,7 +36,7 @@ def home(user: dict[str, str]) -> Home:
 
 
 def run(environ: Mapping[str, str], *arguments: str, code: int = 0) -> str:
-    result = CliRunner().invoke(app, arguments, env=environ)
+    result = CliRunner().invoke(make_app(), arguments, env=environ)
     assert result.exit_code == code, (result.output, result.exception)
     return result.output
 

@@ -92,7 +92,7 @@ def test_rows_that_do_not_add_up_are_an_error(
 ) -> None:
     cli("import")
     wrong = Breakdown(("model",), {("m",): Figures({"cost_usd": 1})}, Figures({"cost_usd": 3}))
-    monkeypatch.setattr("claude_hooks_otel.cli.report_range.break_down", lambda *_, **__: wrong)
+    monkeypatch.setattr("claude_hooks_otel.cli.report_range.read_breakdown", lambda *_, **__: wrong)
     with pytest.raises(Exception, match="3"):
         print_range(home, EVERYTHING, by=("model",))
     assert "do not add up to the total: {'cost_usd': 2}" in " ".join(capsys.readouterr().err.split())

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from monitoring.generate import SETUP
 from tests.support.places import ROOT
 
@@ -101,7 +101,7 @@ def grafana(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGrafana]:
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    result = CliRunner().invoke(app, ["stack", "import", *arguments])
+    result = CliRunner().invoke(make_app(), ["stack", "import", *arguments])
     assert result.exit_code == code, result.output
     return result.output
 
@@ -178,7 +178,7 @@ def test_an_address_without_grafana_is_an_error(grafana: FakeGrafana) -> None:
 
 def test_the_loop_of_the_documentation_imports_the_exported_dashboards(grafana: FakeGrafana, tmp_path: Path) -> None:
     """It needs only a shell and curl."""
-    assert CliRunner().invoke(app, ["stack", "export", str(tmp_path)]).exit_code == 0
+    assert CliRunner().invoke(make_app(), ["stack", "export", str(tmp_path)]).exit_code == 0
     page = (ROOT / "docs" / "from-the-setup-guide.md").read_text(encoding="utf-8")
     [loop] = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "api/dashboards/db" in block]
     assert "admin:" in loop

@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.transcripts import make
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.home.paths import HOME_VARIABLE
 from claude_hooks_otel.metrics.catalog import CATALOG, METRICS
 from claude_hooks_otel.metrics.definition import Kind
@@ -68,7 +68,7 @@ class Past:
 
     def command(self, *arguments: str) -> str:
         home = {HOME_VARIABLE: str(self.machine.installation.home.root)}
-        result = CliRunner().invoke(app, arguments, env=home)
+        result = CliRunner().invoke(make_app(), arguments, env=home)
         assert result.exit_code == 0, (result.output, result.stderr, result.exception)
         return result.stdout
 

@@ -71,7 +71,8 @@ class Recorded:
         self.pushed = Machine(folder / "pushed", stack.straight_to_prometheus)
 
     def play(self) -> None:
-        self.scraped.installation.home.config.write_text("[budgets]\nmonth = 1000\n")
+        for machine in (self.scraped, self.pushed):
+            machine.installation.home.config.write_text("[budgets]\nmonth = 1000\n")
         self.stack.collector.stop()  # some exports fail
         self.scraped.installation.start()
         self.scraped.lose_an_event()

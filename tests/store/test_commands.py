@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from claude_hooks_otel.cli.app import app
+from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.daemon.assembly import open_store
 from claude_hooks_otel.daemon.recovery import prepare_store
 from claude_hooks_otel.home.lock import DaemonLock
@@ -30,7 +30,7 @@ def home(tmp_path: Path) -> Home:
 
 def run(home: Home, *arguments: str) -> Any:
     environ = {HOME_VARIABLE: str(home.root), "COLUMNS": "1000"}
-    return CliRunner().invoke(app, list(arguments), env=environ)
+    return CliRunner().invoke(make_app(), list(arguments), env=environ)
 
 
 def named(home: Home, name: str) -> str:

@@ -13,7 +13,7 @@ from tests.support.places import ROOT
 
 NAME = "claude-hooks-otel"
 # The extras that users install. ``dev`` is for developers only and is not shipped.
-EXTRAS = ("keyring", "mcp", "postgresql", "prometheus", "quality")
+EXTRAS = ("keyring", "mcp", "postgresql", "prometheus", "quality", "web")
 
 
 def shipped() -> set[str]:
