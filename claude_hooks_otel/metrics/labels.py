@@ -24,6 +24,8 @@ OPTIONAL_LABELS: Final = (*OWNER_LABELS, *CHOSEN_LABELS)
 IDENTITY_LABELS: Final = (*COMMON_LABELS, *OPTIONAL_LABELS)
 # Label → the attribute of an Identity, and of a fact, that has its value. Some facts have a branch of their own.
 FIELDS: Final = {label: "branch_label" if label == "branch" else label for label in IDENTITY_LABELS}
+_FIELDS: Final = tuple(FIELDS.values())
+_field_values: Final = attrgetter(*_FIELDS)
 # Begins the value of a chosen label that is only on spans and log events. ``normalize`` lets no value begin with it.
 UNMEASURED: Final = "~"
 
@@ -96,8 +98,9 @@ class Identity:
     organization: str | None = None
 
     def columns(self) -> dict[str, Any]:
-        """Return the identity as the fields of a fact."""
-        return identity_columns(self)
+        """Return the identity as the fields of a fact, without those that are None."""
+        values = zip(_FIELDS, _field_values(self), strict=True)
+        return {field: value for field, value in values if value is not None}
 
     def labels(self) -> Labels:
         """Return the identity as labels."""
