@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import astuple
 from typing import Any, Final, Protocol
 
-from claude_hooks_otel.metrics.labels import FIELDS, Identity
+from claude_hooks_otel.metrics.labels import FIELDS, Identity, identity_columns
 
 _LISTED: Final = ", ".join(FIELDS.values())
 _MARKS: Final = ", ".join("?" * (2 + len(FIELDS)))
@@ -73,7 +72,7 @@ class Identities:
         """Write what was noted."""
         self._connection.executemany(
             f"INSERT OR REPLACE INTO identity (session_id, since_ns, {_LISTED}) VALUES ({_MARKS})",  # noqa: S608
-            [(session_id, at_ns, *astuple(identity)) for session_id, at_ns, identity in self._added],
+            [(session_id, at_ns, *identity_columns(identity).values()) for session_id, at_ns, identity in self._added],
         )
         self.discard()
 

@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
@@ -24,8 +24,6 @@ OPTIONAL_LABELS: Final = (*OWNER_LABELS, *CHOSEN_LABELS)
 IDENTITY_LABELS: Final = (*COMMON_LABELS, *OPTIONAL_LABELS)
 # Label → the attribute of an Identity, and of a fact, that has its value. Some facts have a branch of their own.
 FIELDS: Final = {label: "branch_label" if label == "branch" else label for label in IDENTITY_LABELS}
-_FIELDS: Final = tuple(FIELDS.values())
-_field_values: Final = attrgetter(*_FIELDS)
 # Begins the value of a chosen label that is only on spans and log events. ``normalize`` lets no value begin with it.
 UNMEASURED: Final = "~"
 
@@ -96,11 +94,14 @@ class Identity:
     machine: str | None = None
     branch_label: str | None = None
     organization: str | None = None
+    _columns: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     def columns(self) -> dict[str, Any]:
-        """Return the identity as the fields of a fact, without those that are None."""
-        values = zip(_FIELDS, _field_values(self), strict=True)
-        return {field: value for field, value in values if value is not None}
+        """Return the identity as the fields of a fact, without those that are None. Nobody changes the result: it is made once."""
+        if self._columns is None:
+            found = {name: value for name, value in identity_columns(self).items() if value is not None}
+            object.__setattr__(self, "_columns", found)  # an import asks for it with every line
+        return self._columns or {}
 
     def labels(self) -> Labels:
         """Return the identity as labels."""
@@ -113,7 +114,7 @@ def identity_columns(holder: Any) -> dict[str, Any]:
     Args:
         holder: an object with the attributes FIELDS, such as an Identity or a fact.
     """
-    return {field: getattr(holder, field) for field in FIELDS.values()}
+    return {name: getattr(holder, name) for name in FIELDS.values()}
 
 
 def identity_labels(holder: Any) -> Labels:

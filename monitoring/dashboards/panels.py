@@ -301,13 +301,12 @@ class Board:
             .type("prometheus")
             .current(models.VariableOption(text=f"${{{INPUT}}}", value=f"${{{INPUT}}}", selected=True))
         )
-        for name in FILTERS:
-            source = catalog.COST if name == "model" else catalog.SESSIONS
+        for name in FILTERS:  # of all counters: programs have no sessions, and some models no price
             self._built.with_variable(
                 dashboard.QueryVariable(name)
                 .label(name.capitalize())
                 .datasource(DATASOURCE)
-                .query(f"label_values({source.prometheus_name}, {name})")
+                .query(f'label_values({{__name__=~"claude_.+_total"}}, {name})')
                 .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
                 .sort(models.VariableSort.ALPHABETICAL_ASC)
                 .multi(True)
