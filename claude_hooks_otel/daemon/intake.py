@@ -340,6 +340,7 @@ class Intake:
                     self._totals.add(catalog.TRANSCRIPT_DAMAGE, (("reason", reason),), 1)
                 for detail in details:
                     self._unknowns.count("transcript", detail[:128])
+        self._lines.finish()
         self._transcripts.advance(batch)
 
     def _take_line(self, line: TranscriptLine) -> bool:

@@ -61,6 +61,7 @@ class TranscriptReader:
         # For each session: from when its lines count, and what hooks said about it.
         self._history: dict[str, int] = {}
         self._sessions: dict[str, model.Session | None] = {}
+        self._newest: dict[tuple[str | None, ...], model.Session] = {}
         self._last: lines.AssistantLine | None = None
 
     def begin(self, file: TranscriptFile) -> None:
@@ -68,6 +69,7 @@ class TranscriptReader:
         self._agent_id, self._agent_type = file.agent_id, self._type_of_agent(file) or ""
         self._history.clear()
         self._sessions.clear()
+        self._newest.clear()
         self._last = None
 
     def _type_of_agent(self, file: TranscriptFile) -> str | None:
@@ -127,6 +129,15 @@ class TranscriptReader:
                 return identity.columns()
         return Identity().columns()
 
+    def finish(self) -> None:
+        """Add what the lines since ``begin`` say about their sessions."""
+        self._facts.upsert(*self._newest.values())
+        self._newest.clear()
+
+    def _note_session(self, session: model.Session) -> None:
+        """Note what an answer says about its session. Only the newest answer of a session, or of the same origin, counts."""
+        self._newest[session.session_id, session.forked_from, session.client_version, session.entrypoint] = session
+
     # -- answers -------------------------------------------------------------------------------------------------------
 
     def _answer(self, line: lines.AssistantLine, item: TranscriptLine) -> None:
@@ -156,7 +167,7 @@ class TranscriptReader:
             request = self._request(line, usage, item.answer_id, agent)
             self._facts.upsert(request, *self._side_rounds(usage, request))
             if not agent_id:
-                self._facts.upsert(_session(line, request, labels))
+                self._note_session(_session(line, request, labels))
         self._last = line
 
     def _request(

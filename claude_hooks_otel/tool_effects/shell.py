@@ -40,6 +40,13 @@ _OF_HEREDOC = _WORDS | word_set(
     "heredoc_start heredoc_body heredoc_end file_redirect herestring_redirect file_descriptor"
 )
 
+# A line of words that mean themselves. Most lines are, and to split them is much faster than to parse them.
+_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*(?: +[A-Za-z0-9_./:@%+,-]+)*")
+# Words that begin something else than a simple command.
+_KEYWORDS = word_set(
+    "if then elif else fi for while until do done case esac in function select time coproc "
+    "declare typeset export readonly local unset unsetenv"
+)
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=", re.ASCII)
 _OPERATOR = re.compile(rb"[(|]")
 _BACKSLASH_IN_WORD = re.compile(r"\\(\n|.)", re.DOTALL)
@@ -113,6 +120,8 @@ def is_fully_read(command: str) -> bool:
 
 def _parsed(command: str) -> tuple[list[SimpleCommand], bool]:
     """Return the simple commands of a line, and whether it was read completely."""
+    if _PLAIN.fullmatch(command) and (words := command.split())[0] not in _KEYWORDS:
+        return list(_Reader(0).run([_Word(word, word, dynamic=False) for word in words], True, None)), True
     source = _bounded(command)
     root = Parser(_BASH).parse(source).root_node
     return list(_Reader(0).walk(root, decisive=True, depth=0)), len(source) >= len(command) and not root.has_error
@@ -188,9 +197,9 @@ class _Reader:
         for part in _parts(node):
             yield from self.walk(part, False, depth + 1)
         words = [_word(part) for part in _parts(node) if part.type in _WORDS | _EXPANSIONS]
-        yield from self._run(words, decisive, stdin)
+        yield from self.run(words, decisive, stdin)
 
-    def _run(self, words: list[_Word], decisive: bool, stdin: str | None) -> Iterator[SimpleCommand]:
+    def run(self, words: list[_Word], decisive: bool, stdin: str | None) -> Iterator[SimpleCommand]:
         """Yield the commands that the program in ``words`` runs, or the program itself."""
         words = _without_prefixes(words)
         if not words:
@@ -209,7 +218,7 @@ class _Reader:
             for at, word in enumerate(words):
                 if word.value in _FIND_EXECUTES:
                     executed = takewhile(lambda each: each.value not in {";", "+"}, words[at + 1 :])
-                    yield from self._run(list(executed), False, None)
+                    yield from self.run(list(executed), False, None)
 
 
 def _deciding(node: Node) -> list[Node]:

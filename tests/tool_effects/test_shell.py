@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tree_sitter import Parser
 
+from claude_hooks_otel.tool_effects import shell
 from claude_hooks_otel.tool_effects.shell import MAX_COMMAND_BYTES, MAX_OPERATORS, is_fully_read, simple_commands
 
 
@@ -187,3 +191,74 @@ def test_a_deeply_nested_or_invalid_line_raises_nothing(bit):
 def test_no_text_raises(command):
     for found in simple_commands(command):
         assert found.argv
+
+
+def test_a_line_of_plain_words_is_split_as_the_grammar_parses_it():
+    """Most lines are not parsed. The words are programs, prefixes, options and keywords."""
+    rng = random.Random(1)
+    words = [
+        "ls",
+        "git",
+        "commit",
+        "-m",
+        "a.py",
+        "./x/y",
+        "-rf",
+        "123",
+        "1.5",
+        "sudo",
+        "-u",
+        "root",
+        "env",
+        "timeout",
+        "5s",
+        "find",
+        ".",
+        "-exec",
+        "rm",
+        "xargs",
+        "-n",
+        "1",
+        "nice",
+        "npm",
+        "run",
+        "test",
+        "pytest",
+        "-q",
+        "bash",
+        "-c",
+        "sh",
+        "eval",
+        "command",
+        "-v",
+        "+",
+        "-",
+        "--",
+        ",",
+        "..",
+        "/",
+        ":",
+        "@",
+        "%",
+        "a:b",
+        "a@b",
+        "50%",
+        "nohup",
+        "time2",
+        "in",
+        "do",
+        "x,",
+        "+x",
+        "make",
+        "exec",
+        "true",
+        "let",
+        "cd",
+    ]
+    for _ in range(5000):
+        line = " ".join(rng.choices(words, k=rng.randrange(1, 6)))
+        root = Parser(shell._BASH).parse(line.encode()).root_node
+        parsed = list(shell._Reader(0).walk(root, decisive=True, depth=0))
+        if shell._PLAIN.fullmatch(line) and line.split()[0] not in shell._KEYWORDS:
+            assert (simple_commands(line), is_fully_read(line)) == (parsed, not root.has_error), line
+            assert [each.decisive for each in simple_commands(line)] == [each.decisive for each in parsed]
