@@ -30,7 +30,7 @@ from claude_hooks_otel.units import SECOND
 # Lines in which the first answer of a session is looked for.
 _MOST_LINES: Final = 1000
 # Bytes of transcripts, and sessions to pair, in one transaction. So much is lost if the import is stopped.
-BYTES_PER_TRANSACTION: Final = 8 << 20
+BYTES_PER_TRANSACTION: Final = 4 << 20
 PAIRED_PER_TRANSACTION: Final = 100
 
 _FORGOTTEN: Final = "SELECT session_id FROM imported_session WHERE session_id NOT IN (SELECT session_id FROM session)"
