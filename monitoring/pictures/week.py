@@ -19,7 +19,7 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics.definition import Kind
 from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.series.scores import Scores
-from claude_hooks_otel.settings import Config
+from claude_hooks_otel.settings import Config, IdentityConfig, LabelsConfig
 from claude_hooks_otel.sources.envelope import Envelope
 from claude_hooks_otel.units import SECOND
 from monitoring.pictures.sessions import CWD, Moment, Reviews, Session, Worker, encode
@@ -50,6 +50,16 @@ TEAM = (
 )  # fmt: skip
 
 
+# Agent → team, user and machine.
+_WHO = {
+    "backend": ("shop", "ann", "desk-1"),
+    "frontend": ("shop", "bea", "desk-2"),
+    "data": ("logistics", "cem", "desk-3"),
+    "docs": ("logistics", "cem", "desk-3"),
+    "reviewer": ("shop", "ann", "build-1"),
+}
+
+
 class Desk:
     """One agent's machine."""
 
@@ -57,7 +67,11 @@ class Desk:
         self.folder, self.worker = folder, worker
         self.home = Home(folder / "home")
         self.clock = Clock(round(begin * SECOND))
-        config = Config()
+        team, user, machine = _WHO[worker.name]
+        config = Config(
+            labels=LabelsConfig(metrics=("user", "machine")),
+            identity=IdentityConfig(team=team, user=user, machine=machine),
+        )
         self.core = assemble_core(self.home, config, self.clock, history_ns=0)
         scores = Scores(self.core.facts, config.scores)
         self._snapshots = Snapshots(
