@@ -1,7 +1,8 @@
 """Make the pictures of the README and the docs: ``python -m docs.pictures [FOLDER]``.
 
 They are screenshots of the real page and of real commands in a real terminal, over the sample week of the tests. The clock of the server,
-the browser and the commands stands still, so the same code makes the same pictures. It needs Chromium and tmux, and takes half a minute.
+the browser and the commands stands still, so every figure is the same each time. (Chromium may draw a letter a pixel higher.) It needs
+Chromium and tmux, and takes half a minute.
 """
 
 from __future__ import annotations
@@ -43,12 +44,13 @@ from tests.support.terminal import ENDED, Terminal
 FOLDER: Final = Path(__file__).resolve().parent / "images"
 # Device pixels per pixel of the page: the pictures stay sharp on good screens.
 SCALE: Final = 2
-# Of Chromium's WebP encoder. Text has no visible noise from here on.
+# Of Chromium's WebP encoder, 0 to 100.
 QUALITY: Final = 80
 WEEK: Final = "last=7d"
 # The session that is shown is the shortest one with a sub-agent, so that its waterfall fits.
 _SESSION: Final = """
 SELECT session_id FROM tool_call WHERE session_id IN (SELECT session_id FROM subagent_turn)
+    AND session_id NOT IN (SELECT session_id FROM turn WHERE failure IS NOT NULL)
 GROUP BY session_id HAVING COUNT(DISTINCT prompt_id) = 1 ORDER BY COUNT(*), session_id LIMIT 1
 """
 
@@ -121,7 +123,7 @@ class Screen:
 BOTH: Final = ("light", "dark")
 SHOTS: Final = (
     Shot("page-overview", f"/?{WEEK}", 674, schemes=BOTH),
-    Shot("page-session", "/sessions/{session}", 960, schemes=BOTH),
+    Shot("page-session", "/sessions/{session}", 1264, schemes=BOTH),
     Shot("page-live", "/live", 560),
     Shot("page-agents", f"/agents?{WEEK}", 405),
     Shot("page-technical", f"/technical?{WEEK}", 900),
@@ -216,9 +218,11 @@ def _save(page: Page, path: Path, width: int, height: int) -> None:
     # Each session of the protocol has its own idea of the screen. Without this one, the picture has one pixel for each of the page.
     size = {"width": width, "height": height, "deviceScaleFactor": SCALE, "mobile": False}
     session.send("Emulation.setDeviceMetricsOverride", size)
-    answer = session.send("Page.captureScreenshot", given)
+    before, data = "", session.send("Page.captureScreenshot", given)["data"]
+    while data != before:  # a part of the page may still be a draft
+        before, data = data, session.send("Page.captureScreenshot", given)["data"]
     session.detach()
-    path.write_bytes(base64.b64decode(answer["data"]))
+    path.write_bytes(base64.b64decode(data))
 
 
 def _take_shots(browser: Browser, home: Home, folder: Path) -> None:
