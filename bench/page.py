@@ -1,13 +1,16 @@
 """Measures how fast the page of a large imported history is, in a real browser: the first paint of the overview, and each click.
 
 python -m bench.page [--sessions 10000] [--home FOLDER] [--transcripts FOLDER]
+python -m bench.page --live
 
-It makes transcripts, imports them and serves the page. With --home, it serves a home that is there already.
+It makes transcripts, imports them and serves the page. With --home, it serves a home that is there already. With --live, it runs the real
+client, and measures how long after each hook the live page shows what happened.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import tempfile
@@ -26,9 +29,12 @@ from claude_hooks_otel.settings import Config
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.units import HOUR
 from claude_hooks_otel.web.server import PageServer
+from tests.support.client.client import missing, play
 
 # The bars, milliseconds.
 FIRST_PAINT, CLICK = 1000, 300
+# The bar of the live page, seconds.
+LIVE = 2.0
 # Turns of a session: 10,000 sessions are about 1 GB.
 TURNS = (1, 2, 4, 12)
 # What a person clicks, by page: a name, and what is clicked.
@@ -69,7 +75,7 @@ def measure(home: Home, rounds: int) -> dict[str, list[float]]:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 — only for a measurement
 
     now_ns = newest(home)
-    server = PageServer(home, 0, now_ns=lambda: now_ns)
+    server = PageServer(home, os.environ, 0, now_ns=lambda: now_ns)
     thread = threading.Thread(target=server.run)
     thread.start()
     found: dict[str, list[float]] = {}
@@ -99,6 +105,18 @@ def click(page: Any, selector: str) -> float:
     return float(page.evaluate(_PAINT))
 
 
+def measure_live() -> None:
+    """Print the seconds from each hook of the real client to the page."""
+    if reason := missing():
+        print(reason)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = play("page_live", Path(folder, "world"))["seconds"]
+    print(
+        f"from the hook to the page: slowest {max(seconds):.2f} s of {len(seconds)}, bar {LIVE} s, ratio {max(seconds) / LIVE:.2f}"
+    )
+
+
 def main() -> None:
     """Measure, and print each figure next to its bar."""
     parser = argparse.ArgumentParser(
@@ -108,7 +126,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--home", type=Path, help="a home with an imported history")
     parser.add_argument("--transcripts", type=Path, help="a configuration folder with transcripts to import")
+    parser.add_argument("--live", action="store_true", help="measure the live page with the real client")
     options = parser.parse_args()
+    if options.live:
+        measure_live()
+        return
     with tempfile.TemporaryDirectory() as temporary:
         home = Home(options.home or Path(temporary, "home"))
         if options.home is None:

@@ -9,7 +9,8 @@ carries each total forward at long intervals: see ``total_at``. docs/monitoring.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from claude_hooks_otel.metrics.definition import Kind, Metric
@@ -29,22 +30,24 @@ RANGE: Final = "$__range"
 BAR: Final = "$__interval"
 
 
-def fill(expression: str, span: float, bar: float = 1.0) -> str:
-    """Fill in a dashboard's variables as Grafana does when every filter is set to "All".
+# The dashboards' variables that filter by a label.
+FILTERS: Final = ("team", "sprint", "project", "agent", "user", "machine", "model")
+
+
+def fill(expression: str, span: float, bar: float = 1.0, chosen: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Fill in a dashboard's variables as Grafana does.
 
     Args:
         expression: PromQL with Grafana's variables.
         span: The length of the time range, in seconds.
         bar: The width of one bar, in seconds.
+        chosen: filter → the chosen value as a regular expression. Every other filter is set to "All".
     """
     values = {
         f"{RANGE}_s": f"{span:.3f}",
         RANGE: f"{round(span * 1000)}ms",
         BAR: f"{round(bar * 1000)}ms",
-        "$project": ".*",
-        "$agent": ".*",
-        "$model": ".*",
-    }
+    } | {f"${name}": chosen.get(name, ".*") for name in FILTERS}
     for name, value in values.items():
         expression = expression.replace(name, value)
     return expression
@@ -141,6 +144,11 @@ class Series:
         """Return the expression for a gauge's last value in ``span``."""
         self._known(self.metric, *by)
         return grouped(function, by, f"last_over_time({self._selector()}[{span}])")
+
+    def before(self, span: str, by: Sequence[str] = (), bar: str = BAR) -> str:
+        """Return the expression for a gauge's last value in the ``span`` that ended one ``bar`` ago."""
+        self._known(self.metric, *by)
+        return grouped("max", by, f"last_over_time({self._selector()}[{span}] offset {bar})")
 
     def peak(self, function: str = "max", by: Sequence[str] = (), span: str = BAR) -> str:
         """Return the expression for a gauge's maximum in ``span``. A step of a graph may be longer than a session."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import webbrowser
 from typing import Annotated, Final
 
@@ -39,7 +40,7 @@ def register(app: typer.Typer) -> None:
         if not is_running(home):  # a daemon does it by itself
             take_in_waiting(home)
         try:
-            server = PageServer(home, port, _used)
+            server = PageServer(home, os.environ, port, _used)
         except OSError as error:
             fail(f"Port {port} cannot be used: {error.strerror}. `--port 0` takes any free one.")
         say(f"The page is at {server.link}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 from claude_hooks_otel.cli.console import JsonOption, command_home, complain, print_json, print_rows
@@ -27,7 +29,7 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json("status", ok=not found, error="\n".join(found) or None, **state)
         else:
-            print_rows(status_rows(state, home), {})
+            print_rows(status_rows(state, home, os.environ), {})
             for problem in found:
                 complain(problem)
         if found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -27,4 +28,6 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> None:
         """Print a line about the session that Claude Code describes on standard input. `install` registers it (docs/statusline.md)."""
-        raise typer.Exit(main(["--format", text, "--wrap", wrap, *(["--wrap-after"] if wrap_after else [])]))
+        raise typer.Exit(
+            main(["--format", text, "--wrap", wrap, *(["--wrap-after"] if wrap_after else [])], os.environ)
+        )

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import uuid
 from pathlib import Path
-from typing import Final
 
-from claude_hooks_otel.foreign_files import read_regular
 from claude_hooks_otel.settings import CaptureConfig
-
-# Bytes of the client's file that are read. It keeps something of every project.
-_MOST_BYTES: Final = 64_000_000
+from claude_hooks_otel.sources.client_account import read_account
 
 
 def account(capture: CaptureConfig, folder: Path) -> str | None:
@@ -26,9 +20,7 @@ def account(capture: CaptureConfig, folder: Path) -> str | None:
     """
     if capture.account == "none":
         return None
-    try:
-        noted = json.loads(read_regular(folder / ".claude.json", _MOST_BYTES))["oauthAccount"]["accountUuid"]
-        found = str(uuid.UUID(noted))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    found = read_account(folder).get("accountUuid")
+    if found is None:
         return None
     return hashlib.sha256(found.encode()).hexdigest() if capture.account == "hashed" else found

@@ -11,7 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from claude_hooks_otel.daemon.assembly import Core, identity_resolver
+from claude_hooks_otel.daemon.assembly import Core
+from claude_hooks_otel.daemon.identity import identity_resolver
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.settings import Config
 from claude_hooks_otel.sources import hook_payloads
@@ -65,7 +66,7 @@ def follow_found(core: Core, config: Config, spool: Path) -> None:
 
 
 def _follow(core: Core, config: Config, paths: dict[str, str | None]) -> None:
-    resolve = identity_resolver(config)
+    resolve = identity_resolver(config, is_live=False)
     facts = core.facts
     with core.store.transaction():
         for session_id, path in paths.items():

@@ -16,6 +16,7 @@ from claude_hooks_otel.daemon.account import account
 from claude_hooks_otel.daemon.budget_settings import BudgetSettings
 from claude_hooks_otel.daemon.budgets import Budgets
 from claude_hooks_otel.daemon.exporters import Exporters, build_exporters
+from claude_hooks_otel.daemon.identity import branch_label, identity_resolver
 from claude_hooks_otel.daemon.intake import Intake
 from claude_hooks_otel.daemon.steady_clock import SteadyClock
 from claude_hooks_otel.delivery import tables as delivery_tables
@@ -40,13 +41,11 @@ from claude_hooks_otel.facts.from_transcripts import Pricer, TranscriptReader
 from claude_hooks_otel.facts.identities import IdentityResolver
 from claude_hooks_otel.facts.model import KINDS
 from claude_hooks_otel.facts.pairing import Pairing
-from claude_hooks_otel.facts.projects import project_in_time
 from claude_hooks_otel.facts.repository import Facts, Listener
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog, declared
 from claude_hooks_otel.metrics.definition import Metric
-from claude_hooks_otel.metrics.labels import Identity, resolve_identity
-from claude_hooks_otel.resource_attributes import attribute_labels
+from claude_hooks_otel.metrics.labels import CHOSEN_LABELS
 from claude_hooks_otel.series import tables as series_tables
 from claude_hooks_otel.series.aggregates import Aggregates
 from claude_hooks_otel.series.exemplars import Exemplars
@@ -67,6 +66,7 @@ from claude_hooks_otel.traces import gen_ai_metrics
 from claude_hooks_otel.traces import tables as traces_tables
 from claude_hooks_otel.traces.model import LOGS, TRACES
 from claude_hooks_otel.traces.pending_sessions import PendingSessions
+from claude_hooks_otel.traces.semantic_conventions import IDENTITY
 from claude_hooks_otel.traces.span_exemplars import keep_exemplars
 from claude_hooks_otel.traces.turn_trace import Sampler
 from claude_hooks_otel.traces.writer import TraceWriter
@@ -200,14 +200,20 @@ def _writer(
     sample: Sampler,
 ) -> TraceWriter:
     """Put together what writes spans and log events."""
+    labels = config.labels
+    on_spans, on_logs = (
+        {IDENTITY[name] for name in CHOSEN_LABELS if name not in listed} for listed in (labels.spans, labels.logs)
+    )
+    unmeasured = [name for name in CHOSEN_LABELS if name not in labels.metrics]
     return TraceWriter(
         facts,
         pending,
         outbox,
         sample=sample,
         follow_traceparent=config.traces.follow_traceparent,
-        on_spans=[partial(gen_ai_metrics.count_spans, totals)] if config.metrics.gen_ai else [],
+        on_spans=[partial(gen_ai_metrics.count_spans, totals, left_out=unmeasured)] if config.metrics.gen_ai else [],
         on_sent_spans=[partial(keep_exemplars, exemplars)],
+        left_out={TRACES: on_spans, LOGS: on_logs} if labels.chosen else {},
     )
 
 
@@ -243,7 +249,14 @@ def _intake(
         statuses=StatusReader(facts, resolve),
         followed=FollowedSessions(connection, store.now_ns()),
         transcripts=transcripts,
-        lines=TranscriptReader(facts, _pricer(config), history, content, expects_hooks=expects_hooks),
+        lines=TranscriptReader(
+            facts,
+            _pricer(config),
+            history,
+            content,
+            expects_hooks=expects_hooks,
+            branch_label=None if expects_hooks else branch_label(config),
+        ),
         pairing=Pairing(facts, history, expects_hooks=expects_hooks),
         writer=writer,
     )
@@ -339,28 +352,6 @@ def _measurement_workers(exporters: Exporters, config: Config, path: Path, insta
         MeasurementWorker(name, exporter, config.exporters[name], path, instance)
         for name, exporter in exporters.custom.items()
     ]
-
-
-def identity_resolver(
-    config: Config, resource_attributes: Mapping[str, str] = MappingProxyType({})
-) -> IdentityResolver:
-    """Return a function that gives an event its identity.
-
-    For each label, the first of these decides: the session's variables, ``[agents]`` and ``[projects]``, ``[identity]``, ``OTEL_RESOURCE_ATTRIBUTES``, and
-    for the project the repository.
-    """
-    fallback = config.identity.model_dump()
-    named = attribute_labels(resource_attributes)
-
-    def resolve(
-        headers: Mapping[str, str], directory: str | None, before: Callable[[], Identity | None] = lambda: None
-    ) -> Identity:
-        listed = config.labels_for(directory) if directory else {}
-        return resolve_identity(
-            headers, listed, fallback, named, project_name=lambda: project_in_time(directory or "", before)
-        )
-
-    return resolve
 
 
 def _pricer(config: Config) -> Pricer:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from claude_hooks_otel.daemon.assembly import assemble_core, identity_resolver
+from claude_hooks_otel.daemon.assembly import assemble_core
+from claude_hooks_otel.daemon.identity import identity_resolver
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics.labels import Identity, identity_columns
@@ -112,7 +113,7 @@ class HistoryImport:
         )
         self._facts, self._store = self._core.facts, self._core.store
         self._store.expect_bulk(lock)
-        self._resolve = identity_resolver(config)
+        self._resolve = identity_resolver(config, is_live=False)
         self._now_ns = now_ns
         # Sessions that an earlier import counted, and that were deleted since.
         self._forgotten = {session_id for (session_id,) in self._store.connection.execute(_FORGOTTEN)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,17 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.units import duration_text
 
 
-def status_rows(state: Mapping[str, Any], home: Home) -> Iterator[tuple[str, str]]:
+def status_rows(state: Mapping[str, Any], home: Home, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the name and the text of each row of ``status``.
 
     Args:
         state: what ``read_status`` returns.
         home: the home.
+        environ: the environment, which says what starts the daemon next.
     """
     daemon, spool, store = state["daemon"], state["spool"], state["store"]
     yield "home", state["home"]
-    next_start = "" if daemon["running"] else Surroundings(os.environ, Path.cwd()).next_start
+    next_start = "" if daemon["running"] else Surroundings(environ, Path.cwd()).next_start
     yield "daemon", f"running (pid {daemon['pid']})" if daemon["running"] else f"not running; {next_start}"
     yield "spool", f"{spool['waiting']} waiting, {spool['set_aside']} set aside"
     if state["store_error"] is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -82,11 +84,7 @@ class HookReader:
         if not self._facts.ledger.enter(digest, event.session_id, entry):
             return False
         self._count_unknowns(event)
-        identity = self._resolve(
-            envelope.headers,
-            envelope.headers.get("project_directory") or event.cwd,
-            lambda: self._facts.identities.at(event.session_id, at),
-        )
+        identity = self._identity(event, envelope)
         if not isinstance(event, events.InstructionsLoaded):  # its session id may be provisional
             self._session(event, envelope, identity)
         labels = identity.columns()
@@ -97,6 +95,16 @@ class HookReader:
         else:
             self._facts.upsert(*_other_facts(event, f"{digest.hex()}.{at}", at, labels))
         return True
+
+    def _identity(self, event: events.HookEvent, envelope: Envelope) -> Identity:
+        """Return for whom an event counts. A turn counts for the branch on which it began, whatever is checked out later."""
+        before = functools.partial(self._facts.identities.at, event.session_id, envelope.received_ns)
+        directory = envelope.headers.get("project_directory") or event.cwd
+        identity = self._resolve(envelope.headers, directory, before)
+        begins = isinstance(event, events.SessionStart | events.UserPromptSubmit)
+        if identity.branch_label is None or begins or (known := before()) is None:
+            return identity
+        return replace(identity, branch_label=known.branch_label)
 
     def _count_unknowns(self, event: events.HookEvent) -> None:
         if isinstance(event, events.OtherEvent):

@@ -12,7 +12,7 @@ from claude_hooks_otel.facts.repository import Facts
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.declared import MOST_METRICS, NO_UNIT, SCALE, declare, metric_of
 from claude_hooks_otel.metrics.definition import Kind, Metric
-from claude_hooks_otel.metrics.labels import Identity, Labels, normalize
+from claude_hooks_otel.metrics.labels import Identity, Labels, identity_columns, normalize
 from claude_hooks_otel.sources import program_records as records
 from claude_hooks_otel.sources.captured import CapturedRecord
 from claude_hooks_otel.units import LARGEST_INTEGER, SECOND
@@ -100,7 +100,7 @@ def stored_value(value: float, scale: int) -> int:
 
 def facts_of(record: records.ProgramRecord, identity: Identity) -> Iterator[model.Fact]:
     """Yield the facts in a record."""
-    labels = identity.columns()
+    labels = identity_columns(identity)
     match record:
         case records.MeasurementRecord():
             yield _measurement(record, labels)

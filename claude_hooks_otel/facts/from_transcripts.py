@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from claude_hooks_otel.facts import from_tools, model, pricing
@@ -37,6 +38,7 @@ class TranscriptReader:
         history_ns: returns the time from which lines of a session count, Unix nanoseconds. Older lines were written before capturing began.
         content: keeps prompts, inputs and outputs; None if no exporter wants them.
         expects_hooks: whether hooks report the same calls.
+        branch_label: returns a branch as an ``Identity`` has it; None if hooks report it, or if no label shows it.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class TranscriptReader:
         content: ContentKeeper | None = None,
         *,
         expects_hooks: bool = True,
+        branch_label: Callable[[str], str | None] | None = None,
     ) -> None:
         self._facts = facts
+        self._branch_label = branch_label
         self._expects_hooks = expects_hooks
         self._content = content
         self._price = price
@@ -298,6 +302,7 @@ class TranscriptReader:
                 model.Turn(prompt_id=prompt_id, session_id=line.session_id, interrupted_ns=line.timestamp)
             )
         elif line.is_human_prompt:
+            self._note_branch(line)
             self._facts.upsert(
                 model.PromptLine(prompt_id=prompt_id, at_ns=line.timestamp, session_id=line.session_id),
                 model.Turn(
@@ -313,6 +318,14 @@ class TranscriptReader:
             )
             if self._content:
                 self._content.prompt(TRANSCRIPT, prompt_id, line.timestamp, text_of(line.message.content))
+
+    def _note_branch(self, line: lines.UserLine) -> None:
+        """Note the branch on which a turn begins."""
+        if self._branch_label is None or not line.git_branch:
+            return
+        branch, identities = self._branch_label(line.git_branch), self._facts.identities
+        if (known := identities.at(line.session_id, line.timestamp)) and known.branch_label != branch:
+            identities.note(line.session_id, line.timestamp, replace(known, branch_label=branch))
 
     # -- the client's account --------------------------------------------------------------------------------------------
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import astuple
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from claude_hooks_otel.metrics.labels import Identity
+from claude_hooks_otel.metrics.labels import FIELDS, Identity, identity_columns
+
+_LISTED: Final = ", ".join(FIELDS.values())
+_MARKS: Final = ", ".join("?" * (2 + len(FIELDS)))
 
 
 class IdentityResolver(Protocol):
@@ -55,7 +57,8 @@ class Identities:
         known = self._known.get(session_id)
         if known is None:
             rows = self._connection.execute(
-                "SELECT since_ns, agent, project, team, sprint FROM identity WHERE session_id = ?", (session_id,)
+                f"SELECT since_ns, {_LISTED} FROM identity WHERE session_id = ?",  # noqa: S608 — no foreign text
+                (session_id,),
             )
             known = self._known[session_id] = {since_ns: Identity(*values) for since_ns, *values in rows}
         return known
@@ -68,8 +71,8 @@ class Identities:
     def flush(self) -> None:
         """Write what was noted."""
         self._connection.executemany(
-            "INSERT OR REPLACE INTO identity VALUES (?, ?, ?, ?, ?, ?)",
-            [(session_id, at_ns, *astuple(identity)) for session_id, at_ns, identity in self._added],
+            f"INSERT OR REPLACE INTO identity (session_id, since_ns, {_LISTED}) VALUES ({_MARKS})",  # noqa: S608
+            [(session_id, at_ns, *identity_columns(identity).values()) for session_id, at_ns, identity in self._added],
         )
         self.discard()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import functools
 import os.path
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import unquote
 
 from claude_hooks_otel.foreign_files import in_time, read_foreign
 from claude_hooks_otel.metrics.labels import UNKNOWN, Identity, normalize
+from claude_hooks_otel.tool_effects.git_config import config_value
 from claude_hooks_otel.tool_effects.git_repository import GitRepository, find_repository
 
 # The folder inside a project in which the client keeps its worktrees.
@@ -126,17 +126,11 @@ def _origin_name(git_dir: Path) -> str | None:
 
 @functools.lru_cache(maxsize=256)
 def _origin_name_in(file: Path, modified_ns: int, size: int) -> str | None:  # noqa: ARG001 — a changed file is read again
-    """Return the last part of the URL of the remote ``origin``. Source: git-config(1), "Syntax"."""
-    config = configparser.RawConfigParser(strict=False, allow_no_value=True, interpolation=None)
+    """Return the last part of the URL of the remote ``origin``."""
     try:
-        config.read_string(read_foreign(file, _MOST_CONFIG).decode(errors="replace").replace("\t", ""))
+        url = config_value(read_foreign(file, _MOST_CONFIG).decode(errors="replace"), 'remote "origin"', "url") or ""
     except (OSError, configparser.Error):
         return None
-    url = (config.get('remote "origin"', "url", fallback="") or "").strip()
-    if quoted := re.match(r'"((?:[^"\\]|\\.)*)"', url):
-        url = re.sub(r"\\(.)", r"\1", quoted[1])
-    else:
-        url = re.split(r"\s[#;]", url)[0].rstrip()
     if "://" in url:
         url = unquote(url)
     return url.rstrip("/").removesuffix(".git").replace(":", "/").rsplit("/", maxsplit=1)[-1] or None

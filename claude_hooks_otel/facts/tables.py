@@ -61,7 +61,8 @@ CREATE TABLE IF NOT EXISTS ledger (
     PRIMARY KEY (digest, received_ns)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS identity (
-    session_id TEXT, since_ns INTEGER, agent TEXT, project TEXT, team TEXT, sprint TEXT, PRIMARY KEY (session_id, since_ns)
+    session_id TEXT, since_ns INTEGER, agent TEXT, project TEXT, team TEXT, sprint TEXT, user TEXT, machine TEXT, branch_label TEXT,
+    organization TEXT, PRIMARY KEY (session_id, since_ns)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ledger_by_session ON ledger (session_id, event, received_ns);
 CREATE INDEX IF NOT EXISTS ledger_by_process ON ledger (process, received_ns) WHERE event IN ('SessionStart', 'SessionEnd');

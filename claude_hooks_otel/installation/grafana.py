@@ -123,6 +123,6 @@ def _source(grafana: Grafana, wanted: str | None) -> dict[str, Any] | None:
 def _filled(board: dict[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
     """Return a dashboard without the questions of Upload JSON: its data source is ``source``."""
     for variable in board["templating"]["list"]:
-        if variable["type"] == "datasource":
+        if variable["type"] == "datasource" and variable["query"] == "prometheus":
             variable["current"] = {"selected": True, "text": source["name"], "value": source["uid"]}
     return {key: value for key, value in board.items() if not key.startswith("__")}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Kind, Metric
-from claude_hooks_otel.metrics.labels import IDENTITY_LABELS
+from claude_hooks_otel.metrics.labels import NAMED_LABELS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -62,7 +62,7 @@ def is_metric_name(name: str) -> bool:
 
 BY_SHORT_NAME: Final[dict[str, Metric]] = {short_name(metric.prometheus_name): metric for metric in catalog.METRICS}
 KNOWN_LABELS: Final[frozenset[str]] = frozenset(
-    (*IDENTITY_LABELS, *_SDK_LABELS, *(label for metric in catalog.METRICS for label in metric.labels if metric.common))
+    (*NAMED_LABELS, *_SDK_LABELS, *(label for metric in catalog.METRICS for label in metric.labels if metric.common))
 )
 
 

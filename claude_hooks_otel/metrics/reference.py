@@ -6,11 +6,12 @@ import sys
 
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Metric
-from claude_hooks_otel.metrics.labels import COMMON_LABELS, OPTIONAL_LABELS
+from claude_hooks_otel.metrics.labels import CHOSEN_LABELS, COMMON_LABELS, OWNER_LABELS
 
 _HEAD = """# Metrics
 
-Every series carries the labels {common}. It also carries {optional} if the owner of a session sets them.
+Every series carries the labels {common}. It also carries {owner} if the owner of a session sets them,
+and {chosen} if [`[labels]`](configuration.md#labels) of the configuration puts them on metrics.
 The product's own metrics (`claude_hooks_…`) carry none of these. The names are those that Prometheus shows after a Collector or its
 own OTLP receiver, with the default suffixes. A metric has at most `[series] limit` series (2000 by default). Beyond that limit, one
 series with the label `otel.metric.overflow="true"` counts for all others.
@@ -19,7 +20,7 @@ series with the label `otel.metric.overflow="true"` counts for all others.
 
 def page() -> str:
     """Return the whole page in Markdown."""
-    head = _HEAD.format(common=_listed(COMMON_LABELS), optional=_listed(OPTIONAL_LABELS))
+    head = _HEAD.format(common=_listed(COMMON_LABELS), owner=_listed(OWNER_LABELS), chosen=_listed(CHOSEN_LABELS))
     return "\n".join([head, *(_section(metric) for metric in catalog.METRICS)])
 
 

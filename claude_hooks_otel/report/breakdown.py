@@ -95,6 +95,9 @@ LABELS: Final = {
     "project": "project",
     "team": "team",
     "sprint": "sprint",
+    "user": "user",
+    "machine": "machine",
+    "organization": "organization",
     "model": "model",
     "agent-type": "agent_type",
     "tool": "tool",
@@ -217,29 +220,23 @@ def break_down(
         columns: the figures.
         of_sessions: session id → its values of the groups OF_SESSIONS.
     """
-    # A session's values are not normalized.
-    filters = {name: {*values, *map(normalize, values)} for name, values in (only or {}).items() if values}
-    of_sessions = of_sessions or {}
-    counted = [column for column in columns if all(column.is_divided_by(name) for name in filters)]
-    divided = {column.name for column in counted if all(column.is_divided_by(name) for name in by)}
+    kinds = _Kinds(within, by, only or {}, columns, of_sessions or {})
     rows: dict[tuple[str, ...], Figures] = {}
     total = Figures()
     moments: list[tuple[int, Figures, int]] = []
-    # A range has many half hours, but few metrics with few labels.
-    known: dict[tuple[str, Labels, str], tuple[dict[str, str], list[Column]]] = {}
-    group_of = _grouper(within)
     for aggregate in aggregates:
-        kind = (aggregate.metric, aggregate.labels, aggregate.session_id)
-        if (found := known.get(kind)) is None:
-            labels = {**dict(aggregate.labels), **of_sessions.get(aggregate.session_id, {})}
-            found = known[kind] = labels, [column for column in counted if column.has(aggregate.metric, labels)]
-        labels, its_columns = found
-        if not its_columns or any(group_of(name, aggregate, labels) not in values for name, values in filters.items()):
+        if aggregate.metric not in kinds.metrics:
             continue
-        group = tuple([group_of(name, aggregate, labels) for name in by])
-        for column in its_columns:
+        found = kinds.columns(aggregate)
+        if not found or (group := kinds.group(aggregate)) is None:
+            continue
+        for column, is_in_rows in found:
             amount = aggregate.count if column.is_number else aggregate.value
-            whole = [total, rows.setdefault(group, Figures())] if column.name in divided and by else [total]
+            whole = [total]
+            if is_in_rows:
+                if (row := rows.get(group)) is None:
+                    row = rows[group] = Figures()
+                whole.append(row)
             for figures in whole:
                 figures.amounts[column.name] = figures.amounts.get(column.name, 0) + amount
                 if column.name == "cost_usd":
@@ -248,18 +245,63 @@ def break_down(
     return Breakdown(tuple(by), rows, total, tuple(columns))
 
 
-def _grouper(within: Range) -> Callable[[str, Aggregate, Mapping[str, str]], str]:
-    """Return what names the value of a sum in a group. It remembers days and hours, because a time zone is slow."""
-    times: dict[tuple[str, int], str] = {}
+class _Kinds:
+    """What the sums of one metric with the same labels have in common. A range has many half hours, but few of these kinds.
 
-    def group_of(name: str, aggregate: Aggregate, labels: Mapping[str, str]) -> str:
+    Attributes:
+        metrics: the metrics that any figure has.
+    """
+
+    def __init__(
+        self,
+        within: Range,
+        by: Sequence[str],
+        only: Mapping[str, Sequence[str]],
+        columns: Sequence[Column],
+        of_sessions: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        self._within, self._by, self._of_sessions = within, by, of_sessions
+        # A session's values are not normalized.
+        self._filters = {name: {*values, *map(normalize, values)} for name, values in only.items() if values}
+        self._counted = [column for column in columns if all(column.is_divided_by(name) for name in self._filters)]
+        self._has_times = any(name in TIMES for name in (*by, *self._filters))
+        self._columns: dict[tuple[str, Labels], list[tuple[Column, bool]]] = {}
+        self._groups: dict[tuple[Labels, str], tuple[str, ...] | None] = {}
+        self._times: dict[tuple[str, int], str] = {}
+        self.metrics = {metric.name for column in self._counted for metric, _ in column.parts}
+
+    def columns(self, aggregate: Aggregate) -> list[tuple[Column, bool]]:
+        """Return the figures that a sum belongs to, and whether the rows have them."""
+        found = self._columns.get((aggregate.metric, aggregate.labels))
+        if found is None:
+            labels = dict(aggregate.labels)
+            own = [column for column in self._counted if column.has(aggregate.metric, labels)]
+            found = [(column, bool(self._by) and all(map(column.is_divided_by, self._by))) for column in own]
+            self._columns[aggregate.metric, aggregate.labels] = found
+        return found
+
+    def group(self, aggregate: Aggregate) -> tuple[str, ...] | None:
+        """Return the row of a sum; None if a filter leaves it out."""
+        if self._has_times:
+            return self._group(aggregate)
+        key = aggregate.labels, aggregate.session_id
+        if key not in self._groups:
+            self._groups[key] = self._group(aggregate)
+        return self._groups[key]
+
+    def _group(self, aggregate: Aggregate) -> tuple[str, ...] | None:
+        labels = {**dict(aggregate.labels), **self._of_sessions.get(aggregate.session_id, {})}
+        if any(self._value(name, aggregate, labels) not in values for name, values in self._filters.items()):
+            return None
+        return tuple([self._value(name, aggregate, labels) for name in self._by])
+
+    def _value(self, name: str, aggregate: Aggregate, labels: Mapping[str, str]) -> str:
         if name not in TIMES:
-            return GROUPS[name](aggregate, labels, within)
-        if (text := times.get((name, aggregate.begin_ns))) is None:
-            text = times[name, aggregate.begin_ns] = GROUPS[name](aggregate, labels, within)
+            return GROUPS[name](aggregate, labels, self._within)
+        key = name, aggregate.begin_ns
+        if (text := self._times.get(key)) is None:  # a time zone is slow
+            text = self._times[key] = GROUPS[name](aggregate, labels, self._within)
         return text
-
-    return group_of
 
 
 def _fill_steps(moments: list[tuple[int, Figures, int]], within: Range) -> None:

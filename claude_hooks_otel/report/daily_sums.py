@@ -38,7 +38,7 @@ class DailySums:
     """The sums of one store by day, for any range. Several threads can use it."""
 
     _days: OrderedDict[tuple[int, int], tuple[Stamp, Hashable, list[Aggregate]]] = field(default_factory=OrderedDict)
-    _lock: Lock = field(default_factory=Lock)
+    _reading: Lock = field(default_factory=Lock)
 
     def read(self, connection: sqlite3.Connection, within: Range, version: Hashable = None) -> list[Aggregate]:
         """Return what ``read_aggregates`` yields for a range, added up by day of its zone.
@@ -55,12 +55,12 @@ class DailySums:
         """
         found: list[Aggregate] = []
         for first, behind in _days(connection, within):
-            found += self._day(connection, first, behind, version)
+            with self._reading:  # what another thread reads already is awaited
+                found += self._day(connection, first, behind, version)
         return found
 
     def _day(self, connection: sqlite3.Connection, first: int, behind: int, version: Hashable) -> list[Aggregate]:
-        with self._lock:
-            kept = self._days.get((first, behind))
+        kept = self._days.get((first, behind))
         if kept is not None and version is not None and kept[1] == version:
             return kept[2]
         stamp = connection.execute(_STAMP, (first, behind)).fetchone()
@@ -72,11 +72,10 @@ class DailySums:
                 for metric, labels, value, count in connection.execute(_SUMS, (first, behind))
             ]
             kept = stamp, version, sums
-        with self._lock:
-            self._days[first, behind] = kept
-            self._days.move_to_end((first, behind))
-            while len(self._days) > DAYS_KEPT:
-                self._days.popitem(last=False)
+        self._days[first, behind] = kept
+        self._days.move_to_end((first, behind))
+        while len(self._days) > DAYS_KEPT:
+            self._days.popitem(last=False)
         return kept[2]
 
 

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from claude_hooks_otel import __version__
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.metrics.labels import normalize
+from claude_hooks_otel.metrics.labels import IDENTITY_LABELS, normalize
 from claude_hooks_otel.report import answers
 from claude_hooks_otel.report.breakdown import GROUPS
 from claude_hooks_otel.report.ranges import Range, RangeError, parse_range
@@ -164,9 +164,9 @@ def _range(
 
 
 def _labels(only: dict[str, str] | dict[str, str | None]) -> dict[str, str]:
-    """Return the values that are given. Agents, projects and teams get the spelling that their labels have."""
+    """Return the values that are given. Agents, projects, teams and users get the spelling that their labels have; a branch is one of a session."""
     return {
-        name: normalize(value) if name in {"agent", "project", "team", "sprint"} else value
+        name: normalize(value) if name in {*IDENTITY_LABELS} - {"branch"} else value
         for name, value in only.items()
         if value
     }

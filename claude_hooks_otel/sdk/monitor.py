@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from claude_hooks_otel.metrics.declared import LARGEST_VALUE
 from claude_hooks_otel.metrics.definition import Kind, Metric
-from claude_hooks_otel.metrics.labels import identity_columns
 from claude_hooks_otel.resource_attributes import attribute_labels, resource_attributes
 from claude_hooks_otel.sdk.names import MisuseError, Vocabulary, bounded, number, whole_number
 from claude_hooks_otel.sdk.records import MEASUREMENT, SPAN, TASK, NullRecorder, Recorder, RecordWriter
@@ -29,6 +28,7 @@ _VARIABLES = {
     "project": "CLAUDE_AGENT_PROJECT",
     "team": "CLAUDE_AGENT_TEAM",
     "sprint": "CLAUDE_AGENT_SPRINT",
+    "user": "CLAUDE_AGENT_USER",
 }
 
 
@@ -46,6 +46,8 @@ class AgentMonitor:
             configuration's project, then the project of the working directory.
         agent_level: the agent's level in a scheme of your own, from 0. It is recorded once, as the gauge ``agent_declared_level``.
         sprint: the sprint. The default is ``CLAUDE_AGENT_SPRINT``, then ``sprint`` of ``OTEL_RESOURCE_ATTRIBUTES``.
+        user: who uses the program. It counts only if the configuration has ``[labels] user = "variable"``. The default is
+            ``CLAUDE_AGENT_USER``.
         team: the team. The default is ``CLAUDE_AGENT_TEAM``, then ``team`` of ``OTEL_RESOURCE_ATTRIBUTES``.
         export_to_grafana: False checks every call but records nothing.
         labels: label keys that calls can use in addition to the catalog's.
@@ -75,6 +77,7 @@ class AgentMonitor:
         agent_level: int | None = None,
         sprint: str | int | None = None,
         team: str | None = None,
+        user: str | None = None,
         export_to_grafana: bool = True,
         labels: Iterable[str] = (),
         meter_provider: MeterProvider | None = None,
@@ -88,7 +91,8 @@ class AgentMonitor:
         self.project = _own_label("project_name", project_name, set_outside["project"])
         self.team = _own_label("team", team, set_outside["team"])
         self.sprint = _own_label("sprint", sprint, set_outside["sprint"])
-        headers = identity_columns(self)
+        self.user = _own_label("user", user, set_outside["user"])
+        headers: dict[str, Any] = {label: getattr(self, label) for label in _VARIABLES}
         if not self.project:
             headers["project_directory"] = _working_directory()
         recorder = _recorder(export_to_grafana, meter_provider, tracer_provider, home)

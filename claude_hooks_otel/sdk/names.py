@@ -18,7 +18,7 @@ from claude_hooks_otel.metrics.declared import (
     short_name,
 )
 from claude_hooks_otel.metrics.definition import Kind, Metric
-from claude_hooks_otel.metrics.labels import IDENTITY_LABELS, MAX_LABEL_LENGTH, normalize
+from claude_hooks_otel.metrics.labels import MAX_LABEL_LENGTH, NAMED_LABELS, normalize
 
 # The units for which Prometheus has a word. Any other unit becomes an annotation.
 _UNITS = {"s": "s", "seconds": "s", "%": "%", "percent": "%", "By": "By", "bytes": "By"}
@@ -109,7 +109,7 @@ class Vocabulary:
         if labels is not None and not isinstance(labels, Mapping):
             raise MisuseError(f"labels: a dict of label key to value is expected, not {type(labels).__name__}")
         allowed = self._registered | (
-            {*metric.labels, *IDENTITY_LABELS} if metric.name in _CATALOG_NAMES else KNOWN_LABELS
+            {*metric.labels, *NAMED_LABELS} if metric.name in _CATALOG_NAMES else KNOWN_LABELS
         )
         found: dict[str, str] = {}
         for key, value in (labels or {}).items():

@@ -14,7 +14,7 @@ from typing import Final
 from claude_hooks_otel.facts.repository import FactReader
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Metric
-from claude_hooks_otel.metrics.labels import COMMON_LABELS, IDENTITY_LABELS, Identity, Labels
+from claude_hooks_otel.metrics.labels import COMMON_LABELS, FIELDS, IDENTITY_LABELS, Identity, Labels
 from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.settings import ScoresConfig
 from claude_hooks_otel.timeline import SCORES_KEPT
@@ -23,8 +23,8 @@ from claude_hooks_otel.units import DAY
 # Standard normal quantile of a two-sided 95 % interval.
 _Z: Final = 1.96
 
-_IDENTITY = "agent, project, team, sprint"
-# Each query yields (agent, project, team, sprint, good, all). Of the runs of a suite in one session, the last one counts.
+_IDENTITY = ", ".join(FIELDS.values())
+# Each query yields the values of FIELDS, then good and all. Of the runs of a suite in one session, the last one counts.
 _SUITES = f"""
     SELECT {_IDENTITY}, SUM(outcome = 'passed'), COUNT(*) FROM (
         SELECT *, ROW_NUMBER() OVER (PARTITION BY session_id, framework ORDER BY at_ns DESC, tool_use_id DESC, ordinal DESC) AS back
@@ -121,10 +121,10 @@ class Scores:
             yield catalog.AGENT_LEVEL, identity, 1 + math.floor(math.sqrt(max(0.0, xp) / self._config.xp_per_level))
 
     def _windowed(self, since_ns: int) -> Iterator[tuple[Metric, Labels, float]]:
-        delivered = {identity: points for identity, points, _ in self._rows(_POINTS, since_ns)}
-        for identity, tokens, _ in self._rows(_NEW_TOKENS, since_ns):
+        delivered, used = self._rows(_POINTS, since_ns), self._rows(_NEW_TOKENS, since_ns)
+        for identity, (tokens, _) in used.items():
             if tokens > 0:
-                yield catalog.EFFICIENCY, identity, delivered.get(identity, 0.0) / tokens
+                yield catalog.EFFICIENCY, identity, delivered.get(identity, (0.0, 0.0))[0] / tokens
         quality, collaboration = self._config.quality, self._config.collaboration
         evidence = {
             catalog.QUALITY: {
@@ -147,14 +147,19 @@ class Scores:
         good: defaultdict[Labels, float] = defaultdict(float)
         total: defaultdict[Labels, float] = defaultdict(float)
         for query, weight in weights.items():
-            for identity, ended_well, count in self._rows(query, since_ns):
+            for identity, (ended_well, count) in self._rows(query, since_ns).items():
                 good[identity] += weight * ended_well
                 total[identity] += weight * count
         for identity, count in total.items():
             if count > 0:
                 yield identity, wilson_lower_bound(good[identity], count)
 
-    def _rows(self, query: str, since_ns: int) -> Iterator[tuple[Labels, float, float]]:
-        for agent, project, team, sprint, first, second in self._facts.connection.execute(query, (since_ns,)):
-            if agent is not None:
-                yield Identity(agent, project, team, sprint).labels(), first or 0, second or 0
+    def _rows(self, query: str, since_ns: int) -> dict[Labels, tuple[float, float]]:
+        """Return labels → the sums of the two figures. Identities can differ in what is on no metric."""
+        found: dict[Labels, tuple[float, float]] = {}
+        for *values, first, second in self._facts.connection.execute(query, (since_ns,)):
+            if values[0] is not None:
+                labels = Identity(*values).labels()
+                before = found.get(labels, (0.0, 0.0))
+                found[labels] = before[0] + (first or 0), before[1] + (second or 0)
+        return found

@@ -33,12 +33,45 @@ ProcessVariable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-
 
 
 class IdentityConfig(Table):
-    """Labels for sessions that set none. A session's own variables win."""
+    """Labels for sessions that set none. A session's own variables win.
+
+    Attributes:
+        user: the value of the label ``user``, if ``[labels]`` chooses it.
+        machine: the value of the label ``machine``, if ``[labels]`` chooses it; by default the host name.
+    """
 
     agent: Text | None = None
     project: Text | None = None
     team: Text | None = None
     sprint: Text | None = None
+    user: Text | None = None
+    machine: Text | None = None
+
+
+ChosenLabel = Literal["user", "machine", "branch", "organization"]
+
+
+class LabelsConfig(Table):
+    """Labels that can name people or have many values. None of them is used unless it is listed here.
+
+    Attributes:
+        metrics: those on metrics, and so in reports.
+        spans: those on spans.
+        logs: those on log events.
+        user: where the user comes from if ``[identity]`` has none.
+        user_salt: the team's salt. With it, the user is only an HMAC-SHA256.
+    """
+
+    metrics: tuple[ChosenLabel, ...] = ()
+    spans: tuple[ChosenLabel, ...] = ()
+    logs: tuple[ChosenLabel, ...] = ()
+    user: Literal["account", "git-email", "git-name", "variable"] = "account"
+    user_salt: Text | None = Field(default=None, repr=False)
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        """Every label that is used somewhere."""
+        return frozenset((*self.metrics, *self.spans, *self.logs))
 
 
 class DaemonConfig(Table):
@@ -202,6 +235,7 @@ class Config(Table):
 
     Attributes:
         identity: labels for sessions that set none.
+        labels: labels that can name people or have many values, and where they are used.
         agents: a folder → the name of the agent that works in it and below it. The deepest folder decides.
         projects: a folder → the name of the project in it and below it. The deepest folder decides.
         otel: standard ``OTEL_*`` variables, verbatim.
@@ -222,6 +256,7 @@ class Config(Table):
     """
 
     identity: IdentityConfig = IdentityConfig()
+    labels: LabelsConfig = LabelsConfig()
     agents: dict[Text, Text] = Field(default={})
     projects: dict[Text, Text] = Field(default={})
     otel: dict[VariableName, Variable] = Field(default={}, repr=False)  # headers hold secrets

@@ -32,6 +32,7 @@ _HEADERS = {
     "project": ("CLAUDE_AGENT_PROJECT", "CLAUDE_PLUGIN_OPTION_PROJECT"),
     "team": ("CLAUDE_AGENT_TEAM", "CLAUDE_PLUGIN_OPTION_TEAM"),
     "sprint": ("CLAUDE_AGENT_SPRINT",),
+    "user": ("CLAUDE_AGENT_USER",),
     "project_directory": ("CLAUDE_PROJECT_DIR",),
 }
 

@@ -48,6 +48,22 @@ def find_repository(directory: Path) -> GitRepository | None:
     return None
 
 
+def current_branch(directory: Path) -> str | None:
+    """Return the branch that is checked out around a folder; None if there is none, or if it cannot be read.
+
+    Source: gitrepository-layout(5), "HEAD".
+    """
+    repository = find_repository(directory)
+    if repository is None:
+        return None
+    try:
+        head = read_foreign(repository.git_dir / "HEAD", _MOST_NAMED).decode(errors="replace").strip()
+    except (OSError, ValueError):
+        return None
+    name = head.removeprefix("ref: refs/heads/")
+    return name if name and name != head else None
+
+
 def _named_in(file: Path, prefix: str = "") -> Path:
     """Return the folder that a file names. The name is relative to the file's folder."""
     named = read_foreign(file, _MOST_NAMED).decode(errors="surrogateescape").removeprefix(prefix).strip()

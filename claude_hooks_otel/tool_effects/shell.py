@@ -121,7 +121,7 @@ def is_fully_read(command: str) -> bool:
 def _parsed(command: str) -> tuple[list[SimpleCommand], bool]:
     """Return the simple commands of a line, and whether it was read completely."""
     if _PLAIN.fullmatch(command) and (words := command.split())[0] not in _KEYWORDS:
-        return list(_Reader(0)._run([_Word(word, word, dynamic=False) for word in words], True, None)), True
+        return list(_Reader(0).run([_Word(word, word, dynamic=False) for word in words], True, None)), True
     source = _bounded(command)
     root = Parser(_BASH).parse(source).root_node
     return list(_Reader(0).walk(root, decisive=True, depth=0)), len(source) >= len(command) and not root.has_error
@@ -197,9 +197,9 @@ class _Reader:
         for part in _parts(node):
             yield from self.walk(part, False, depth + 1)
         words = [_word(part) for part in _parts(node) if part.type in _WORDS | _EXPANSIONS]
-        yield from self._run(words, decisive, stdin)
+        yield from self.run(words, decisive, stdin)
 
-    def _run(self, words: list[_Word], decisive: bool, stdin: str | None) -> Iterator[SimpleCommand]:
+    def run(self, words: list[_Word], decisive: bool, stdin: str | None) -> Iterator[SimpleCommand]:
         """Yield the commands that the program in ``words`` runs, or the program itself."""
         words = _without_prefixes(words)
         if not words:
@@ -218,7 +218,7 @@ class _Reader:
             for at, word in enumerate(words):
                 if word.value in _FIND_EXECUTES:
                     executed = takewhile(lambda each: each.value not in {";", "+"}, words[at + 1 :])
-                    yield from self._run(list(executed), False, None)
+                    yield from self.run(list(executed), False, None)
 
 
 def _deciding(node: Node) -> list[Node]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from claude_hooks_otel.facts import model
-from claude_hooks_otel.metrics.labels import MAX_LABEL_LENGTH
+from claude_hooks_otel.metrics.labels import MAX_LABEL_LENGTH, all_identity_labels
 from claude_hooks_otel.sources.call_ids import call_id_of
 from claude_hooks_otel.traces import semantic_conventions as names
 from claude_hooks_otel.traces.model import Value
@@ -24,7 +24,7 @@ def common(session: model.Session, fact: model.Fact, operation: str | None = Non
     if operation is not None:
         found |= {names.OPERATION: operation, names.PROVIDER: names.ANTHROPIC}
     labeled = fact if fact.agent is not None else session
-    return found | {names.IDENTITY[label]: value for label, value in labeled.labels()}
+    return found | {names.IDENTITY[label]: value for label, value in all_identity_labels(labeled)}
 
 
 def terminal(session: model.Session) -> dict[str, Value]:

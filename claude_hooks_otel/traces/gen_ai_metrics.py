@@ -5,7 +5,7 @@ Source of names, units, attributes and buckets: semantic-conventions-genai 0.1.0
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from claude_hooks_otel.metrics.definition import Kind, Metric
@@ -55,16 +55,18 @@ _DURATIONS: Final = {
 _TOKEN_TYPES: Final = {"input": names.INPUT_TOKENS, "output": names.OUTPUT_TOKENS}
 
 
-def count_spans(totals: SeriesTotals, spans: Sequence[Span]) -> None:
+def count_spans(totals: SeriesTotals, spans: Sequence[Span], *, left_out: Collection[str] = ()) -> None:
     """Count finished spans in the series, inside the transaction that writes the spans.
 
     Args:
         totals: the series. They have to know the metrics of CATALOG.
         spans: finished spans.
+        left_out: labels that are on no metric.
     """
     for span in spans:
         for metric, labels, amount in observations(span):
-            totals.add(metric, labels, amount, span.end_ns)
+            shown = tuple(pair for pair in labels if pair[0] not in left_out) if left_out else labels
+            totals.add(metric, shown, amount, span.end_ns)
 
 
 def observations(span: Span) -> Iterator[tuple[Metric, Labels, int]]:

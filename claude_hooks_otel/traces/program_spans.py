@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from claude_hooks_otel.facts import model
+from claude_hooks_otel.metrics.labels import all_identity_labels
 from claude_hooks_otel.traces import ids
 from claude_hooks_otel.traces import semantic_conventions as names
 from claude_hooks_otel.traces.model import Span, SpanKind, Value
@@ -25,7 +26,7 @@ def spans_of_programs(facts: Sequence[model.ProgramSpan]) -> list[Span]:
 
 
 def _span(fact: model.ProgramSpan, ended_ns: int) -> Span:
-    attributes: dict[str, Value] = {names.IDENTITY[label]: value for label, value in fact.labels()}
+    attributes: dict[str, Value] = {names.IDENTITY[label]: value for label, value in all_identity_labels(fact)}
     if fact.outcome:
         attributes[names.OUTCOME] = fact.outcome
     return Span(

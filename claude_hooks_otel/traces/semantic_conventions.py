@@ -36,6 +36,10 @@ AGENT: Final = "claude.agent"
 PROJECT: Final = "claude.project"
 TEAM: Final = "claude.team"
 SPRINT: Final = "claude.sprint"
+USER: Final = "claude.user"
+MACHINE: Final = "claude.machine"
+BRANCH_LABEL: Final = "claude.branch"
+ORGANIZATION: Final = "claude.organization"
 REQUEST: Final = "claude.request.id"
 PROMPT: Final = "claude.prompt.id"
 COST: Final = "claude.cost.usd"
@@ -97,4 +101,7 @@ EVENT_MODEL_SWITCH: Final = "claude.model.switch"
 EVENT_INTERRUPT: Final = "claude.interrupt"
 
 # Label of a fact → attribute of its span.
-IDENTITY: Final = MappingProxyType({"agent": AGENT, "project": PROJECT, "team": TEAM, "sprint": SPRINT})
+IDENTITY: Final = MappingProxyType({
+    "agent": AGENT, "project": PROJECT, "team": TEAM, "sprint": SPRINT,
+    "user": USER, "machine": MACHINE, "branch": BRANCH_LABEL, "organization": ORGANIZATION,
+})  # fmt: skip

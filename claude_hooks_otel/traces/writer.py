@@ -5,8 +5,9 @@ The writer looks at a session after some seconds of silence. Then all its source
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Protocol
 
 from claude_hooks_otel.facts import model
@@ -51,6 +52,7 @@ class TraceWriter:
         follow_traceparent: whether a turn continues the trace in which its client was started.
         on_spans: called with all finished spans, each once, whether they are sent or not.
         on_sent_spans: called with the spans that are sent.
+        left_out: signal → the attributes that its items do not have.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class TraceWriter:
         follow_traceparent: bool = False,
         on_spans: Sequence[SpanObserver] = (),
         on_sent_spans: Sequence[SpanObserver] = (),
+        left_out: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> None:
         self._facts = facts
         self._pending = pending
@@ -70,6 +73,7 @@ class TraceWriter:
         self._sample = sample
         self._follow_traceparent = follow_traceparent
         self._on_spans, self._on_sent_spans = on_spans, on_sent_spans
+        self._left_out = left_out
         # Session → since when it waits for a look, in Unix nanoseconds.
         self._waiting_ns: dict[str, int] = {}
 
@@ -208,7 +212,8 @@ class TraceWriter:
     def _put_events(self, events: Sequence[LogEvent]) -> None:
         found = {event.uid: event for event in events}
         fresh = self._mark_fresh(LOGS, found)
-        self._outbox.put(LOGS, self._with_content([event for uid, event in found.items() if uid in fresh]))
+        new = [event for uid, event in found.items() if uid in fresh]
+        self._outbox.put(LOGS, self._shown(LOGS, self._with_content(new)))
 
     def _put_spans(self, spans: Sequence[Span]) -> None:
         found = {span.span_id: span for span in spans}
@@ -217,7 +222,7 @@ class TraceWriter:
         if not new:
             return
         sent = [span for span in new if self._is_sent(span.trace_id, span.parent_sampled)]
-        self._outbox.put(TRACES, self._with_content(sent))
+        self._outbox.put(TRACES, self._shown(TRACES, self._with_content(sent)))
         for observe in self._on_spans:
             observe(new)
         for observe in self._on_sent_spans if sent else ():
@@ -228,6 +233,15 @@ class TraceWriter:
 
     def _is_sent(self, trace_id: int, parent_sampled: bool | None) -> bool:
         return self._outbox.wants(TRACES) and self._sample(trace_id, parent_sampled)
+
+    def _shown(self, signal: str, items: list[Item]) -> list[Item]:
+        """Return the items without the attributes that their signal leaves out."""
+        if not (left_out := self._left_out.get(signal)):
+            return items
+        return [
+            replace(item, attributes={name: value for name, value in item.attributes.items() if name not in left_out})
+            for item in items
+        ]
 
     def _with_content(self, items: Sequence[Item]) -> list[Item]:
         """Return the items with the lengths and digests of their texts, and with the texts themselves if they are captured."""

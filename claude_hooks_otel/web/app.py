@@ -8,7 +8,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -56,6 +56,7 @@ class Site:
 
     Args:
         home: the home.
+        environ: the environment, for the checks on the health page.
         now_ns: the clock, Unix nanoseconds.
         is_over: returns whether the server stops. Then streams end.
 
@@ -64,9 +65,14 @@ class Site:
     """
 
     def __init__(
-        self, home: Home, now_ns: Callable[[], int] = time.time_ns, is_over: Callable[[], bool] = lambda: False
+        self,
+        home: Home,
+        environ: Mapping[str, str],
+        now_ns: Callable[[], int] = time.time_ns,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> None:
         self._home = home
+        self._environ = environ
         self._is_over = is_over
         self._now_ns = now_ns
         self.memory = Memory(home)
@@ -107,7 +113,7 @@ class Site:
         with contextlib.suppress(sqlite3.Error), self._opened() as connection:
             if connection is not None:
                 view = View(self._home, connection, self.memory, Question.of((), self._now_ns()), {})
-                for build in (overview.build, agents.build):
+                for build in (overview.build, sessions.build, agents.build):
                     build(view)
 
     # -- pages ---------------------------------------------------------------------------------------------------------------
@@ -198,12 +204,14 @@ class Site:
     def _health(self, request: Request) -> Response:
         part = None
         if request.query_params.get("checks"):
-            checks = health.checks()
+            checks = health.checks(self._environ)
             part = self._templates.get_template("checks_part.html").render(**checks.values)
-        return self._draw(request, health.build(self._home), "health", checks=_safe(part))
+        return self._draw(request, health.build(self._home, self._environ), "health", checks=_safe(part))
 
     def _checks(self, _: Request) -> Response:
-        return HTMLResponse(self._templates.get_template("checks_part.html").render(**health.checks().values))
+        return HTMLResponse(
+            self._templates.get_template("checks_part.html").render(**health.checks(self._environ).values)
+        )
 
     # -- tables --------------------------------------------------------------------------------------------------------------
 
@@ -221,7 +229,7 @@ class Site:
     def _tables(self, request: Request) -> dict[str, Table]:
         page, parameters = request.path_params["page"], dict(request.query_params)
         if page == "health":
-            return dict(health.build(self._home).tables)
+            return dict(health.build(self._home, self._environ).tables)
         if page == "live":
             return dict(self._running().tables)
         question = Question.of(request.query_params.multi_items(), self._now_ns())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Hashable
-from threading import Lock
+from threading import Lock, RLock
 from typing import Any, Final, TypeVar
 
 from claude_hooks_otel.home.paths import Home
@@ -13,7 +13,7 @@ from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.store import place
 
 # Results that are kept.
-MOST_KEPT: Final = 64
+MOST_KEPT: Final = 200
 
 T = TypeVar("T")
 
@@ -34,6 +34,7 @@ class Memory:
         self._place: tuple[Any, ...] | None = None
         self._connection: sqlite3.Connection | None = None
         self._kept: dict[Hashable, tuple[Hashable, Any]] = {}
+        self._making: dict[Hashable, RLock] = {}
         self.sums = DailySums()
 
     def close(self) -> None:
@@ -58,7 +59,13 @@ class Memory:
             return now, self._connection.execute("PRAGMA data_version").fetchone()[0]
 
     def keep(self, name: Hashable, version: Hashable, make: Callable[[], T]) -> T:
-        """Return a result, which is made again only if the version has changed."""
+        """Return a result, which is made again only if the version has changed. What somebody else makes already is awaited."""
+        with self._lock:
+            making = self._making.setdefault(name, RLock())
+        with making:
+            return self._keep(name, version, make)
+
+    def _keep(self, name: Hashable, version: Hashable, make: Callable[[], T]) -> T:
         with self._lock:
             kept = self._kept.get(name)
         if kept is not None and kept[0] == version:
@@ -69,5 +76,7 @@ class Memory:
             self._kept.pop(name, None)
             self._kept[name] = version, made
             while len(self._kept) > MOST_KEPT:
-                self._kept.pop(next(iter(self._kept)))
+                oldest = next(iter(self._kept))
+                self._kept.pop(oldest)
+                self._making.pop(oldest, None)
         return made

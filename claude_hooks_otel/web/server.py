@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import uvicorn
@@ -24,6 +24,7 @@ class PageServer:
 
     Args:
         home: the home.
+        environ: the environment, for the checks on the health page.
         port: the port; 0 for any free one.
         on_entry: called with the next link when a link was used.
         now_ns: the clock, Unix nanoseconds.
@@ -35,13 +36,14 @@ class PageServer:
     def __init__(
         self,
         home: Home,
+        environ: Mapping[str, str],
         port: int = 0,
         on_entry: Callable[[str], None] = lambda _: None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._socket = socket.create_server((HOST, port))
         self.port: int = self._socket.getsockname()[1]
-        self._site = Site(home, now_ns, lambda: self._server.should_exit)
+        self._site = Site(home, environ, now_ns, lambda: self._server.should_exit)
         self._guard = Guard(self._site.app(), self.port, on_entry)
         config = uvicorn.Config(
             self._guard,

@@ -12,7 +12,7 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.breakdown import COLUMNS, Breakdown, Column, break_down
 from claude_hooks_otel.report.daily_sums import add_up
 from claude_hooks_otel.report.ranges import Range
-from claude_hooks_otel.series.aggregates import Aggregate, read_aggregates
+from claude_hooks_otel.series.aggregates import Aggregate, buckets, read_aggregates
 from claude_hooks_otel.web.memory import Memory
 from claude_hooks_otel.web.question import Question
 from claude_hooks_otel.web.tables import Table
@@ -71,11 +71,15 @@ class View:
     @cached_property
     def whole(self) -> list[Aggregate]:
         """The sums of the range, without their times."""
-        return add_up(self.aggregates)
+        return self.memory.keep(("whole", *self._key), self.version, lambda: add_up(self.aggregates))
 
     def of(self, within: Range) -> list[Aggregate]:
         """Return the sums of another range, without their times."""
-        return add_up(self.memory.sums.read(self.connection, within, self.version))
+
+        def read() -> list[Aggregate]:
+            return add_up(self.memory.sums.read(self.connection, within, self.version))
+
+        return self.memory.keep(("whole", *buckets(within.since_ns, within.until_ns)), self.version, read)
 
     def by(self, *groups: str, columns: Sequence[Column] = COLUMNS, is_filtered: bool = True) -> Breakdown:
         """Return the breakdown of the range.
@@ -85,21 +89,31 @@ class View:
             columns: the figures.
             is_filtered: whether the filters count.
         """
+        only = self.question.only if is_filtered else {}
         has_time = any(group in ("hour", "day") for group in groups)
-        return break_down(
-            self.aggregates if has_time else self.whole,
-            self.question.within,
-            by=groups,
-            only=self.question.only if is_filtered else None,
-            columns=columns,
-        )
+
+        def find() -> Breakdown:
+            aggregates = self.aggregates if has_time else self.whole
+            return break_down(aggregates, self.question.within, by=groups, only=only, columns=columns)
+
+        filters = tuple((name, *values) for name, values in sorted(only.items()))
+        name = ("by", *self._key, self.question.within.zone, groups, filters, tuple(column.name for column in columns))
+        return self.memory.keep(name, self.version, find)
 
     def choices(self) -> dict[str, list[str]]:
         """Return the values of the groups that people filter by most."""
-        return {
-            name: sorted({group[0] for group in self.by(name, is_filtered=False).rows})
-            for name in ("agent", "project", "model")
-        }
+
+        def find() -> dict[str, list[str]]:
+            names = ("agent", "project", "model")
+            return {name: sorted({group[0] for group in self.by(name, is_filtered=False).rows}) for name in names}
+
+        return self.memory.keep(("choices", *self._key), self.version, find)
+
+    @property
+    def _key(self) -> tuple[Hashable, ...]:
+        """The range, as exact as it counts."""
+        within = self.question.within
+        return (*buckets(within.since_ns, within.until_ns), self.question.step)
 
     def is_empty(self) -> bool:
         """Return whether the store has never counted anything."""

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from claude_hooks_otel.metrics import catalog as c
 from monitoring.dashboards.panels import Board, Column, Query, bars, chosen, grid, lines, ranking
-from monitoring.expressions import BAR, per_million
+from monitoring.expressions import BAR, per_million, share
 
 _BY = ["agent"]
 _EFFICIENCY = "The efficiency score, times a million."
@@ -16,6 +16,7 @@ def agents() -> models.Dashboard:
     """Return the dashboard that shows activity, scores, cost and time of each agent."""
     board = Board("claude-agents", "What each agent did, what it cost, and how well it worked.", "24h")
     _activity(board)
+    _sessions(board.row("Sessions"))
     _scores(board.row("Scores"))
     _cost_and_time(board.row("Cost and time"))
     _work(board.row("Work"))
@@ -33,6 +34,7 @@ def _activity(board: Board) -> None:
                 Column("Active time", chosen(c.ACTIVE_TIME).grown(by=_BY), "s"),
                 Column("Tokens in", chosen(c.TOKENS_INPUT).grown(by=_BY)),
                 Column("Tokens out", chosen(c.TOKENS_OUTPUT).grown(by=_BY)),
+                Column("Cache hits", _cache_hits(), "percentunit", 0),
                 Column("Tool calls", chosen(c.TOOL_CALLS).grown(by=_BY)),
                 Column("Files modified", chosen(c.FILES_MODIFIED).grown(by=_BY)),
                 Column("Lines added", chosen(c.LINES_ADDED).grown(by=_BY)),
@@ -42,6 +44,36 @@ def _activity(board: Board) -> None:
             ],
             "Cost",
         ), 24, 9,
+    )  # fmt: skip
+
+
+def _cache_hits() -> str:
+    return share(chosen(c.TOKENS_INPUT, 'cache="read"').grown(by=_BY), chosen(c.TOKENS_INPUT).grown(by=_BY))
+
+
+def _sessions(board: Board) -> None:
+    by = ["agent", "project"]
+    sessions, cost = chosen(c.SESSIONS), chosen(c.COST)
+    board.add(
+        grid(
+            "Sessions", "The sessions of each agent and project in the time range. Open: they are open now.", by,
+            [
+                Column("Sessions", sessions.grown(by=by)),
+                Column("Open", chosen(c.SESSIONS_ACTIVE).now("sum", by)),
+                Column("Mean duration", chosen(c.SESSION_DURATION).mean(by=by), "s"),
+                Column("Prompts per session", share(chosen(c.PROMPTS).grown(by=by), sessions.grown(by=by)), "short", 1),
+                Column("Cost per session", share(cost.grown(by=by), sessions.grown(by=by)), "currencyUSD", 2),
+                Column("Active time", chosen(c.ACTIVE_TIME).grown(by=by), "s"),
+                Column("Compactions", chosen(c.COMPACTIONS).grown(by=by)),
+            ],
+            "Sessions",
+        ), 16,
+    )  # fmt: skip
+    board.add(
+        ranking(
+            "Cache hits", "The share of each agent's input tokens that came from the prompt cache.",
+            Query(_cache_hits(), "{{agent}}"), "percentunit", steps=((None, "orange"), (0.5, "green")), top=1.0,
+        ), 8,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ def executive() -> models.Dashboard:
     board = Board("claude-executive", "Cost, use of agents, delivery and quality.", "7d")
     _headline(board)
     _cost(board.row("Cost"))
+    _who(board.row("Who"))
     _delivery(board.row("Delivery"))
     _quality(board.row("Quality"))
     return board.build()
@@ -72,6 +73,22 @@ def _cost(board: Board) -> None:
             ranking(title, metric.meaning, query, "percentunit", steps=((None, "green"), (0.8, "orange"), (1, "red"))),
             12,
         )
+
+
+def _who(board: Board) -> None:
+    for title, key in (("Teams", "team"), ("Users", "user"), ("Machines", "machine")):
+        board.add(
+            grid(
+                title, f"What each {key} cost and did in the time range. What has no such label is in the row without a name.", [key],
+                [
+                    Column("Cost", chosen(c.COST).grown(by=[key]), "currencyUSD", 2),
+                    Column("Sessions", chosen(c.SESSIONS).grown(by=[key])),
+                    Column("Active time", chosen(c.ACTIVE_TIME).grown(by=[key]), "s"),
+                    Column("Tasks done", chosen(c.TASKS_COMPLETED).grown(by=[key])),
+                ],
+                "Cost",
+            ), 8,
+        )  # fmt: skip
 
 
 def _delivery(board: Board) -> None:

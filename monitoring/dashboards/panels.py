@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,7 +14,8 @@ from grafana_foundation_sdk.models import prometheus as prometheus_models
 
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Metric
-from monitoring.expressions import Series
+from monitoring.dashboards.drilldown import STORES, drill_down, from_row, from_series, title_of
+from monitoring.expressions import BAR, FILTERS, Series
 
 # The variable of every dashboard that holds the Prometheus to query, and the question that Grafana's "Upload JSON" asks to fill it.
 SOURCE, INPUT = "datasource", "DS_PROMETHEUS"
@@ -52,9 +54,29 @@ class Query:
     legend: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A panel that a ``Board`` can take in.
+
+    Attributes:
+        built: the panel's builder.
+        keys: the labels of its bars, lines or rows.
+        is_table: whether it has rows.
+    """
+
+    built: Any
+    keys: tuple[str, ...] = ()
+    is_table: bool = False
+
+
+def _keys(queries: Sequence[Query]) -> tuple[str, ...]:
+    """Return the labels in the legends."""
+    return tuple(dict.fromkeys(re.findall(r"\{\{(\w+)\}\}", " ".join(query.legend for query in queries))))
+
+
 def chosen(metric: Metric, *matchers: str) -> Series:
     """Return a metric's series, filtered by the dashboard's variables."""
-    labels = [label for label in ("agent", "project", "model") if label in metric.all_labels]
+    labels = [label for label in FILTERS if label in metric.all_labels]
     return Series(metric, *(f'{label}=~"${label}"' for label in labels), *matchers)
 
 
@@ -95,11 +117,11 @@ def number(
     *,
     steps: Thresholds = CALM,
     decimals: int | None = None,
-) -> Any:
+) -> Panel:
     """Return a panel with one figure for the whole time range."""
     panel = _framed(stat.Panel(), title, description, unit, decimals)
     _targets(panel, [query], instant=True)
-    return (
+    return Panel(
         panel.thresholds(_thresholds(steps))
         .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -109,11 +131,11 @@ def number(
     )
 
 
-def bars(title: str, description: str, queries: Sequence[Query], unit: str = "short") -> Any:
+def bars(title: str, description: str, queries: Sequence[Query], unit: str = "short") -> Panel:
     """Return a panel with stacked bars. They add up to the figure for the whole time range."""
     # A series without growth is neither in a bar nor in the legend.
     panel = _time_series(title, description, [Query(f"({query.expr}) > 0", query.legend) for query in queries], unit)
-    return (
+    panel = (
         panel.draw_style(common_models.GraphDrawStyle.BARS)
         .interval(NARROWEST_BAR)
         .fill_opacity(80)
@@ -122,6 +144,7 @@ def bars(title: str, description: str, queries: Sequence[Query], unit: str = "sh
         .stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A"))
         .min(0)
     )
+    return Panel(panel, _keys(queries))
 
 
 def lines(
@@ -132,7 +155,7 @@ def lines(
     *,
     steps: Thresholds = (),
     top: float | None = None,
-) -> Any:
+) -> Panel:
     """Return a panel with values over time."""
     panel = _time_series(title, description, queries, unit)
     panel = (
@@ -151,7 +174,7 @@ def lines(
         panel = panel.thresholds(_thresholds(steps)).thresholds_style(
             common.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.DASHED)
         )
-    return panel
+    return Panel(panel, _keys(queries))
 
 
 def _time_series(title: str, description: str, queries: Sequence[Query], unit: str) -> Any:
@@ -182,7 +205,7 @@ def ranking(
     *,
     steps: Thresholds = CALM,
     top: float | None = None,
-) -> Any:
+) -> Panel:
     """Return a panel with horizontal bars, the longest first."""
     panel = _framed(bargauge.Panel(), title, description, unit)
     ranked = Query(f"sort_desc(({query.expr}) > 0)", query.legend)
@@ -196,7 +219,7 @@ def ranking(
         .min(0)
         .no_value("Nothing in this time range")
     )
-    return panel if top is None else panel.max(top)
+    return Panel(panel if top is None else panel.max(top), _keys([query]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +232,7 @@ class Column:
     decimals: int | None = None
 
 
-def grid(title: str, description: str, keys: Sequence[str], columns: Sequence[Column], sort: str) -> Any:
+def grid(title: str, description: str, keys: Sequence[str], columns: Sequence[Column], sort: str) -> Panel:
     """Return a table with a row for each combination of ``keys``, sorted by the column ``sort``, greatest first."""
     panel = _framed(table.Panel(), title, description, "short")
     _targets(panel, [Query(column.expr) for column in columns], instant=True, as_table=True)
@@ -223,7 +246,7 @@ def grid(title: str, description: str, keys: Sequence[str], columns: Sequence[Co
             options={
                 "excludeByName": {"Time": True},
                 "indexByName": {name: index for index, name in enumerate((*keys, *names))},
-                "renameByName": names | {key: key.replace("_", " ").capitalize() for key in keys},
+                "renameByName": names | {key: title_of(key) for key in keys},
             },
         )
     )
@@ -232,7 +255,19 @@ def grid(title: str, description: str, keys: Sequence[str], columns: Sequence[Co
         if column.decimals is not None:
             properties.append(models.DynamicConfigValue(id_val="decimals", value=column.decimals))
         panel.override_by_name(column.title, properties)
-    return panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(True)]).no_value("–")
+    panel = panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(True)]).no_value("–")
+    return Panel(panel, tuple(keys), is_table=True)
+
+
+# What every dashboard marks on its graphs: name, color, text, and an expression that has an element while it is so.
+ANNOTATIONS = (
+    ("Alerts", "red", "{{alertname}} {{agent}} {{project}}", 'ALERTS{alertname=~"Claude.+", alertstate="firing"}'),
+    ("Compactions", "yellow", "compaction {{agent}} {{project}}", f"{chosen(catalog.COMPACTIONS).grown(BAR, ['agent', 'project'])} > 0"),
+    (
+        "Releases of the client", "purple", "Claude Code {{version}}",
+        f"{chosen(catalog.CLIENT_INFO).now(by=['version'])} unless {chosen(catalog.CLIENT_INFO).before('30d', ['version'])}",
+    ),
+)  # fmt: skip
 
 
 class Board:
@@ -245,6 +280,7 @@ class Board:
     """
 
     def __init__(self, uid: str, description: str, span: str) -> None:
+        self._uid = uid
         self._x = self._y = self._height = 0
         self._next_id = 1
         self._built = (
@@ -265,13 +301,12 @@ class Board:
             .type("prometheus")
             .current(models.VariableOption(text=f"${{{INPUT}}}", value=f"${{{INPUT}}}", selected=True))
         )
-        for name in ("project", "agent", "model"):
-            source = catalog.COST if name == "model" else catalog.SESSIONS
+        for name in FILTERS:  # of all counters: programs have no sessions, and some models no price
             self._built.with_variable(
                 dashboard.QueryVariable(name)
                 .label(name.capitalize())
                 .datasource(DATASOURCE)
-                .query(f"label_values({source.prometheus_name}, {name})")
+                .query(f'label_values({{__name__=~"claude_.+_total"}}, {name})')
                 .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
                 .sort(models.VariableSort.ALPHABETICAL_ASC)
                 .multi(True)
@@ -279,6 +314,12 @@ class Board:
                 .all_value(".*")
                 .current(models.VariableOption(text="All", value="$__all", selected=True))
             )
+        for name, kind in STORES.items():  # hidden: they are only for links
+            source = dashboard.DatasourceVariable(name).label(name.capitalize()).type(kind)
+            self._built.with_variable(source.hide(models.VariableHide.HIDE_VARIABLE))
+        for name, color, title, expression in ANNOTATIONS:
+            marks = dashboard.AnnotationQuery().name(name).datasource(DATASOURCE).enable(True).icon_color(color)
+            self._built.annotation(marks.expr(expression).title_format(title).step("60s"))
         for other, title in TITLES.items():
             if other != uid:
                 self._built.link(
@@ -297,15 +338,25 @@ class Board:
         self._y += 1
         return self
 
-    def add(self, panel: Any, width: int, height: int = 8) -> Self:
+    def add(self, panel: Panel, width: int, height: int = 8) -> Self:
         """Put a panel to the right of the last one, or below if there is no room."""
         if self._x + width > WIDTH:
             self._break()
         position = models.GridPos(h=height, w=width, x=self._x, y=self._y)
-        self._built.with_panel(panel.id(self._identity()).grid_pos(position))
+        self._built.with_panel(self._linked(panel).id(self._identity()).grid_pos(position))
         self._x += width
         self._height = max(self._height, height)
         return self
+
+    def _linked(self, panel: Panel) -> Any:
+        """Return the builder of a panel, with its links."""
+        if not panel.is_table:
+            links = drill_down(self._uid, panel.keys, from_series)
+            return panel.built.data_links([dashboard.DashboardLink(link.title).url(link.url) for link in links])
+        in_row = [link._asdict() for link in drill_down(self._uid, panel.keys, from_row)]
+        for key in panel.keys:
+            panel.built.override_by_name(title_of(key), [models.DynamicConfigValue(id_val="links", value=in_row)])
+        return panel.built
 
     def _identity(self) -> int:
         self._next_id += 1

@@ -145,6 +145,11 @@ def test_the_views_answer_the_common_questions(exporter: PostgreSQL, database: s
     view = "SELECT * FROM claude_metrics."
     assert rows(database, f"{view}cost_per_agent_and_day") == [(day, "backend", "shop", 0.75)]
     assert rows(database, f"{view}tokens_per_model_and_day") == [(day, "m", 100, 7)]
+    who = [measurement(11, "claude_api_cost_usd_total", 2, user="ann", machine="m1", team="core")]
+    exporter.export_batch(who)
+    assert rows(database, f"{view}cost_per_user_and_day ORDER BY dollars") == [
+        (day, None, None, None, None, 0.75), (day, "core", "ann", "m1", None, 2),
+    ]  # fmt: skip
     assert rows(database, f"{view}tool_error_share") == [(day, "bash", 4, 0.25)]
     assert rows(database, f"{view}task_throughput") == [(day, "backend", "shop", 2, 1, 8, 60)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from claude_hooks_otel import foreign_files
-from claude_hooks_otel.daemon.assembly import identity_resolver
+from claude_hooks_otel.daemon.identity import identity_resolver
 from claude_hooks_otel.facts import projects
 from claude_hooks_otel.facts.projects import project_in_time, project_name, repository_in_time, repository_name
 from claude_hooks_otel.metrics.labels import Identity

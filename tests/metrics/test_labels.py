@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from claude_hooks_otel.metrics.labels import (
-    IDENTITY_LABELS,
+    FIELDS,
     Identity,
     decode_labels,
     encode_labels,
@@ -33,7 +33,7 @@ def test_without_a_source_the_identity_has_the_default_agent_and_the_name_of_the
 def test_the_labels_of_an_identity_are_sorted_and_have_only_values_that_are_set() -> None:
     identity = Identity("backend", "shop", team="core")
     assert identity_labels(identity) == (("agent", "backend"), ("project", "shop"), ("team", "core"))
-    assert tuple(identity_columns(identity)) == IDENTITY_LABELS
+    assert tuple(identity_columns(identity)) == tuple(FIELDS.values())
 
 
 @pytest.mark.parametrize("labels", [(), (("agent", "bäckend"), ("project", 'a"b'))])

@@ -232,7 +232,7 @@ def waiting(home: Home) -> list[dict[str, Any]]:
 def test_the_process_imports_no_heavy_module(tmp_path: Path, home: Home) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); from claude_hooks_otel.report.statusline.line import main; "
-        "main([]); sys.stderr.write(' '.join(sys.modules))"
+        "import os; main([], os.environ); sys.stderr.write(' '.join(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code],
@@ -399,13 +399,13 @@ def test_a_wrapped_command_that_fails_shows_nothing(run: Run) -> None:
 
 
 def test_a_wrapped_command_that_neither_reads_nor_stops_writing_ends() -> None:
-    assert output_of("echo done", b"x" * 3_000_000) == "done"
-    assert output_of("yes | head -c 300000; exec >&-", b"") != ""
+    assert output_of("echo done", b"x" * 3_000_000, os.environ) == "done"
+    assert output_of("yes | head -c 300000; exec >&-", b"", os.environ) != ""
 
 
 def test_a_wrapped_command_that_hangs_is_ended() -> None:
-    assert output_of("exec sleep 60", b"", timeout=0.2) == ""
-    assert output_of("exec >&-; exec sleep 60", b"", timeout=0.2) == ""
+    assert output_of("exec sleep 60", b"", os.environ, timeout=0.2) == ""
+    assert output_of("exec >&-; exec sleep 60", b"", os.environ, timeout=0.2) == ""
 
 
 def test_a_wrapped_command_goes_on_when_the_package_is_gone(home: Home, run: Run) -> None:
@@ -459,7 +459,7 @@ def test_a_session_id_cannot_lead_out_of_the_folder(home: Home, run: Run) -> Non
 def test_main_returns_0(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("sys.stdin", None)
-    assert main(["--format=x"]) == 0
+    assert main(["--format=x"], os.environ) == 0
     assert capsys.readouterr().out == "x\n"
 
 

@@ -114,7 +114,7 @@ def test_a_price_override_has_only_the_given_classes() -> None:
     [
         (
             "agent = 'x'",
-            "unknown key agent; known here: identity, agents, projects, otel, environment, daemon, spool, series, metrics, traces, capture, outbox, monitoring, credentials, scores, budgets, prices",
+            "unknown key agent; known here: identity, labels, agents, projects, otel, environment, daemon, spool, series, metrics, traces, capture, outbox, monitoring, credentials, scores, budgets, prices",
         ),
         ("[daemon]\nidle_timout = 3", "unknown key daemon.idle_timout; known here: idle_timeout_seconds, export"),
         (

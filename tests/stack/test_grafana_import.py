@@ -123,7 +123,7 @@ def test_the_import_makes_source_folder_and_dashboards_and_a_second_one_updates_
 
 
 def source_of(board: dict[str, Any]) -> str:
-    (variable,) = [variable for variable in board["templating"]["list"] if variable["type"] == "datasource"]
+    (variable,) = [variable for variable in board["templating"]["list"] if variable["query"] == "prometheus"]
     return variable["current"]["value"]
 
 

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import promql_parser
 import pytest
@@ -15,12 +16,12 @@ from claude_hooks_otel.metrics.catalog import METRICS
 from claude_hooks_otel.metrics.definition import Kind
 from claude_hooks_otel.timeline import TRIM_EVERY
 from monitoring.alerts import ALERTS, Alert
-from monitoring.expressions import CARRIED
+from monitoring.expressions import CARRIED, FILTERS
 from monitoring.rig.local import HASTE, LOOPBACK
 from monitoring.rig.stack import Stack
 from tests.support.corpus import SCENARIOS
 from tests.support.real_daemon import wait_until
-from tests.support.stack.panels import PanelQuery, panel_queries
+from tests.support.stack.panels import PanelQuery, annotation_queries, boards, panel_queries
 from tests.support.stack.team import Machine, arrived, final_totals
 
 # All recorded scenarios, except the one with two copies of every hook and the one without some of its hooks.
@@ -37,24 +38,36 @@ KNOWN = {
     )
     for suffix in ("", CARRIED)
 } | {"up", "claude:budget_usd:30d"}
-LABELS = {label for metric in METRICS for label in metric.all_labels} | {"instance", "job", "le"}
+LABELS = {label for metric in METRICS for label in metric.all_labels} | {
+    "instance",
+    "job",
+    "le",
+    "alertname",
+    "alertstate",
+}
 
 
 def expressions() -> list[tuple[str, str]]:
-    return [(str(query), query.filled(3600, 60)) for query in panel_queries()] + [(a.name, a.expr) for a in ALERTS]
+    shown = [*panel_queries(), *annotation_queries().values()]
+    return [(str(query), query.filled(3600, 60)) for query in shown] + [(a.name, a.expr) for a in ALERTS]
 
 
 @pytest.mark.parametrize(("title", "expression"), expressions(), ids=[title for title, _ in expressions()])
 def test_every_expression_parses_and_uses_only_names_of_the_catalog(title: str, expression: str) -> None:
     promql_parser.parse(expression)
     names = set(re.findall(r"\b((?:claude|up)[a-z0-9_:]*)\b", re.sub(r'"[^"]*"', "", expression)))
-    assert names
+    assert names or "ALERTS" in expression
     assert names <= KNOWN, title
     matchers = {
         label for inside in re.findall(r"\{([^}]*)\}", expression) for label in re.findall(r"(\w+)\s*[!=]", inside)
     }
     grouped = {label.strip() for inside in re.findall(r"by \(([^)]*)\)", expression) for label in inside.split(",")}
     assert matchers | grouped <= LABELS, title
+
+
+# Two teams, three users and two machines.
+LABELS_TABLE = '[labels]\nmetrics = ["user", "machine"]\nuser = "variable"\n[identity]\nmachine = "{}"\n'
+CHOICES = {"team": {"core", "web"}, "sprint": {"1", "2"}, "user": {"ann", "bea", "cem"}, "machine": {"m1", "m2"}}
 
 
 class Recorded:
@@ -72,14 +85,19 @@ class Recorded:
 
     def play(self) -> None:
         for machine in (self.scraped, self.pushed):
-            machine.installation.home.config.write_text("[budgets]\nmonth = 1000\n")
+            name = "m1" if machine is self.scraped else "m2"
+            machine.installation.home.config.write_text("[budgets]\nmonth = 1000\n" + LABELS_TABLE.format(name))
+        self.scraped.installation.session = _session("core", "Ann", "1")
+        self.pushed.installation.session = _session("web", "Cem", "2")
         self.stack.collector.stop()  # some exports fail
         self.scraped.installation.start()
         self.scraped.lose_an_event()
         self.scraped.damage_a_transcript()
         self.scraped.test_and_write()
+        self.scraped.show_status()
         wait_until(lambda: any(name == "claude_hooks_export_failures_total" for name, _ in self.scraped.totals()))
         self.stack.collector.start()
+        self.scraped.installation.session = _session("core", "Bea", "1")
         self.scraped.play("basic-edit", without="PostToolUse")  # only the transcript reports these tool calls
         self.scraped.play(*PLAYED)
         self.pushed.installation.start()
@@ -91,6 +109,10 @@ class Recorded:
     def close(self) -> None:
         self.scraped.installation.close()
         self.pushed.installation.close()
+
+
+def _session(team: str, user: str, sprint: str) -> dict[str, str]:
+    return {"CLAUDE_AGENT_TEAM": team, "CLAUDE_AGENT_USER": user, "CLAUDE_AGENT_SPRINT": sprint}
 
 
 def _waiting(machine: Machine) -> int:
@@ -153,6 +175,58 @@ def test_every_panel_finds_data(recorded: Recorded, query: PanelQuery) -> None:
     else:
         now = time.time()
         assert recorded.stack.over_time(query.filled(RANGE_SECONDS, 5), now - 300, now, 5)
+
+
+def variables() -> dict[str, str]:
+    """Return the variables that filter, and the question that each one asks Prometheus. All dashboards have the same."""
+    found = [
+        {each["name"]: each["query"] for each in board["templating"]["list"] if each["type"] == "query"}
+        for board in boards()
+    ]
+    assert all(each == found[0] for each in found)
+    return found[0]
+
+
+def values_of(stack: Stack, question: str) -> set[str]:
+    """Return the values that Grafana finds for a variable."""
+    match = re.fullmatch(r"label_values\((\{.+\}), (\w+)\)", question)
+    assert match
+    return set(stack.ask(f"label/{match[2]}/values?{urlencode({'match[]': match[1]})}"))
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+def test_every_variable_has_the_values_that_the_sessions_had(recorded: Recorded) -> None:
+    found = {name: values_of(recorded.stack, question) for name, question in variables().items()}
+    assert tuple(found) == FILTERS
+    assert {name: found[name] for name in CHOICES} == CHOICES
+    assert all(found.values())
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILTERS)
+def test_the_values_of_a_filter_add_up_to_the_whole(recorded: Recorded, name: str) -> None:
+    """The expressions are those of the panels whose number is a sum."""
+    values, at, compared = values_of(recorded.stack, variables()[name]), time.time(), 0
+    for query in panel_queries():
+        if not (query.instant and query.expr.startswith("sum((") and f"${name}" in query.expr):
+            continue
+        whole = sum(recorded.stack.instant(query.filled(RANGE_SECONDS), at).values())
+        parts = [
+            sum(recorded.stack.instant(query.filled(RANGE_SECONDS, **{name: value}), at).values()) for value in values
+        ]
+        assert sum(parts) == pytest.approx(whole, rel=1e-9), query
+        compared += bool(whole)
+    assert compared > 2
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Alerts", "Compactions", "Releases of the client"])
+def test_every_annotation_finds_what_it_marks(recorded: Recorded, name: str) -> None:
+    query = annotation_queries()[name].filled(RANGE_SECONDS, 5)
+    wait_until(lambda: bool(recorded.stack.over_time(query, time.time() - RANGE_SECONDS, time.time(), 5)))
 
 
 @pytest.mark.stack

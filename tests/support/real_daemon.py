@@ -122,6 +122,8 @@ class Installation:
             "CLAUDE_HOOKS_OTEL_DAEMON__EXPORT_DELAY_SECONDS": "0.05",
             **environ,
         }
+        # More variables for the hooks of a session.
+        self.session: dict[str, str] = {}
         self._forking: subprocess.Popen[str] | None = None
         self.pid: int | None = None
 
@@ -158,6 +160,7 @@ class Installation:
                 for name in ("CLAUDE_PROJECT_DIR", "CLAUDE_CODE_ENTRYPOINT", "AI_AGENT")
                 if name in recorded
             },
+            **self.session,
         }
         if via == "plugin":
             environ["CLAUDE_PLUGIN_ROOT"] = str(EMIT.parent.parent)

@@ -65,7 +65,7 @@ class Week:
     keeps_words: bool
     now_ns: int = 0
 
-    def sessions(self, days: int) -> Iterator[Iterator[model.Fact]]:
+    def sessions(self, days: int) -> Iterator[list[model.Fact]]:
         """Yield the facts of each session."""
         number = 0
         for back in range(days, -1, -1):
@@ -77,7 +77,7 @@ class Week:
                     if begin < NOW - timedelta(hours=2):
                         number += 1
                         self.now_ns = round((begin + timedelta(minutes=20)).timestamp()) * SECOND
-                        yield self.session(number, begin, agent, project, name)
+                        yield list(self.session(number, begin, agent, project, name))
 
     def session(self, number: int, begin: datetime, agent: str, project: str, name: str) -> Iterator[model.Fact]:
         """Yield the facts of one session."""
@@ -256,9 +256,8 @@ def make(home: Home, *, days: int = 13, seed: int = 7, keeps_words: bool = False
     week = Week(random.Random(seed), keeps_words)
     core = assemble_core(home, Config(), lambda: week.now_ns)
     try:
-        for session in week.sessions(days):
+        for facts in week.sessions(days):
             with core.store.transaction():
-                for fact in session:
-                    core.facts.upsert(fact)
+                core.facts.upsert(*facts)
     finally:
         core.store.close()

@@ -67,7 +67,7 @@ class Served:
 def serve(home: Home, now_ns: Callable[[], int] = time.time_ns) -> Iterator[Served]:
     """Serve the page of a home while the block runs."""
     links: list[str] = []
-    server = PageServer(home, 0, links.append, now_ns)
+    server = PageServer(home, os.environ, 0, links.append, now_ns)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

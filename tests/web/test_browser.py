@@ -37,6 +37,7 @@ class Visit:
         self.served = served
         self.faults: list[str] = []
         self.elsewhere: list[str] = []
+        self.context.set_default_timeout(90_000)  # a busy machine is no fault of the page
         self.page = self.context.new_page()
         self.page.on("console", lambda message: self._note(message.type, message.text))
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
@@ -199,7 +200,7 @@ def test_the_keyboard_reaches_search_tables_and_the_content(week: Served, visit:
     page.wait_for_url("**q=storefront*")
     assert page.locator("tbody tr").count() > 5
     page = tab.open("/")
-    button = page.locator("#table-agents th button", has_text="requests")
+    button = page.locator("#table-agents th button", has_text="sessions")
     button.focus()
     page.keyboard.press("Enter")
     values = page.eval_on_selector_all(
@@ -286,11 +287,11 @@ def test_a_running_session_appears_within_two_seconds_and_leaves(running: Runnin
         page = tab.open("/live")
         page.wait_for_function("document.querySelector('[data-live]').textContent.startsWith('Connected')")
         began = running.hook("SessionStart", source="startup", model="claude-opus-4-5")
-        page.wait_for_selector(".live-session", timeout=30_000)
+        page.wait_for_selector(".live-session", timeout=90_000)
         shown = time.monotonic() - began
         assert "backend on storefront" in page.inner_text(".live-head")
         running.hook("UserPromptSubmit", prompt="work", prompt_id="p1")
-        page.wait_for_selector(".live-session .badge:has-text('thinking')", timeout=30_000)
+        page.wait_for_selector(".live-session .badge:has-text('thinking')", timeout=90_000)
         assert tab.violations() == []
         tab.assert_sound()
         for path in PAGES:
@@ -299,9 +300,9 @@ def test_a_running_session_appears_within_two_seconds_and_leaves(running: Runnin
             tab.assert_sound()
         page = tab.open("/live")
         running.hook("Stop")
-        page.wait_for_selector(".live-session .badge:has-text('idle')", timeout=30_000)
+        page.wait_for_selector(".live-session .badge:has-text('idle')", timeout=90_000)
         running.hook("SessionEnd", reason="prompt_input_exit")
-        page.wait_for_selector("text=No session runs now", timeout=30_000)
+        page.wait_for_selector("text=No session runs now", timeout=90_000)
         tab.assert_sound()
     print(
         f"from the hook to the page: {shown:.2f} s"

@@ -24,6 +24,11 @@ def key() -> Any:
     return field(metadata={"merge": "key"})
 
 
+def identity() -> Any:
+    """Declare a field of the identity. All of them come from the first version that has one, so that a fact counts for one identity."""
+    return field(default=None, metadata={"merge": "identity"})
+
+
 def once() -> Any:
     """Declare a field that keeps its first value. Every source reports the same one."""
     return field(default=None, metadata={"merge": "once"})
@@ -75,10 +80,14 @@ class Fact:
     SHAPE: ClassVar[Shape]
     TIMES: ClassVar[tuple[str, ...]] = ()
 
-    agent: str | None = once()
-    project: str | None = once()
-    team: str | None = once()
-    sprint: str | None = once()
+    agent: str | None = identity()
+    project: str | None = identity()
+    team: str | None = identity()
+    sprint: str | None = identity()
+    user: str | None = identity()
+    machine: str | None = identity()
+    branch_label: str | None = identity()
+    organization: str | None = identity()
 
     def merged(self, newer: Self) -> Self:
         """Return this fact merged with another version of it; the same object if nothing changes."""
@@ -86,11 +95,11 @@ class Fact:
         mine, theirs = shape.values(self), shape.values(newer)
         if mine == theirs:
             return self
-        first = len(shape.keys)
+        first, has_identity = len(shape.keys), self.agent is not None
         changes = {
             name: new
             for (name, how), old, new in zip(shape.merges, mine[first:], theirs[first:], strict=True)
-            if new is not None and new != old
+            if new is not None and new != old and not (has_identity and how == "identity")
             if old is None or how == "latest" or (how == "greatest" and new > old) or (how == "least" and new < old)
         }
         return type(self)(**dict(zip(shape.names, mine, strict=True)) | changes) if changes else self
@@ -109,7 +118,7 @@ class Fact:
         return None
 
     def labels(self, /, **more: str | None) -> Labels:
-        """Return the labels of its identity, and ``more`` labels with normalized values."""
+        """Return the labels of its identity on metrics, and ``more`` labels with normalized values."""
         return labels_of(identity_labels(self), tuple(more.items()))
 
 

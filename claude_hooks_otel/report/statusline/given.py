@@ -76,6 +76,11 @@ class Given:
             self.home = None  # no other field has to wait for it again
             return []
 
+    def close(self) -> None:
+        """Close the store."""
+        if self._connection is not None:
+            self._connection.close()
+
     def day_cost(self) -> float | None:
         """Return the cost of today's requests of all sessions, in dollars, as ``report today`` has it; None without a store."""
         date = time.localtime(self.now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 
 from claude_hooks_otel.report.statusline import given
 from claude_hooks_otel.report.statusline.template import DEFAULT, FormatError, parse_format, render
@@ -19,56 +20,60 @@ USAGE = "usage: claude-hooks-otel statusline [--format FORMAT] [--wrap COMMAND] 
 
 def run(arguments: list[str] | None = None) -> None:
     """Print the line, and end the process at once: taking an interpreter down takes longer than printing."""
-    os._exit(main(sys.argv[1:] if arguments is None else arguments))
+    os._exit(main(sys.argv[1:] if arguments is None else arguments, os.environ))
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     """Print the line. Return 0; 2 if the arguments are wrong.
 
     Args:
         arguments: those of the command line.
+        environ: the environment.
     """
     options = _options(arguments)
     if options is None:
         _print(sys.stderr, f"{USAGE}\nerror: these arguments are not understood: {' '.join(arguments)}\n")
         return 2
     content = _input()
-    print_line(content, options["format"], options["wrap"], wrap_after=bool(options["wrap_after"]))
+    print_line(content, options["format"], options["wrap"], environ, wrap_after=bool(options["wrap_after"]))
     return 0
 
 
-def print_line(content: bytes, text: str, wrap: str, *, wrap_after: bool) -> None:
+def print_line(content: bytes, text: str, wrap: str, environ: Mapping[str, str], *, wrap_after: bool) -> None:
     """Print the line, and hand the input on.
 
     Args:
         content: the client's input.
         text: the format; empty for the usual one.
         wrap: the command of another status line; empty for none.
+        environ: the environment.
         wrap_after: whether the output of the other one comes last.
     """
     now = time.time()
     status = given.parse(content)
-    home = given.trusted_home(os.environ)
-    theirs = output_of(wrap, content) if wrap else ""
+    home = given.trusted_home(environ)
+    theirs = output_of(wrap, content, environ) if wrap else ""
+    known = given.Given(status, home, now)
     try:
-        ours = _line(text or DEFAULT, given.Given(status, home, now))
+        ours = _line(text or DEFAULT, known, colour=not environ.get("NO_COLOR"))
     except Exception as error:
         ours = f"claude-hooks-otel statusline: {type(error).__name__}"
+    known.close()
     both = (ours, theirs) if wrap_after else (theirs, ours)
     _print(sys.stdout, "\n".join(part for part in both if part) + "\n")
     if home is not None:
         try:  # noqa: SIM105 — contextlib takes longer than the printing
-            hand_on(status, home, os.environ, int(now * 1e9))
+            hand_on(status, home, environ, int(now * 1e9))
         except Exception:  # noqa: S110 — the line is printed, and the next input says more
             pass
 
 
-def _line(text: str, known: given.Given) -> str:
+def _line(text: str, known: given.Given, *, colour: bool) -> str:
     try:
         parts = parse_format(text)
     except FormatError as error:
         return f"claude-hooks-otel statusline: {error}"
-    return render(parts, known, colour=not os.environ.get("NO_COLOR"))
+    return render(parts, known, colour=colour)
 
 
 def _options(arguments: list[str]) -> dict[str, str] | None:

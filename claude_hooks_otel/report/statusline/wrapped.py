@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Mapping
 
 # Seconds that it may take, and bytes that count.
 TIMEOUT = 4.0
@@ -12,12 +13,13 @@ _MOST_OUTPUT = 1 << 16
 _SIGPIPE, _SIGKILL = 13, 9
 
 
-def output_of(command: str, content: bytes, timeout: float = TIMEOUT) -> str:
+def output_of(command: str, content: bytes, environ: Mapping[str, str], timeout: float = TIMEOUT) -> str:
     """Return what a shell command prints, without the last line break; nothing if it fails or takes too long, as the client shows nothing then.
 
     Args:
         command: for ``/bin/sh -c``.
         content: its standard input.
+        environ: its environment.
         timeout: seconds.
     """
     try:
@@ -26,7 +28,7 @@ def output_of(command: str, content: bytes, timeout: float = TIMEOUT) -> str:
         process = os.posix_spawn(
             "/bin/sh",
             ["sh", "-c", command],
-            os.environ,
+            environ,
             file_actions=[(os.POSIX_SPAWN_DUP2, source, 0), (os.POSIX_SPAWN_DUP2, theirs, 1)],
             setsigdef=[_SIGPIPE],  # Python ignores it
         )

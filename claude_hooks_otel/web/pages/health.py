@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,23 @@ from claude_hooks_otel.web.tables import Cell, Head, Table
 from claude_hooks_otel.web.view import Page
 
 
-def build(home: Home) -> Page:
+def build(home: Home, environ: Mapping[str, str]) -> Page:
     """Return the page without the checks, which take seconds."""
     state = read_status(home)
     table = Table("status", "Status", [Head("part", is_number=False), Head("state", is_number=False)])
-    for name, text in status_rows(state, home):
+    for name, text in status_rows(state, home, environ):
         table.rows.append([Cell(name), Cell(text)])
         table.records.append({"part": name, "state": text})
     found = [*problems(state), *([state["store_error"]] if state["store_error"] else [])]
     return Page("health", "Health", {table.name: table}, {"problems": found, "is_running": state["daemon"]["running"]})
 
 
-def checks() -> Page:
+def checks(environ: Mapping[str, str]) -> Page:
     """Return what ``doctor`` says."""
     # It imports OpenTelemetry, which no other page needs.
     from claude_hooks_otel.diagnosis.doctor import diagnose  # noqa: PLC0415
 
-    findings = diagnose(Surroundings(os.environ, Path.cwd()))
+    findings = diagnose(Surroundings(environ, Path.cwd()))
     table = Table(
         "findings", "Checks", [Head(title, is_number=False) for title in ("step", "level", "observed", "what to do")]
     )

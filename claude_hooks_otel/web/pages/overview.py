@@ -29,7 +29,7 @@ SHOWN: Final = (
     "tool_calls",
 )  # fmt: skip
 # Two tables next to each other have less room.
-FEW: Final = ("cost_usd", "output_tokens", "cache_hit_share", "requests", "sessions", "active_seconds")
+FEW: Final = ("cost_usd", "output_tokens", "cache_hit_share", "sessions", "active_seconds")
 DAYS_SHOWN: Final = (*SHOWN, "lines_added", "lines_deleted", "commits")
 
 

@@ -22,6 +22,7 @@ from claude_hooks_otel.store.connection import connect
 from tests.support.client.budget_scenarios import budget_block, budget_message, mcp_tools, plugin_commands  # noqa: F401
 from tests.support.client.client import Ended, World, wait_until
 from tests.support.client.live_scenarios import live_dialog, live_states  # noqa: F401 — run by its name
+from tests.support.client.page_scenarios import page_live  # noqa: F401 — run by its name
 from tests.support.client.random_sessions import Plan
 from tests.support.client.scripted_api import Tool, Turn, Usage
 from tests.support.client.terminal import Terminal, limit_headers, recording, skip_first_questions

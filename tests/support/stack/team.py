@@ -14,6 +14,7 @@ from typing import Any
 from claude_hooks_otel.metrics.catalog import CATALOG
 from claude_hooks_otel.metrics.definition import Kind
 from claude_hooks_otel.series.totals import read_points
+from claude_hooks_otel.sources.status_input import hand_on
 from claude_hooks_otel.store.connection import connect, read_meta
 from monitoring.rig.stack import Labels, Stack
 from tests.support.corpus import RecordedHook
@@ -33,6 +34,7 @@ class Machine:
         self.folder = folder
         self.installation = Installation(folder, environ)
         self._visits = 0
+        self.open_session = ""
 
     def play(self, *names: str, without: str = "") -> None:
         """Play recorded sessions as if they happened now. The hooks of the event ``without`` do not run."""
@@ -78,7 +80,17 @@ class Machine:
             ("SessionEnd", {"reason": "other"}),
             agent=agent,
         )
-        self.play_events(("SessionStart", {"source": "startup"}), _bash("pytest", "12 passed in 0.30s"), agent=agent)
+        self.open_session = self.play_events(
+            ("SessionStart", {"source": "startup"}), _bash("pytest", "12 passed in 0.30s"), agent=agent
+        )
+
+    def show_status(self) -> None:
+        """Show the status line of the session that is open, on a subscription with limits."""
+        window = {"used_percentage": 42.0, "resets_at": time.time() + 3600}
+        path = str(self._transcript(self.open_session))
+        status = {"session_id": self.open_session, "transcript_path": path, "rate_limits": {"five_hour": window}}
+        home = self.installation.home.root
+        assert hand_on(status, str(home), {"CLAUDE_AGENT_ID": "Backend"} | self.installation.session, time.time_ns())
 
     def lose_an_event(self) -> None:
         """Leave an empty file in the spool, as a hook does on a full disk."""
