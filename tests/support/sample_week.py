@@ -86,6 +86,7 @@ class Week:
         who = {"agent": agent, "project": project, "team": TEAMS[agent]}
         at = start = round(begin.timestamp()) * SECOND
         words = rng.choice(PROMPTS)
+        context = rng.randrange(14_000, 40_000)
         for turn in range(rng.choice((1, 2, 3, 3, 5, 8))):
             at += milliseconds(rng.uniform(2_000, 90_000))
             prompt_id = f"{session_id}-{turn}"
@@ -94,11 +95,10 @@ class Week:
             if not turn and self.keeps_words:
                 texts = json.dumps({"prompt": {"length": len(words), "sha256": "0" * 64, "text": words}})
                 yield model.Content(owner_id=prompt_id, source="hook", at_ns=at, texts=texts)
-            context = rng.randrange(14_000, 60_000)
             for step in range(rng.choice((1, 2, 4, 6, 9))):
                 at += milliseconds(rng.lognormvariate(8.4, 0.5))
-                context += rng.randrange(200, 4_000)
-                yield self._request(f"{prompt_id}-{step}", session_id, prompt_id, at, name, context, who)
+                context += rng.randrange(200, 3_000)
+                yield self.request(f"{prompt_id}-{step}", session_id, prompt_id, at, name, context, who)
                 call = f"toolu_{number:05d}{turn:02d}{step:02d}"
                 tool = rng.choices([each for each, _ in TOOLS], [weight for _, weight in TOOLS])[0]
                 if tool == "Bash" and rng.random() < 0.35:
@@ -126,7 +126,7 @@ class Week:
             if rng.random() < 0.25:
                 at = yield from self._subagent(number, turn, session_id, prompt_id, at, who)
             at += milliseconds(rng.lognormvariate(8.2, 0.4))
-            yield self._request(f"{prompt_id}-end", session_id, prompt_id, at, name, context, who)
+            yield self.request(f"{prompt_id}-end", session_id, prompt_id, at, name, context, who)
             yield model.Turn(
                 prompt_id=prompt_id, session_id=session_id, prompts_in_transcript=1, started_ns=turn_start, ended_ns=at,
                 active_ns=at - turn_start - waited, branch=f"feature/{project}-{number % 7}", repository=project,
@@ -142,7 +142,7 @@ class Week:
             model=name, context_tokens=context, **who,
         )  # fmt: skip
 
-    def _request(
+    def request(
         self,
         key: str,
         session_id: str,
@@ -153,6 +153,7 @@ class Week:
         who: dict[str, str],
         agent_id: str | None = None,
     ) -> model.ApiRequest:
+        """Return a request that reads its context from the cache."""
         rng = self.rng
         written, output, fresh = rng.randrange(300, 6_000), round(rng.lognormvariate(5.6, 0.9)), rng.randrange(3, 40)
         read = max(0, context - written)
@@ -198,7 +199,7 @@ class Week:
         for step in range(rng.choice((2, 3, 4))):
             at += milliseconds(rng.lognormvariate(7.9, 0.4))
             key = f"{prompt_id}-{agent_id}-{step}"
-            yield self._request(key, session_id, prompt_id, at, "claude-haiku-4-5", 9_000 + 3_000 * step, who, agent_id)
+            yield self.request(key, session_id, prompt_id, at, "claude-haiku-4-5", 9_000 + 3_000 * step, who, agent_id)
             took = milliseconds(rng.lognormvariate(4.4, 0.8))
             yield model.ToolCall(
                 tool_use_id=f"{call}{step}", session_id=session_id, prompt_id=prompt_id, agent_id=agent_id, agent_type="Explore",

@@ -1,1 +1,0 @@
-"""Pictures of the dashboards, drawn from their JSON and the answers of a real Prometheus, without Grafana."""
