@@ -114,11 +114,16 @@ class Pairing:
                 elsewhere = self._facts.ledger.end_under_another_id(start)
                 end = elsewhere if elsewhere and elsewhere.received_ns < until else None
             if end is None and (following or is_gone):
-                last = self._facts.ledger.last_seen_ns
-                seen = last(session.session_id, before_ns=until) if following else session.last_seen_ns
-                end = LedgerEntry(max(seen or 0, start.received_ns), "SessionEnd", "", "", KILLED)
+                seen_ns = self._last_seen_ns(session.session_id, until)
+                end = LedgerEntry(max(seen_ns, start.received_ns), "SessionEnd", "", "", KILLED)
             if end and self._facts.get(model.SessionRun, session.session_id, start.received_ns):
                 yield self._run(session, start.received_ns, start.detail, end)
+
+    def _last_seen_ns(self, session_id: str, before_ns: int) -> int:
+        """Return the time of a session's last event or answer before a time. With light registration, answers come between events."""
+        answer = "SELECT MAX(at_ns) FROM api_request WHERE session_id = ? AND at_ns < ?"
+        (answered_ns,) = self._facts.connection.execute(answer, (session_id, before_ns)).fetchone()
+        return max(answered_ns or 0, self._facts.ledger.last_seen_ns(session_id, before_ns=before_ns) or 0)
 
     def _run(
         self, session: model.Session, started_ns: int, source: str, end: LedgerEntry | None = None
