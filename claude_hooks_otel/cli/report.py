@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 import typer
 
 from claude_hooks_otel.cli.console import JsonOption, command_home, fail, note, say, width
-from claude_hooks_otel.cli.questions import LastOption, SinceOption, UntilOption, ZoneOption, asked_range
+from claude_hooks_otel.cli.questions import (
+    LastOption,
+    SinceOption,
+    UntilOption,
+    ZoneOption,
+    asked_range,
+    opened_store,
+)
 from claude_hooks_otel.cli.report_range import print_range
 from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report import summary
 from claude_hooks_otel.report.breakdown import COLUMNS, GROUPS
+from claude_hooks_otel.report.budgets import DISPENSABLE, budgets, grid, of_group
+from claude_hooks_otel.report.grid import Grid
 from claude_hooks_otel.report.ranges import EVERYTHING, WORDS, Range
 from claude_hooks_otel.report.tables import tables
-from claude_hooks_otel.series.points import SeriesPoint
+from claude_hooks_otel.settings import load_usable
 from claude_hooks_otel.store.damage import explain
 
 MOST_GROUPS: Final = 2
@@ -134,7 +144,8 @@ def print_report(
     if as_json:
         typer.echo(json.dumps([summary.as_json(point) for point in points], indent=1))
     elif any(point.metric.common for point in points):
-        _print_tables(points)
+        _print_tables(tables(points))
+        _print_budgets(home, agent=agent, project=project)
         if has_history:
             note("Imported sessions are not in these tables. Run `claude-hooks-otel report all`.")
     elif text := _other_names(home, agent, project):
@@ -142,16 +153,28 @@ def print_report(
     elif has_history:
         note("Only imported sessions are known.")
         print_range(home, EVERYTHING, by=("agent", "project"))
+        _print_budgets(home, agent=agent, project=project)
     else:
         print_next_step(home)
 
 
-def _print_tables(points: Sequence[SeriesPoint]) -> None:
-    for grid in tables(points):
-        typer.echo(f"{grid.title}\n")
-        for line in grid.lines(width()):
+def _print_tables(grids: Iterable[Grid]) -> None:
+    for each in grids:
+        typer.echo(f"{each.title}\n")
+        for line in each.lines(width()):
             typer.echo(line)
-        typer.echo(f"\n{grid.note}\n" if grid.note else "")
+        typer.echo(f"\n{each.note}\n" if each.note else "")
+
+
+def _print_budgets(home: Home, *, agent: str | None, project: str | None) -> None:
+    """Print the budgets in which the agent and the project count, if there are any."""
+    config = load_usable(home.config, home.last_config, {})[0]
+    if not any(config.budgets.limits()):
+        return
+    with opened_store(home) as connection:
+        states = of_group(budgets(connection, config, time.time_ns()), {"agent": agent, "project": project})
+    if states:
+        _print_tables([grid(states, config.budgets).narrowed(width(), DISPENSABLE)])
 
 
 def _other_names(home: Home, agent: str | None, project: str | None) -> str:

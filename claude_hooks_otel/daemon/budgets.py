@@ -14,7 +14,7 @@ from claude_hooks_otel.export.notification import Notification, Sent, show_on_de
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.home.prompt_files import PromptFiles, read_lifted
 from claude_hooks_otel.series.budget_texts import announcement, block_reason, details, headline
-from claude_hooks_otel.series.budgets import BudgetState, read_budgets
+from claude_hooks_otel.series.budgets import BudgetState, kept_budgets, read_budgets
 from claude_hooks_otel.series.totals import SeriesTotals
 from claude_hooks_otel.store.store import Store
 from claude_hooks_otel.timeline import BUDGETS_EVERY, SHUTDOWN_TIMEOUT
@@ -94,6 +94,7 @@ class Budgets:
         self._announce(states)
         self._block(states, now_ns)
         self._files.clean(now_ns)
+        self._keep(states)
         return states
 
     def states(self, *, recompute: bool = False) -> list[BudgetState]:
@@ -178,6 +179,16 @@ class Budgets:
             (state.name, now_ns - _ACTIVE_WITHIN, _MOST_SESSIONS),
         )
         yield from (session for (session,) in rows)
+
+    # -- the status line -----------------------------------------------------------------------------------------------------
+
+    def _keep(self, states: Sequence[BudgetState]) -> None:
+        """Keep the states where the status line reads them, if they have changed."""
+        connection, rows = self._store.connection, kept_budgets(states)
+        if connection.execute("SELECT * FROM budget_state ORDER BY scope, name, period").fetchall() != rows:
+            with self._store.transaction():
+                connection.execute("DELETE FROM budget_state")
+                connection.executemany("INSERT INTO budget_state VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     # -- end -----------------------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from claude_hooks_otel.units import SECOND
 # Lines in which the first answer of a session is looked for.
 _MOST_LINES: Final = 1000
 # Bytes of transcripts, and sessions to pair, in one transaction. So much is lost if the import is stopped.
-BYTES_PER_TRANSACTION: Final = 8 << 20
+BYTES_PER_TRANSACTION: Final = 4 << 20
 PAIRED_PER_TRANSACTION: Final = 100
 
 _FORGOTTEN: Final = "SELECT session_id FROM imported_session WHERE session_id NOT IN (SELECT session_id FROM session)"
@@ -75,7 +75,10 @@ class ImportResult:
 
 
 def find_transcripts(folders: Sequence[Path], since_ns: int = 0) -> list[Transcripts]:
-    """Return the sessions of configuration folders that were written to since a time, the oldest first."""
+    """Return the sessions of configuration folders that were written to since a time, the oldest first.
+
+    If a session is in several folders, the largest of its copies counts: a transcript only grows.
+    """
     found: dict[str, Transcripts] = {}
     for folder in folders:
         for main in sorted(folder.absolute().glob(f"{PROJECTS}/*/*.jsonl")):
@@ -86,9 +89,14 @@ def find_transcripts(folders: Sequence[Path], since_ns: int = 0) -> list[Transcr
                 with suppress(OSError):
                     status = path.stat()
                     size, modified_ns = size + status.st_size, max(modified_ns, status.st_mtime_ns)
-            if modified_ns >= since_ns:
-                found.setdefault(main.stem, Transcripts(main.stem, main, size, modified_ns))
+            known = found.get(main.stem)
+            if modified_ns >= since_ns and (known is None or known.size < size):
+                found[main.stem] = Transcripts(main.stem, main, size, modified_ns)
     return sorted(found.values(), key=lambda each: each.modified_ns)
+
+
+class _CapturedMeanwhileError(Exception):
+    """A session was resumed while it was read, and hooks have captured it. The daemon counts it."""
 
 
 class HistoryImport:
@@ -147,8 +155,9 @@ class HistoryImport:
                 is_done = yield from self._read_portion(steps)
             except (sqlite3.Error, MemoryError):
                 raise  # the store failed, not a line
-            except Exception:
-                _log.exception("a line of an old transcript cannot be read; its sessions are read line by line")
+            except Exception as error:
+                if not isinstance(error, _CapturedMeanwhileError):
+                    _log.exception("a line of an old transcript cannot be read; its sessions are read line by line")
                 self._read_carefully()
                 steps = self._core.intake.read_sessions(self._sessions(left), self._begin)
 
@@ -163,6 +172,8 @@ class HistoryImport:
                 if read >= BYTES_PER_TRANSACTION:
                     break
             self._note(self._begun, is_paired=False)
+            if any(map(self.is_captured, self._begun)):
+                raise _CapturedMeanwhileError
         self._begun.clear()
         return read < BYTES_PER_TRANSACTION
 
@@ -170,6 +181,9 @@ class HistoryImport:
         """Read the sessions of a transaction that failed, one after another and line by line."""
         begun, self._begun = self._begun, {}
         for session in begun.values():
+            if self.is_captured(session.session_id):
+                self.result.captured += 1
+                continue
             with self._store.transaction():
                 self._begin(session)
                 self._note(self._begun, is_paired=False)

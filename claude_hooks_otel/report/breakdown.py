@@ -11,8 +11,10 @@ from typing import Final
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Metric
 from claude_hooks_otel.metrics.labels import Labels, normalize
+from claude_hooks_otel.report.daily_sums import DailySums
 from claude_hooks_otel.report.ranges import Range
 from claude_hooks_otel.series.aggregates import Aggregate, read_aggregates, read_session_aggregates
+from claude_hooks_otel.units import DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,13 @@ def read_breakdown(
 ) -> Breakdown:
     """Return the figures of a range in a store. The arguments are those of ``break_down``."""
     if not {*by, *(only or {})} & set(OF_SESSIONS):
-        aggregates = read_aggregates(connection, within.since_ns, within.until_ns)
+        # A long range has many half hours. By day, SQLite adds them up much faster, and a sparkline needs no more.
+        is_long = within.until_ns - within.since_ns > STEPS * DAY and "hour" not in {*by, *(only or {})}
+        aggregates: Iterable[Aggregate] = (
+            DailySums().read(connection, within)
+            if is_long
+            else read_aggregates(connection, within.since_ns, within.until_ns)
+        )
         return break_down(aggregates, within, by=by, only=only)
     branches = "SELECT session_id, branch, MAX(started_ns) FROM turn WHERE branch IS NOT NULL GROUP BY session_id"
     branch = {session_id: name for session_id, name, _ in connection.execute(branches)}

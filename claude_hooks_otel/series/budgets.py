@@ -118,6 +118,26 @@ def read_budgets(connection: sqlite3.Connection, config: BudgetsConfig, now_ns: 
     return found
 
 
+def kept_budgets(states: Iterable[BudgetState]) -> list[tuple[str | int, ...]]:
+    """Return the rows of the table ``budget_state``, in the order of its key."""
+    return sorted(
+        (
+            (
+                each.scope,
+                each.name,
+                each.period,
+                each.begin_ns,
+                each.end_ns,
+                each.limit,
+                each.used,
+                each.unpriced_tokens,
+            )
+            for each in states
+        ),
+        key=lambda row: row[:3],
+    )
+
+
 def budget_points(states: Iterable[BudgetState], now_ns: int) -> Iterator[SeriesPoint]:
     """Yield the gauges of budgets, with a time in Unix nanoseconds."""
     for state in states:

@@ -1,6 +1,7 @@
 """The tables of series, aggregates, gauges and exemplars. Totals and the sums of all sessions together are never deleted.
 
-``before_start`` has the part of a total that was exported under an earlier start time (``series.renewal``).
+``before_start`` has the part of a total that was exported under an earlier start time (``series.renewal``). ``budget_state`` has the
+budgets as the daemon has seen them last, for the status line, which cannot read the configuration.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ CREATE TABLE IF NOT EXISTS program_gauge (
     metric TEXT, labels TEXT, value INTEGER, at_ns INTEGER, PRIMARY KEY (metric, labels)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS budget_threshold (name TEXT PRIMARY KEY, ends_ns INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS budget_state (
+    scope TEXT, name TEXT, period TEXT, begin_ns INTEGER, ends_ns INTEGER, allowed INTEGER, used INTEGER, unpriced_tokens INTEGER,
+    PRIMARY KEY (scope, name, period)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS exemplar (
     metric TEXT, labels TEXT, bucket INTEGER, value INTEGER, at_ns INTEGER, trace_id TEXT, span_id TEXT, kept_ns INTEGER,
     PRIMARY KEY (metric, labels, bucket)

@@ -162,7 +162,7 @@ class Store:
             lock: held while something is written, by processes that write together. It is fairer than the lock of the file.
         """
         self._lock = lock
-        for setting in ("synchronous = NORMAL", "wal_autocheckpoint = 8000", "cache_size = -32768"):
+        for setting in ("synchronous = NORMAL", "wal_autocheckpoint = 4000", "cache_size = -12288"):
             self.connection.execute(f"PRAGMA {setting}")
 
     def _release(self) -> None:

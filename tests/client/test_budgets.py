@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.support.client.client import LONGEST_SCENARIO, missing, play
+from tests.support.terminal import missing as missing_terminal
 
 pytestmark = [
     pytest.mark.client,
@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")
+@pytest.mark.skipif(missing_terminal() is not None, reason=str(missing_terminal()))
 def test_a_person_sees_a_reached_budget_once(tmp_path: Path) -> None:
     """A program before shows nothing, and leaves the message for the person."""
     found = play("budget_message", tmp_path / "world")

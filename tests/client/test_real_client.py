@@ -23,6 +23,7 @@ from claude_hooks_otel.units import DOLLAR, SECOND
 from tests.support.client.client import LONGEST_SCENARIO, missing, play
 from tests.support.client.versions import BINARY_VARIABLE, RECORDED, VERSIONS, binary, has_account
 from tests.support.places import ROOT
+from tests.support.terminal import missing as missing_terminal
 
 pytestmark = [pytest.mark.client, pytest.mark.timeout(LONGEST_SCENARIO + 30)]
 
@@ -303,9 +304,10 @@ def test_a_new_user_sees_the_first_session_in_the_report_after_two_commands(
     assert {".env", "docker-compose.yml", "grafana-dashboards", "SUPPORT.md"} <= set(found["files"])
 
 
+@pytest.mark.skipif(missing_terminal() is not None, reason=str(missing_terminal()))
 @oldest_and_newest
 def test_the_client_shows_our_status_line_and_its_input_becomes_facts(version: str, tmp_path: Path) -> None:
-    """It runs in a pseudo-terminal, with a subscription. The line that was there before is shown, too, and comes back."""
+    """It runs in a terminal, with a subscription. The line that was there before is shown, too, and comes back."""
     found = play("status_line", tmp_path / "world", version=version)
     assert (found["code"], found["wrapped"], found["restored"]) == (0, True, True)
     limits, resets = found["last_input"]["rate_limits"], found["resets"]

@@ -13,6 +13,8 @@ import pytest
 
 from claude_hooks_otel.daemon.assembly import assemble_core
 from claude_hooks_otel.daemon.history import HistoryImport, ImportResult, find_transcripts
+from claude_hooks_otel.facts import model
+from claude_hooks_otel.facts.ledger import LedgerEntry
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.labels import decode_labels
@@ -152,6 +154,35 @@ def test_sessions_that_hooks_captured_are_left_to_the_daemon(tmp_path: Path) -> 
     assert list(reader.read(find_transcripts([tmp_path / "claude"]))) == []
     reader.close()
     assert reader.result.captured == len(find_transcripts([tmp_path / "claude"]))
+
+
+def test_a_session_that_is_resumed_while_it_is_read_is_left_to_the_daemon(tmp_path: Path) -> None:
+    scenario = Scenario("tasks")
+    history = History(scenario, tmp_path / "resumed")
+    found = find_transcripts([history.folder])
+    reader = HistoryImport(history.home, Config(), lambda: LATER)
+    with closing(reader), closing(reader.read(found)) as steps:
+        next(steps)
+        core = assemble_core(history.home, Config(), lambda: LATER)
+        entry = LedgerEntry(LATER, "SessionStart", "", "", "resume")
+        with core.store.transaction():
+            core.facts.ledger.enter(b"digest", found[0].session_id, entry)
+        core.store.close()
+        list(steps)
+        reader.pair()
+    assert reader.result.captured == 1
+    core = assemble_core(history.home, Config(), lambda: LATER)
+    assert core.facts.select(model.ApiRequest, "session_id = ?", found[0].session_id) == []
+    core.store.close()
+
+
+def test_of_two_copies_of_a_session_the_larger_one_is_read(tmp_path: Path) -> None:
+    for name, lines in (("first", 1), ("second", 2)):
+        project = tmp_path / name / "projects" / "p"
+        project.mkdir(parents=True)
+        (project / "s.jsonl").write_text('{"type": "mode"}\n' * lines)
+    (found,) = find_transcripts([tmp_path / "first", tmp_path / "second"])
+    assert found.main == tmp_path / "second" / "projects" / "p" / "s.jsonl"
 
 
 def test_a_forgotten_session_does_not_count_again(tmp_path: Path) -> None:

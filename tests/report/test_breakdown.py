@@ -13,7 +13,7 @@ from claude_hooks_otel.metrics.definition import Metric
 from claude_hooks_otel.report.breakdown import COLUMNS, GROUPS, NONE, TIMES, Breakdown, break_down, read_breakdown
 from claude_hooks_otel.report.ranges import Range, parse_range
 from claude_hooks_otel.series.aggregates import Aggregate, read_aggregates
-from claude_hooks_otel.units import DAY, DOLLAR, HOUR, SECOND
+from claude_hooks_otel.units import DAY, DOLLAR, END_OF_TIME, HOUR, SECOND
 from tests.support.corpus import Scenario
 from tests.support.replay import play
 
@@ -75,6 +75,21 @@ def test_sessions_and_branches_add_up_also_when_sessions_were_deleted(tmp_path: 
     after = read_breakdown(connection, EVERYTHING, by=("session",))
     assert (after.differences(), set(after.rows)) == ({}, {(NONE,)})
     assert after.total.amounts == found.total.amounts
+    replay.core.store.close()
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York"])
+def test_a_long_range_has_the_same_figures_day_by_day_and_half_hour_by_half_hour(zone: str, tmp_path: Path) -> None:
+    replay = play(Scenario("models"), tmp_path)
+    connection = replay.core.store.connection
+    everything = parse_range(None, since=None, until=None, last=None, zone=zone, now_ns=NOW)
+    for by in ((), ("day",), ("week", "model"), ("tool",), ("project", "month")):
+        exact = break_down(read_aggregates(connection, 0, END_OF_TIME), everything, by=by)
+        found = read_breakdown(connection, everything, by=by)
+        assert found.total.amounts == exact.total.amounts
+        assert {group: row.amounts for group, row in found.rows.items()} == {
+            group: row.amounts for group, row in exact.rows.items()
+        }
     replay.core.store.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sqlite3
 from collections.abc import Iterator
@@ -111,7 +112,7 @@ def test_a_threshold_is_reached_exactly(core: Core, dollars: float, reached: int
 
 
 def test_no_budgets_need_no_store() -> None:
-    with sqlite3.connect(":memory:") as connection:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         assert budgets(connection, Config(), NOW) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -44,8 +45,8 @@ LIVE = SUBSCRIBER | {"rate_limits": {"five_hour": {"used_percentage": 42.2, "res
 
 
 def shown(text: str, status: Mapping[str, Any] = SUBSCRIBER, home: Home | None = None, *, colour: bool = False) -> str:
-    given = Given(dict(status), None if home is None else str(home.root), NOW)
-    return render(parse_format(text), given, colour=colour)
+    with contextlib.closing(Given(dict(status), None if home is None else str(home.root), NOW)) as given:
+        return render(parse_format(text), given, colour=colour)
 
 
 @pytest.fixture

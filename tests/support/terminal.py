@@ -56,6 +56,12 @@ class Terminal:
         command = ["tmux", "-u", "-S", str(self._socket), "-f", "/dev/null", *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=check).stdout
 
+    def submit(self, text: str) -> None:
+        """Type a text and press Enter. The client takes a key that comes in one piece with a text as a part of it."""
+        self._tmux("send-keys", "-t", "s", "-l", "--", text)
+        self.wait_for(text)
+        self.keys("Enter")
+
     def keys(self, *keys: str) -> None:
         """Press keys, by tmux's names. Anything that is no name is typed."""
         for key in keys:
@@ -69,14 +75,22 @@ class Terminal:
         """Return what the terminal shows; with ``styles``, with its escape sequences."""
         return self._tmux("capture-pane", "-p", "-t", "s", *(["-e"] if styles else []))
 
-    def wait_for(self, text: str, timeout: float = 60, *, gone: bool = False) -> str:
-        """Wait until the screen shows a text, or no longer shows it. Return the screen."""
+    def wait_for(self, *texts: str, timeout: float = 60, gone: bool = False) -> str:
+        """Wait until the screen shows one of some texts, or no longer shows any. Return the screen.
+
+        Raises:
+            TimeoutError: it does not.
+        """
         deadline = time.monotonic() + timeout
-        while (text in (screen := self.screen())) == gone:
+        while any(text in (screen := self.screen()) for text in texts) == gone:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{text!r} {'stays' if gone else 'is not shown'}:\n{screen}")
+                raise TimeoutError(f"{texts} {'stays' if gone else 'is not shown'}:\n{screen}")
             time.sleep(0.05)
         return screen
+
+    def exit_code(self, timeout: float = 60) -> int:
+        """Wait until the command ends, and return its exit code."""
+        return int(self.wait_for(ENDED, timeout=timeout).partition(ENDED)[2].split()[0])
 
     @property
     def process(self) -> int:

@@ -90,6 +90,14 @@ def _took(given: Given) -> Shown:
     return None if milliseconds is None else (duration(milliseconds / 1000), milliseconds / 1000)
 
 
+def _budget(given: Given) -> Shown:
+    found = given.budget()
+    if found is None:
+        return None
+    name, percent, is_incomplete = found
+    return f"{name} {'>' if is_incomplete else ''}{percent:.0f}%", percent
+
+
 def duration(seconds: float) -> str:
     """Return a time as its two largest units, such as ``2h5m`` or ``3d4h``.
 
@@ -125,6 +133,11 @@ FIELDS: dict[str, tuple[Callable[[Given], Shown], tuple[float, float] | None, st
         lambda given: _dollars(given.day_cost()),
         None,
         "the cost of today's requests of all sessions, as `report today` has it",
+    ),
+    "budget": (
+        _budget,
+        (80.0, 100.0),
+        "the [budget](budgets.md) that is used most, of those that the session counts in, such as `month 62%` or `agent day 84%`",
     ),
     "five_hour": (_used("five_hour"), _SHARE, "how much of the five-hour limit is used, percent"),
     "five_hour_resets": (_resets("five_hour"), None, "the time until the five-hour limit begins again"),

@@ -23,6 +23,14 @@ BUSY_TIMEOUT = 0.02
 # Bytes of the client's input. A real one has about 2,000.
 MOST_INPUT = 4 << 20
 _HALF_HOURS = 50  # a day has at most 25 hours
+# Of several that are used equally, the one that ends first is shown.
+_BUDGET = """
+    SELECT b.scope, b.period, 100.0 * b.used / b.allowed AS percent, b.unpriced_tokens
+    FROM budget_state b LEFT JOIN session s ON s.session_id = ?
+    WHERE b.begin_ns <= ? AND b.ends_ns > ?
+        AND CASE b.scope WHEN 'all' THEN 1 WHEN 'agent' THEN b.name = s.agent WHEN 'project' THEN b.name = s.project ELSE b.name = s.team END
+    ORDER BY percent DESC, b.ends_ns, b.scope LIMIT 1
+"""
 
 
 class Given:
@@ -116,6 +124,17 @@ class Given:
             return None
         resets, used = max(found)  # of one window, the greater share is the later one
         return used, resets
+
+    def budget(self) -> tuple[str, float, bool] | None:
+        """Return the budget that is used most, of those that this session counts in; None without one, or if its period is over.
+
+        The result is its name, such as ``month`` or ``agent day``, the used share, percent, and whether tokens without a price are
+        missing in it.
+        """
+        rows = self.query(_BUDGET, self.text("session_id"), int(self.now * 1e9), int(self.now * 1e9))
+        for scope, period, percent, unpriced in rows:
+            return (f"{period}" if scope == "all" else f"{scope} {period}"), float(percent), bool(unpriced)  # type: ignore[arg-type]
+        return None
 
 
 def as_number(value: object) -> float | None:

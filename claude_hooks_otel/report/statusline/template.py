@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from claude_hooks_otel.report.statusline.given import Given
 
 DEFAULT = (
-    "{model}[ · {context} context][ · {session_cost}][ · {day_cost} today]"
+    "{model}[ · {context} context][ · {session_cost}][ · {day_cost} today][ · budget {budget}]"
     "[ · 5h {five_hour} (resets in {five_hour_resets})][ · week {week} (resets in {week_resets})]"
 )
 _GREEN, _YELLOW, _RED, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"

@@ -9,6 +9,7 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.report.breakdown import COLUMNS, Breakdown, Column, Figures, break_down
 from claude_hooks_otel.report.figures import figure_text, share
 from claude_hooks_otel.web.charts import stacked
+from claude_hooks_otel.web.pages import budgets
 from claude_hooks_otel.web.question import Question
 from claude_hooks_otel.web.tables import Table, breakdown_table
 from claude_hooks_otel.web.view import Page, View
@@ -70,11 +71,13 @@ def build(view: View) -> Page:
     labels = {"hour": "hour", "day": "day"}
     times = breakdown_table("times", f"By {question.step}", by_time, question, shown=DAYS_SHOWN, labels=labels)
     chart = stacked(view.by(question.step, stack, columns=(column,)), column, question)
+    shown_budgets, of_budgets = budgets.build(view)
     return Page(
         "overview",
         "Overview",
-        {table.name: table for table in (*tables, times)},
+        {table.name: table for table in (*tables, times)} | of_budgets,
         {
+            "budgets": shown_budgets,
             "headlines": headlines(view, by_time),
             "chart": chart,
             "measures": [

@@ -9,7 +9,6 @@ from typing import Any
 
 from tests.support.client.client import Ended, World, wait_until
 from tests.support.client.scripted_api import Tool, Turn, Usage
-from tests.support.terminal import Terminal
 
 # A turn that costs more than the budget.
 _COSTLY = [Turn("spent", usage=Usage(1000, 2000))]
@@ -30,19 +29,13 @@ def budget_message(folder: Path) -> dict[str, Any]:
         silent = world.run("script:short")  # nobody sees its messages
         with world.terminal("--model", "claude-sonnet-4-5") as shell:
             shell.wait_for("❯")
-            _submit(shell, "script:short first")
+            shell.submit("script:short first")
             shell.wait_for("Budget for this month")
             shown = shell.wait_for("a short answer")
-            _submit(shell, "script:short second")
+            shell.submit("script:short second")
             wait_until(lambda: len(world.api.charges) >= 4)
             later = shell.screen()
         return {"silent": _messages_of(silent), "shown": shown, "later": later, "messages": _messages(world)}
-
-
-def _submit(shell: Terminal, text: str) -> None:
-    shell.keys(text)
-    shell.wait_for(text)
-    shell.keys("Enter")
 
 
 def _messages(world: World) -> list[str]:

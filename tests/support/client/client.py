@@ -226,8 +226,13 @@ class World:
             text=True,
         )
 
-    def terminal(self, *arguments: str) -> Terminal:
-        """Return an interactive session, to be entered. Its first questions are answered."""
+    def terminal(self, *arguments: str, **environ: str | None) -> Terminal:
+        """Return an interactive session, to be entered. What a first start asks is answered: the theme, the API key, whether the folder is trusted.
+
+        Args:
+            arguments: those of the client.
+            environ: variables of this session; None removes one.
+        """
         state = {
             "hasCompletedOnboarding": True,
             "lastOnboardingVersion": ".".join(map(str, self.version)),
@@ -237,7 +242,8 @@ class World:
             "projects": {str(self.project): {"hasTrustDialogAccepted": True, "projectOnboardingSeenCount": 9}},
         }
         (self.user / ".claude.json").write_text(json.dumps(state))
-        return Terminal(self.folder, [str(self.binary), *arguments], self.environ(), cwd=self.project)
+        given = {name: text for name, text in (self.environ() | environ).items() if text is not None}
+        return Terminal(self.folder, [str(self.binary), *arguments], given, cwd=self.project)
 
     def run(self, prompt: str, *arguments: str, **environ: str) -> Ended:
         """Run one ``-p`` session from start to end."""

@@ -25,7 +25,7 @@ from tests.support.client.live_scenarios import live_dialog, live_states  # noqa
 from tests.support.client.page_scenarios import page_live  # noqa: F401 — run by its name
 from tests.support.client.random_sessions import Plan
 from tests.support.client.scripted_api import Tool, Turn, Usage
-from tests.support.client.terminal import Terminal, limit_headers, recording, skip_first_questions
+from tests.support.client.status_line_scenarios import status_line  # noqa: F401
 from tests.support.client.truth import Totals, our_totals
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.places import ROOT
@@ -435,67 +435,6 @@ def turn_latency(folder: Path, turns: str) -> dict[str, Any]:
                 stopped = store.execute("SELECT MAX(received_ns) FROM ledger WHERE event = 'Stop'").fetchone()[0]
             found.append((arrived - stopped) / 1e9)
     return {"seconds": found}
-
-
-def status_line(folder: Path) -> dict[str, Any]:
-    """A person works in a terminal, with a subscription. Our status line wraps one that was there."""
-    turns = [
-        Turn("hello there", [_bash("echo hi")], Usage(1000, 50, cache_write_5m=20000)),
-        Turn("that is all", usage=Usage(10, 5, cache_read=41000)),
-    ]
-    with World(folder, {"talk": turns}) as world:
-        skip_first_questions(world)
-        resets = int(time.time()) + 7200
-        world.api.headers = limit_headers({"5h": (0.4215, resets), "7d": (0.07, resets + 86400)})
-        settings, seen = world.user / ".claude" / "settings.json", folder / "seen.jsonl"
-        values = json.loads(settings.read_text()) | {"skipDangerousModePermissionPrompt": True}
-        settings.write_text(json.dumps(values | {"statusLine": {"type": "command", "command": recording(seen)}}))
-        before = settings.read_bytes()
-        named = ("--settings", str(settings))
-        world.command(
-            "install", *named, "--statusline", "--format", "our line: {model} {context}[ 5h {five_hour}] {session_cost}"
-        )
-        arguments = ("--model", "claude-sonnet-4-5", "--dangerously-skip-permissions")
-        subscription = {"ANTHROPIC_API_KEY": None, "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-not-a-token"}
-        with Terminal(world, *arguments, **subscription) as terminal:
-            first = "our line: Sonnet 4.5 – $0.00"
-            if terminal.wait_for(first, "Settings Warning") != first:  # an old client does not know every event
-                terminal.press_enter()
-                terminal.wait_for(first)
-            terminal.submit("script:talk")
-            terminal.wait_for("that is all")
-            terminal.wait_for("our line: Sonnet 4.5 21% 5h 42% $0.")
-            shown = terminal.text
-            code = terminal.leave()
-        with contextlib.suppress(TimeoutError):
-            world.receiver.wait_for(lambda it: len(_limits(it)) == 4 and our_totals(it)["events"].get("SessionEnd"), 30)
-        inputs = [json.loads(line) for line in seen.read_text().splitlines() if line.strip()]
-        with contextlib.closing(connect(world.home.store, readonly=True)) as store:
-            readings = store.execute(
-                "SELECT context_basis_points, context_size, cost FROM status_reading ORDER BY at_ns"
-            ).fetchall()
-        found = {
-            "code": code,
-            "wrapped": "recorded line" in shown,
-            "resets": resets,
-            "last_input": inputs[-1],
-            "readings": readings,
-            "limits": _limits(world.receiver),
-            "command": json.loads(world.command("limits", "--json"))["windows"],
-            "audit": world.command("audit"),
-            "cost": sum(our_totals(world.receiver)["cost"].values()),
-        }
-        world.command("install", *named, "--no-statusline")
-        return found | {"restored": settings.read_bytes() == before}
-
-
-def _limits(receiver: OtlpReceiver) -> dict[str, float]:
-    """Return the newest values of the limits' metrics, by name and window, for our agent."""
-    return {
-        f"{point.name} {point.attributes['window']}": point.value
-        for point in receiver.metrics
-        if point.name.startswith("claude.rate_limit.") and point.attributes["agent"] == "backend"
-    }
 
 
 def _output(totals: Totals) -> float:
