@@ -198,7 +198,7 @@ def _unreversed(style: str | Style) -> str | Style:
 
 @contextlib.contextmanager
 def _served(home: Home) -> Iterator[PageServer]:
-    server = PageServer(home, now_ns=lambda: NOW_NS)
+    server = PageServer(home, {}, now_ns=lambda: NOW_NS)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -242,7 +242,7 @@ def _take_shots(browser: Browser, home: Home, folder: Path) -> None:
                 page.emulate_media(color_scheme=scheme)
                 page.goto(address + shot.path.format(session=session))
                 if shot.path == "/live":
-                    page.wait_for_function("document.querySelector('[data-live]').textContent.startsWith('Connected')")
+                    page.wait_for_selector("[data-live]:has-text('Connected')")
                 page.evaluate("document.fonts.ready")
                 ending = "-dark" if scheme == "dark" else ""
                 _save(page, folder / f"{shot.name}{ending}.webp", shot.width, shot.height)
