@@ -55,6 +55,21 @@ def test_a_budget_has_its_used_amount_and_forecast(account: Account) -> None:
     assert reported["total"]["cost_usd"] == found["budgets"][0]["used_usd"]
 
 
+def test_the_report_ends_with_the_lines_of_the_budgets(account: Account) -> None:
+    configure(account, "month = 40\n[budgets.agent.Backend]\nmonth = 100\n[budgets.agent.frontend]\nmonth = 5")
+    spend(account, 10)
+    lines = account.ok("budgets").splitlines()
+    text = account.ok("report")
+    assert text.splitlines()[-len(lines) - 1 :] == [*lines, ""]
+    assert "agent frontend" not in account.ok("report", "--agent", "backend")
+    assert "agent backend" in account.ok("report", "--agent", "Backend")
+    assert "this month" not in account.ok("report", "month")
+    assert isinstance(json.loads(account.ok("report", "--json")), list)
+    account.home.config.unlink()
+    account.home.last_config.unlink(missing_ok=True)
+    assert account.ok("report") == text[: text.index("Budgets\n")]
+
+
 def test_a_block_is_named_and_lifted(account: Account) -> None:
     configure(account, "month = 5\nblock = true")
     spend(account, 6)

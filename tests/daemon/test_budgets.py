@@ -23,6 +23,8 @@ from claude_hooks_otel.daemon.budgets import Budgets
 from claude_hooks_otel.delivery.notifications import open_errors
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.report.statusline.given import Given
+from claude_hooks_otel.report.statusline.template import parse_format, render
 from claude_hooks_otel.settings import BudgetsConfig, Config, save
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.units import DAY, DOLLAR, HOUR, SECOND
@@ -163,6 +165,36 @@ def test_a_broken_configuration_changes_no_budget(owner: Owner) -> None:
     owner.spend(9)
     owner.budgets.look()
     assert len(owner.notices()) == 1
+
+
+# -- the status line -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_status_line_shows_the_present_state_until_the_period_ends(owner: Owner) -> None:
+    def shown() -> str:
+        given = Given({"session_id": "one"}, str(owner.home.root), owner.clock() / SECOND)
+        return render(parse_format("[{budget}]"), given, colour=False)
+
+    assert shown() == ""
+    owner.configure(day=10, agent={"Backend": {"day": 2}, "frontend": {"day": 1}}, month=100)
+    owner.budgets.settings.refresh()
+    owner.session("one", "backend")
+    owner.spend(1.5)
+    owner.spend(5, "frontend")
+    owner.budgets.look()
+    assert shown() == "agent day 75%"
+    before = owner.core.store.connection.total_changes
+    owner.budgets.look()
+    assert owner.core.store.connection.total_changes == before, "nothing is written while nothing changes"
+    owner.spend(1)
+    owner.budgets.look()
+    assert shown() == "agent day 125%"
+    owner.clock.advance(12 * 3600)
+    assert shown() == "month 8%", "the day is over, and no daemon has looked since"
+    owner.configure()
+    owner.budgets.settings.refresh()
+    owner.budgets.look()
+    assert shown() == ""
 
 
 # -- blocks ------------------------------------------------------------------------------------------------------------------

@@ -198,6 +198,42 @@ def test_the_later_share_of_a_limit_is_shown(core: Core) -> None:
     assert shown("{five_hour}", home=home) == "60%"
 
 
+def budget(
+    core: Core, scope: str, name: str, period: str, percent: float, ends: float = NOW + 60, unpriced: int = 0
+) -> None:
+    row = (scope, name, period, int(NOW - 60) * SECOND, round(ends * SECOND), 1000, round(percent * 10), unpriced)
+    with core.store.transaction():
+        core.store.connection.execute("INSERT INTO budget_state VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def test_the_budget_that_is_used_most_is_shown_of_those_in_which_the_session_counts(core: Core) -> None:
+    own = model.Session(session_id=SUBSCRIBER["session_id"], agent="backend", project="shop", team="core")
+    home = add(core, own)
+    assert shown("a[ {budget}]", home=home) == "a"
+    for scope, name, period, percent, text in (
+        ("all", "all", "month", 62, "month 62%"),
+        ("agent", "frontend", "day", 99, "month 62%"),
+        ("project", "shop", "week", 70.4, "project week 70%"),
+        ("team", "core", "month", 81, "team month 81%"),
+        ("agent", "backend", "day", 130, "agent day 130%"),
+    ):
+        budget(core, scope, name, period, percent)
+        assert shown("{budget}", home=home) == text
+    assert shown("{budget}", SUBSCRIBER | {"session_id": "new"}, home) == "month 62%"
+    assert " · budget agent day 130% · " in shown(DEFAULT, home=home)
+
+
+def test_a_budget_whose_period_is_over_is_not_shown(core: Core) -> None:
+    budget(core, "all", "all", "day", 90, ends=NOW)
+    assert shown("{budget}", home=add(core)) == "–"
+
+
+@pytest.mark.parametrize(("percent", "colour"), [(79, 32), (80, 33), (100, 31)])
+def test_a_budget_has_the_colour_of_its_share(core: Core, percent: float, colour: int) -> None:
+    budget(core, "all", "all", "day", percent, unpriced=7)
+    assert shown("{budget}", home=add(core), colour=True) == f"\x1b[{colour}mday >{percent}%\x1b[0m"
+
+
 # -- the process ---------------------------------------------------------------------------------------------------------------
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]

@@ -105,6 +105,28 @@ def week(week_home: Home) -> Iterator[Served]:
         yield served
 
 
+BUDGETS = """[budgets]
+time_zone = "UTC"
+block = true
+day = 5
+month = 1000
+[budgets.agent.backend]
+week = 4000
+[budgets.project.a-project-with-a-very-long-name-that-nobody-abbreviates]
+month = 12.5
+"""
+
+
+@pytest.fixture(scope="session")
+def budgeted(week_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The page of two weeks of work with budgets. One of them is used up."""
+    home = Home(tmp_path_factory.mktemp("budgeted") / "home")
+    shutil.copytree(week_home.root, home.root)
+    home.config.write_text(BUDGETS)
+    with serve(home, lambda: WEEK_NS) as served:
+        yield served
+
+
 @pytest.fixture(scope="session")
 def empty(tmp_path_factory: pytest.TempPathFactory, utc: None) -> Iterator[Served]:
     """The page of a home in which nothing was ever captured."""

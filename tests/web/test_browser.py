@@ -116,6 +116,25 @@ def test_every_page_with_data_is_sound_and_accessible(week: Served, visit: Any, 
 @needs_axe
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_budgets_are_sound_and_accessible(budgeted: Served, visit: Any, scheme: str, width: int) -> None:
+    tab = visit(budgeted, width=width, scheme=scheme)
+    for path in ("/", "/?agent=nobody"):
+        page = tab.open(path)
+        assert page.locator(".budget").count() == 4
+        assert "Prompts are refused" in page.inner_text(".budget.bad")
+        lengths = page.eval_on_selector_all(
+            ".budget .done", "bars => bars.map(bar => bar.getBoundingClientRect().width)"
+        )
+        whole = page.locator(".budget .track").first.bounding_box()["width"]
+        assert lengths[0] == pytest.approx(whole)
+        assert 0 < lengths[1] < whole
+        assert tab.violations() == []
+        tab.assert_sound()
+
+
+@needs_axe
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_page_of_an_empty_home_is_sound_and_helps(empty: Served, visit: Any, scheme: str, width: int) -> None:
     tab = visit(empty, width=width, scheme=scheme)
     for path in PAGES:

@@ -191,6 +191,30 @@ def test_a_session_is_found_by_its_words_its_branch_and_its_id(week: Served) -> 
     assert "matches the search" in week.ask("/sessions?range=all&q=nothing-like-this").text
 
 
+def test_the_budgets_equal_the_command(budgeted: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(budgeted.home.root))
+    with monkeypatch.context() as patch:
+        patch.setattr("time.time_ns", lambda: WEEK_NS)
+        result = CliRunner().invoke(make_app(), ["budgets", "--json"])
+    expected = json.loads(result.stdout)["budgets"]
+    assert [each["blocks_prompts"] for each in expected] == [True, False, False, False]
+    for query in ("", "?range=today&agent=docs"):
+        assert budgeted.table("overview", "budgets", query) == expected
+        section = budgeted.ask(f"/{query}").text.partition('id="budgets"')[2].partition("</section>")[0]
+        for each in expected:
+            assert f"${each['used_usd']:,.2f} of ${each['limit_usd']:,.2f}" in section
+            assert f"forecast ${each['forecast_usd']:,.2f} ({each['forecast_share']:.0%})" in section
+        bars = re.findall(r'class="done" width="([0-9.]+)%"', section)
+        assert list(map(float, bars)) == pytest.approx(
+            [100 * min(1, each["used_share"]) for each in expected], abs=0.01
+        )
+
+
+def test_without_budgets_the_page_does_not_mention_them(week: Served) -> None:
+    assert "udget" not in week.ask("/").text
+    assert week.ask("/tables/overview/budgets.json").status == 404
+
+
 # -- the range in the address ----------------------------------------------------------------------------------------------------
 
 

@@ -122,6 +122,7 @@ def live_dialog(folder: Path) -> dict[str, Any]:
         watch = Watch(world)
         with world.terminal("--model", "claude-sonnet-4-5") as terminal:
             terminal.wait_for("? for shortcuts")
+            watch.until(lambda: watch.last and watch.last[0].state == "idle")
             terminal.keys("script:ask", "Enter")
             watch.until(lambda: watch.last and watch.last[0].state == "waiting for permission")
             terminal.wait_for("Do you want to proceed")
