@@ -199,7 +199,10 @@ def test_after_an_upgrade_in_place_the_running_daemon_is_the_new_version(
             play("before")
             wait_until(lambda: version("before") != UNKNOWN)
             new = package / "new"
-            new.write_text((package / "__init__.py").read_text().replace(version("before"), "99.0"))
+            shutil.copy(package / "__init__.py", new)
+            metadata = site / "claude_hooks_otel-99.0.dist-info" / "METADATA"
+            metadata.parent.mkdir()
+            metadata.write_text("Metadata-Version: 2.4\nName: claude-hooks-otel\nVersion: 99.0\n")
             new.replace(package / "__init__.py")
             play("after")
             wait_until(lambda: version("after") == "99.0")
