@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import shutil
 import subprocess
@@ -87,6 +88,21 @@ class Terminal:
                 raise TimeoutError(f"{texts} {'stays' if gone else 'is not shown'}:\n{screen}")
             time.sleep(0.05)
         return screen
+
+    def answer(self, question: str, key: str, timeout: float = 60) -> None:
+        """Press a key until a question is gone: the client ignores keys for a moment after it has drawn one.
+
+        Raises:
+            TimeoutError: the question stays.
+        """
+        self.wait_for(question, timeout=timeout)
+        deadline = time.monotonic() + timeout
+        while question in self.screen():
+            self.keys(key)
+            with contextlib.suppress(TimeoutError):
+                self.wait_for(question, timeout=2, gone=True)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{question!r} stays:\n{self.screen()}")
 
     def exit_code(self, timeout: float = 60) -> int:
         """Wait until the command ends, and return its exit code."""

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.support.client.client import Ended, World, wait_until
 from tests.support.client.scripted_api import Tool, Turn, Usage
 
@@ -98,13 +100,28 @@ def plugin_commands(folder: Path) -> dict[str, Any]:
         for name in scripts:
             world.api.prompts.clear()
             world.api.tool_results.clear()
-            ended = world.run(f"/hooks-otel:{name} script:{name}")
+            charged = len(world.api.charges)
+            process = world.start(f"/hooks-otel:{name} script:{name}")
+            if name == "live":  # the client waits for what runs in the background
+                _end_page(world, process.pid, charged + len(scripts[name]))
+            ended = world.end(process)
             found[name] = {
                 **_messages_of(ended),
                 "prompt": "\n".join(world.api.prompts),
                 "outputs": list(world.api.tool_results),
             }
         return found
+
+
+def _end_page(world: World, client: int, requests: int) -> None:
+    """End the page that a session serves, once the API has answered so many requests."""
+
+    def pages() -> list[psutil.Process]:
+        return [each for each in psutil.Process(client).children(recursive=True) if "serve" in each.cmdline()]
+
+    wait_until(lambda: len(world.api.charges) >= requests and pages())
+    for page in pages():
+        page.terminate()
 
 
 def mcp_tools(folder: Path) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def live_states(folder: Path) -> dict[str, Any]:
 
 
 def live_dialog(folder: Path) -> dict[str, Any]:
-    """Run an interactive session that asks for permission. It is allowed once, after the client's notification, and refused once."""
+    """Run an interactive session that asks for permission. It is allowed once, and refused once."""
     scripts = {
         "ask": [Turn("one", [_bash("/usr/bin/python3 -c 'import time; time.sleep(1)'")]), Turn("done")],
         "no": [Turn("one", [_bash("/usr/bin/python3 -c 'print(1)'")]), Turn("done")],
@@ -125,14 +125,12 @@ def live_dialog(folder: Path) -> dict[str, Any]:
             watch.until(lambda: watch.last and watch.last[0].state == "idle")
             terminal.keys("script:ask", "Enter")
             watch.until(lambda: watch.last and watch.last[0].state == "waiting for permission")
-            terminal.wait_for("Do you want to proceed")
-            terminal.keys("Enter")
+            terminal.answer("Do you want to proceed", "Enter")
             watch.until(lambda: watch.last and watch.last[0].state == "idle")
             asked = list(watch.shown)
             terminal.keys("script:no", "Enter")
             watch.until(lambda: watch.last and watch.last[0].state == "waiting for permission")
-            terminal.wait_for("Do you want to proceed")
-            terminal.keys("Escape")
+            terminal.answer("Do you want to proceed", "Escape")
             watch.until(lambda: watch.last and watch.last[0].state == "idle")
             terminal.keys("/exit", "Enter")
             watch.until(lambda: not watch.last)
