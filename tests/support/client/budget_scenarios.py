@@ -97,13 +97,13 @@ def plugin_commands(folder: Path) -> dict[str, Any]:
         path.write_text(f'#!/bin/sh\nexec "{Path(sys.executable).with_name("claude-hooks-otel")}" "$@"\n')
         path.chmod(0o755)
         found = {}
-        for name in scripts:
+        for name, turns in scripts.items():
             world.api.prompts.clear()
             world.api.tool_results.clear()
             charged = len(world.api.charges)
             process = world.start(f"/hooks-otel:{name} script:{name}")
             if name == "live":  # the client waits for what runs in the background
-                _end_page(world, process.pid, charged + len(scripts[name]))
+                _end_page(world, process.pid, charged + len(turns))
             ended = world.end(process)
             found[name] = {
                 **_messages_of(ended),
