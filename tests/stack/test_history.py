@@ -98,7 +98,7 @@ class Past:
 
 
 def write_transcripts(folder: Path, now: int) -> None:
-    make(folder, 3_000_000)
+    make(folder, count=60, turns=(1, 3, 8))
     move(folder, now - GENERATED_DAYS_AGO * DAY - GENERATED_FROM)
     for name, days in RECORDED.items():
         scenario = Scenario(name)
