@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ def test_the_live_view_shows_tools_and_sub_agents_and_no_killed_session(tmp_path
     found = play("live_states", tmp_path / "world")
     assert {state for state, _, _ in found["states"]} == {"thinking", "tool"}
     tools = [[tool, subagents] for _, tool, subagents in found["states"] if tool == "Bash"]
-    assert tools == [["Bash", 0], ["Bash", 0], ["Bash", 1], ["Bash", 0]]
+    # Between two tools, the moment without any can be too short to be seen.
+    assert [each for each, _ in groupby(tools)] == [["Bash", 0], ["Bash", 1], ["Bash", 0]]
     assert found["left"] == 0
     assert found["agent"][:3] == ["backend", "shop", "claude-sonnet-4-5"]
     assert found["agent"][4], "the request before the kill has a cost"

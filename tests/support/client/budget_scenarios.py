@@ -133,6 +133,7 @@ def mcp_tools(folder: Path) -> dict[str, Any]:
     scripts = {"costly": _COSTLY, "ask": [Turn("ask", call), Turn("that is the bill")]}
     with World(folder, scripts, export=False, telemetry=False) as world:
         world.run("script:costly")
+        wait_until(lambda: "cost_usd" in json.loads(world.command("report", "all", "--json"))["total"])
         reported = json.loads(world.command("report", "all", "--json"))
         command = str(Path(sys.executable).with_name("claude-hooks-otel"))
         server = {"command": command, "args": ["mcp"], "env": {"HOME": str(world.user)}}
