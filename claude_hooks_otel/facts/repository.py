@@ -93,18 +93,15 @@ class Facts(FactReader):
 
     def get(self, kind: type[F], *key: str | int) -> F | None:
         """Return the fact with this natural key."""
-        row = self.store.connection.execute(TABLES[kind].select, key).fetchone()
-        stored = None if row is None else kind(**dict(zip(kind.SHAPE.names, row, strict=True)))
+        stored = super().get(kind, *key)
         added = self.added(kind, *key)
         return added if stored is None else stored if added is None else stored.merged(added)
 
     def select(self, kind: type[F], where: str = "1", *parameters: str | int | None) -> list[F]:
         """Return the facts of a kind that meet an SQL condition. If the condition reads other tables, it has a ``SELECT``."""
-        names, table = kind.SHAPE.names, TABLES[kind]
         if kind in self._added or "SELECT" in where:
             self.flush()
-        rows = self.store.connection.execute(f"SELECT {table.columns} FROM {table.name} WHERE {where}", parameters)  # noqa: S608
-        return [kind(**dict(zip(names, row, strict=True))) for row in rows]
+        return super().select(kind, where, *parameters)
 
     # -- a participant of the store's transactions ---------------------------------------------------------------------
 

@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.home.lock import DaemonLock, is_running
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.installation.home_files import emit_path, network_variables
+from claude_hooks_otel.installation.home_files import emit_path
 from claude_hooks_otel.installation.hook_entries import register, registered_commands, unregister
 from claude_hooks_otel.installation.json_text import JsonText, JsonTextError
 from claude_hooks_otel.installation.purge import purge
@@ -32,24 +31,6 @@ from tests.support.places import ROOT
 
 FOREIGN_HOOK = {"type": "command", "command": "notify-send done"}
 Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Run the command in a new user account in which only HOME and PATH are set."""
-    for name in list(os.environ):
-        if name.startswith(("OTEL_", "CLAUDE_", "XDG_")) or network_variables({name: "x"}):
-            monkeypatch.delenv(name)
-    (tmp_path / "project").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path / "project")
-
-    def run(*arguments: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(make_app(), arguments)
-        assert result.exit_code == code, (result.output, result.stderr, result.exception)
-        return result
-
-    return run
 
 
 @pytest.fixture

@@ -12,11 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from claude_hooks_otel.cli.app import make_app
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.installation.home_files import network_variables
 from claude_hooks_otel.installation.json_text import JsonText
 from claude_hooks_otel.installation.status_line import Choice, command_of, is_ours, register, restore, wrapped_in
 
@@ -25,21 +23,10 @@ OURS = 'sh "$HOME/.local/state/claude-hooks-otel/statusline.sh"'
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    for name in list(os.environ):
-        if name.startswith(("OTEL_", "CLAUDE_", "XDG_")) or network_variables({name: "x"}):
-            monkeypatch.delenv(name)
-    (tmp_path / "project").mkdir()
+def cli(cli: Cli, tmp_path: Path) -> Cli:
+    """The account has a folder for Claude Code's settings."""
     (tmp_path / ".claude").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path / "project")
-
-    def run(*arguments: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(make_app(), arguments)
-        assert result.exit_code == code, (result.output, result.stderr, result.exception)
-        return result
-
-    return run
+    return cli
 
 
 @pytest.fixture
