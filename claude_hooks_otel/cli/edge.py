@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from claude_hooks_otel.cli.console import fail, prepare_output
+from claude_hooks_otel.cli.interrupts import is_interrupt
 from claude_hooks_otel.home.ownership import ForeignHomeError
 from claude_hooks_otel.home.paths import HOME_VARIABLE, NoHomeError
 from claude_hooks_otel.installation.purge import PurgeError
@@ -47,6 +48,8 @@ class Commands(TyperGroup):
                 raise
             fail(explanation(error))
         except Exception as error:
+            if is_interrupt(error):
+                raise KeyboardInterrupt from None
             if os.environ.get(TRACEBACK_VARIABLE):
                 traceback.print_exc(file=sys.stderr)
             fail(explanation(error))

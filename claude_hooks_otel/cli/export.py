@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from claude_hooks_otel.cli.console import JsonOption, command_home, complain, err, fail, print_json, say
+from claude_hooks_otel.cli.interrupts import INTERRUPTED
 from claude_hooks_otel.cli.questions import SinceOption, UntilOption, asked_range, opened_store
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.ranges import EVERYTHING, Range
@@ -221,7 +222,7 @@ def _send(home: Home, name: str, options: dict[str, Any], *, again: bool) -> dic
         fail(explain(home.store, problem))
     except KeyboardInterrupt:
         err.print("Stopped. Run the command again to go on.")
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     except Exception as problem:  # foreign code
         reason = OptionRedactor(options)(f"{type(problem).__name__}: {problem}").rstrip(".")
         error = f"{name}: {reason}. Run the command again to go on."

@@ -15,6 +15,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from claude_hooks_otel.cli.console import JsonOption, command_home, err, fail, out, print_json, say
+from claude_hooks_otel.cli.interrupts import INTERRUPTED
 from claude_hooks_otel.cli.waiting_events import TIMEOUT
 from claude_hooks_otel.daemon.take_in import take_in
 from claude_hooks_otel.home.paths import Home
@@ -88,7 +89,7 @@ def _read_all(home: Home, config: Config, found: Sequence[Any], *, is_quiet: boo
             return run_import(home, config, found, advance)
     except KeyboardInterrupt:
         err.print("Stopped. Run the command again to go on.")
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     except (sqlite3.Error, ImportFailedError) as error:
         fail(f"{home.store} cannot be written: {error}. Run the command again to go on.")
 

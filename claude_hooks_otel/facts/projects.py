@@ -116,20 +116,18 @@ def _project_folder(directory: str) -> Path:
 
 
 def _origin_name(git_dir: Path) -> str | None:
-    file = git_dir / "config"
     try:
-        status = file.stat()
+        return _origin_name_in(read_foreign(git_dir / "config", _MOST_CONFIG))
     except (OSError, ValueError):  # ValueError: a NUL in the name of the git directory
         return None
-    return _origin_name_in(file, status.st_mtime_ns, status.st_size)
 
 
 @functools.lru_cache(maxsize=256)
-def _origin_name_in(file: Path, modified_ns: int, size: int) -> str | None:  # noqa: ARG001 — a changed file is read again
+def _origin_name_in(config: bytes) -> str | None:
     """Return the last part of the URL of the remote ``origin``."""
     try:
-        url = config_value(read_foreign(file, _MOST_CONFIG).decode(errors="replace"), 'remote "origin"', "url") or ""
-    except (OSError, configparser.Error):
+        url = config_value(config.decode(errors="replace"), 'remote "origin"', "url") or ""
+    except configparser.Error:
         return None
     if "://" in url:
         url = unquote(url)

@@ -11,13 +11,15 @@ import glob
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from claude_hooks_otel.foreign_files import open_foreign, read_foreign, skipping_unreadable, walk_foreign
 from claude_hooks_otel.sources.records import parsed, read_records
+from claude_hooks_otel.units import SECOND
 
 # Bytes that are read at a time. A whole transcript (tens of megabytes) is never in memory.
 CHUNK = 1 << 20
@@ -105,6 +107,8 @@ def _is_agent(path: Path) -> bool:
     return path.name.startswith("agent-") and path.name.endswith(".jsonl")
 
 
+# File systems keep modification times in ticks, some of them of seconds.
+_TICK_NS: Final = 3 * SECOND
 # A project's folder → when it was modified, and the agents' transcripts in it by session.
 _beside: dict[Path, tuple[int, dict[str | None, list[Path]]]] = {}
 
@@ -124,7 +128,8 @@ def _agents_beside(main: Path) -> Sequence[Path]:
             by_session.setdefault(_session_of(path), []).append(path)
     except OSError:
         return ()
-    if "" not in by_session:  # otherwise, a first line is not complete yet
+    # Otherwise, a first line is not complete yet, or a file may come within the same tick of the clock.
+    if "" not in by_session and time.time_ns() - modified_ns > _TICK_NS:
         while len(_beside) >= MOST_FOLDERS:
             del _beside[next(iter(_beside))]
         _beside[folder] = modified_ns, by_session

@@ -154,7 +154,7 @@ def test_a_daemon_waits_as_long_as_the_command_for_its_endpoints(account: Accoun
 
 
 def error_of(**variables: str) -> str:
-    given = {f"OTEL_EXPORTER_OTLP_{name}": value for name, value in {"TIMEOUT": "900", **variables}.items()}
+    given = {f"OTEL_EXPORTER_OTLP_{name}": value for name, value in {"TIMEOUT": "5000", **variables}.items()}
     [exporter] = build_metric_exporters(OtelSettings.from_variables(given))
     outcome = exporter.probe()
     exporter.shutdown()

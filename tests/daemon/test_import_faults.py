@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from bench.transcripts import make
+from claude_hooks_otel.cli.interrupts import INTERRUPTED
 from claude_hooks_otel.home.paths import Home
 from tests.support.corpus import SCENARIOS, Scenario
 from tests.support.importer import Importer, Sums, sums
@@ -84,13 +85,16 @@ def press_ctrl_c(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert not _members(process.pid)
-    # Before its own code runs, Python ends the program. If it was about to end, it has its result.
-    assert process.returncode in (0, 130, -signal.SIGINT), errors
-    if process.returncode == 130:
-        assert errors.endswith("Stopped. Run the command again to go on.\n")
+    if process.returncode == INTERRUPTED:
+        # With no message, nothing was read yet.
+        assert errors == "" or errors.endswith("Stopped. Run the command again to go on.\n")
         assert "Traceback" not in errors
-    else:
-        assert process.returncode < 0 or json.loads(output)["ok"]
+    elif process.returncode == 0:  # it was about to end
+        assert json.loads(output)["ok"]
+    else:  # Python was interrupted before it had read the package
+        assert process.returncode in (1, -signal.SIGINT), errors
+        assert errors.endswith("KeyboardInterrupt\n\n" if process.returncode == 1 else "KeyboardInterrupt\n")
+        assert "fault of claude-hooks-otel" not in errors
 
 
 def kill_another(process: subprocess.Popen[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -346,6 +347,15 @@ def test_agents_of_older_clients_are_next_to_the_transcript(main: Path) -> None:
     assert [file.agent_id for file in find_agents(main)] == ["new", "own"]
     assert [file.key for file in find_agents(main)] == [(SESSION, "new"), (SESSION, "own")]
     assert [file.agent_id for file in find_agents(main.with_name("another.jsonl"))] == ["other"]
+
+
+def test_an_agent_that_starts_within_one_tick_of_the_clock_is_found(main: Path) -> None:
+    """The folder looks unchanged. Later, a new file changes the time of the folder."""
+    now = time.time_ns()
+    for name in ("first", "second"):
+        (main.parent / f"agent-{name}.jsonl").write_bytes(answer("a1") + b"\n")
+        os.utime(main.parent, ns=(now, now))
+        assert name in [file.agent_id for file in find_agents(main)]
 
 
 # -- reading lines -------------------------------------------------------------------------------------------------------
