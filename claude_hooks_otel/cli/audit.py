@@ -58,8 +58,6 @@ def register(app: typer.Typer) -> None:
 
 
 def _audit(home: Home, within: Range, beginning: str | None) -> tuple[Result, CostCheck]:
-    if not home.store.exists():
-        return Result(0, 0, {}, []), CostCheck(0, [])
     try:
         with opened_store(home) as connection:
             sessions = _chosen(connection, within, beginning)

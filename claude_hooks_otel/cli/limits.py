@@ -41,14 +41,10 @@ def register(app: typer.Typer) -> None:
         within = asked_range(zone=tz)
         home = command_home()
         take_in_waiting(home)
-        usages: list[Usage] = []
-        windows: list[LimitWindow] = []
-        has_sessions = False
-        if home.store.exists():
-            with opened_store(home) as connection:
-                usages = list(read_usage(connection))
-                windows = list(read_windows(connection, now_ns))
-                has_sessions = connection.execute("SELECT 1 FROM session LIMIT 1").fetchone() is not None
+        with opened_store(home) as connection:
+            usages = list(read_usage(connection))
+            windows = list(read_windows(connection, now_ns))
+            has_sessions = connection.execute("SELECT 1 FROM session LIMIT 1").fetchone() is not None
         found = blocks(usages)[::-1]
         week = [usage for usage in usages if usage.at_ns > now_ns - WEEK]
         if as_json:

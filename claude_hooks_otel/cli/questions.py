@@ -15,6 +15,7 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.ranges import Range, RangeError, parse_range
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.damage import explain
+from claude_hooks_otel.store.schema import bring_up_to_date
 
 SinceOption = Annotated[str | None, typer.Option(help="The first day or time, such as 2026-11-01.")]
 UntilOption = Annotated[str | None, typer.Option(help="The last day or time.")]
@@ -39,9 +40,17 @@ def asked_range(
 
 @contextmanager
 def opened_store(home: Home) -> Iterator[sqlite3.Connection]:
-    """Open the store for reading. End the command with a sentence if it cannot be read."""
+    """Open the store for reading, or an empty one if nothing was captured yet. End the command with a sentence if it cannot be read."""
     try:
-        with closing(connect(home.store, readonly=True)) as connection:
+        with closing(connect(home.store, readonly=True) if home.store.exists() else _empty_store()) as connection:
             yield connection
     except sqlite3.Error as error:
         fail(explain(home.store, error))
+
+
+def _empty_store() -> sqlite3.Connection:
+    from claude_hooks_otel.daemon.assembly import ROOMS  # noqa: PLC0415 — only before the first session, and it imports much
+
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    bring_up_to_date(connection, ROOMS)
+    return connection

@@ -75,7 +75,7 @@ def register(app: typer.Typer) -> None:
                 question.only.setdefault(name, []).extend([value] if value else [])
         home = command_home()
         take_in_waiting(home)
-        if question is None or not home.store.exists():
+        if question is None:
             print_report(home, agent=agent, project=project, as_json=as_json)
         else:
             print_range(home, question.within, by=question.by, only=question.only, sort=sort, top=top, form=form)

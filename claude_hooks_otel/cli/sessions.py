@@ -72,9 +72,7 @@ def register(app: typer.Typer) -> None:
             fail("One of --json and --csv is expected.")
         home = command_home()
         take_in_waiting(home)
-        if not home.store.exists():
-            print_next_step(home)
-        elif session is not None:
+        if session is not None:
             _print_timeline(home, session, within, as_json=as_json, as_csv_=csv)
         else:
             rows = _sessions(home, within, agent, project)

@@ -85,6 +85,26 @@ def test_json_has_one_shape(account: Account, arguments: tuple[str, ...]) -> Non
     assert (printed["error"] is None) == printed["ok"] or arguments[0] == "doctor"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("sessions",), ("report", "all"), ("report", "--by", "model"), ("limits",), ("audit",), ("top",), ("budgets",)],
+)
+def test_json_has_the_same_fields_before_the_first_session(account: Account, arguments: tuple[str, ...]) -> None:
+    before = json.loads(account.ok(*arguments, "--json"))
+    account.use()
+    after = json.loads(account.ok(*arguments, "--json"))
+    assert before.keys() == after.keys()
+
+
+@pytest.mark.parametrize("form", ["--csv", "--markdown"])
+def test_a_table_has_the_same_head_before_the_first_session(account: Account, form: str) -> None:
+    before = account.ok("report", "all", form).splitlines()[0]
+    account.use()
+    after = account.ok("report", "all", form).splitlines()[0]
+    assert after.startswith(before.rstrip("| "))
+    assert "," in before if form == "--csv" else before.startswith("| agent")
+
+
 @pytest.mark.parametrize("name", ["status", "flush", "report", "doctor", "install", "uninstall"])
 def test_an_error_in_json_has_the_same_shape(account: Account, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv("HOME")

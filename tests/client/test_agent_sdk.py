@@ -66,6 +66,7 @@ def test_our_numbers_are_those_of_the_sdk(program: str, hooks: str, tmp_path: Pa
     assert ours(found, sdk) == sdk
     assert found["results"][-1]["cost"] > 0
     assert found["whole"]["rows"][0]["agent"] == "backend"
+    assert found["entrypoints"] == ["sdk-ts" if program == "typescript" else "sdk-py"]
     # Each request that the API answered is there once. It tells nothing of one that was cut off.
     assert found["audit"]["requests"] == len(found["charged"])
 
@@ -90,3 +91,12 @@ def test_an_import_reads_sessions_whose_program_ran_no_hooks(tmp_path: Path) -> 
     sdk = reported(found)
     assert ours(found, sdk) == sdk
     assert found["whole"]["rows"][0]["agent"] == "default"
+
+
+@pytest.mark.parametrize("flag", ["--bare", "--safe-mode"])
+def test_an_import_reads_sessions_whose_client_runs_no_hooks(flag: str, tmp_path: Path) -> None:
+    found = play("without_hooks", tmp_path / "world", flag, version=NEWEST)
+    assert found["before"] == []
+    [row] = found["after"]
+    assert row["cost_usd"] == pytest.approx(found["told"], rel=1e-9)
+    assert (row["input_tokens"], row["output_tokens"], row["tool_calls"]) == (210, 50, 1)

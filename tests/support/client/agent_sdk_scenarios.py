@@ -1,4 +1,4 @@
-"""Programs on the Claude Agent SDK, next to what the SDK itself reports about their sessions."""
+"""Sessions that no terminal shows: of the Claude Agent SDK, next to what the SDK itself reports, and of a client that runs no hooks."""
 
 from __future__ import annotations
 
@@ -96,4 +96,22 @@ def agent_sdk(folder: Path, program: str, hooks: str) -> dict[str, Any]:
             "sessions": json.loads(world.command("report", "all", "--by", "session", "--json")),
             "whole": json.loads(world.command("report", "all", "--json")),
             "audit": json.loads(world.command("audit", "--json")),
+            "entrypoints": sorted(
+                {
+                    point.attributes["entrypoint"]
+                    for point in world.receiver.metrics
+                    if point.name == "claude.client.info"
+                }
+            ),
         }
+
+
+def without_hooks(folder: Path, *arguments: str) -> dict[str, Any]:
+    """Run a session in which the client runs no hooks, and return the report before and after an import."""
+    turns = [Turn("look", [_bash("true")], Usage(100, 20)), Turn("done", usage=Usage(110, 30))]
+    with World(folder, {"bare": turns}, export=False, telemetry=False) as world:
+        ended = world.run("script:bare", *arguments)
+        before = json.loads(world.command("report", "all", "--json"))
+        world.command("import")
+        after = json.loads(world.command("report", "all", "--json"))
+        return {"told": ended.result["total_cost_usd"], "before": before["rows"], "after": after["rows"]}

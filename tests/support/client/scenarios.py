@@ -19,7 +19,7 @@ import psutil
 from claude_hooks_otel.sources.registration import Registration
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
-from tests.support.client.agent_sdk_scenarios import agent_sdk  # noqa: F401 — run by its name
+from tests.support.client.agent_sdk_scenarios import agent_sdk, without_hooks  # noqa: F401 — run by their names
 from tests.support.client.budget_scenarios import budget_block, budget_message, mcp_tools, plugin_commands  # noqa: F401
 from tests.support.client.client import Ended, World, wait_until
 from tests.support.client.live_scenarios import live_dialog, live_states  # noqa: F401 — run by its name
