@@ -83,6 +83,7 @@ def test_the_messages_of_all_turns_add_up_to_the_session(tmp_path: Path) -> None
     [row] = found["sessions"]["rows"]
     assert {name: row[name] for name in turns} == turns
     assert row["prompts"] == 3
+    assert found["outcomes"] == {"success": 2, "rejected": 1}  # the program refused one, in the place of a person
 
 
 @for_python

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.support.client.client import World
 from tests.support.client.scripted_api import Tool, Turn, Usage
+from tests.support.client.truth import our_totals
 from tests.support.places import ROOT
 
 # .ci/run installs the SDKs here. That for Python brings a client of its own.
@@ -96,6 +97,7 @@ def agent_sdk(folder: Path, program: str, hooks: str) -> dict[str, Any]:
             "sessions": json.loads(world.command("report", "all", "--by", "session", "--json")),
             "whole": json.loads(world.command("report", "all", "--json")),
             "audit": json.loads(world.command("audit", "--json")),
+            "outcomes": our_totals(world.receiver)["outcomes"],
             "entrypoints": sorted(
                 {
                     point.attributes["entrypoint"]
