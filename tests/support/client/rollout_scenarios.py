@@ -1,0 +1,95 @@
+"""Scenarios of machines that an organization manages. The organization's files are in an ``/etc`` of the scenario's own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.support.client.client import World
+from tests.support.client.scripted_api import Tool, Turn, Usage
+from tests.support.client.truth import Totals
+from tests.support.places import ROOT
+
+SETTINGS = Path("/etc/claude-code/managed-settings.d/50-claude-hooks-otel.json")
+TURNS = [
+    Turn("work", [Tool("Bash", {"command": "true", "description": "work"})], Usage(100, 20, cache_write_5m=1000)),
+    Turn("done", usage=Usage(14, 60, 1000)),
+]
+
+
+def _own_etc(folder: Path) -> None:
+    """Give this mount namespace a copy of ``/etc``, so that nothing changes on the machine."""
+    shutil.copytree("/etc", folder / "etc", symlinks=True, ignore_dangling_symlinks=True)
+    subprocess.run(["mount", "--bind", str(folder / "etc"), "/etc"], check=True)
+    SETTINGS.parent.mkdir(parents=True)
+
+
+def _ready(client: Totals, ours: Totals) -> bool:
+    ended = ours["events"].get("SessionEnd", 0) >= sum(client["sessions"].values()) > 0
+    return ended and all(client[kind] == ours[kind] for kind in ("tokens", "requests", "tools"))
+
+
+def _try_to_switch_off(world: World) -> None:
+    """Let the user and the project say everything that could switch the organization's hooks off or move the telemetry."""
+    for path in (world.user / ".claude" / "settings.json", world.project / ".claude" / "settings.local.json"):
+        path.parent.mkdir(exist_ok=True)
+        against: Mapping[str, Any] = {
+            "disableAllHooks": True,
+            "allowManagedHooksOnly": False,
+            "hooks": {},
+            "enabledPlugins": {"hooks-otel@hooks-otel": False},
+            "env": {
+                "CLAUDE_AGENT_TEAM": "nobody",
+                "CLAUDE_HOOKS_OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+                "shared": "/tmp/share/claude-hooks-otel/emit",
+                "emit": "/tmp/emit",
+            },
+        }
+        path.write_text(json.dumps(against))
+
+
+def managed(folder: Path, events: str) -> dict[str, Any]:
+    """A session runs with the organization's settings alone. User and project try to switch them off.
+
+    Args:
+        folder: the folder of the world.
+        events: which events the organization registers.
+    """
+    with World(folder, {"work": TURNS}, hooks="none") as world:
+        _own_etc(folder)
+        options = ["--team", "shop-team", "--endpoint", world.receiver.http_endpoint, "--protocol", "http/protobuf"]
+        places = ["--prefix", "/nowhere", "--prefix", sys.prefix]
+        world.command("managed-settings", *places, "--events", events, "--statusline", *options, str(SETTINGS))
+        _try_to_switch_off(world)
+        ended = world.run("script:work", CLAUDE_AGENT_ID="backend")
+        found = world.totals(_ready) | {"code": ended.code, "errors": ended.errors}
+        found["teams"] = sorted(
+            {point.attributes["team"] for point in world.receiver.metrics if "team" in point.attributes}
+        )
+        found["files"] = sorted(path.name for path in world.home.root.iterdir())
+        found["status"] = world.command("status")
+        found["doctor"] = json.loads(world.command("doctor", "--json"))["findings"]
+        found["uninstall"] = world.command("uninstall")
+        found["install"] = world.command("install")
+        found["user"] = json.loads((world.user / ".claude" / "settings.json").read_text())
+        world.command("daemon", "--stop")
+        return found
+
+
+def managed_plugin(folder: Path) -> dict[str, Any]:
+    """A session runs with the plugin that the organization enables from a marketplace. User and project try to disable it."""
+    with World(folder, {"work": TURNS}, hooks="none") as world:
+        _own_etc(folder)
+        options = ["--endpoint", world.receiver.http_endpoint, "--protocol", "http/protobuf"]
+        world.command("managed-settings", "--marketplace", str(ROOT), *options, str(SETTINGS))
+        _try_to_switch_off(world)
+        (world.user / ".claude" / "settings.json").write_text("{}")
+        codes = [world.run("script:work", CLAUDE_AGENT_ID="backend").code for _ in range(2)]
+        found = world.totals(_ready) | {"codes": codes, "status": world.command("status")}
+        world.command("daemon", "--stop")
+        return found
