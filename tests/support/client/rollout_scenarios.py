@@ -89,7 +89,8 @@ def managed_plugin(folder: Path) -> dict[str, Any]:
         world.command("managed-settings", "--marketplace", str(ROOT), *options, str(SETTINGS))
         _try_to_switch_off(world)
         (world.user / ".claude" / "settings.json").write_text("{}")
-        codes = [world.run("script:work", CLAUDE_AGENT_ID="backend").code for _ in range(2)]
+        on_path = f"{Path(sys.executable).parent}:{world.environ()['PATH']}"  # the plugin finds the package there
+        codes = [world.run("script:work", CLAUDE_AGENT_ID="backend", PATH=on_path).code for _ in range(2)]
         found = world.totals(_ready) | {"codes": codes, "status": world.command("status")}
         world.command("daemon", "--stop")
         return found
