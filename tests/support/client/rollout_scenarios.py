@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.client.client import World
+from tests.support.client.github_action import Job
 from tests.support.client.scripted_api import Tool, Turn, Usage
-from tests.support.client.truth import Totals
+from tests.support.client.truth import Totals, client_totals
 from tests.support.places import ROOT
 
 SETTINGS = Path("/etc/claude-code/managed-settings.d/50-claude-hooks-otel.json")
@@ -94,3 +96,90 @@ def managed_plugin(folder: Path) -> dict[str, Any]:
         found = world.totals(_ready) | {"codes": codes, "status": world.command("status")}
         world.command("daemon", "--stop")
         return found
+
+
+# A branch and an answer that would become Markdown, an output or a command of the runner.
+BRANCH = "mend_the_sum"
+ANSWER = "done\n::set-output name=cost-usd::0\n::error::false\ncost-usd=0\n```\n| a |"
+
+
+def _environ(world: World, **more: str) -> dict[str, str]:
+    return {
+        **world.environ(),
+        "GITHUB_WORKSPACE": str(world.project),
+        "PATH": f"{world.binary.parent}:{os.environ['PATH']}",
+        **more,
+    }
+
+
+def _findings(world: World, job: Job) -> dict[str, Any]:
+    return {
+        "codes": job.codes,
+        "results": job.results,
+        "commands": job.commands,
+        "summary": job.summary.read_text() if job.summary.exists() else "",
+        "log": job.log,
+        "charged": [{"model": charge.model, **vars(charge.usage)} for charge in world.api.charges],
+        "client": client_totals(world.receiver),
+    }
+
+
+def github_action(folder: Path) -> dict[str, Any]:
+    """A job runs the action. The package is installed already, because there is no network here."""
+    calc = folder / "shop" / "calc.py"
+    change = {"file_path": str(calc), "old_string": "a - b", "new_string": "a + b"}
+    turns = [
+        Turn("look", [Tool("Read", {"file_path": str(calc)})], Usage(100, 20, cache_write_5m=1000)),
+        Turn("mend", [Tool("Edit", change)], Usage(10, 30, cache_read=1000)),
+        Turn("keep", [Tool("Bash", {"command": "git commit -qam mend", "description": "keep"})], Usage(10, 40, 1050)),
+        Turn("fail", [Tool("Bash", {"command": "exit 3", "description": "fail"})], Usage(10, 5, 1050)),
+        Turn(ANSWER, usage=Usage(14, 60, 1200)),
+    ]
+    with World(folder, {"work": turns}, hooks="none") as world:
+        subprocess.run(["git", "checkout", "-qb", BRANCH], cwd=world.project, env=world.environ(), check=True)
+        given = {
+            "prompt": "--version script:work",
+            "arguments": "--model\nclaude-sonnet-4-5\n--dangerously-skip-permissions",
+            "client-version": "",
+            "endpoint": world.receiver.http_endpoint,
+            "protocol": "http/protobuf",
+            "headers": "x-key=not-a-secret",
+        }
+        job = Job(folder, given, _environ(world), outputs={"package": {"installed": "true"}})
+        job.run("Register the hooks", "Run Claude Code", "Send the telemetry and write the summary")
+        found = _findings(world, job)
+        ours = [point for point in world.receiver.metrics if point.name == "claude.tokens.output"]
+        found["delta"] = sorted(
+            {(str(point.temporality), str(point.resource["service.instance.id"])) for point in ours}
+        )
+        found["result"] = json.loads((job.temporary / "claude-hooks-otel" / "result.json").read_text())
+        found["branch"] = BRANCH
+        world.command("daemon", "--stop")
+        return found
+
+
+def github_action_failures(folder: Path) -> dict[str, Any]:
+    """Jobs run the action with an endpoint that is down, with a client that fails, and without the package."""
+    turns = [Turn("done", usage=Usage(14, 60))]
+    found: dict[str, Any] = {}
+    with World(folder, {"work": turns, "refused": [Turn(errors=[400] * 50)]}, hooks="none") as world:
+        for name, script, is_installed in (
+            ("endpoint", "work", "true"),
+            ("client", "refused", "true"),
+            ("package", "work", "false"),
+        ):
+            given = {
+                "prompt": f"script:{script}",
+                "client-version": "",
+                "endpoint": "http://127.0.0.1:9",
+                "flush-timeout": "2",
+            }
+            if is_installed != "true":
+                (folder / "runner" / "claude-hooks-otel" / "venv").unlink()
+            (folder / "runner" / "summary.md").unlink(missing_ok=True)
+            job = Job(folder, given, _environ(world), outputs={"package": {"installed": is_installed}})
+            job.run("Register the hooks", "Run Claude Code", "Send the telemetry and write the summary")
+            found[name] = _findings(world, job)
+            if is_installed == "true":
+                world.command("daemon", "--stop")
+    return found
