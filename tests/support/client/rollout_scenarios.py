@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support.client.client import World
+import psutil
+
+from tests.support.client.client import World, wait_until
 from tests.support.client.github_action import Job
 from tests.support.client.scripted_api import Tool, Turn, Usage
 from tests.support.client.truth import Totals, client_totals
+from tests.support.containers import Images
 from tests.support.places import ROOT
 
 SETTINGS = Path("/etc/claude-code/managed-settings.d/50-claude-hooks-otel.json")
@@ -183,3 +186,67 @@ def github_action_failures(folder: Path) -> dict[str, Any]:
             if is_installed == "true":
                 world.command("daemon", "--stop")
     return found
+
+
+def containers(folder: Path, images: str) -> dict[str, Any]:
+    """A session runs in one container, the daemon in another. They share events and transcripts.
+
+    Args:
+        folder: the folder of the world.
+        images: the folder of the images.
+    """
+    store = Images(Path(images))
+    with World(folder, {"work": TURNS}, hooks="none") as world:
+        shared = {name: folder / name for name in ("telemetry", "claude")}
+        for path in shared.values():
+            path.mkdir()
+            os.chown(path, 1000, 1000)
+        volumes = {shared["telemetry"]: "/telemetry", shared["claude"]: "/home/agent/.claude:ro"}
+        endpoint = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": world.receiver.http_endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        }
+        configuration = store.configuration("claude-hooks-otel")
+        healthy = ["sh", "-c", configuration["Healthcheck"]["Test"][-1]]
+        telemetry, agent = store.container("claude-hooks-otel"), store.container("claude-session")
+        isolated = {**os.environ, "BUILDAH_ISOLATION": "chroot"}
+
+        def run(container: str, *program: str, **environ: str) -> subprocess.CompletedProcess[str]:
+            command = store.command(container, program, volumes=volumes, environ=environ)
+            return subprocess.run(command, env=isolated, capture_output=True, text=True, check=False, timeout=90)
+
+        before = run(telemetry, *healthy).returncode
+        program = [*configuration["Entrypoint"], *configuration["Cmd"]]
+        daemon = subprocess.Popen(
+            store.command(telemetry, program, volumes=volumes, environ=endpoint), env=isolated, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        wait_until((shared["telemetry"] / "daemon.pid").exists)
+        healthy_while_running = run(telemetry, *healthy).returncode
+        volumes |= {shared["claude"]: "/home/agent/.claude", world.binary.parent: "/client:ro"}
+        session = {name: value for name, value in world.environ().items() if name not in ("HOME", "PATH", "IS_SANDBOX")}
+        ended = run(
+            agent, "/client/claude", "-p", "script:work", "--model", "claude-sonnet-4-5", "--dangerously-skip-permissions",
+            HOME="/home/agent", CLAUDE_AGENT_ID="backend", CLAUDE_AGENT_PROJECT="shop",
+            CLAUDE_HOOKS_OTEL_HOME="/telemetry", **session,
+        )  # fmt: skip
+        found = world.totals(_ready)
+        report = run(telemetry, *configuration["Entrypoint"], "report").stdout
+        page = run(telemetry, *configuration["Entrypoint"], "serve", "--help").returncode
+        [inside] = [
+            each
+            for each in psutil.Process(daemon.pid).children(recursive=True)
+            if each.exe().endswith("python3") or "/python3." in each.exe()
+        ]
+        inside.terminate()  # as `docker stop` does
+        output, _ = daemon.communicate(timeout=60)
+        return found | {
+            "session": [ended.returncode, ended.stdout, ended.stderr],
+            "health": [before, healthy_while_running, run(telemetry, *healthy).returncode],
+            "report": report,
+            "page": page,
+            "daemon": [daemon.returncode, output],
+            "user": configuration["User"],
+            "owners": sorted({path.stat().st_uid for path in shared["telemetry"].rglob("*")}),
+            "python_of_the_session": run(agent, "ls", "/opt/claude-hooks-otel").stdout.split(),
+        }
