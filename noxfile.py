@@ -28,7 +28,7 @@ def lint(session: nox.Session) -> None:
     session.run("mypy")
     if shutil.which("shellcheck"):
         session.run("shellcheck", "-s", "sh", "hooks/emit", external=True)
-        session.run("shellcheck", ".ci/run", external=True)
+        session.run("shellcheck", ".ci/run", *map(str, sorted(Path("deploy").rglob("*.sh"))), external=True)
     else:
         session.log("shellcheck is not installed: the shell scripts are not checked")
 

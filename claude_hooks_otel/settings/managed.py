@@ -29,11 +29,11 @@ PROFILE: Final = "com.anthropic.claudecode.plist"
 _MOST: Final = 4 << 20
 
 
-def managed_files(folders: Iterable[Path] = FOLDERS, profiles: Path = PROFILES) -> tuple[Path, ...]:
+def managed_files(folders: Iterable[Path] | None = None, profiles: Path = PROFILES) -> tuple[Path, ...]:
     """Return the files that Claude Code reads here, in the order in which it merges them. Files that do not exist may be among them.
 
     Args:
-        folders: where the files are.
+        folders: where the files are; by default, where the client looks for them.
         profiles: where macOS keeps the profiles of a device management.
     """
     own = profiles / pwd.getpwuid(os.geteuid()).pw_name / PROFILE if profiles.is_dir() else profiles
@@ -42,7 +42,7 @@ def managed_files(folders: Iterable[Path] = FOLDERS, profiles: Path = PROFILES) 
             return (profile,)
     return tuple(
         path
-        for folder in folders
+        for folder in (FOLDERS if folders is None else folders)
         for path in (folder / BASE, *(part for part in _listed(folder / PARTS) if not part.name.startswith(".")))
     )
 

@@ -52,6 +52,7 @@ COMMANDS = {
         Command("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool", _WITHOUT_CLOUDS),
         Command("amtool", "prometheus", "github.com/prometheus/alertmanager/cmd/amtool"),
         Command("compose", "compose", "."),
+        Command("actionlint", "actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
     )
 }
 

@@ -20,6 +20,7 @@ from tests.support.otlp_receiver import OtlpReceiver
 COMMANDS = {
     "install": ("install", "--agent", "backend"),
     "uninstall": ("uninstall",),
+    "managed-settings": ("managed-settings", "--team", "shop"),
     "doctor": ("doctor",),
     "status": ("status",),
     "flush": ("flush", "--timeout", "5"),
@@ -50,8 +51,8 @@ FINE_INSTALL = (0, "Wrote", "")
 FINE_UNINSTALL = (0, "Took 19 hooks", "")
 # What is true when sessions were captured, but no request.
 WITHOUT_REQUESTS = {"limits": "have no requests yet", "audit": "Recounted 1 sessions with 0 requests"}
-# The client hides the line of a program that fails, so no fault changes this one.
-UNDISTURBED = {"statusline": (0, "–", "rror")}
+# The client hides the line of a program that fails, so no fault changes it. Managed settings are for other machines.
+UNDISTURBED = {"statusline": (0, "–", "rror"), "managed-settings": (0, "CLAUDE_AGENT_TEAM", "rror")}
 # What is true of commands that need more than a sound store.
 USUAL = {
     "export": (1, "There is no imported history", "Wrote"),
