@@ -52,6 +52,10 @@ COMMANDS = {
         Command("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool", _WITHOUT_CLOUDS),
         Command("amtool", "prometheus", "github.com/prometheus/alertmanager/cmd/amtool"),
         Command("compose", "compose", "."),
+        Command(
+            "victoria-metrics", "victoriametrics", "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"
+        ),
+        Command("vmalert", "victoriametrics", "github.com/VictoriaMetrics/VictoriaMetrics/app/vmalert"),
     )
 }
 

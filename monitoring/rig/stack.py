@@ -77,7 +77,56 @@ def _answers(url: str) -> bool:
     return False
 
 
-class Stack:
+class PrometheusApi:
+    """The queries that Prometheus and compatible servers answer.
+
+    Attributes:
+        url: The server's address. Its API is below ``/api/v1``.
+        pace: The lengths of the ranges in expressions.
+    """
+
+    url: str
+    pace: local.Pace
+
+    def ask(self, path: str, **parameters: str | float) -> Any:
+        """Return the ``data`` of an answer of Prometheus's HTTP API.
+
+        Raises:
+            ValueError: Prometheus refuses the request; the error has its message.
+        """
+        body = urllib.parse.urlencode(parameters).encode()
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}", body or None, timeout=60) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            raise ValueError(json.load(error).get("error", str(error))) from None
+
+    def instant(self, expression: str, at: float | None = None) -> dict[Labels, float]:
+        """Return the value of each label set of an expression, at a time in Unix seconds or now."""
+        parameters: dict[str, str | float] = {"query": self.pace.expression(expression)}
+        if at is not None:
+            parameters["time"] = f"{at:.3f}"
+        result = self.ask("query", **parameters)["result"]
+        return {frozenset(element["metric"].items()): float(element["value"][1]) for element in result}
+
+    def over_time(
+        self, expression: str, start: float, end: float, step: float
+    ) -> dict[Labels, list[tuple[float, float]]]:
+        """Return the points of each label set of an expression, at each step from ``start`` to ``end``."""
+        result = self.ask(
+            "query_range",
+            query=self.pace.expression(expression),
+            start=f"{start:.3f}",
+            end=f"{end:.3f}",
+            step=f"{step:.3f}",
+        )["result"]
+        return {
+            frozenset(element["metric"].items()): [(float(at), float(value)) for at, value in element["values"]]
+            for element in result
+        }
+
+
+class Stack(PrometheusApi):
     """A Collector and a Prometheus. As a context manager, it starts and stops both.
 
     Args:
@@ -157,42 +206,3 @@ class Stack:
             if time.monotonic() > deadline:
                 raise RuntimeError("Prometheus does not read its configuration again")
             time.sleep(0.05)
-
-    # -- queries -------------------------------------------------------------------------------------------------------
-
-    def ask(self, path: str, **parameters: str | float) -> Any:
-        """Return the ``data`` of an answer of Prometheus's HTTP API.
-
-        Raises:
-            ValueError: Prometheus refuses the request; the error has its message.
-        """
-        body = urllib.parse.urlencode(parameters).encode()
-        try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/{path}", body or None, timeout=60) as answer:
-                return json.load(answer)["data"]
-        except urllib.error.HTTPError as error:
-            raise ValueError(json.load(error).get("error", str(error))) from None
-
-    def instant(self, expression: str, at: float | None = None) -> dict[Labels, float]:
-        """Return the value of each label set of an expression, at a time in Unix seconds or now."""
-        parameters: dict[str, str | float] = {"query": self.pace.expression(expression)}
-        if at is not None:
-            parameters["time"] = f"{at:.3f}"
-        result = self.ask("query", **parameters)["result"]
-        return {frozenset(element["metric"].items()): float(element["value"][1]) for element in result}
-
-    def over_time(
-        self, expression: str, start: float, end: float, step: float
-    ) -> dict[Labels, list[tuple[float, float]]]:
-        """Return the points of each label set of an expression, at each step from ``start`` to ``end``."""
-        result = self.ask(
-            "query_range",
-            query=self.pace.expression(expression),
-            start=f"{start:.3f}",
-            end=f"{end:.3f}",
-            step=f"{step:.3f}",
-        )["result"]
-        return {
-            frozenset(element["metric"].items()): [(float(at), float(value)) for at, value in element["values"]]
-            for element in result
-        }
