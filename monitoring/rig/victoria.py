@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
+
+import yaml
 
 from monitoring.generate import SETUP
 from monitoring.rig import local
 from monitoring.rig.build import binary
 from monitoring.rig.stack import PrometheusApi, Server
 
-# The flags that docs/scale.md asks for. Without the first, VictoriaMetrics forgets after a month. Without the second, a query whose end
-# is now answers for a time range that ends 30 s earlier.
-FLAGS: Final = ("-retentionPeriod=13", "-search.latencyOffset=0s")
+# The flags that docs/scale.md asks for. Without the first, VictoriaMetrics forgets after a month. Without the second, it answers a query
+# whose end is now with what it had 30 s before. The others are for OTLP without a Collector.
+FLAGS: Final = (
+    "-retentionPeriod=13",
+    "-search.latencyOffset=0s",
+    "-opentelemetry.usePrometheusNaming",
+    f"-relabelConfig={SETUP / 'team' / 'victoriametrics-relabel.yml'}",
+)
 
 
 class VictoriaMetrics(PrometheusApi):
@@ -28,6 +37,7 @@ class VictoriaMetrics(PrometheusApi):
     def __init__(
         self, folder: Path, pace: local.Pace = local.SHIPPED, *, rules: bool = True, flags: tuple[str, ...] = ()
     ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.pace = pace
         ports = local.Ports.free()
         address, alerts = f"{local.LOOPBACK}:{ports.prometheus}", f"{local.LOOPBACK}:{ports.alertmanager}"
@@ -48,7 +58,7 @@ class VictoriaMetrics(PrometheusApi):
 
     def _vmalert(self, folder: Path, address: str) -> Server:
         files = folder / "vmalert-rules"
-        files.mkdir(parents=True)
+        files.mkdir()
         for path in sorted((SETUP / "rules").glob("*.yml")):
             (files / path.name).write_text(local.rules(path.read_text(encoding="utf-8"), self.pace), encoding="utf-8")
         return Server(
@@ -77,3 +87,29 @@ class VictoriaMetrics(PrometheusApi):
         if self.vmalert:
             self.vmalert.stop()
         self.server.stop()
+
+    @property
+    def through_otlp(self) -> dict[str, str]:
+        """The variables that make a daemon send its metrics to VictoriaMetrics itself."""
+        return {
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{self.url}/opentelemetry/v1/metrics",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        }
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return the rules that vmalert evaluates, with their health."""
+        with urllib.request.urlopen(f"{self.rules_url}/api/v1/rules", timeout=30) as answer:
+            return [rule for group in json.load(answer)["data"]["groups"] for rule in group["rules"]]
+
+
+def forward(config: Path, victoria: VictoriaMetrics) -> None:
+    """Make a Prometheus send all its samples to a VictoriaMetrics.
+
+    Args:
+        config: The file prometheus.yml, which changes.
+        victoria: The receiver.
+    """
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    content["remote_write"] = [{"url": f"{victoria.url}/api/v1/write", "queue_config": {"batch_send_deadline": "1s"}}]
+    config.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

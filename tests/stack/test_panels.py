@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Iterator
@@ -19,9 +20,11 @@ from monitoring.alerts import ALERTS, Alert
 from monitoring.expressions import CARRIED, FILTERS
 from monitoring.rig.local import HASTE, LOOPBACK
 from monitoring.rig.stack import Stack
+from monitoring.rig.victoria import VictoriaMetrics, forward
 from tests.support.corpus import SCENARIOS
 from tests.support.real_daemon import wait_until
-from tests.support.stack.panels import PanelQuery, annotation_queries, boards, panel_queries
+from tests.support.stack.panels import PanelQuery, annotation_queries, boards, panel_queries, rule_expressions
+from tests.support.stack.same import is_same_graph, is_same_without_nan, samples
 from tests.support.stack.team import Machine, arrived, final_totals
 
 # All recorded scenarios, except the one with two copies of every hook and the one without some of its hooks.
@@ -71,10 +74,13 @@ CHOICES = {"team": {"core", "web"}, "sprint": {"1", "2"}, "user": {"ann", "bea",
 
 
 class Recorded:
-    """A stack with the sessions of one machine that sends through the Collector and one that sends directly."""
+    """A stack with the sessions of one machine that sends through the Collector and one that sends directly.
 
-    def __init__(self, stack: Stack, folder: Path) -> None:
-        self.stack = stack
+    Prometheus sends all its samples on to a VictoriaMetrics.
+    """
+
+    def __init__(self, stack: Stack, victoria: VictoriaMetrics, folder: Path) -> None:
+        self.stack, self.victoria = stack, victoria
         # Nothing receives its traces, and the outbox is so small that all of them are dropped.
         small = {
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://{LOOPBACK}:9/v1/traces",
@@ -123,8 +129,10 @@ def _waiting(machine: Machine) -> int:
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory, servers: None) -> Iterator[Recorded]:
     folder = tmp_path_factory.mktemp("recorded")
-    with Stack(folder, HASTE) as stack:
-        played = Recorded(stack, folder)
+    victoria, stack = VictoriaMetrics(folder / "victoria", HASTE, rules=False), Stack(folder, HASTE)
+    forward(folder / "prometheus.yml", victoria)
+    with victoria, stack:
+        played = Recorded(stack, victoria, folder)
         try:
             played.play()
             yield played
@@ -242,3 +250,34 @@ def test_every_alert_is_evaluated_by_prometheus(recorded: Recorded, alert: Alert
     selector = re.split(r" (?:unless|and) ", alert.expr, maxsplit=1)[0]
     selector = re.sub(r" (?:>|<|>=|==) (?:[\d.]+|on\(\).*)$", "", selector)
     wait_until(lambda: bool(recorded.stack.instant(selector)))
+
+
+@pytest.fixture(scope="module")
+def known_to_both(recorded: Recorded) -> float:
+    """Wait until VictoriaMetrics has every sample of Prometheus, and return the time of the newest ones, in Unix seconds."""
+    at = time.time() - 2
+    wait_until(lambda: is_same_graph(samples(recorded.stack, at), samples(recorded.victoria, at)), 60)
+    assert len(samples(recorded.stack, at)) > 2000
+    return at
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+def test_victoriametrics_answers_every_expression_as_prometheus_does(recorded: Recorded, known_to_both: float) -> None:
+    rules = (PanelQuery("rules", name, text, instant=True) for name, text in rule_expressions())
+    asked = [*panel_queries(), *annotation_queries().values(), *rules]
+    compared = 0
+    for query in asked:
+        for at, span in itertools.product((known_to_both, known_to_both - 20), (5, 30, 90, RANGE_SECONDS)):
+            both = [server.instant(query.filled(span, 5), at) for server in (recorded.stack, recorded.victoria)]
+            assert is_same_without_nan(*both), (query, at, span, both)
+            compared += len(both[1])
+        if not query.instant:
+            end = known_to_both // 5 * 5  # VictoriaMetrics moves the points of a graph to multiples of its step
+            graphs = [
+                server.over_time(query.filled(100, 5), end - 100, end, 5)
+                for server in (recorded.stack, recorded.victoria)
+            ]
+            assert is_same_graph(*graphs), (query, graphs)
+    assert len(asked) > 200
+    assert compared > 10_000

@@ -1,0 +1,135 @@
+"""A team whose gateway writes to VictoriaMetrics: the dashboards show for a time range what happened in it. Vmalert evaluates the rules.
+
+tests/stack/test_panels.py compares every expression on VictoriaMetrics and Prometheus with the same samples.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from claude_hooks_otel.metrics import catalog
+from monitoring.expressions import BAR, CARRIED, RANGE, REMEMBERED, carry, change, fill
+from monitoring.rig.local import HASTE
+from monitoring.rig.stack import Server
+from monitoring.rig.victoria import VictoriaMetrics
+from tests.stack.test_team import Gateway
+from tests.stack.test_truth_over_time import Day, exactly, growing_panels, wanted
+from tests.support.real_daemon import wait_until
+from tests.support.stack.panels import panel_queries, rule_expressions
+from tests.support.stack.team import Machine, final_totals
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+class Team(VictoriaMetrics):
+    """The shipped gateway in front of a VictoriaMetrics, with the names that a day needs."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, HASTE)
+        self.gateway = Gateway(folder, self)
+        self.collector: Server = self.gateway.server
+        self.prometheus: Server = self.server  # it is in Prometheus's place
+
+    @property
+    def through_the_collector(self) -> dict[str, str]:
+        return self.gateway.variables()
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory, servers: None) -> Iterator[Day]:
+    """Play the day once. The gateway is killed in it, both servers are away for a while, and nights pass."""
+    folder = tmp_path_factory.mktemp("day")
+    with Team(folder / "team") as team:
+        team.collector.start()
+        played = Day(team, folder)
+        try:
+            played.play()
+            yield played
+        finally:
+            played.close()
+            team.collector.stop()
+
+
+def test_every_growing_panel_is_exact_between_any_two_moments_of_the_day(day: Day) -> None:
+    compared = 0
+    for metric, part, by, expression in growing_panels(RANGE):
+        if "instance" in by:
+            continue  # the totals have no instance label
+        name = metric.prometheus_name + part
+        for start, end, happened in day.ranges():
+            found = day.stack.instant(fill(expression, end - start), end)
+            exact = wanted(happened, name, by)
+            assert exactly(name, found, exact), (name, by, start, end, found, exact)
+            compared += sum(1 for value in exact.values() if value)
+    assert compared > 500
+
+
+def test_the_cost_of_every_range_is_the_cost_of_the_stores_to_the_cent(day: Day) -> None:
+    (panel,) = [query for query in panel_queries() if str(query) == "claude-executive: Cost in range"]
+    for start, end, happened in day.ranges():
+        (found,) = day.stack.instant(panel.filled(end - start), end).values() or (0.0,)
+        (exact,) = wanted(happened, "claude_api_cost_usd_total", ()).values() or (0,)
+        assert abs(found - exact / catalog.COST.scale) < 0.005, (start, end)
+
+
+def test_bars_add_up_to_what_happened(day: Day) -> None:
+    """VictoriaMetrics moves the points of a graph to multiples of the step, so the bars begin and end at such a multiple."""
+    first, last = day.moments[0][0], day.moments[-1][0]
+    bar = math.ceil((last - first) / 40)
+    end = math.ceil(last / bar) * bar
+    wait_until(lambda: time.time() > end, bar + 5)
+    for metric, part, by, expression in growing_panels(BAR):
+        name = metric.prometheus_name + part
+        graph = day.stack.over_time(fill(expression, 0, bar), end - 41 * bar, end, bar)
+        found = {labels: sum(value for _, value in points) for labels, points in graph.items()}
+        assert exactly(name, found, wanted(day.moments[-1][1], name, by)), (name, by)
+
+
+def test_vmalert_evaluates_every_shipped_rule(day: Day) -> None:
+    assert isinstance(day.stack, Team)
+    rules = day.stack.rules()
+    assert {rule["name"] for rule in rules} == {name for name, _ in rule_expressions()}
+    assert {rule["name"]: rule["lastError"] for rule in rules if rule["health"] != "ok"} == {}
+    name = "claude_sessions_total"
+    totals = day.stack.instant(f"sum({carry(name)})")
+    assert day.stack.instant(f"sum(last_over_time({name}{CARRIED}[{REMEMBERED}]))") == totals
+    assert totals
+
+
+def test_increase_counts_other_numbers_on_both_servers(day: Day) -> None:
+    """It does not extrapolate on VictoriaMetrics, but it starts a series at its first sample. So no expression uses it."""
+    name = "claude_tokens_input_total"
+    missing = 0
+    for start, end, happened in day.ranges():
+        answer = day.stack.instant(f"sum(increase({name}[{round((end - start) * 1000)}ms]))", end)
+        exact = sum(wanted(happened, name, ()).values())
+        missing += not math.isclose(answer.get(frozenset(), 0.0), exact)
+    assert missing
+
+
+def test_totals_arrive_at_the_otlp_endpoint_with_the_labels_of_the_catalog(day: Day, tmp_path: Path) -> None:
+    """Without a Collector: the flag for names, and the shipped file for `job` and `instance`."""
+    assert isinstance(day.stack, Team)
+    machine = Machine(tmp_path / "straight", day.stack.through_otlp)
+    try:
+        machine.installation.start()
+        machine.play("basic-edit")
+        totals = final_totals([machine])
+        question = f'last_over_time({{__name__=~"claude_.+", instance="{machine.instance}"}}[1h])'
+        wait_until(lambda: len(day.stack.instant(question)) >= len(totals))
+        at = time.time()
+        label = f'instance="{machine.instance}"'
+        for name in ("claude_sessions_total", "claude_tool_calls_total", "claude_turn_duration_seconds_count"):
+            exact = sum(value for (each, _), value in totals.items() if each == name)
+            assert day.stack.instant(f"sum({change(name, '10m', label)})", at) == {frozenset(): exact}
+        found = day.stack.instant(question, at)
+        assert {dict(labels)["job"] for labels in found} == {"claude-hooks-otel"}
+        known = {label for metric in catalog.METRICS for label in metric.all_labels}
+        assert {label for labels in found for label, _ in labels} <= known | {"__name__", "job", "instance", "le"}
+    finally:
+        machine.installation.close()
