@@ -67,8 +67,13 @@ class Server:
                 self._process.kill()
             else:
                 self._process.terminate()
-            self._process.wait(30)
-            self._process = None
+            process, self._process = self._process, None
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
 
 
 def _answers(url: str) -> bool:
