@@ -115,7 +115,7 @@ class Stack:
             [
                 str(binary("prometheus")), f"--config.file={prometheus_config}", f"--storage.tsdb.path={folder / 'tsdb'}",
                 f"--web.listen-address={local.LOOPBACK}:{self.ports.prometheus}", "--web.enable-otlp-receiver",
-                "--storage.tsdb.retention.time=400d",
+                "--storage.tsdb.retention.time=400d", "--enable-feature=exemplar-storage",
                 *flags,
             ],
             f"{self.url}/-/ready", folder / "prometheus.log",
