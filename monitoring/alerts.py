@@ -104,4 +104,9 @@ ALERTS: Final = (
         "Prometheus cannot scrape the Collector",
         "No data arrives from any installation. No totals are lost: installations send their latest totals when the Collector is back.",
     ),
+    Alert(
+        "ClaudeTracesOrLogsWaiting", "min_over_time(otelcol_exporter_queue_size[15m]) > 0", "15m", "warning",
+        "{{ $labels.exporter }} of the Collector has accepted nothing for half an hour",
+        "Exports wait in the Collector's queue on disk. When the queue is full, they wait in the daemons.",
+    ),
 )  # fmt: skip

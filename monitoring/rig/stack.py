@@ -67,8 +67,13 @@ class Server:
                 self._process.kill()
             else:
                 self._process.terminate()
-            self._process.wait(30)
-            self._process = None
+            process, self._process = self._process, None
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
 
 
 def _answers(url: str) -> bool:
@@ -159,7 +164,7 @@ class Stack(PrometheusApi):
             [
                 str(binary("prometheus")), f"--config.file={prometheus_config}", f"--storage.tsdb.path={folder / 'tsdb'}",
                 f"--web.listen-address={local.LOOPBACK}:{self.ports.prometheus}", "--web.enable-otlp-receiver",
-                "--storage.tsdb.retention.time=400d",
+                "--storage.tsdb.retention.time=400d", "--enable-feature=exemplar-storage",
                 *flags,
             ],
             f"{self.url}/-/ready", folder / "prometheus.log",

@@ -21,6 +21,9 @@ def test_the_collectors_file_differs_only_in_addresses_and_the_expiration(tmp_pa
     name = "otel-collector-config.yml"
     assert changed(name, local.collector(local.shipped(name), PORTS, tmp_path, local.HASTE)) == {
         "extensions.health_check.endpoint",
+        "extensions.file_storage.directory",
+        "exporters.otlp_http/traces.traces_endpoint",
+        "exporters.otlp_http/logs.logs_endpoint",
         "receivers.otlp.protocols.grpc.endpoint",
         "receivers.otlp.protocols.http.endpoint",
         "exporters.prometheus.endpoint",
@@ -28,6 +31,16 @@ def test_the_collectors_file_differs_only_in_addresses_and_the_expiration(tmp_pa
         "service.telemetry.metrics.readers[0].pull.exporter.prometheus.host",
         "service.telemetry.metrics.readers[0].pull.exporter.prometheus.port",
     }
+
+
+def test_the_file_of_jaeger_differs_only_in_addresses() -> None:
+    places = changed("jaeger.yml", local.jaeger(local.shipped("jaeger.yml"), local.StorePorts.free()))
+    assert all(place.endswith((".endpoint", ".host", ".port")) for place in places), places
+
+
+def test_victorialogs_runs_with_the_flags_of_the_compose_file() -> None:
+    flags = local.victorialogs_flags(local.shipped("docker-compose.yml"))
+    assert flags == ["-retentionPeriod=90d", "-inmemoryDataFlushInterval=1s"]
 
 
 def test_the_file_of_prometheus_differs_only_in_addresses_the_folder_and_the_intervals(tmp_path: Path) -> None:

@@ -26,7 +26,12 @@ from monitoring.rig import local
 from monitoring.rig.build import binary
 from monitoring.rig.local import HASTE, LOOPBACK
 from monitoring.rig.stack import Server, Stack
+from monitoring.rig.stores import Stores
+from tests.support.corpus import Scenario
+from tests.support.exported_replay import ExportedReplay
+from tests.support.log_events import all_events
 from tests.support.real_daemon import wait_until
+from tests.support.stack.stored_items import sent_event, sent_spans, spans_in_jaeger, stored_event
 from tests.support.stack.team import Machine, arrived, final_totals
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -36,13 +41,14 @@ TOKEN = "a-token-of-the-tests"
 class Gateway:
     """The gateway and the Collector of a developer's machine, both with the shipped files."""
 
-    def __init__(self, folder: Path, stack: Stack) -> None:
+    def __init__(self, folder: Path, stack: Stack, stores: Stores) -> None:
         authority = trustme.CA()
         certificate = authority.issue_cert("localhost", LOOPBACK)
         self.authority = folder / "ca.pem"
         authority.cert_pem.write_to_path(self.authority)
         certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
         certificate.private_key_pem.write_to_path(folder / "key.pem")
+        self.stores = stores
         self.tokens = folder / "token"
         tokens.write(self.tokens, [tokens.Token(TOKEN, "tests", datetime.max.replace(tzinfo=UTC))])
         self.ports = local.Ports.free()
@@ -54,6 +60,8 @@ class Gateway:
             "GATEWAY_TOKEN_FILE": str(folder / "token"),
             "REMOTE_WRITE_URL": f"{stack.url}/api/v1/write",
             "REMOTE_WRITE_AUTHORIZATION": "Bearer none-is-asked-for-here",
+            "TRACES_URL": f"http://{LOOPBACK}:{stores.ports.jaeger_otlp}/v1/traces",
+            "LOGS_URL": f"http://{LOOPBACK}:{stores.ports.victorialogs}/insert/opentelemetry/v1/logs",
             "GATEWAY_ENDPOINT": f"localhost:{self.ports.grpc}",
             "GATEWAY_CA": str(self.authority),
         }
@@ -84,12 +92,13 @@ class Gateway:
 def served(tmp_path_factory: pytest.TempPathFactory, servers: None) -> Iterator[tuple[Stack, Gateway]]:
     folder = tmp_path_factory.mktemp("gateway")
     stack = Stack(folder / "stack", HASTE, ("--web.enable-remote-write-receiver",))
-    gateway = Gateway(folder, stack)
-    stack.prometheus.start()
-    gateway.server.start()
-    gateway.agent.start()
+    stores = Stores(folder)
+    gateway = Gateway(folder, stack, stores)
+    servers_ = (stores.jaeger, stores.victorialogs, stack.prometheus, gateway.server, gateway.agent)
+    for server in servers_:
+        server.start()
     yield stack, gateway
-    for server in (gateway.agent, gateway.server, stack.prometheus):
+    for server in reversed(servers_):
         server.stop()
 
 
@@ -223,3 +232,52 @@ def test_deltas_of_short_lived_runners_add_up(served: tuple[Stack, Gateway], tmp
     for name in ("claude_sessions_total", "claude_tool_calls_total", "claude_tokens_input_total"):
         question = f'sum(last_over_time({name}{{instance="ci"}}[10m]))'
         wait_until(lambda q=question, n=name: stack.instant(q) == {frozenset(): float(total[n])})
+
+
+def test_every_span_and_log_event_passes_an_agent_and_the_gateway_once(
+    served: tuple[Stack, Gateway], tmp_path: Path
+) -> None:
+    """Both are killed while the stores are away, and while they hold what the stores have not taken yet.
+
+    No other test here plays these scenarios: a copy of a session with other times has the same ids.
+    """
+    _, gateway = served
+    through_the_agent = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{gateway.agent_ports.http}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    }
+    replays = []
+    try:
+        for number, name in enumerate(("mcp", "subagents", "permissions", "skills", "models", "resume")):
+            match number:
+                case 1:
+                    gateway.stores.jaeger.stop()
+                    gateway.stores.victorialogs.stop()
+                case 2:
+                    gateway.server.stop(kill=True)
+                case 3:
+                    gateway.agent.stop(kill=True)
+                    gateway.agent.start()
+                case 4:
+                    gateway.server.start()
+                    gateway.stores.jaeger.start()
+                    gateway.stores.victorialogs.start()
+            replay = ExportedReplay(Scenario(name), tmp_path / name, through_the_agent)
+            replays.append(replay)
+            assert replay.play().ok
+        spans = [span for replay in replays for span in sent_spans(replay)]
+        traces = {span.trace_id for span in spans}
+        wait_until(lambda: len(spans_in_jaeger(gateway.stores, traces)) >= len(spans), 90)
+        found = spans_in_jaeger(gateway.stores, traces)
+        assert Counter(span.span_id for span in found) == Counter(span.span_id for span in spans)
+        events = [sent_event(event) for replay in replays for event in all_events(replay)]
+        ours = {dict(fields)["log.record.uid"] for _, _, fields in events}
+
+        def kept() -> list[dict[str, str]]:
+            return [each for each in gateway.stores.log_events() if each["log.record.uid"] in ours]
+
+        wait_until(lambda: len(kept()) >= len(events), 60)
+        assert Counter(map(stored_event, kept())) == Counter(events)
+    finally:
+        for replay in replays:
+            replay.daemon.close()
