@@ -28,14 +28,14 @@ class Server:
     """The process of one server.
 
     Args:
-        arguments: The command line.
+        arguments: The command line. It may change before the start.
         ready: A URL that answers 200 when the server is ready.
         log: The file for the server's output.
         environ: Variables in addition to ``PATH``.
     """
 
     def __init__(self, arguments: list[str], ready: str, log: Path, environ: Mapping[str, str] | None = None) -> None:
-        self._arguments, self._ready, self._log = arguments, ready, log
+        self.arguments, self._ready, self._log = arguments, ready, log
         self._environ = {"PATH": "/usr/bin:/bin", **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -47,12 +47,12 @@ class Server:
     def start(self) -> None:
         """Start the server and wait until it is ready."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._arguments, stdout=log, stderr=log, env=self._environ)
+            self._process = subprocess.Popen(self.arguments, stdout=log, stderr=log, env=self._environ)
         deadline = time.monotonic() + START_TIMEOUT
         while not _answers(self._ready):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 tail = self._log.read_text(errors="replace")[-3000:]
-                raise RuntimeError(f"{self._arguments[0]} is not ready:\n{tail}")
+                raise RuntimeError(f"{self.arguments[0]} is not ready:\n{tail}")
             time.sleep(0.05)
 
     def send(self, number: signal.Signals) -> None:

@@ -25,7 +25,7 @@ from monitoring.expressions import Series
 from monitoring.rig import local
 from monitoring.rig.build import binary
 from monitoring.rig.local import HASTE, LOOPBACK
-from monitoring.rig.stack import Server, Stack
+from monitoring.rig.stack import PrometheusApi, Server, Stack
 from monitoring.rig.stores import Stores
 from tests.support.corpus import Scenario
 from tests.support.exported_replay import ExportedReplay
@@ -41,7 +41,7 @@ TOKEN = "a-token-of-the-tests"
 class Gateway:
     """The gateway and the Collector of a developer's machine, both with the shipped files."""
 
-    def __init__(self, folder: Path, stack: Stack, stores: Stores) -> None:
+    def __init__(self, folder: Path, stack: PrometheusApi, stores: Stores) -> None:
         authority = trustme.CA()
         certificate = authority.issue_cert("localhost", LOOPBACK)
         self.authority = folder / "ca.pem"
