@@ -61,7 +61,8 @@ FROM claude.total_hourly
 WHERE hour < {until:DateTime('UTC')}
 GROUP BY metric, instance, labels;
 
--- The spans, each once, although an export may arrive twice.
+-- The spans that began in [since, until), each once, although an export may arrive twice. The parameters have Timestamp's type: ClickHouse
+-- skips parts for DateTime parameters as if `< 12:00:01` meant `<= 12:00:00`, and loses the rows between.
 CREATE VIEW IF NOT EXISTS claude.span AS
 SELECT
     Timestamp AS started,
@@ -74,5 +75,5 @@ SELECT
     SpanAttributes AS attributes,
     ResourceAttributes['service.instance.id'] AS instance
 FROM claude.otel_traces
-WHERE Timestamp >= {since:DateTime('UTC')} AND Timestamp < {until:DateTime('UTC')}
+WHERE Timestamp >= {since:DateTime64(9, 'UTC')} AND Timestamp < {until:DateTime64(9, 'UTC')}
 LIMIT 1 BY TraceId, SpanId;

@@ -7,6 +7,6 @@ SELECT
     sum(toFloat64OrZero(attributes['claude.cost.usd'])) AS usd,
     countIf(attributes['gen_ai.operation.name'] = 'chat') AS requests,
     countIf(attributes['gen_ai.operation.name'] = 'execute_tool') AS tool_calls
-FROM claude.span(since = {since:DateTime('UTC')}, until = {until:DateTime('UTC')})
+FROM claude.span(since = {since:DateTime64(9, 'UTC')}, until = {until:DateTime64(9, 'UTC')})
 GROUP BY session
 ORDER BY usd DESC, session;

@@ -6,7 +6,7 @@ SELECT
     quantileExact(0.95)(seconds) AS p95,
     max(seconds) AS longest,
     sum(seconds) AS total
-FROM claude.span(since = {since:DateTime('UTC')}, until = {until:DateTime('UTC')})
+FROM claude.span(since = {since:DateTime64(9, 'UTC')}, until = {until:DateTime64(9, 'UTC')})
 WHERE attributes['gen_ai.operation.name'] = 'execute_tool'
 GROUP BY tool
 ORDER BY p95 DESC, tool;
