@@ -182,9 +182,7 @@ def lines(
     return Panel(panel, _keys(queries))
 
 
-def _time_series(
-    title: str, description: str, queries: Sequence[Query], unit: str, *, exemplars: bool = False
-) -> Any:
+def _time_series(title: str, description: str, queries: Sequence[Query], unit: str, *, exemplars: bool = False) -> Any:
     panel = _framed(timeseries.Panel(), title, description, unit)
     _targets(panel, queries, instant=False, exemplars=exemplars)
     for word, color in MEANINGS.items():

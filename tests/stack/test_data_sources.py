@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,7 +81,10 @@ class Sent:
 @pytest.fixture(scope="module")
 def sent(tmp_path_factory: pytest.TempPathFactory, servers: None) -> Iterator[Sent]:
     folder = tmp_path_factory.mktemp("data-sources")
-    with Stores(folder) as stores, Stack(folder / "stack", replace(HASTE, expiration="5m"), stores=stores.ports) as stack:
+    with (
+        Stores(folder) as stores,
+        Stack(folder / "stack", replace(HASTE, expiration="5m"), stores=stores.ports) as stack,
+    ):
         variables = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{stack.ports.http}",
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
