@@ -20,7 +20,7 @@ TEAM = SETUP / "team"
 
 @pytest.fixture(scope="module")
 def objects(servers: None) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return kind and name → object. The program refuses a field that Kubernetes does not know."""
+    """Return kind and name → object. The program refuses a field that Kubernetes does not have."""
     done = subprocess.run([binary("kustomize"), str(TEAM)], capture_output=True, text=True, check=True)
     found = list(yaml.safe_load_all(done.stdout))
     assert {each["metadata"].get("namespace", "claude-telemetry") for each in found} == {"claude-telemetry"}
