@@ -101,10 +101,10 @@ def _targets(
         target = target.instant() if instant else target.range()
         if as_table:
             target = target.format(prometheus_models.PromQueryFormat.TABLE)
-        if exemplars:
-            target = target.exemplar(True)
         elif query.legend:
             target = target.legend_format(query.legend)
+        if exemplars:
+            target = target.exemplar(True)
         panel.with_target(target)
 
 
