@@ -106,9 +106,9 @@ def test_each_threshold_is_announced_once_in_a_period(owner: Owner) -> None:
             owner.budgets.look()
             owner.restart()
             shown.append(owner.notices())
-    assert [each[0][:30] for each in shown if each] == [
+    assert [each[0].partition(".")[0] for each in shown if each] == [
         "Budget for today: 80% used: $8",
-        "Budget for today: 100% used: $1",
+        "Budget for today: 100% used: $10",
     ]
     owner.clock.advance(12 * 3600)
     owner.spend(9)

@@ -93,7 +93,7 @@ def test_the_usual_line_shows_model_context_costs_and_limits() -> None:
         ("{session_cost}", "$0.09"),
         ("{five_hour} {five_hour_resets} {week} {week_resets}", "42% 1h 54m 7% 2d 23h"),
         ("{lines_added} {lines_removed}", "+12 -3"),
-        ("{duration} {project} {directory} {version}", "20m shop src 2.1.332"),
+        ("{duration} {project} {directory} {version}", "20m 12s shop src 2.1.332"),
         ("{session_name}", "–"),
         ("a[ {session_name}]b[ {model}]", "ab Sonnet 4.5"),
         ("[{model}[ {session_name}]]", "Sonnet 4.5"),
