@@ -26,7 +26,7 @@ from claude_hooks_otel.settings import OtelSettings
 from monitoring.rig.stack import PrometheusApi, Server, Stack
 from monitoring.rig.stores import Stores
 from monitoring.rig.victoria import VictoriaMetrics
-from tests.stack.test_team import TOKEN, Gateway, bearer
+from tests.support.stack.gateway import TOKEN, Gateway, bearer
 
 ROUNDS = 3
 

@@ -15,6 +15,7 @@ from claude_hooks_otel.report.breakdown import COLUMNS, TIMES, Breakdown, Figure
 from claude_hooks_otel.report.figures import cell, figures_of, sorted_rows, title, values
 from claude_hooks_otel.report.grid import Grid, as_csv
 from claude_hooks_otel.report.ranges import Range
+from claude_hooks_otel.report.tool_names import shown
 from claude_hooks_otel.series.aggregates import read_aggregates
 from claude_hooks_otel.units import END_OF_TIME
 
@@ -90,7 +91,7 @@ def _as_markdown(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]]) 
     head = [*found.by, *(title(name) for name in names)]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(found.by)}{'---:|' * len(names)}"]
     for group, figures in [*rows, (_whole(found), found.total)]:
-        cells = [*(text.replace("|", "\\|") for text in group), *(cell(figures, name) for name in names)]
+        cells = [*(text.replace("|", "\\|") for text in _shown(found, group)), *(cell(figures, name) for name in names)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -102,8 +103,14 @@ def _grid(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]], columns
     has_trend = columns is not None and found.by and found.by[0] not in TIMES
     grid = Grid("", found.by, [*titles, _TREND] if has_trend else titles)
     for group, each in [*rows, (_whole(found), found.total)] if found.by else [((), found.total)]:
-        grid.rows.append([*group, *(cell(each, name) for name in names), *([_trend(each)] if has_trend else [])])
+        grid.rows.append(
+            [*_shown(found, group), *(cell(each, name) for name in names), *([_trend(each)] if has_trend else [])]
+        )
     return grid.narrowed(columns, [*([_TREND] if has_trend else []), *reversed(titles[1:])])
+
+
+def _shown(found: Breakdown, group: tuple[str, ...]) -> list[str]:
+    return [shown(name, text) for name, text in zip(found.by, group, strict=True)]
 
 
 def _whole(found: Breakdown) -> tuple[str, ...]:

@@ -31,9 +31,9 @@ from monitoring.generate import SETUP
 from monitoring.rig.stack import Labels, Server
 from monitoring.rig.stores import Stores
 from monitoring.rig.victoria import VictoriaMetrics
-from tests.stack.test_team import TOKEN, Gateway, bearer
 from tests.support.real_daemon import wait_until
 from tests.support.stack.clickhouse import ClickHouse, unavailable
+from tests.support.stack.gateway import TOKEN, Gateway, bearer
 from tests.support.stack.team import Machine, Totals, final_totals, scale
 
 pytestmark = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import signal
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,9 +22,9 @@ from monitoring.rig.local import HASTE
 from monitoring.rig.stack import Server
 from monitoring.rig.stores import Stores
 from monitoring.rig.victoria import VictoriaMetrics
-from tests.stack.test_team import Gateway
-from tests.stack.test_truth_over_time import Day, exactly, growing_panels, wanted
 from tests.support.real_daemon import wait_until
+from tests.support.stack.day import Day, exactly, growing_panels, wanted
+from tests.support.stack.gateway import Gateway
 from tests.support.stack.panels import panel_queries, rule_expressions
 from tests.support.stack.team import Machine, final_totals
 
@@ -34,6 +35,10 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
 # They have to be younger than the range for raw samples then, and a night has to be longer than it.
 PACE = replace(HASTE, recent="20s")
 NIGHT = 21.0
+
+
+# VictoriaMetrics's own values of two flags that docs/scale.md sets.
+DEFAULTS = ("-search.latencyOffset=30s", "-search.minStalenessInterval=0s")
 
 
 class Team(VictoriaMetrics):
@@ -158,6 +163,24 @@ def test_vmalert_evaluates_every_shipped_rule(day: Day) -> None:
     totals = day.stack.instant(f"sum({carry(name)})")
     assert day.stack.instant(f"sum(last_over_time({name}{CARRIED}[{REMEMBERED}]))") == totals
     assert totals
+
+
+@pytest.mark.parametrize(("flags", "newest", "tail"), [((), 5.0, 285), (DEFAULTS, None, 60)], ids=["flags", "defaults"])
+def test_the_flags_show_the_newest_sample_and_five_minutes_of_a_silent_gauge(
+    tmp_path: Path, servers: None, flags: tuple[str, ...], newest: float | None, tail: float
+) -> None:
+    """Prometheus shows both. VictoriaMetrics with its defaults shows neither."""
+    with VictoriaMetrics(tmp_path, rules=False, flags=flags) as victoria:
+        now = int(time.time()) // 60 * 60
+        ended = now - 1200
+        samples = [f"silent 1 {(ended - 60 * number) * 1000}" for number in range(30)] + [
+            f"new 5 {time.time_ns() // 10**6}"
+        ]
+        for path, body in (("/api/v1/import/prometheus", "\n".join(samples)), ("/internal/force_flush", "")):
+            urllib.request.urlopen(victoria.url + path, body.encode()).close()
+        (graph,) = victoria.over_time("silent", ended - 120, ended + 600, 15).values()
+        assert graph[-1][0] - ended == tail
+        assert victoria.instant("sum(new)").get(frozenset()) == newest
 
 
 def test_increase_counts_other_numbers_on_both_servers(day: Day) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from claude_hooks_otel.formats import share
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.report.breakdown import COLUMNS, Breakdown, Column, Figures, break_down
-from claude_hooks_otel.report.figures import figure_text, share
+from claude_hooks_otel.report.figures import figure_text
 from claude_hooks_otel.web.charts import stacked
 from claude_hooks_otel.web.pages import budgets
 from claude_hooks_otel.web.question import Question
@@ -142,7 +143,7 @@ def _change(value: float, earlier: float | None) -> str:
     if not earlier:
         return ""
     change = round(100 * (value - earlier) / earlier)
-    return f"{change:+,d} %".replace("-", "−") if change else "unchanged"
+    return f"{change:+,d}%".replace("-", "−") if change else "unchanged"
 
 
 def _table(view: View, group: str) -> Table:
