@@ -174,7 +174,7 @@ def test_the_flags_show_the_newest_sample_and_five_minutes_of_a_silent_gauge(
         now = int(time.time()) // 60 * 60
         ended = now - 1200
         samples = [f"silent 1 {(ended - 60 * number) * 1000}" for number in range(30)] + [
-            f"new 5 {time.time_ns() // 10**6}"
+            f"new 5 {time.time_ns() // 10**6 - 5000}"
         ]
         for path, body in (("/api/v1/import/prometheus", "\n".join(samples)), ("/internal/force_flush", "")):
             urllib.request.urlopen(victoria.url + path, body.encode()).close()
