@@ -52,6 +52,7 @@ COMMANDS = {
         Command("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool", _WITHOUT_CLOUDS),
         Command("amtool", "prometheus", "github.com/prometheus/alertmanager/cmd/amtool"),
         Command("compose", "compose", "."),
+        Command("kustomize", "kustomize", "."),
         Command("jaeger", "jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger"),
         Command("victoria-logs", "victorialogs", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"),
         Command(

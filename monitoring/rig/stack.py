@@ -89,9 +89,16 @@ class Stack:
         folder: The folder for the servers' files.
         pace: The lengths of the servers' times.
         flags: More command line flags for Prometheus.
+        stores: Where the Collector sends traces and log events. Without it, they wait in its queue.
     """
 
-    def __init__(self, folder: Path, pace: local.Pace = local.SHIPPED, flags: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pace: local.Pace = local.SHIPPED,
+        flags: tuple[str, ...] = (),
+        stores: local.StorePorts | None = None,
+    ) -> None:
         self.pace, self.ports = pace, local.Ports.free()
         rules = folder / "rules"
         rules.mkdir(parents=True)
@@ -99,7 +106,8 @@ class Stack:
             (rules / path.name).write_text(local.rules(path.read_text(encoding="utf-8"), pace), encoding="utf-8")
         collector_config, prometheus_config = folder / "collector.yml", folder / "prometheus.yml"
         collector_config.write_text(
-            local.collector(local.shipped("otel-collector-config.yml"), self.ports, folder, pace), encoding="utf-8"
+            local.collector(local.shipped("otel-collector-config.yml"), self.ports, folder, pace, stores),
+            encoding="utf-8",
         )
         prometheus_config.write_text(
             local.prometheus(local.shipped("prometheus.yml"), self.ports, rules, pace), encoding="utf-8"
@@ -115,7 +123,7 @@ class Stack:
             [
                 str(binary("prometheus")), f"--config.file={prometheus_config}", f"--storage.tsdb.path={folder / 'tsdb'}",
                 f"--web.listen-address={local.LOOPBACK}:{self.ports.prometheus}", "--web.enable-otlp-receiver",
-                "--storage.tsdb.retention.time=400d",
+                "--storage.tsdb.retention.time=400d", "--enable-feature=exemplar-storage",
                 *flags,
             ],
             f"{self.url}/-/ready", folder / "prometheus.log",

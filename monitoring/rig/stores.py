@@ -52,7 +52,7 @@ class Stores:
         self.victorialogs.stop()
 
     def resource_spans(self, trace_id: str) -> list[dict[str, Any]]:
-        """Return a trace as Jaeger has it, in OTLP's JSON form. Empty if Jaeger does not know it."""
+        """Return a trace as Jaeger has it, in OTLP's JSON form. Empty if it has none."""
         url = f"http://{local.LOOPBACK}:{self.ports.jaeger_query}/api/v3/traces/{trace_id}"
         try:
             with urllib.request.urlopen(url, timeout=30) as answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from monitoring.generate import SETUP, files
@@ -70,3 +71,21 @@ def test_the_committed_files_are_what_the_generator_writes() -> None:
     """If it fails, run: python -m monitoring.generate."""
     for path, content in files():
         assert path.read_text(encoding="utf-8") == content, path.name
+
+
+@pytest.mark.parametrize(
+    "name", ["otel-collector-config.yml", "otel-collector-vendor.yml", "team/agent.yml", "team/gateway.yml"]
+)
+def test_spans_and_log_events_wait_on_disk_without_a_limit_in_time(name: str) -> None:
+    """Nothing that keeps items in memory is before the queue: not the processor ``batch``, not a queue without a store."""
+    config = yaml.safe_load(local.shipped(name))
+    for signal in ("traces", "logs"):
+        pipeline = config["service"]["pipelines"][signal]
+        assert "batch" not in pipeline.get("processors", ())
+        exporters = [each for each in pipeline["exporters"] if each in config["exporters"] and each != "debug"]
+        assert exporters
+        for exporter in (config["exporters"][each] for each in exporters):
+            assert exporter["sending_queue"]["storage"] == "file_storage"
+            assert exporter["retry_on_failure"]["max_elapsed_time"] in (0, "0s")
+    if "extensions" in config:
+        assert config["extensions"]["file_storage"]["fsync"] is True

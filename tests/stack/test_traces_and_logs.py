@@ -22,6 +22,7 @@ from tests.support.exported_replay import ExportedReplay
 from tests.support.log_events import all_events
 from tests.support.real_daemon import wait_until
 from tests.support.span_trees import FOLDER, KEPT, trees
+from tests.support.stack.queues import waiting_exports
 from tests.support.stack.stored_items import sent_event, sent_spans, spans_in_jaeger, stored_event
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -43,7 +44,7 @@ class Way:
     unsent: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        ports = local.Ports.free()
+        self.ports = ports = local.Ports.free()
         config = self.folder / "collector.yml"
         text = local.shipped("otel-collector-config.yml")
         config.write_text(local.collector(text, ports, self.folder, stores=self.stores.ports), encoding="utf-8")
@@ -59,6 +60,11 @@ class Way:
         replay = self.replays[name] = ExportedReplay(Scenario(name), self.folder / name, variables)
         if not replay.play().ok:
             self.unsent.append(name)
+
+    def kill_the_collector(self) -> None:
+        """Kill the Collector between two exports, and start it. A kill during an export can make a copy (docs/monitoring.md)."""
+        wait_until(lambda: not waiting_exports(self.ports), 30)
+        _again(self.collector, kill=True)
 
     def send_again(self) -> None:
         """Let the daemons that could not send try again, an hour later."""
@@ -76,7 +82,7 @@ def way(tmp_path_factory: pytest.TempPathFactory, servers: None) -> Iterator[Way
         way = Way(folder, stores)
         way.collector.start()
         steps: dict[int, Callable[[], None]] = {
-            3: lambda: _again(way.collector, kill=True),
+            3: way.kill_the_collector,
             5: lambda: _again(stores.jaeger, kill=True),
             7: lambda: _again(stores.victorialogs, kill=False),
             9: lambda: _stop(stores.jaeger, stores.victorialogs),
