@@ -262,6 +262,6 @@ def test_a_store_that_cannot_be_read_is_named_on_the_screen(live: Live) -> None:
         for suffix in ("-wal", "-shm"):
             live.account.home.store.with_name(live.account.home.store.name + suffix).unlink(missing_ok=True)
         live.account.home.store.write_bytes(b"no database" * 1000)
-        terminal.wait_for("is damaged")
+        terminal.wait_for("damaged:")
         terminal.keys("q")
         terminal.wait_for("[ended with")

@@ -107,7 +107,7 @@ def headlines(view: View, by_time: Breakdown) -> list[Headline]:
     found.append(_headline("Active time", _BY_NAME["active_seconds"], by_time, before, question))
     hits = by_time.total.cache_hit_share
     earlier = before.cache_hit_share if before else None
-    points = "" if hits is None or earlier is None else f"{round(100 * hits) - round(100 * earlier):+d} points"
+    points = "" if hits is None or earlier is None else _points(round(100 * hits) - round(100 * earlier))
     rows = [figures.cache_hit_share or 0 for _, figures in sorted(by_time.rows.items())]
     found.append(
         Headline(
@@ -144,6 +144,12 @@ def _change(value: float, earlier: float | None) -> str:
         return ""
     change = round(100 * (value - earlier) / earlier)
     return f"{change:+,d}%".replace("-", "−") if change else "unchanged"
+
+
+def _points(change: int) -> str:
+    """Return how much a percentage changed."""
+    unit = "point" if abs(change) == 1 else "points"
+    return f"{change:+d} {unit}".replace("-", "−") if change else "unchanged"
 
 
 def _table(view: View, group: str) -> Table:
