@@ -20,19 +20,22 @@ def samples(server: PrometheusApi, at: float) -> dict[Labels, list[tuple[float, 
     return {labels: values for labels, values in series.items() if values}
 
 
-def is_same_without_nan(one: Mapping[Labels, float], other: Mapping[Labels, float]) -> bool:
-    """Return whether both have the same labels and values, apart from NaN: VictoriaMetrics returns no NaN."""
-    one, other = ({key: value for key, value in each.items() if not math.isnan(value)} for each in (one, other))
-    return one.keys() == other.keys() and all(
-        math.isclose(one[key], other[key], rel_tol=1e-9, abs_tol=1e-9) for key in one
-    )
+def differences(one: Mapping[Labels, float], other: Mapping[Labels, float]) -> dict[Labels, tuple[float, float]]:
+    """Return both values where they differ, apart from NaN and missing values: VictoriaMetrics returns no NaN."""
+    both = {key: (one.get(key, math.nan), other.get(key, math.nan)) for key in one.keys() | other.keys()}
+    return {
+        key: (left, right)
+        for key, (left, right) in both.items()
+        if not (math.isnan(left) and math.isnan(right)) and not math.isclose(left, right, rel_tol=1e-9, abs_tol=1e-9)
+    }
 
 
-def is_same_graph(one: Graph, other: Graph) -> bool:
-    """Return whether both have the same labels, points and values, apart from NaN."""
-    return is_same_without_nan(
-        *({_with_time(key, at): value for key, points in each.items() for at, value in points} for each in (one, other))
+def graph_differences(one: Graph, other: Graph) -> dict[Labels, tuple[float, float]]:
+    """Return both values of every point in which two graphs differ, apart from NaN. Its labels have the time as well."""
+    flat = (
+        {_with_time(key, at): value for key, points in each.items() for at, value in points} for each in (one, other)
     )
+    return differences(*flat)
 
 
 def _with_time(labels: Labels, at: float) -> Labels:
