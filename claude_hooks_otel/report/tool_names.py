@@ -6,13 +6,13 @@ from typing import Final
 
 from claude_hooks_otel.metrics.labels import normalize
 
-# The client's own tools, now and in older clients. Source: hook payloads and transcripts of clients 2.1.101 to 2.1.330.
+# The client's own tools, now and in older clients. Source: the names in the programs 2.1.150 to 2.1.332.
 CLIENT_TOOLS: Final = (
     "Agent", "AgentOutputTool", "Artifact", "AskUserQuestion", "Bash", "BashOutput", "CronCreate", "CronDelete", "CronList", "Edit",
     "EnterPlanMode", "EnterWorktree", "ExitPlanMode", "ExitWorktree", "Glob", "Grep", "KillBash", "KillShell", "LS", "LSP",
     "ListMcpResourcesTool", "Monitor", "MultiEdit", "NotebookEdit", "NotebookRead", "PowerShell", "Read", "ReadMcpResourceTool",
-    "ScheduleWakeup", "SendMessage", "Skill", "SlashCommand", "StructuredOutput", "Task", "TaskCreate", "TaskGet", "TaskList",
-    "TaskOutput", "TaskStop", "TaskUpdate", "TeamCreate", "TeamDelete", "TodoRead", "TodoWrite", "ToolSearch", "WebFetch", "WebSearch",
+    "ScheduleWakeup", "SendMessage", "Skill", "StructuredOutput", "Task", "TaskCreate", "TaskGet", "TaskList",
+    "TaskOutput", "TaskStop", "TaskUpdate", "TeamCreate", "TeamDelete", "TodoWrite", "ToolSearch", "WebFetch", "WebSearch",
     "Workflow", "Write",
 )  # fmt: skip
 _BY_LABEL: Final = {normalize(name): name for name in CLIENT_TOOLS}
