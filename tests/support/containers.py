@@ -21,6 +21,8 @@ ROOTFS = ROOT / ".cache" / "debian-bookworm"
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = "python3,python3-venv,ca-certificates"
 CERTIFICATES = "/etc/ssl/certs"
+# The environment of buildah: a chroot needs no runtime.
+ISOLATED = {**os.environ, "BUILDAH_ISOLATION": "chroot"}
 # Seconds that a step of a build may take.
 TIMEOUT = 600
 
@@ -83,12 +85,32 @@ class Images:
         return configuration
 
     def command(
-        self, container: str, program: Sequence[str], *, volumes: Mapping[Path, str], environ: Mapping[str, str]
+        self,
+        container: str,
+        program: Sequence[str],
+        *,
+        volumes: Mapping[Path, str],
+        environ: Mapping[str, str],
+        user: str = "1000:1000",
     ) -> list[str]:
-        """Return the command that runs a program in a container, as the user of its image or as user 1000."""
+        """Return the command that runs a program in a container."""
         options = [option for host, inside in volumes.items() for option in ("-v", f"{host}:{inside}")]
         options += [option for name, value in environ.items() for option in ("--env", f"{name}={value}")]
-        return [*self._command, "run", "--user", "1000:1000", *options, container, "--", *program]
+        return [*self._command, "run", "--user", user, *options, container, "--", *program]
+
+    def run(
+        self,
+        container: str,
+        program: Sequence[str],
+        *,
+        volumes: Mapping[Path, str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        user: str = "1000:1000",
+        timeout: float = 90,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program in a container until it ends."""
+        command = self.command(container, program, volumes=volumes or {}, environ=environ or {}, user=user)
+        return subprocess.run(command, env=ISOLATED, capture_output=True, text=True, check=False, timeout=timeout)
 
     @property
     def _command(self) -> list[str]:
@@ -98,9 +120,8 @@ class Images:
         ]  # fmt: skip
 
     def _buildah(self, *arguments: str) -> str:
-        environ = {**os.environ, "BUILDAH_ISOLATION": "chroot"}
         done = subprocess.run(
-            [*self._command, *arguments], env=environ, capture_output=True, text=True, check=False, timeout=TIMEOUT
+            [*self._command, *arguments], env=ISOLATED, capture_output=True, text=True, check=False, timeout=TIMEOUT
         )
         if done.returncode:
             raise RuntimeError(f"buildah {arguments[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")

@@ -17,7 +17,7 @@ from tests.support.client.client import World, wait_until
 from tests.support.client.github_action import Job
 from tests.support.client.scripted_api import Tool, Turn, Usage
 from tests.support.client.truth import Totals, client_totals
-from tests.support.containers import Images
+from tests.support.containers import ISOLATED, Images
 from tests.support.places import ROOT
 
 SETTINGS = Path("/etc/claude-code/managed-settings.d/50-claude-hooks-otel.json")
@@ -188,6 +188,11 @@ def github_action_failures(folder: Path) -> dict[str, Any]:
     return found
 
 
+def _session(world: World) -> dict[str, str]:
+    """Return the variables of a session in a container."""
+    return {name: value for name, value in world.environ().items() if name not in ("HOME", "PATH", "IS_SANDBOX")}
+
+
 def containers(folder: Path, images: str) -> dict[str, Any]:
     """A session runs in one container, the daemon in another. They share events and transcripts.
 
@@ -209,16 +214,14 @@ def containers(folder: Path, images: str) -> dict[str, Any]:
         configuration = store.configuration("claude-hooks-otel")
         healthy = ["sh", "-c", configuration["Healthcheck"]["Test"][-1]]
         telemetry, agent = store.container("claude-hooks-otel"), store.container("claude-session")
-        isolated = {**os.environ, "BUILDAH_ISOLATION": "chroot"}
 
         def run(container: str, *program: str, **environ: str) -> subprocess.CompletedProcess[str]:
-            command = store.command(container, program, volumes=volumes, environ=environ)
-            return subprocess.run(command, env=isolated, capture_output=True, text=True, check=False, timeout=90)
+            return store.run(container, program, volumes=volumes, environ=environ)
 
         before = run(telemetry, *healthy).returncode
         program = [*configuration["Entrypoint"], *configuration["Cmd"]]
         daemon = subprocess.Popen(
-            store.command(telemetry, program, volumes=volumes, environ=endpoint), env=isolated, text=True,
+            store.command(telemetry, program, volumes=volumes, environ=endpoint), env=ISOLATED, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         wait_until((shared["telemetry"] / "daemon.pid").exists)
@@ -249,4 +252,38 @@ def containers(folder: Path, images: str) -> dict[str, Any]:
             "user": configuration["User"],
             "owners": sorted({path.stat().st_uid for path in shared["telemetry"].rglob("*")}),
             "python_of_the_session": run(agent, "ls", "/opt/claude-hooks-otel").stdout.split(),
+        }
+
+
+def devcontainer(folder: Path, images: str, container: str) -> dict[str, Any]:
+    """A user of a container with the feature starts a session.
+
+    Args:
+        folder: the folder of the world.
+        images: the folder of the images.
+        container: the container in which the feature is installed.
+    """
+    store = Images(Path(images))
+    with World(folder, {"work": TURNS}, hooks="none") as world:
+        home = folder / "vscode"
+        home.mkdir()
+        os.chown(home, 1000, 1000)
+        volumes = {home: "/home/vscode", world.binary.parent: "/client:ro"}
+
+        def run(*program: str, **environ: str) -> subprocess.CompletedProcess[str]:
+            given = {"HOME": "/home/vscode", "PATH": "/usr/local/bin:/usr/bin:/bin", **environ}
+            return store.run(container, program, volumes=volumes, environ=given)
+
+        session = run("/client/claude", "-p", "script:work", "--dangerously-skip-permissions", **_session(world))
+        flushed = run("claude-hooks-otel", "flush")
+        report = run("claude-hooks-otel", "report", "all", "--json")
+        return {
+            "code": session.returncode,
+            "flush": [flushed.returncode, flushed.stdout, flushed.stderr],
+            "total": json.loads(report.stdout)["total"],
+            "rows": json.loads(report.stdout)["rows"],
+            "charged": [{"model": charge.model, **vars(charge.usage)} for charge in world.api.charges],
+            "test": run(
+                "sh", "-c", (ROOT / "deploy" / "devcontainer" / "test" / "claude-hooks-otel" / "test.sh").read_text()
+            ).stdout,
         }

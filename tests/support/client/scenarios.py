@@ -27,6 +27,7 @@ from tests.support.client.page_scenarios import page_live  # noqa: F401 — run 
 from tests.support.client.random_sessions import Plan
 from tests.support.client.rollout_scenarios import (  # noqa: F401 — run by their names
     containers,
+    devcontainer,
     github_action,
     github_action_failures,
     managed,
