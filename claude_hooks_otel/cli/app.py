@@ -14,6 +14,7 @@ from claude_hooks_otel.cli.edge import Commands
 COMMANDS: Final = {
     "install": "install",
     "uninstall": "uninstall",
+    "managed-settings": "managed_settings",
     "doctor": "doctor",
     "status": "status",
     "flush": "flush",

@@ -24,6 +24,7 @@ from claude_hooks_otel.installation.differences import differences
 from claude_hooks_otel.installation.home_files import HomeFiles, home_of, is_usual, otel_variables
 from claude_hooks_otel.installation.hook_entries import register as register_hooks
 from claude_hooks_otel.installation.hook_entries import unregister
+from claude_hooks_otel.installation.managed import is_managed
 from claude_hooks_otel.installation.plugin_options import token_headers
 from claude_hooks_otel.installation.purge import tell_to_stop
 from claude_hooks_otel.installation.settings_file import Scope, SettingsError, path_of
@@ -136,9 +137,9 @@ def register(app: typer.Typer) -> None:
         path = settings or path_of(scope, os.environ, Path.cwd())
         ask = _ask if _is_terminal() and not as_json else None
         installation = _Installation(
-            path, _given(labels), _given(options), partial(_choice, backend, parameters or (), key_from, ask),
+            path, given(labels), given(options), partial(_choice, backend, parameters or (), key_from, ask),
             shared=shared, plugin=plugin, events=events, is_named=settings is not None,
-            status_line=_status_line(statusline, text, above=above, shared=shared),
+            status_line=_status_line(statusline, text, above=above, shared=shared), is_managed=is_managed(),
         )  # fmt: skip
         done = installation.run(dry_run=dry_run)
         if as_json:
@@ -186,7 +187,8 @@ def _status_line(wanted: bool | None, text: str | None, *, above: bool, shared: 
     return Choice(wanted, text or "", above)
 
 
-def _given(values: Mapping[str, str | None]) -> dict[str, str]:
+def given(values: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the values that were given."""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -228,6 +230,7 @@ class _Installation:
         events: which events to register; None to keep what the file has.
         is_named: whether an option names the file, and not a scope.
         status_line: what is to become of the status line; None if it stays as it is.
+        is_managed: whether the organization's settings register the hooks.
     """
 
     def __init__(
@@ -242,6 +245,7 @@ class _Installation:
         events: Registration | None = None,
         is_named: bool = False,
         status_line: Choice | None = None,
+        is_managed: bool = False,
     ) -> None:
         if plugin and events is Registration.LIGHT:
             note = "The plugin registers every event. Disable it, and leave --plugin out."
@@ -263,6 +267,7 @@ class _Installation:
         self._labels = labels
         self._shared = shared
         self._plugin = plugin
+        self._is_managed = is_managed
         self._events = events
         self._is_new_place = is_named and not path.absolute().parent.exists()
         self._usual = is_usual(self._home, os.environ)
@@ -291,7 +296,7 @@ class _Installation:
         document = self._file.document
         changes = self._installed.of(self._file.path)
         changes.made_file = changes.made_file or not self._file.exists
-        if self._plugin:
+        if self._plugin or self._is_managed:
             unregister(document)
         else:
             changes.made += [made for made in register_hooks(document, self._events) if made not in changes.made]
@@ -321,7 +326,7 @@ class _Installation:
             )
         for name in self._files.overruled:
             yield f"{name} would overrule your option and is left out."
-        yield from warnings(self._file.document.value, plugin=self._plugin)
+        yield from warnings(self._file.document.value, plugin=self._plugin, is_managed=self._is_managed)
         if self._is_new_place:
             yield (
                 f"{self._file.path.parent} is a new folder. Claude Code reads this file only where you name it: "

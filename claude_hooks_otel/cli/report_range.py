@@ -14,6 +14,7 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.breakdown import COLUMNS, TIMES, Breakdown, Figures, read_breakdown
 from claude_hooks_otel.report.figures import cell, figures_of, sorted_rows, title, values
 from claude_hooks_otel.report.grid import Grid, as_csv
+from claude_hooks_otel.report.markdown import table
 from claude_hooks_otel.report.ranges import Range
 from claude_hooks_otel.report.tool_names import shown
 from claude_hooks_otel.series.aggregates import read_aggregates
@@ -88,12 +89,9 @@ def _as_csv(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]]) -> st
 
 def _as_markdown(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]]) -> str:
     names = figures_of(found)
-    head = [*found.by, *(title(name) for name in names)]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(found.by)}{'---:|' * len(names)}"]
-    for group, figures in [*rows, (_whole(found), found.total)]:
-        cells = [*(text.replace("|", "\\|") for text in _shown(found, group)), *(cell(figures, name) for name in names)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    groups = [*rows, (_whole(found), found.total)]
+    cells = [[*_shown(found, group), *(cell(each, name) for name in names)] for group, each in groups]
+    return "\n".join(table(found.by, [title(name) for name in names], cells))
 
 
 def _grid(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]], columns: int | None) -> Grid:

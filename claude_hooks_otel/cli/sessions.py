@@ -14,7 +14,9 @@ from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waitin
 from claude_hooks_otel.formats import dollars, duration
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.grid import Grid, as_csv
+from claude_hooks_otel.report.markdown import table
 from claude_hooks_otel.report.ranges import EVERYTHING, WORDS, Range
+from claude_hooks_otel.report.session_summary import as_markdown, read_summary
 from claude_hooks_otel.report.sessions import SessionRow, Step, find_session, read_sessions, read_timeline
 from claude_hooks_otel.units import SECOND
 
@@ -62,24 +64,27 @@ def register(app: typer.Typer) -> None:
         top: Annotated[int, typer.Option(min=0, help="How many are shown, the newest first; 0 for all.")] = TOP,
         as_json: JsonOption = False,
         csv: Annotated[bool, typer.Option("--csv", help="Print CSV, with exact values.")] = False,
+        markdown: Annotated[
+            bool, typer.Option("--markdown", help="Print a Markdown table; of one session, a summary.")
+        ] = False,
     ) -> None:
         """List the sessions, the newest first; or show one as a timeline, with its cost along the way.
 
         What is older than `retention_days` is only in `report`.
         """
         within = asked_range(word, since=since, until=until, last=last, zone=tz)
-        if as_json and csv:
-            fail("One of --json and --csv is expected.")
+        if as_json + csv + markdown > 1:
+            fail("One of --json, --csv and --markdown is expected.")
         home = command_home()
         take_in_waiting(home)
         if session is not None:
-            _print_timeline(home, session, within, as_json=as_json, as_csv_=csv)
+            _print_session(home, session, within, as_json=as_json, as_csv_=csv, markdown=markdown)
         else:
             rows = _sessions(home, within, agent, project)
-            if not (rows or as_json or csv or _sessions(home, EVERYTHING)):
+            if not (rows or as_json or csv or markdown or _sessions(home, EVERYTHING)):
                 print_next_step(home)
                 return
-            _print_list(rows, within, top or len(rows), as_json=as_json, as_csv_=csv)
+            _print_list(rows, within, top or len(rows), as_json=as_json, as_csv_=csv, markdown=markdown)
 
 
 def _sessions(home: Home, within: Range, agent: Text = None, project: Text = None) -> list[SessionRow]:
@@ -87,12 +92,17 @@ def _sessions(home: Home, within: Range, agent: Text = None, project: Text = Non
         return read_sessions(connection, within, agent=agent, project=project)
 
 
-def _print_list(rows: Sequence[SessionRow], within: Range, top: int, *, as_json: bool, as_csv_: bool) -> None:
+def _print_list(
+    rows: Sequence[SessionRow], within: Range, top: int, *, as_json: bool, as_csv_: bool, markdown: bool
+) -> None:
     shown = rows[:top]
     if as_json:
         print_json("sessions", sessions=[asdict(row) for row in shown], known=len(rows))
     elif as_csv_:
         typer.echo(as_csv([each.name for each in fields(SessionRow)], [astuple(row) for row in shown]), nl=False)
+    elif markdown:
+        grid = _list(shown, within)
+        typer.echo("\n".join(table(grid.names, grid.numbers, grid.rows)))
     elif not rows:
         say("There are no sessions in this range.")
     else:
@@ -116,16 +126,20 @@ def _list(rows: Sequence[SessionRow], within: Range) -> Grid:
     return grid if any(row.first_words for row in rows) else grid.narrowed(0, ["first words"])
 
 
-def _print_timeline(home: Home, beginning: str, within: Range, *, as_json: bool, as_csv_: bool) -> None:
+def _print_session(home: Home, beginning: str, within: Range, *, as_json: bool, as_csv_: bool, markdown: bool) -> None:
     with opened_store(home) as connection:
         ids = find_session(connection, beginning)
         steps = read_timeline(connection, ids[0]) if len(ids) == 1 else []
+        summary = read_summary(connection, ids[0]) if len(ids) == 1 and (as_json or markdown) else None
     if not ids:
         fail(f"There is no session {beginning}. `claude-hooks-otel sessions --top 0` lists all.")
     if len(ids) > 1:
         fail(f"{len(ids)} sessions begin with {beginning}. Write more of the id.", details=ids[:TOP])
-    if as_json:
-        print_json("sessions", session_id=ids[0], steps=[asdict(step) for step in steps])
+    if summary is not None and markdown:
+        typer.echo(as_markdown(summary), nl=False)
+    elif summary is not None:
+        steps_json = [asdict(step) for step in steps]
+        print_json("sessions", session_id=ids[0], figures=summary.values(), steps=steps_json)
     elif as_csv_:
         typer.echo(as_csv([each.name for each in fields(Step)], [astuple(step) for step in steps]), nl=False)
     else:

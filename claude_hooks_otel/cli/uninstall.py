@@ -20,6 +20,7 @@ from claude_hooks_otel.installation.changes import InstalledChanges
 from claude_hooks_otel.installation.differences import differences
 from claude_hooks_otel.installation.home_files import forget_home, home_of
 from claude_hooks_otel.installation.hook_entries import registered_commands, unregister
+from claude_hooks_otel.installation.managed import managed_registrations
 from claude_hooks_otel.installation.purge import PurgeError
 from claude_hooks_otel.installation.purge import purge as purge_home
 from claude_hooks_otel.installation.settings_file import Scope, SettingsError, SettingsFile, path_of
@@ -91,10 +92,15 @@ def register(app: typer.Typer) -> None:
                 home=str(home.root),
                 home_deleted=deleted,
                 files_with_hooks=[str(other) for other in left],
+                managed_files=[str(managed) for managed in managed_registrations()],
             )
             return
         for each in done:
             _print(each)
+        for managed in managed_registrations():
+            note(
+                f"your organization's managed settings register the hooks: {managed}. Only an administrator can remove them."
+            )
         _print_home(home, deleted=deleted, purge=purge, dry_run=dry_run)
         for other in left:
             note(

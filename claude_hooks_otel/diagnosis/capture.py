@@ -14,7 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from claude_hooks_otel import __version__
-from claude_hooks_otel.diagnosis.finding import INSTALL, Finding, Level, Settings, Surroundings, fail, ok, warn
+from claude_hooks_otel.diagnosis.finding import (
+    ADMINISTRATOR,
+    INSTALL,
+    Finding,
+    Level,
+    Settings,
+    Surroundings,
+    fail,
+    ok,
+    warn,
+)
 from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.home_files import emit_path
 from claude_hooks_otel.sources import registration
@@ -89,13 +99,19 @@ def hooks_registered(surroundings: Surroundings) -> Iterator[Finding]:
     modes |= {Registration.FULL} if plugins else set()
     mode = Registration.FULL if Registration.FULL in modes else Registration.LIGHT
     registered = {event for settings in surroundings.settings for event in settings.commands}
+    remedy = ADMINISTRATOR if surroundings.managed_hooks else INSTALL
     missing = [] if plugins else [event for event in registration.events_of(mode) if event not in registered]
     if missing:
-        yield warn("hooks", f"{', '.join(places)}: missing {', '.join(missing)}", INSTALL)
+        yield warn("hooks", f"{', '.join(places)}: missing {', '.join(missing)}", remedy)
     elif surplus := sorted(registered - registration.REGISTERED.keys()):
-        yield warn("hooks", f"an older version registered: {', '.join(surplus)}", INSTALL)
+        yield warn("hooks", f"an older version registered: {', '.join(surplus)}", remedy)
     elif other := [settings.path for settings in surroundings.settings if not _is_current(settings)]:
-        yield warn("hooks", f"another version wrote: {', '.join(map(str, other))}", INSTALL)
+        yield warn("hooks", f"another version wrote: {', '.join(map(str, other))}", remedy)
+    elif surroundings.managed_hooks and len(places) > 1:
+        note = f"{', '.join(places)} register them: each event counts once, but every hook runs twice"
+        yield warn(
+            "hooks", note, "Run `claude-hooks-otel uninstall --all`. The organization's settings register the hooks."
+        )
     elif plugins and len(places) > 1:
         note = "both the plugin and the settings register them: each event counts once, but every hook runs twice"
         yield warn("hooks", note, "Run `claude-hooks-otel install --plugin`, or disable the plugin.")
@@ -114,17 +130,20 @@ _ALL_OF = {
 
 
 def _is_current(settings: Settings) -> bool:
+    def expected(event: str, command: str) -> str:
+        if settings.name == "managed" and (prefixes := registration.prefixes_of(command)) is not None:
+            return registration.managed_command(event, prefixes, settings.registration)
+        return registration.command(event, registration.SETTINGS_EMIT, settings.registration)
+
     return all(
-        command == registration.command(event, registration.SETTINGS_EMIT, settings.registration)
-        for event, commands in settings.commands.items()
-        for command in commands
+        command == expected(event, command) for event, commands in settings.commands.items() for command in commands
     )
 
 
 def hooks_switched_on(surroundings: Surroundings) -> Iterator[Finding]:
     """Check the switches of Claude Code that keep hooks from running."""
     managed = [settings for settings in surroundings.settings if settings.name == "managed"]
-    if surroundings.setting("disableAllHooks"):
+    if surroundings.disables_hooks:
         yield fail("switches", "disableAllHooks is set", "Remove it from the settings.")
     elif any(settings.values.get("allowManagedHooksOnly") for settings in managed):
         ours = any(settings.commands or settings.enables_plugin for settings in managed)
@@ -137,6 +156,8 @@ def hooks_switched_on(surroundings: Surroundings) -> Iterator[Finding]:
         )
     elif off := [name for name in ("CLAUDE_CODE_SIMPLE", "CLAUDE_CODE_SAFE_MODE") if surroundings.environ.get(name)]:
         yield warn("switches", f"{', '.join(off)} is set: sessions started here run no hooks", "Unset it.")
+    elif surroundings.setting("disableAllHooks"):
+        yield ok("switches", "disableAllHooks is set, but the organization's hooks still run")
     else:
         yield ok("switches", "nothing turns hooks off")
 
@@ -161,9 +182,11 @@ def same_home(surroundings: Surroundings) -> Iterator[Finding]:
 def hook_file(surroundings: Surroundings) -> Iterator[Finding]:
     """Check that the registered ``emit`` exists and belongs to this version."""
     if any(settings.commands for settings in surroundings.settings):
-        emit = surroundings.usual_home.emit
+        emit = _registered_emit(surroundings)
+        managed = surroundings.managed_hooks
         if not emit.is_file() or not os.access(emit, os.R_OK):
-            yield fail("hook file", f"{emit} is missing or unreadable: nothing is captured", INSTALL)
+            remedy = "Install the package where the organization's settings expect it." if managed else INSTALL
+            yield fail("hook file", f"{emit} is missing or unreadable: nothing is captured", remedy)
         elif emit.read_bytes() != emit_path().read_bytes():
             yield warn("hook file", f"{emit} belongs to another version", INSTALL)
         else:
@@ -176,6 +199,13 @@ def hook_file(surroundings: Surroundings) -> Iterator[Finding]:
             else (Level.WARN, "Update the plugin or the package, so that both have the same version.")
         )
         yield Finding("hook file", level, f"{root} (plugin), package {__version__}", remedy)
+
+
+def _registered_emit(surroundings: Surroundings) -> Path:
+    """Return the file that the registered hooks run: the organization's, or the one in the usual home."""
+    if surroundings.managed_prefix is not None:
+        return surroundings.managed_prefix / registration.SHARED_EMIT
+    return surroundings.usual_home.emit
 
 
 def _plugin_root(surroundings: Surroundings) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,15 +15,11 @@ from claude_hooks_otel.home.paths import HOME_VARIABLE, Home
 from claude_hooks_otel.installation.advice import plugin_enabled
 from claude_hooks_otel.installation.hook_entries import malformed, registered_as, registered_commands
 from claude_hooks_otel.installation.settings_file import Scope, SettingsFile, UnreadableSettingsError, path_of
-from claude_hooks_otel.settings import Config, ConfigError, load
-from claude_hooks_otel.sources.registration import Registration
+from claude_hooks_otel.settings import Config, ConfigError, load, managed_files, read_managed
+from claude_hooks_otel.sources.registration import SHARED_EMIT, Registration, prefixes_of
 
 INSTALL = "Run `claude-hooks-otel install`."
-# Where an organization's settings are (Claude Code's documentation, "Settings files"). They override all others.
-MANAGED_SETTINGS = (
-    Path("/etc/claude-code/managed-settings.json"),
-    Path("/Library/Application Support/ClaudeCode/managed-settings.json"),
-)
+ADMINISTRATOR = "Ask your administrator to write the managed settings again, with `claude-hooks-otel managed-settings`."
 
 
 class Level(StrEnum):
@@ -91,7 +88,11 @@ class Settings:
     def read(cls, name: str, path: Path) -> Settings:
         """Return the file as Claude Code reads it."""
         try:
+            if path.suffix == ".plist":
+                return cls(name, path, read_managed(path))
             return cls(name, path, SettingsFile(path).document.value)
+        except (OSError, ValueError) as error:
+            return cls(name, path, problem=str(error))
         except UnreadableSettingsError as error:
             return cls(name, path, problem=error.reason)
 
@@ -135,7 +136,7 @@ class Surroundings:
 
     environ: Mapping[str, str]
     directory: Path
-    managed: tuple[Path, ...] = MANAGED_SETTINGS
+    managed: tuple[Path, ...] = field(default_factory=managed_files)
     prometheus_url: str | None = None
 
     @cached_property
@@ -177,6 +178,37 @@ class Surroundings:
             return error
 
     @cached_property
+    def managed_hooks(self) -> list[Settings]:
+        """The organization's settings that register our hooks, or enable our plugin. No user can change them."""
+        return [each for each in self.settings if each.name == "managed" and (each.commands or each.enables_plugin)]
+
+    @cached_property
+    def disables_hooks(self) -> bool:
+        """Whether ``disableAllHooks`` keeps our hooks from running. Only the organization's own switch stops its hooks."""
+        registering = [each for each in self.settings if each.commands or each.enables_plugin]
+        if any(each.name == "managed" for each in registering):
+            return any(each.values.get("disableAllHooks") for each in self.settings if each.name == "managed")
+        return bool(self.setting("disableAllHooks"))
+
+    @cached_property
+    def managed_prefix(self) -> Path | None:
+        """The Python environment whose ``emit`` the organization's hooks run; None if they run the one in the usual home, or there are none."""
+        prefixes = [
+            Path(prefix)
+            for settings in self.managed_hooks
+            for commands in settings.commands.values()
+            for command in commands
+            for prefix in prefixes_of(command) or ()
+        ]
+        return next((prefix for prefix in prefixes if os.access(prefix / SHARED_EMIT, os.R_OK)), None)
+
+    @cached_property
+    def managed_program(self) -> Path | None:
+        """The command with which the organization's hooks start the daemon; None if the environment has none."""
+        program = self.managed_prefix and self.managed_prefix / "bin" / "claude-hooks-otel"
+        return program if program and os.access(program, os.X_OK) else None
+
+    @cached_property
     def install_remedy(self) -> str:
         """How to install what is missing: with the plugin enabled, it registers the hooks."""
         registers = any(settings.commands for settings in self.settings)
@@ -189,12 +221,12 @@ class Surroundings:
         working = [settings for settings in self.settings if settings.commands and not settings.unreadable_hooks]
         if not working and not any(settings.enables_plugin for settings in self.settings):
             return f"no hooks are registered, so no session starts it. {self.install_remedy}"
-        if self.setting("disableAllHooks"):
+        if self.disables_hooks:
             return "disableAllHooks is set, so no session starts it"
         if not self.home.is_trusted(self.environ):
             return f"hooks start none in a home that no install has recorded. {INSTALL}"
         on_path = shutil.which("claude-hooks-otel", path=self.environ.get("PATH"))
-        if not (self.home.interpreter.is_file() or on_path):
+        if not (self.home.interpreter.is_file() or on_path or self.managed_program):
             return f"hooks do not find the package, so no session starts it. {self.install_remedy}"
         return "the next session starts it"
 

@@ -23,7 +23,7 @@ from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.metrics.outcomes import LOSSES
 from claude_hooks_otel.series.totals import read_points
-from claude_hooks_otel.settings import Config, ConfigError, load_usable
+from claude_hooks_otel.settings import Config, ConfigError, load_usable, managed_variables
 from claude_hooks_otel.sources.registration import OLDEST_CLIENT
 from claude_hooks_otel.sources.spool import Spool
 from claude_hooks_otel.store.connection import connect
@@ -88,11 +88,16 @@ def configuration(surroundings: Surroundings) -> Iterator[Finding]:
             "configuration", f"{path} is accessible to other users and may hold secrets", f"Run `chmod 600 '{path}'`."
         )
     else:
-        yield ok("configuration", str(path) if path.exists() else "no file, so the defaults apply")
+        observed = str(path) if path.exists() else "no file, so the defaults apply"
+        managed = ", ".join(sorted(managed_variables(surroundings.managed)))
+        yield ok("configuration", f"{observed}; the organization's settings set {managed}" if managed else observed)
 
 
 def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
     """Check that the Python that hooks start has the package in this version, with all its dependencies."""
+    if (program := surroundings.managed_program) is not None:
+        yield _version_of(surroundings, str(program), [str(program), "-V"])
+        return
     file = surroundings.home.interpreter
     try:
         python = file.read_text().strip()
@@ -107,27 +112,30 @@ def interpreter(surroundings: Surroundings) -> Iterator[Finding]:
         )
         return
     code = "import claude_hooks_otel, claude_hooks_otel.daemon.loop; print(claude_hooks_otel.__version__)"
+    yield _version_of(surroundings, python, [python, "-E", "-P", "-c", code])
+
+
+def _version_of(surroundings: Surroundings, program: str, command: list[str]) -> Finding:
+    """Return whether a program that hooks start has the package in this version. The command prints its version as the last word."""
     try:
         done = subprocess.run(
-            [python, "-E", "-P", "-c", code],
+            command,
             cwd="/", env=dict(surroundings.environ), capture_output=True, text=True, check=False, timeout=_IMPORT_TIMEOUT,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = error.strerror if isinstance(error, OSError) else "it does not answer"
-        yield fail("interpreter", f"{python} cannot be run: {reason}", INSTALL)
-        return
-    version = done.stdout.strip()
+        return fail("interpreter", f"{program} cannot be run: {reason}", INSTALL)
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        yield fail(
+        return fail(
             "interpreter",
-            f"{python} cannot import the package: {last[0]}",
+            f"{program} cannot import the package: {last[0]}",
             "Run `claude-hooks-otel install` from an environment that has it.",
         )
-    elif version != __version__:
-        yield warn("interpreter", f"{python} has version {version}, this is {__version__}", INSTALL)
-    else:
-        yield ok("interpreter", f"{python} has version {version}")
+    version = (done.stdout.split() or [""])[-1]
+    if version != __version__:
+        return warn("interpreter", f"{program} has version {version}, this is {__version__}", INSTALL)
+    return ok("interpreter", f"{program} has version {version}")
 
 
 def daemon(surroundings: Surroundings) -> Iterator[Finding]:

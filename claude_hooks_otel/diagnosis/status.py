@@ -14,6 +14,7 @@ from claude_hooks_otel.delivery.exporter_state import CONFIGURATION, MEASUREMENT
 from claude_hooks_otel.delivery.measurement_log import waiting
 from claude_hooks_otel.home.lock import is_running
 from claude_hooks_otel.home.paths import Home
+from claude_hooks_otel.installation.managed import managed_registrations
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.settings import Config, OtelSettings, load_usable
 from claude_hooks_otel.sources.spool import Spool
@@ -29,6 +30,7 @@ def read_status(home: Home) -> dict[str, Any]:
     config, problem = load_usable(home.config, home.last_config, {})
     state: dict[str, Any] = {
         "home": str(home.root),
+        "managed_files": [str(path) for path in managed_registrations()],
         "daemon": {"running": running, "pid": int(home.pid.read_text()) if running and home.pid.exists() else None},
         "spool": {
             "waiting": spool.depth(),

@@ -21,6 +21,8 @@ def status_rows(state: Mapping[str, Any], home: Home, environ: Mapping[str, str]
     """
     daemon, spool, store = state["daemon"], state["spool"], state["store"]
     yield "home", state["home"]
+    if state["managed_files"]:
+        yield "hooks", f"registered by the organization's managed settings: {', '.join(state['managed_files'])}"
     next_start = "" if daemon["running"] else Surroundings(environ, Path.cwd()).next_start
     yield "daemon", f"running (pid {daemon['pid']})" if daemon["running"] else f"not running; {next_start}"
     yield "spool", f"{spool['waiting']} waiting, {spool['set_aside']} set aside"

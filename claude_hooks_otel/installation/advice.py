@@ -9,7 +9,7 @@ from typing import Any
 
 from claude_hooks_otel.installation.hook_entries import malformed
 from claude_hooks_otel.resource_attributes import attribute_labels
-from claude_hooks_otel.settings import Config, OtelSettings, Signal
+from claude_hooks_otel.settings import Config, OtelSettings, Signal, managed_variables
 
 PLUGIN_NAME = "hooks-otel"
 
@@ -22,11 +22,19 @@ def plugin_enabled(settings: Any) -> bool:
     )
 
 
-def warnings(settings: dict[str, Any], *, plugin: bool) -> Iterator[str]:
-    """Return what in a settings object works against the hooks, a sentence or two each."""
-    if settings.get("disableAllHooks"):
+def warnings(settings: dict[str, Any], *, plugin: bool, is_managed: bool = False) -> Iterator[str]:
+    """Return what in a settings object works against the hooks, a sentence or two each.
+
+    Args:
+        settings: the settings.
+        plugin: whether the plugin registers the hooks.
+        is_managed: whether the organization's settings register them.
+    """
+    if is_managed:
+        yield "your organization's managed settings register the hooks, so these settings get none."
+    if settings.get("disableAllHooks") and not is_managed:
         yield "disableAllHooks is set in these settings: no hook runs until you remove it."
-    if settings.get("allowManagedHooksOnly"):
+    if settings.get("allowManagedHooksOnly") and not is_managed:
         yield "allowManagedHooksOnly is set: only hooks in the organization's managed settings run."
     if plugin_enabled(settings) and not plugin:
         yield "the plugin is enabled here, too. Each event counts once, but every hook runs twice."
@@ -59,7 +67,7 @@ def next_steps(config: Config, console: Path, *, plugin: bool, has_history: bool
     yield "Restart the sessions that are running. Claude Code reads hooks only when a session starts."
     endpoint = any(name.endswith("_ENDPOINT") for name in config.otel)
     exporters = {config.otel.get(f"OTEL_{signal.upper()}_EXPORTER", "") for signal in Signal}
-    if not endpoint and exporters <= {"", "none"}:
+    if not endpoint and exporters <= {"", "none"} and not managed_variables():
         yield "No endpoint is configured. Everything is in the embedded store: see `claude-hooks-otel report`."
     if named := attribute_labels(OtelSettings.from_config(config, {}).resource_attributes):
         listing = ", ".join(f"{label}={value}" for label, value in sorted(named.items()))

@@ -161,7 +161,7 @@ class HomeFiles:
         self.home = home
         self._present = load(home.config, {})
         found, self.notes = adapted(otel_variables(environ))
-        options = _checked(options, self.notes)
+        options = checked(options, self.notes)
         self.overruled = sorted(
             specific
             for general, specifics in _OVERRULED_BY.items()
@@ -221,7 +221,7 @@ class HomeFiles:
         return bool(changed)
 
 
-def _checked(options: Mapping[str, str], notes: list[str]) -> dict[str, str]:
+def checked(options: Mapping[str, str], notes: list[str]) -> dict[str, str]:
     """Return the options, the endpoint with its scheme.
 
     Raises:

@@ -18,7 +18,7 @@ SETTING: Final = "statusLine"
 LAUNCHER: Final = '"$HOME/.local/state/claude-hooks-otel/statusline.sh"'
 _BEGINNING: Final = f"sh {LAUNCHER}"
 # Seconds after which the client runs it again without an event, so that costs of other sessions and the time left are not old.
-_REFRESH_SECONDS: Final = 30
+REFRESH_SECONDS: Final = 30
 _SCRIPT: Final = """\
 # Written by `claude-hooks-otel install --statusline`: runs the status line with the Python that has the package.
 python={python}
@@ -110,7 +110,7 @@ def register(document: JsonText, choice: Choice, before: Registered | None) -> R
         document.set(path, _command(choice, present))
         return Registered(path=path, before=text)
     text = document.text_of([SETTING])
-    value = {"type": "command", "command": _command(choice, ""), "refreshInterval": _REFRESH_SECONDS}
+    value = {"type": "command", "command": _command(choice, ""), "refreshInterval": REFRESH_SECONDS}
     document.set([SETTING], value)
     return Registered(path=[SETTING], before=text)
 

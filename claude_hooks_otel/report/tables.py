@@ -14,7 +14,7 @@ from claude_hooks_otel.series.points import SeriesPoint
 def tables(points: Sequence[SeriesPoint]) -> Iterator[Grid]:
     """Return the tables of a report. A table without rows is left out."""
     agents = by_agent(points)
-    for grid in (_agents(agents), _work(agents), _models(by_model(points)), _tools(by_tool(points))):
+    for grid in (_agents(agents), _work(agents), models(by_model(points)), tools(by_tool(points))):
         if grid.rows:
             yield grid
 
@@ -38,7 +38,8 @@ def _work(rows: list[AgentRow]) -> Grid:
     return grid
 
 
-def _models(rows: list[ModelRow]) -> Grid:
+def models(rows: list[ModelRow]) -> Grid:
+    """Return the table of the models."""
     grid = Grid("Models", ("model", "used by"), ("requests", "input", "read", "written", "output", "cost"))
     for row in rows:
         numbers = (row.requests, row.uncached, row.read, row.written, row.output)
@@ -47,7 +48,8 @@ def _models(rows: list[ModelRow]) -> Grid:
     return grid
 
 
-def _tools(rows: list[ToolRow]) -> Grid:
+def tools(rows: list[ToolRow]) -> Grid:
+    """Return the table of the tools."""
     grid = Grid("Tools", ("tool",), ("calls", "ok", "failed", "refused", "other", "mean s"))
     for row in rows:
         numbers = map(_number, (row.calls, row.ok, row.failed, row.refused, row.other))

@@ -9,6 +9,7 @@ from claude_hooks_otel.settings.credential_sources import CredentialsConfig
 from claude_hooks_otel.settings.credentials import CredentialError, Credentials
 from claude_hooks_otel.settings.errors import ConfigError
 from claude_hooks_otel.settings.file import dump, keep_usable, load, load_usable, replace_file, save
+from claude_hooks_otel.settings.managed import managed_files, managed_variables, read_managed
 from claude_hooks_otel.settings.model import (
     CaptureConfig,
     CollaborationWeights,
@@ -65,8 +66,11 @@ __all__ = [
     "keep_usable",
     "load",
     "load_usable",
+    "managed_files",
+    "managed_variables",
     "moved_signals",
     "overlay",
+    "read_managed",
     "replace_file",
     "save",
     "variables_in_effect",

@@ -15,6 +15,7 @@ from claude_hooks_otel.resource_attributes import resource_attributes
 from claude_hooks_otel.settings.credentials import Credentials
 from claude_hooks_otel.settings.errors import KEY_PREFIX, PREFIX, ConfigError
 from claude_hooks_otel.settings.file import sets_key
+from claude_hooks_otel.settings.managed import managed_variables
 from claude_hooks_otel.settings.model import Config
 from claude_hooks_otel.settings.otlp import OtlpSettings, read_otlp, whole_number
 from claude_hooks_otel.settings.redaction import Redactor, secrets_in
@@ -104,14 +105,14 @@ class OtelSettings:
 
     @classmethod
     def from_config(cls, config: Config, environ: Mapping[str, str], *, is_own: bool = True) -> Self:
-        """Return the settings of a process.
+        """Return the settings of a process. What the organization's managed settings say wins (``settings.managed``).
 
         Args:
             config: the configuration, for its ``[otel]`` and ``[credentials]``.
             environ: the environment of the process.
             is_own: whether the configuration is the owner's for sure. Only then it may run a command, read a token and send it.
         """
-        variables = variables_in_effect(config, environ)
+        variables = overlay(variables_in_effect(config, environ), variables_of(managed_variables()))
         settings = cls.from_variables(variables)
         if not config.credentials.is_set:
             return settings

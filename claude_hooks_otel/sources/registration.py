@@ -6,6 +6,9 @@ The plugin's files in ``hooks/``, ``settings.example.json`` and the installer us
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -91,6 +94,12 @@ TIMEOUT: Final = 5
 # work on every machine. It is also the same in all settings files, and the client runs equal commands once. No variable but HOME decides
 # what a hook runs.
 SETTINGS_EMIT: Final = '"$HOME/.local/state/claude-hooks-otel/emit"'
+# Where a wheel puts ``emit`` below the prefix of a Python environment. An organization's hooks run it there, so no user has to run ``install``.
+SHARED_EMIT: Final = "share/claude-hooks-otel/emit"
+# The command of such a hook: the first ``emit`` that is there, the user's own last. ``emit`` gets its path, next to which the package is.
+# No variable of a session can change the path, because the loop sets it.
+_FIRST_OF: Final = 'for emit in {places}; do [ ! -r "$emit" ] || break; done; set -- "$emit"; . "$emit"'
+_PLACES: Final = re.compile(re.escape(_FIRST_OF).replace(re.escape("{places}"), "(?P<places>.+?)"))
 
 
 def events_of(registration: Registration) -> tuple[str, ...]:
@@ -109,8 +118,31 @@ def command(event: str, emit: str, registration: Registration = Registration.FUL
         emit: the path of ``hooks/emit``, quoted for the shell.
         registration: which events are registered with it. The hook notes it, so that nobody takes the others for lost.
     """
+    return _guarded(event, f". {emit}", registration)
+
+
+def _guarded(event: str, body: str, registration: Registration) -> str:
     noted = _LIGHT_MARK if registration is Registration.LIGHT else ""
-    return f'{{ trap "{{ exit 0; }} 2>/dev/null" 0; event={event}; {noted}. {emit}; }} 2>/dev/null'
+    return f'{{ trap "{{ exit 0; }} 2>/dev/null" 0; event={event}; {noted}{body}; }} 2>/dev/null'
+
+
+def managed_command(event: str, prefixes: Sequence[str], registration: Registration = Registration.FULL) -> str:
+    """Return the shell command for an event in an organization's managed settings.
+
+    Args:
+        event: the name of the hook event.
+        prefixes: where the package may be: absolute paths of Python environments, the first that has it wins.
+        registration: which events are registered with it.
+    """
+    places = [*(shlex.quote(f"{prefix}/{SHARED_EMIT}") for prefix in prefixes), SETTINGS_EMIT]
+    return _guarded(event, _FIRST_OF.format(places=" ".join(places)), registration)
+
+
+def prefixes_of(hook_command: str) -> list[str] | None:
+    """Return the prefixes that ``managed_command`` put into a command; None if another function made it."""
+    if (found := _PLACES.search(hook_command)) is None:
+        return None
+    return [place.removesuffix(f"/{SHARED_EMIT}") for place in shlex.split(found["places"])[:-1]]
 
 
 def registration_of(hook_command: str) -> Registration:
@@ -122,6 +154,22 @@ def hook_settings(emit: str, registration: Registration = Registration.FULL) -> 
     """Return the object ``hooks`` for ``settings.json`` or a plugin's ``hooks.json``."""
     return {
         event: [{"hooks": [{"type": "command", "command": command(event, emit, registration), "timeout": TIMEOUT}]}]
+        for event in events_of(registration)
+    }
+
+
+def managed_hooks(
+    prefixes: Sequence[str], registration: Registration = Registration.FULL
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the object ``hooks`` for an organization's managed settings. The arguments are those of ``managed_command``."""
+    return {
+        event: [
+            {
+                "hooks": [
+                    {"type": "command", "command": managed_command(event, prefixes, registration), "timeout": TIMEOUT}
+                ]
+            }
+        ]
         for event in events_of(registration)
     }
 

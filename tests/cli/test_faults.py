@@ -20,6 +20,7 @@ from tests.support.otlp_receiver import OtlpReceiver
 COMMANDS = {
     "install": ("install", "--agent", "backend"),
     "uninstall": ("uninstall",),
+    "managed-settings": ("managed-settings", "--team", "shop"),
     "doctor": ("doctor",),
     "status": ("status",),
     "flush": ("flush", "--timeout", "5"),

@@ -25,6 +25,14 @@ from tests.support.client.client import Ended, World, wait_until
 from tests.support.client.live_scenarios import live_dialog, live_states  # noqa: F401 — run by its name
 from tests.support.client.page_scenarios import page_live  # noqa: F401 — run by its name
 from tests.support.client.random_sessions import Plan
+from tests.support.client.rollout_scenarios import (  # noqa: F401 — run by their names
+    containers,
+    devcontainer,
+    github_action,
+    github_action_failures,
+    managed,
+    managed_plugin,
+)
 from tests.support.client.scripted_api import Tool, Turn, Usage
 from tests.support.client.status_line_scenarios import status_line  # noqa: F401
 from tests.support.client.truth import Totals, our_totals
