@@ -53,6 +53,7 @@ COMMANDS = {
         Command("amtool", "prometheus", "github.com/prometheus/alertmanager/cmd/amtool"),
         Command("compose", "compose", "."),
         Command("kustomize", "kustomize", "."),
+        Command("actionlint", "actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
         Command("jaeger", "jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger"),
         Command("victoria-logs", "victorialogs", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"),
         Command(
