@@ -29,6 +29,7 @@ ROOMS: tuple[str, ...] = (
     "resource_attributes",
     "timeline",
     "units",
+    "formats",
 )
 """The rooms of the package, from the top to the bottom."""
 

@@ -40,6 +40,22 @@ _MACHINE = (*_AGENT, "instance")
 _SPENT_30D = Series(c.COST).grown("30d", ["project"])
 _SPENT_1D = Series(c.COST).grown("1d", ["project"])
 
+# What the Collector's queue of each signal holds, in the names of its own metrics.
+_ITEMS: Final = {"traces": "spans", "logs": "log_records", "metrics": "metric_points"}
+
+
+def _is_stuck(signal: str) -> str:
+    """Return the expression for exporters of a signal whose queue is not empty, and which have sent nothing for ten minutes."""
+    queue, sent = "otelcol_exporter_queue_size", f"otelcol_exporter_sent_{_ITEMS[signal]}"
+    return f'{queue}{{data_type="{signal}"}} > 0 unless on (instance, exporter) increase({sent}[10m]) > 0'
+
+
+def _has_dropped(signal: str) -> str:
+    """Return the expression for exporters that gave data up in 30 minutes. The counter begins with the first loss, not with zero."""
+    failed = f"otelcol_exporter_send_failed_{_ITEMS[signal]}"
+    return f"{failed} > 0 unless {failed} offset 30m or increase({failed}[30m]) > 0"
+
+
 ALERTS: Final = (
     Alert(
         "ClaudeHighCost", f"{Series(c.COST).grown('1h', ['project'])} > 10", "0m", "critical",
@@ -103,5 +119,16 @@ ALERTS: Final = (
         "ClaudeCollectorDown", 'up{job="otel-collector"} == 0', "2m", "critical",
         "Prometheus cannot scrape the Collector",
         "No data arrives from any installation. No totals are lost: installations send their latest totals when the Collector is back.",
+    ),
+    Alert(
+        "ClaudeTracesOrLogsWaiting",
+        " or ".join((*map(_is_stuck, _ITEMS), "otelcol_exporter_queue_size / otelcol_exporter_queue_capacity > 0.5")),
+        "10m", "warning", "{{ $labels.data_type }} wait in the Collector's queue for {{ $labels.exporter }}",
+        "For ten minutes its queue was not empty and nothing was sent, or the queue was more than half full. The data waits on disk.",
+    ),
+    Alert(
+        "ClaudeCollectorDropping", " or ".join(map(_has_dropped, ("logs", "traces", "metrics"))), "0m", "critical",
+        "The Collector's {{ $labels.exporter }} has given data up",
+        "Its endpoint refused exports for good in the last 30 minutes, for example with HTTP 400, 401 or 404. They are lost.",
     ),
 )  # fmt: skip

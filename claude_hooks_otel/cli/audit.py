@@ -13,10 +13,10 @@ import typer
 from claude_hooks_otel.cli.console import JsonOption, command_home, fail, note, print_json, say
 from claude_hooks_otel.cli.questions import LastOption, SinceOption, UntilOption, asked_range, opened_store
 from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
+from claude_hooks_otel.formats import dollars
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.audit import Audited, Result, audit, find_audited
 from claude_hooks_otel.report.cost_check import CostCheck, check_costs
-from claude_hooks_otel.report.figures import dollars
 from claude_hooks_otel.report.ranges import Range
 from claude_hooks_otel.report.sessions import find_session
 

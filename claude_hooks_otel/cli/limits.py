@@ -12,12 +12,12 @@ import typer
 from claude_hooks_otel.cli.console import JsonOption, command_home, print_json, say, width
 from claude_hooks_otel.cli.questions import ZoneOption, asked_range, opened_store
 from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
-from claude_hooks_otel.report.blocks import WEEK, Block, Usage, blocks, read_usage
-from claude_hooks_otel.report.figures import dollars
+from claude_hooks_otel.formats import dollars, duration, percent
+from claude_hooks_otel.report.blocks import Block, Usage, blocks, read_usage
 from claude_hooks_otel.report.grid import Grid
 from claude_hooks_otel.report.limit_windows import LimitWindow, read_windows
 from claude_hooks_otel.report.ranges import Range
-from claude_hooks_otel.units import DOLLAR, SECOND, duration_text
+from claude_hooks_otel.units import DOLLAR, SECOND
 
 # How many blocks are shown if nobody asks for more or fewer.
 TOP: Final = 10
@@ -46,7 +46,8 @@ def register(app: typer.Typer) -> None:
             windows = list(read_windows(connection, now_ns))
             has_sessions = connection.execute("SELECT 1 FROM session LIMIT 1").fetchone() is not None
         found = blocks(usages)[::-1]
-        week = [usage for usage in usages if usage.at_ns > now_ns - WEEK]
+        week_ns = asked_range(last="7d", zone=tz).since_ns
+        week = [usage for usage in usages if usage.at_ns >= week_ns]
         if as_json:
             values = [_as_json(block, now_ns) for block in found[:top]]
             print_json("limits", windows=list(map(asdict, windows)), blocks=values, last_seven_days=_sums(week))
@@ -64,9 +65,9 @@ def _print_windows(windows: Sequence[LimitWindow], now_ns: int) -> None:
     accounts = {window.config_folder for window in windows}
     for window in windows:
         where = f" of {window.config_folder or 'an unknown account'}" if len(accounts) > 1 else ""
-        left, ago = (duration_text(abs(at_ns - now_ns) / SECOND) for at_ns in (window.resets_ns, window.at_ns))
+        left, ago = (duration(abs(at_ns - now_ns) / SECOND) for at_ns in (window.resets_ns, window.at_ns))
         say(
-            f"{window.name}{where}: {window.used_percent:.0f} % used, resets in {left}. The status line said so {ago} ago."
+            f"{window.name}{where}: {percent(window.used_percent)} used, resets in {left}. The status line said so {ago} ago."
         )
     if windows:
         say("")
@@ -87,7 +88,7 @@ def _print(found: Sequence[Block], week: Sequence[Usage], within: Range, now_ns:
         typer.echo(line)
     newest = found[0]
     if newest.is_active(now_ns):
-        left = duration_text((newest.end_ns - now_ns) / SECOND)
+        left = duration((newest.end_ns - now_ns) / SECOND)
         projected = newest.projection(now_ns)
         going_on = (
             f" If it goes on like this: {projected[0]:,.0f} tokens, {dollars(projected[1])}." if projected else ""

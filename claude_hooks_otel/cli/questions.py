@@ -19,7 +19,12 @@ from claude_hooks_otel.store.schema import bring_up_to_date
 
 SinceOption = Annotated[str | None, typer.Option(help="The first day or time, such as 2026-11-01.")]
 UntilOption = Annotated[str | None, typer.Option(help="The last day or time.")]
-LastOption = Annotated[str | None, typer.Option(help="How long back from now, such as 24h, 7d or 4w.")]
+LastOption = Annotated[
+    str | None,
+    typer.Option(
+        help="So many hours back from now (24h), or so many days (7d) or weeks (4w), which are whole days and end with today."
+    ),
+]
 ZoneOption = Annotated[str | None, typer.Option(help="The time zone of days and hours. Default: this machine's.")]
 
 

@@ -16,6 +16,7 @@ from claude_hooks_otel.report.figures import cell, figures_of, sorted_rows, titl
 from claude_hooks_otel.report.grid import Grid, as_csv
 from claude_hooks_otel.report.markdown import table
 from claude_hooks_otel.report.ranges import Range
+from claude_hooks_otel.report.tool_names import shown
 from claude_hooks_otel.series.aggregates import read_aggregates
 from claude_hooks_otel.units import END_OF_TIME
 
@@ -88,7 +89,8 @@ def _as_csv(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]]) -> st
 
 def _as_markdown(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]]) -> str:
     names = figures_of(found)
-    cells = [[*group, *(cell(each, name) for name in names)] for group, each in [*rows, (_whole(found), found.total)]]
+    groups = [*rows, (_whole(found), found.total)]
+    cells = [[*_shown(found, group), *(cell(each, name) for name in names)] for group, each in groups]
     return "\n".join(table(found.by, [title(name) for name in names], cells))
 
 
@@ -99,8 +101,14 @@ def _grid(found: Breakdown, rows: list[tuple[tuple[str, ...], Figures]], columns
     has_trend = columns is not None and found.by and found.by[0] not in TIMES
     grid = Grid("", found.by, [*titles, _TREND] if has_trend else titles)
     for group, each in [*rows, (_whole(found), found.total)] if found.by else [((), found.total)]:
-        grid.rows.append([*group, *(cell(each, name) for name in names), *([_trend(each)] if has_trend else [])])
+        grid.rows.append(
+            [*_shown(found, group), *(cell(each, name) for name in names), *([_trend(each)] if has_trend else [])]
+        )
     return grid.narrowed(columns, [*([_TREND] if has_trend else []), *reversed(titles[1:])])
+
+
+def _shown(found: Breakdown, group: tuple[str, ...]) -> list[str]:
+    return [shown(name, text) for name, text in zip(found.by, group, strict=True)]
 
 
 def _whole(found: Breakdown) -> tuple[str, ...]:

@@ -11,14 +11,14 @@ import typer
 from claude_hooks_otel.cli.console import JsonOption, command_home, fail, note, print_json, say, width
 from claude_hooks_otel.cli.questions import LastOption, SinceOption, UntilOption, ZoneOption, asked_range, opened_store
 from claude_hooks_otel.cli.waiting_events import print_next_step, take_in_waiting
+from claude_hooks_otel.formats import dollars, duration
 from claude_hooks_otel.home.paths import Home
-from claude_hooks_otel.report.figures import dollars
 from claude_hooks_otel.report.grid import Grid, as_csv
 from claude_hooks_otel.report.markdown import table
 from claude_hooks_otel.report.ranges import EVERYTHING, WORDS, Range
 from claude_hooks_otel.report.session_summary import as_markdown, read_summary
 from claude_hooks_otel.report.sessions import SessionRow, Step, find_session, read_sessions, read_timeline
-from claude_hooks_otel.units import SECOND, duration_text
+from claude_hooks_otel.units import SECOND
 
 # How many sessions are listed if nobody asks for more or fewer.
 TOP: Final = 20
@@ -120,7 +120,7 @@ def _list(rows: Sequence[SessionRow], within: Range) -> Grid:
             row.session_id[:ID_LENGTH], f"{within.local(row.began_ns):%Y-%m-%d %H:%M}", row.agent or "–", row.project or "–",
             row.branch or "–", (row.model or "–").removeprefix("claude-"), row.outcome, row.first_words or "",
         ]  # fmt: skip
-        length = duration_text((row.seen_ns - row.began_ns) / SECOND)
+        length = duration((row.seen_ns - row.began_ns) / SECOND)
         numbers = [f"{number:,}" for number in (row.turns, row.requests, row.tokens_in, row.tokens_out)]
         grid.rows.append([*texts, length, *numbers, "unknown" if row.cost is None else dollars(row.cost)])
     return grid if any(row.first_words for row in rows) else grid.narrowed(0, ["first words"])

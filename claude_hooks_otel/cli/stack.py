@@ -1,4 +1,4 @@
-"""``stack``: the Collector, Prometheus, Alertmanager and Grafana that come with the package, in Docker."""
+"""``stack``: the monitoring servers that come with the package, in Docker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     stack = typer.Typer(
         no_args_is_help=True,
-        help="Run the Collector, Prometheus, Alertmanager and Grafana that come with the package, or write their files.",
+        help="Run the Collector, the stores and the Grafana that come with the package, or write their files.",
     )
     app.add_typer(stack, name="stack")
     _register_docker(stack)
@@ -43,7 +43,8 @@ def _register_docker(stack: typer.Typer) -> None:
         out.print(
             escape(
                 f"Grafana is at http://localhost:3000: user admin, password {stack_files.PASSWORD} in {root / stack_files.VARIABLES}.\n"
-                "Prometheus is at http://localhost:9090.\n"
+                "Prometheus is at http://localhost:9090, Jaeger at http://localhost:16686, "
+                "VictoriaLogs at http://localhost:9428/select/vmui.\n"
                 "To send there, run `claude-hooks-otel install --endpoint http://localhost:4318`.\n"
                 "To check the way, run `claude-hooks-otel doctor --prometheus http://localhost:9090`."
             ),

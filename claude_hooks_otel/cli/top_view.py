@@ -10,15 +10,15 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from claude_hooks_otel.report.figures import dollars
+from claude_hooks_otel.formats import dollars, duration, percent
 from claude_hooks_otel.report.grid import Grid
-from claude_hooks_otel.report.live import LiveSession, State
+from claude_hooks_otel.report.live import LiveSession, State, urgency
 from claude_hooks_otel.units import DOLLAR, SECOND
 
 # The beginning of a session's id that is shown, as git shows commits.
 ID_LENGTH: Final = 8
 # The columns that a narrow terminal leaves out, in this order.
-DISPENSABLE: Final = ("started", "agents", "session", "model", "project", "context", "tool", "cost", "agent")
+DISPENSABLE: Final = ("started", "sub-agents", "session", "model", "project", "context", "tool", "cost", "agent")
 # The first cells of a row, which have names. The filter searches them.
 _NAMES: Final = 6
 # How rows look. The state is also a word, so colours are not needed to read it.
@@ -26,9 +26,8 @@ _STYLES: Final = {State.WAITING: "bold yellow", State.TOOL: "green", State.THINK
 # Lines around the rows: the title, the headers, their rule, the keys. A terminal with fewer than _LOW lines shows no headers and notes.
 _FRAME, _LOW = 4, 8
 
-_URGENCY: Final = (State.WAITING, State.TOOL, State.THINKING, State.IDLE)
 _SORTS: Final[dict[str, Callable[[LiveSession], Any]]] = {
-    "state": lambda live: (_URGENCY.index(live.state), live.state_since_ns),
+    "state": urgency,
     "time": lambda live: live.state_since_ns,
     "cost": lambda live: -(live.cost or 0),
     "context": lambda live: -(live.context_percent or 0),
@@ -150,30 +149,23 @@ class View:
 def table(sessions: Sequence[LiveSession], now_ns: int) -> Grid:
     """Return the sessions as a table, each with what it does and for how long."""
     grid = Grid(
-        "", ["state", "tool", "agent", "project", "model", "session"], ["for", "context", "cost", "agents", "started"]
+        "",
+        ["state", "tool", "agent", "project", "model", "session"],
+        ["for", "context", "cost", "sub-agents", "started"],
     )
     grid.rows += [_cells(live, now_ns) for live in sessions]
     return grid
 
 
 def _cells(live: LiveSession, now_ns: int) -> list[str]:
-    more = f" +{live.tools_running - 1}" if live.state == State.TOOL and live.tools_running > 1 else ""
+    more = f" and {live.tools_running - 1} more" if live.state == State.TOOL and live.tools_running > 1 else ""
     state = "compacting" if live.is_compacting and live.state == State.THINKING else str(live.state)
     return [
         state, (live.tool or "–") + more, live.agent or "–", live.project or "–", (live.model or "–").removeprefix("claude-"),
-        live.session_id[:ID_LENGTH], age(now_ns - live.state_since_ns),
-        "–" if live.context_percent is None else f"{live.context_percent} %",
-        "–" if live.cost is None else dollars(live.cost / DOLLAR), str(live.subagents_running or "–"), age(now_ns - live.started_ns),
+        live.session_id[:ID_LENGTH], duration((now_ns - live.state_since_ns) // SECOND),
+        percent(live.context_percent),
+        "–" if live.cost is None else dollars(live.cost / DOLLAR), str(live.subagents_running or "–"), duration((now_ns - live.started_ns) // SECOND),
     ]  # fmt: skip
-
-
-def age(length_ns: int) -> str:
-    """Return a time in few signs: ``8s``, ``3m08s``, ``2h03m``, ``4d02h``."""
-    seconds = max(0, length_ns) // SECOND
-    for unit, below, size, part in (("d", "h", 86400, 3600), ("h", "m", 3600, 60), ("m", "s", 60, 1)):
-        if seconds >= size:
-            return f"{seconds // size}{unit}{seconds % size // part:02}{below}"
-    return f"{seconds}s"
 
 
 def list_screen(
@@ -222,7 +214,7 @@ def _body(grid: Grid, width: int, count: int) -> tuple[list[str], list[str]]:
 def _title(sessions: Sequence[LiveSession], shown: Sequence[LiveSession]) -> list[str]:
     states = Counter(live.state for live in sessions)
     parts = [f"{len(sessions)} {'session' if len(sessions) == 1 else 'sessions'}"]
-    parts += [f"{states[state]} {'in a tool' if state == State.TOOL else state}" for state in _URGENCY if states[state]]
+    parts += [f"{states[state]} {'in a tool' if state == State.TOOL else state}" for state in State if states[state]]
     if costs := [live.cost for live in sessions if live.cost is not None]:
         parts.append(dollars(sum(costs) / DOLLAR))
     if len(shown) != len(sessions):

@@ -52,7 +52,7 @@ class Activity:
         tool: the tool that runs or waits; None if there is none.
         tool_since_ns: since when.
         thinking_since_ns: when the turn began or its last tool ended.
-        tools_running: how many tool calls run.
+        tools_running: how many tool calls run. A call that waits for a sub-agent does not count: ``subagents_running`` does.
         subagents_running: how many sub-agents run.
         last_call_ns: when the last running tool call began; 0 without one.
     """
@@ -122,7 +122,7 @@ def read_activity(
         tool=shown.tool if shown else None,
         tool_since_ns=shown.at_ns if shown else 0,
         thinking_since_ns=max([*begins, *agents.values(), *(event.received_ns for event in ends)], default=ended_ns),
-        tools_running=max(len(calls) - len(waiting), 0),
+        tools_running=max(sum(call.tool not in _AGENT_TOOLS for call in calls) - len(waiting), 0),
         subagents_running=len(agents),
         last_call_ns=max((call.at_ns for call in calls), default=0),
     )

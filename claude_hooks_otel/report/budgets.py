@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from claude_hooks_otel.formats import share
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.home.prompt_files import read_lifted
 from claude_hooks_otel.metrics.labels import normalize
@@ -80,8 +81,8 @@ def grid(states: Sequence[BudgetState], config: BudgetsConfig) -> Grid:
     for state in states:
         found.rows.append(
             [
-                title(state), money(state.limit), used(state), f"{state.used_share:.0%}", money(state.forecast),
-                f"{state.forecast_share:.0%}", ends(state, config),
+                title(state), money(state.limit), used(state), share(state.used_share), money(state.forecast),
+                share(state.forecast_share), ends(state, config),
             ]
         )  # fmt: skip
     if any(state.unpriced_tokens for state in states):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from claude_hooks_otel.formats import dollars, duration, number, share
 from claude_hooks_otel.report.breakdown import COLUMNS, TIMES, Breakdown, Column, Figures
 
 # The columns of a table, the most important first.
@@ -11,8 +12,6 @@ SHOWN: Final = (
     "cost_usd", "output_tokens", "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_hit_share", "requests", "sessions",
     "active_seconds", "tool_calls", "lines_added", "lines_deleted", "commits", "tasks", "story_points", "errors",
 )  # fmt: skip
-# Smaller amounts are shown as smaller than this.
-SMALLEST_DOLLARS: Final = 0.0001
 # The share of input tokens that were read from the cache. It is no sum, so it is no column of a breakdown.
 CACHE_HITS: Final = "cache_hit_share"
 
@@ -66,29 +65,4 @@ def figure_text(figures: Figures, column: Column) -> str:
         return "–" if value is None else dollars(value)
     if not value:
         return "–"
-    return length(value) if column.unit == "seconds" else number(value)
-
-
-def share(value: float | None) -> str:
-    """Return a share, from 0 to 1, as a percentage; a dash for None."""
-    return "–" if value is None else f"{value:.0%}"
-
-
-def length(seconds: float) -> str:
-    """Return a long time as hours and minutes."""
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d}" if minutes >= 60 else f"{minutes} min"
-
-
-def number(value: float) -> str:
-    """Return a count: 1,234, 45.7k or 12.3M."""
-    if value < 10_000:
-        return f"{value:,.0f}"
-    return f"{value / 1000:,.1f}k" if value < 999_950 else f"{value / 1_000_000:,.1f}M"
-
-
-def dollars(value: float) -> str:
-    """Return an amount of US dollars for people."""
-    if 0 < value < SMALLEST_DOLLARS:
-        return f"<${SMALLEST_DOLLARS:.4f}"
-    return f"${value:,.4f}" if 0 < value < 1 else f"${value:,.2f}"
+    return duration(value) if column.unit == "seconds" else number(value)

@@ -34,11 +34,11 @@ _LAST_SWITCH: Final = "SELECT to_model FROM model_switch WHERE session_id = ? AN
 
 
 class State(StrEnum):
-    """What a session does."""
+    """What a session does. The one that needs a person comes first."""
 
-    THINKING = "thinking"
-    TOOL = "tool"
     WAITING = "waiting for permission"
+    TOOL = "tool"
+    THINKING = "thinking"
     IDLE = "idle"
 
 
@@ -59,7 +59,7 @@ class LiveSession:
         context_percent: how much of the context window is in use, 0 to 100; None if that is unknown, as after a compaction.
         cost: what the session cost so far, also in earlier runs, in picodollars; None if no price is known.
         started_ns: when it started or was resumed.
-        tools_running: how many tool calls run at the same time.
+        tools_running: how many tool calls run at the same time, without those that wait for a sub-agent.
         subagents_running: how many sub-agents run.
         is_compacting: whether it compacts its conversation.
         last_activity_ns: when anything of it was last seen.
@@ -97,7 +97,7 @@ class _Followed:
 
 
 def now(connection: sqlite3.Connection, now_ns: int, is_running: Callable[[int], bool] = is_alive) -> list[LiveSession]:
-    """Return the sessions that run, the one that started last first.
+    """Return the sessions that run: first those that wait for a person, the longest wait first, then those that work, then idle ones.
 
     A session runs until its SessionEnd, or until its process is gone. If its process is unknown, KILLED_AFTER decides.
 
@@ -115,7 +115,12 @@ def now(connection: sqlite3.Connection, now_ns: int, is_running: Callable[[int],
         activity = read_activity(connection, ledger, session.session_id, session.first_seen_ns, now_ns)
         if activity is not None:
             found.append(_live(connection, session, activity))
-    return sorted(found, key=lambda live: (-live.started_ns, live.session_id))
+    return sorted(found, key=urgency)
+
+
+def urgency(live: LiveSession) -> tuple[int, int, str]:
+    """Return what the sessions are sorted by: their state, and since when they have it."""
+    return list(State).index(live.state), live.state_since_ns, live.session_id
 
 
 def _running(connection: sqlite3.Connection, now_ns: int, is_running: Callable[[int], bool]) -> Iterator[_Followed]:

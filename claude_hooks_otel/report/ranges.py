@@ -9,12 +9,12 @@ from typing import Final
 
 from claude_hooks_otel.series import periods
 from claude_hooks_otel.series.periods import MACHINE, find_zone, moment, period_around
-from claude_hooks_otel.units import END_OF_TIME, SECOND
+from claude_hooks_otel.units import END_OF_TIME, HOUR
 
 # The words for a range.
 WORDS: Final = ("today", "yesterday", "week", "month", "all")
 
-_LENGTHS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_DAYS: Final = {"d": 1, "w": 7}
 
 
 class RangeError(ValueError):
@@ -49,7 +49,8 @@ def parse_range(
         word: one of WORDS. A week begins on Monday.
         since: a date or a time. A date is its first moment.
         until: a date or a time. A date is its last moment.
-        last: a number with ``h``, ``d`` or ``w``.
+        last: a number with ``h``, ``d`` or ``w``. Hours end now. Days are whole days of the calendar, and today is the last of them; a week
+            is seven days.
         zone: an IANA name such as ``Europe/Berlin``; None for the zone of this machine.
         now_ns: the time, Unix nanoseconds.
 
@@ -66,7 +67,7 @@ def parse_range(
         first, behind = _of_word(str(word), now)
         return Range(nanoseconds(first), nanoseconds(behind), local)
     if last is not None:
-        return Range(now_ns - _length(last), END_OF_TIME, local)
+        return _last(last, now, now_ns)
     first_ns = 0 if since is None else nanoseconds(_moment("--since", since, local)[0])
     behind_ns = END_OF_TIME if until is None else nanoseconds(_moment("--until", until, local)[1])
     if first_ns >= behind_ns:
@@ -95,11 +96,19 @@ def _of_word(word: str, now: datetime) -> tuple[datetime, datetime]:
     return period_around("week" if word == "week" else "month", now)
 
 
-def _length(text: str) -> int:
+def _last(text: str, now: datetime, now_ns: int) -> Range:
     match = re.fullmatch(r"([0-9]{1,6})([hdw])", text)
     if match is None or not int(match[1]):
         raise RangeError(f"--last {text}: a number with h, d or w is expected, such as 24h, 7d or 4w")
-    return int(_LENGTHS[match[2]].total_seconds()) * int(match[1]) * SECOND
+    number, unit = int(match[1]), match[2]
+    if unit == "h":
+        return Range(now_ns - number * HOUR, END_OF_TIME, now.tzinfo or MACHINE)
+    today, tomorrow = period_around("day", now)
+    try:
+        first = today - timedelta(days=number * _DAYS[unit] - 1)
+    except OverflowError:
+        raise RangeError(f"--last {text} is beyond the years that count") from None
+    return Range(nanoseconds(first), nanoseconds(tomorrow), now.tzinfo or MACHINE)
 
 
 def _moment(option: str, text: str, zone: tzinfo) -> tuple[datetime, datetime]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from claude_hooks_otel.formats import dollars, number
 from claude_hooks_otel.report.grid import Grid
 from claude_hooks_otel.report.summary import AgentRow, ModelRow, ToolRow, by_agent, by_model, by_tool
+from claude_hooks_otel.report.tool_names import tool_name
 from claude_hooks_otel.series.points import SeriesPoint
 
 
@@ -52,24 +54,20 @@ def tools(rows: list[ToolRow]) -> Grid:
     for row in rows:
         numbers = map(_number, (row.calls, row.ok, row.failed, row.refused, row.other))
         mean = "–" if row.mean_seconds is None else f"{row.mean_seconds:.2f}"
-        grid.rows.append([row.tool, *numbers, mean])
+        grid.rows.append([tool_name(row.tool), *numbers, mean])
     return grid
 
 
 def _number(value: float) -> str:
-    """Return 1,234, 45.7k or 12.3M; a dash for zero."""
-    if not value:
-        return "–"
-    if value < 10_000:
-        return f"{value:,.0f}"
-    return f"{value / 1000:,.1f}k" if value < 999_950 else f"{value / 1_000_000:,.1f}M"
+    """Return a count; a dash for zero."""
+    return number(value) if value else "–"
 
 
 def _dollars(value: float | None, unpriced: float = 0) -> str:
     """Return a cost: ``unknown`` without a price, with ``>`` if some tokens have none."""
     if value is None:
         return "unknown"
-    return f"{'>' if unpriced else ''}${value:,.4f}" if 0 < value < 1 else f"{'>' if unpriced else ''}${value:,.2f}"
+    return f"{'>' if unpriced else ''}{dollars(value)}"
 
 
 def _lines(row: AgentRow) -> str:

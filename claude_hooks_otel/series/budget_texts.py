@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from claude_hooks_otel.formats import share
 from claude_hooks_otel.series.budgets import BudgetState
 from claude_hooks_otel.series.periods import find_zone, moment
 from claude_hooks_otel.settings import BudgetsConfig
@@ -20,15 +21,15 @@ def title(state: BudgetState) -> str:
 
 
 def headline(state: BudgetState, percent: int) -> str:
-    """Return a threshold in a few words, for example ``Budget of today 80 % used``."""
-    return f"Budget for {title(state)}: {percent} % used"
+    """Return a threshold in a few words, for example ``Budget for today: 80% used``."""
+    return f"Budget for {title(state)}: {percent}% used"
 
 
 def announcement(state: BudgetState) -> str:
     """Return how much is used and what is expected, in a sentence."""
-    known = f"{money(state.used)} of {money(state.limit)} ({_percent(state.used_share)})"
+    known = f"{money(state.used)} of {money(state.limit)} ({share(state.used_share)})"
     unpriced = " Tokens of models without a price are missing in it." if state.unpriced_tokens else ""
-    return f"{known}. Forecast for the end of {_ENDS[state.period]}: {money(state.forecast)} ({_percent(state.forecast_share)}).{unpriced}"
+    return f"{known}. Forecast for the end of {_ENDS[state.period]}: {money(state.forecast)} ({share(state.forecast_share)}).{unpriced}"
 
 
 def block_reason(state: BudgetState, config: BudgetsConfig, file: Path) -> str:
@@ -68,7 +69,3 @@ def money(picodollars: int) -> str:
     """Return an amount in US dollars. Less than a cent is shown with four digits."""
     dollars = picodollars / DOLLAR
     return f"${dollars:,.4f}" if 0 < dollars < 0.01 else f"${dollars:,.2f}"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}".replace("%", " %")

@@ -26,6 +26,7 @@ from starlette.types import Scope
 
 from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.report.ranges import RangeError
+from claude_hooks_otel.report.tool_names import shown as shown_as
 from claude_hooks_otel.series.aggregates import BUCKET
 from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.store.damage import explain
@@ -144,6 +145,7 @@ class Site:
         return {
             "question": question,
             "path": path,
+            "shown_as": shown_as,
             "presets": presets,
             "since": f"{within.local(within.since_ns):%Y-%m-%d}" if is_dated and within.since_ns else "",
             "until": f"{within.local(within.until_ns - 1):%Y-%m-%d}"

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from claude_hooks_otel.report.breakdown import Breakdown, Column
 from claude_hooks_otel.report.ranges import Range
+from claude_hooks_otel.report.tool_names import shown as shown_as
 from claude_hooks_otel.web.question import Question
 
 # So many groups have a colour of their own. The others are one.
@@ -44,7 +45,7 @@ def stacked(found: Breakdown, column: Column, question: Question) -> dict[str, A
         "step": question.step,
         "labels": moments,
         "links": [question.url_of("/sessions", {question.step: moment}) for moment in moments],
-        "series": [{"name": name, "values": values} for name, values in shown.items()],
+        "series": [{"name": shown_as(found.by[-1], name), "values": values} for name, values in shown.items()],
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from claude_hooks_otel.report.breakdown import COLUMNS, Breakdown, Column, Figures
 from claude_hooks_otel.report.figures import CACHE_HITS, cell, figure_text, figures_of, sorted_rows, title, values
 from claude_hooks_otel.report.grid import as_csv
+from claude_hooks_otel.report.tool_names import shown as shown_as
 from claude_hooks_otel.web.question import Question
 
 FORMS: Final = ("csv", "json")
@@ -118,7 +119,7 @@ def breakdown_table(
     highest = max((row.amounts.get("cost_usd", 0) for row in found.rows.values()), default=0)
     for group, row in sorted_rows(found, None):
         href = question.url_of(path, dict(zip(found.by, group, strict=True)))
-        first = [Cell(text, text, href) for text in group]
+        first = [Cell(shown_as(name, text), text, href) for name, text in zip(found.by, group, strict=True)]
         cells = [_figure(row, each, highest, href if each == "cost_usd" else None) for each in figures]
         table.rows.append([*first, *cells])
         table.records.append(dict(zip(found.by, group, strict=True)) | values(row))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from claude_hooks_otel.facts import model
 from claude_hooks_otel.facts.repository import FactReader
-from claude_hooks_otel.report.figures import dollars, number
+from claude_hooks_otel.formats import dollars, number
 from claude_hooks_otel.traces import semantic_conventions as names
 from claude_hooks_otel.traces.model import Span
 from claude_hooks_otel.traces.session_facts import SessionFacts

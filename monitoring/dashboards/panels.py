@@ -93,7 +93,9 @@ def _thresholds(steps: Thresholds) -> dashboard.ThresholdsConfig:
     )
 
 
-def _targets(panel: Any, queries: Sequence[Query], *, instant: bool, as_table: bool = False) -> None:
+def _targets(
+    panel: Any, queries: Sequence[Query], *, instant: bool, as_table: bool = False, exemplars: bool = False
+) -> None:
     for position, query in enumerate(queries):
         target = prometheus.Dataquery().datasource(DATASOURCE).expr(query.expr).ref_id(chr(ord("A") + position))
         target = target.instant() if instant else target.range()
@@ -101,6 +103,8 @@ def _targets(panel: Any, queries: Sequence[Query], *, instant: bool, as_table: b
             target = target.format(prometheus_models.PromQueryFormat.TABLE)
         elif query.legend:
             target = target.legend_format(query.legend)
+        if exemplars:
+            target = target.exemplar(True)
         panel.with_target(target)
 
 
@@ -155,9 +159,10 @@ def lines(
     *,
     steps: Thresholds = (),
     top: float | None = None,
+    exemplars: bool = False,
 ) -> Panel:
-    """Return a panel with values over time."""
-    panel = _time_series(title, description, queries, unit)
+    """Return a panel with values over time. With ``exemplars``, it also shows single observations, which lead to their traces."""
+    panel = _time_series(title, description, queries, unit, exemplars=exemplars)
     panel = (
         panel.draw_style(common_models.GraphDrawStyle.LINE)
         .line_interpolation(common_models.LineInterpolation.STEP_AFTER)
@@ -177,9 +182,9 @@ def lines(
     return Panel(panel, _keys(queries))
 
 
-def _time_series(title: str, description: str, queries: Sequence[Query], unit: str) -> Any:
+def _time_series(title: str, description: str, queries: Sequence[Query], unit: str, *, exemplars: bool = False) -> Any:
     panel = _framed(timeseries.Panel(), title, description, unit)
-    _targets(panel, queries, instant=False)
+    _targets(panel, queries, instant=False, exemplars=exemplars)
     for word, color in MEANINGS.items():
         fixed = models.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})
         if any("{{" in query.legend or word in query.legend for query in queries):

@@ -107,6 +107,12 @@ def _tools(board: Board) -> None:
     )  # fmt: skip
     board.add(bars("How calls ended", c.TOOL_CALLS.meaning, [Query(calls.grown(BAR, ["outcome"]), "{{outcome}}")]), 6)
     board.add(
+        lines(
+            "Tool calls, 90 % within", "How long tool calls took that ended in each step. A diamond is one call: it leads to its trace.",
+            [Query(chosen(c.TOOL_DURATION).quantile(0.9, BAR, ["tool"]), "{{tool}}")], "s", exemplars=True,
+        ), 18,
+    )  # fmt: skip
+    board.add(
         ranking(
             "Permission wait, median", c.PERMISSION_WAIT.meaning,
             Query(chosen(c.PERMISSION_WAIT).quantile(0.5, by=["agent"]), "{{agent}}"), "s",
@@ -119,13 +125,13 @@ def _agents_and_files(board: Board) -> None:
         bars(
             "Sub-agents", c.SUBAGENTS.meaning,
             [Query(chosen(c.SUBAGENTS).grown(BAR, ["outcome"]), "{{outcome}}")],
-        ), 6,
+        ), 8,
     )  # fmt: skip
     board.add(
         ranking(
             "Sub-agent duration, mean", c.SUBAGENT_DURATION.meaning,
             Query(chosen(c.SUBAGENT_DURATION).mean(by=["agent_type"]), "{{agent_type}}"), "s",
-        ), 6,
+        ), 8,
     )  # fmt: skip
     board.add(
         bars(
@@ -134,7 +140,7 @@ def _agents_and_files(board: Board) -> None:
                 Query(chosen(c.COMPACTIONS).grown(BAR, ["trigger"]), "compaction {{trigger}}"),
                 Query(chosen(c.MODEL_SWITCHES).grown(BAR), "model switch"),
             ],
-        ), 6,
+        ), 8,
     )  # fmt: skip
     board.add(
         ranking("Skills and instructions", c.PATTERN_LOADS.meaning,

@@ -1,8 +1,8 @@
 """Build the real servers for the tests into a cache outside the checkout, once for each set of versions.
 
 ``python -m monitoring.rig.build`` builds all of them and prints their paths. The ``go.mod`` and ``go.sum`` files in the folders here
-hold the versions and checksums. On two cores with an empty module cache, the Collector takes three to four minutes, Prometheus with
-promtool one and a half minutes, and amtool half a minute.
+hold the versions and checksums. On two cores with an empty module cache, the Collector takes three to four minutes, Jaeger three, Prometheus
+with promtool one and a half, and each of the others less than half a minute.
 """
 
 from __future__ import annotations
@@ -52,7 +52,14 @@ COMMANDS = {
         Command("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool", _WITHOUT_CLOUDS),
         Command("amtool", "prometheus", "github.com/prometheus/alertmanager/cmd/amtool"),
         Command("compose", "compose", "."),
+        Command("kustomize", "kustomize", "."),
         Command("actionlint", "actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
+        Command("jaeger", "jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger"),
+        Command("victoria-logs", "victorialogs", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"),
+        Command(
+            "victoria-metrics", "victoriametrics", "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"
+        ),
+        Command("vmalert", "victoriametrics", "github.com/VictoriaMetrics/VictoriaMetrics/app/vmalert"),
     )
 }
 
@@ -82,9 +89,7 @@ def binary(name: str) -> Path:
         return built
     go = shutil.which("go")
     if go is None:
-        raise UnavailableError(
-            "no Go toolchain is installed: the tests build the real Collector and Prometheus with Go"
-        )
+        raise UnavailableError("no Go toolchain is installed: the tests build the real servers with Go")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at the same time build once

@@ -59,14 +59,35 @@ class Ports:
     @classmethod
     def free(cls) -> Ports:
         """Return ports that are free now."""
-        sockets = [socket.socket() for _ in cls.__dataclass_fields__]
-        try:
-            for each in sockets:
-                each.bind((LOOPBACK, 0))
-            return cls(*(each.getsockname()[1] for each in sockets))
-        finally:
-            for each in sockets:
-                each.close()
+        return cls(*_free(len(cls.__dataclass_fields__)))
+
+
+@dataclass(frozen=True, slots=True)
+class StorePorts:
+    """The ports of the stores of traces and log events, all on loopback."""
+
+    jaeger_otlp: int
+    jaeger_query: int
+    jaeger_query_grpc: int
+    jaeger_health: int
+    jaeger_internal: int
+    victorialogs: int
+
+    @classmethod
+    def free(cls) -> StorePorts:
+        """Return ports that are free now."""
+        return cls(*_free(len(cls.__dataclass_fields__)))
+
+
+def _free(number: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(number)]
+    try:
+        for each in sockets:
+            each.bind((LOOPBACK, 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
 
 
 def shipped(name: str) -> str:
@@ -74,8 +95,8 @@ def shipped(name: str) -> str:
     return (SETUP / name).read_text(encoding="utf-8")
 
 
-def collector(text: str, ports: Ports, folder: Path, pace: Pace = SHIPPED) -> str:
-    """Return an adapted Collector configuration."""
+def collector(text: str, ports: Ports, folder: Path, pace: Pace = SHIPPED, stores: StorePorts | None = None) -> str:
+    """Return an adapted Collector configuration. Without ``stores``, traces and log events wait in its queue."""
     config = yaml.safe_load(text)
     config["extensions"]["health_check"]["endpoint"] = f"{LOOPBACK}:{ports.health}"
     if "file_storage" in config["extensions"]:
@@ -85,9 +106,44 @@ def collector(text: str, ports: Ports, folder: Path, pace: Pace = SHIPPED) -> st
     if "prometheus" in config["exporters"]:
         config["exporters"]["prometheus"]["endpoint"] = f"{LOOPBACK}:{ports.metrics}"
         config["exporters"]["prometheus"]["metric_expiration"] = pace.expiration
-    internal = config["service"]["telemetry"]["metrics"]["readers"][0]["pull"]["exporter"]["prometheus"]
-    internal["host"], internal["port"] = LOOPBACK, ports.internal
+    for exporter, (key, address) in _store_addresses(stores).items():
+        if exporter in config["exporters"] and not config["exporters"][exporter][key].startswith("${"):
+            config["exporters"][exporter][key] = address
+    _set_internal(config, ports.internal)
     return _dump(config)
+
+
+def _store_addresses(stores: StorePorts | None) -> Mapping[str, tuple[str, str]]:
+    """Return exporter → the key of its address, and the address."""
+    traces, logs = (stores.jaeger_otlp, stores.victorialogs) if stores else (9, 9)  # nothing answers at port 9
+    return {
+        "otlp_http/traces": ("traces_endpoint", f"http://{LOOPBACK}:{traces}/v1/traces"),
+        "otlp_http/logs": ("logs_endpoint", f"http://{LOOPBACK}:{logs}/insert/opentelemetry/v1/logs"),
+    }
+
+
+def _set_internal(config: Any, port: int) -> None:
+    internal = config["service"]["telemetry"]["metrics"]["readers"][0]["pull"]["exporter"]["prometheus"]
+    internal["host"], internal["port"] = LOOPBACK, port
+
+
+def jaeger(text: str, ports: StorePorts) -> str:
+    """Return an adapted configuration of Jaeger."""
+    config = yaml.safe_load(text)
+    extensions = config["extensions"]
+    extensions["healthcheckv2"]["http"]["endpoint"] = f"{LOOPBACK}:{ports.jaeger_health}"
+    extensions["jaeger_query"]["http"]["endpoint"] = f"{LOOPBACK}:{ports.jaeger_query}"
+    extensions["jaeger_query"]["grpc"]["endpoint"] = f"{LOOPBACK}:{ports.jaeger_query_grpc}"
+    config["receivers"]["otlp"]["protocols"]["http"]["endpoint"] = f"{LOOPBACK}:{ports.jaeger_otlp}"
+    _set_internal(config, ports.jaeger_internal)
+    return _dump(config)
+
+
+def victorialogs_flags(compose: str) -> list[str]:
+    """Return the flags with which the shipped compose file starts VictoriaLogs, without its folder and address. Variables have their defaults."""
+    command = yaml.safe_load(compose)["services"]["victorialogs"]["command"]
+    kept = [flag for flag in command if not flag.startswith(("-storageDataPath", "-httpListenAddr"))]
+    return [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", flag) for flag in kept]
 
 
 def prometheus(text: str, ports: Ports, rules: Path, pace: Pace = SHIPPED) -> str:

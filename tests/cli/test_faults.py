@@ -51,8 +51,9 @@ FINE_INSTALL = (0, "Wrote", "")
 FINE_UNINSTALL = (0, "Took 19 hooks", "")
 # What is true when sessions were captured, but no request.
 WITHOUT_REQUESTS = {"limits": "have no requests yet", "audit": "Recounted 1 sessions with 0 requests"}
-# The client hides the line of a program that fails, so no fault changes it. Managed settings are for other machines.
-UNDISTURBED = {"statusline": (0, "–", "rror"), "managed-settings": (0, "CLAUDE_AGENT_TEAM", "rror")}
+# The client hides the line of a program that fails, and what an organization distributes has nothing to do with this machine. No fault
+# changes these.
+UNDISTURBED = {"statusline": (0, "–", "rror"), "managed-settings": (0, '"hooks"', "rror")}
 # What is true of commands that need more than a sound store.
 USUAL = {
     "export": (1, "There is no imported history", "Wrote"),

@@ -23,8 +23,8 @@ def test_a_person_sees_a_reached_budget_once(tmp_path: Path) -> None:
     found = play("budget_message", tmp_path / "world")
     assert found["silent"] == {"code": 0, "errors": "", "result": "a short answer"}
     [message] = found["messages"]
-    assert message.startswith("Budget for this month: 100 % used: $0.03 of $0.01")
-    assert "Budget for this month: 100 % used" in found["shown"]
+    assert message.startswith("Budget for this month: 100% used: $0.03 of $0.01")
+    assert "Budget for this month: 100% used" in found["shown"]
 
 
 def test_a_used_up_budget_refuses_prompts_until_its_owner_lifts_the_block(tmp_path: Path) -> None:

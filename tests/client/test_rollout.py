@@ -105,7 +105,7 @@ def test_the_summary_of_a_job_has_the_numbers_of_the_session(runner: Path) -> No
         "| failed tool calls and requests | 1 |", "| sonnet-4-5 | main | 5 | 144 | 4,300 | 1,000 | 155 | $0.0078 |",
     ):  # fmt: skip
         assert row in summary
-    assert "| bash | 2 | 1 | 1 |" in summary
+    assert "| Bash | 2 | 1 | 1 |" in summary
     assert found["delta"] == [["delta", "ci"]]
 
 

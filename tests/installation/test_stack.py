@@ -118,7 +118,10 @@ def test_a_folder_that_is_a_file_is_an_error(cli: Cli, tmp_path: Path) -> None:
 def test_containers_have_the_names_that_the_documentation_uses() -> None:
     compose = yaml.safe_load((SETUP / "docker-compose.yml").read_text())
     names = {name: service["container_name"] for name, service in compose["services"].items()}
-    assert names == {name: name for name in ("otel-collector", "prometheus", "alertmanager", "grafana")}
+    assert names == {
+        name: name
+        for name in ("volumes", "otel-collector", "prometheus", "jaeger", "victorialogs", "alertmanager", "grafana")
+    }
 
 
 def test_pyproject_puts_every_file_of_the_stack_into_the_wheel() -> None:

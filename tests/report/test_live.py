@@ -199,7 +199,7 @@ def test_parallel_calls_are_counted_and_the_longest_is_named(room: Room) -> None
     for tool in ("Agent", "Bash", "Read"):
         room.call(tool, started_ns=round(room.at * SECOND) + room.count)
     [live] = room.shown()
-    assert (live.state, live.tool, live.tools_running) == (State.TOOL, "Bash", 3)
+    assert (live.state, live.tool, live.tools_running) == (State.TOOL, "Bash", 2)
     assert live.tool_since_ns == live.state_since_ns
 
 
@@ -296,3 +296,17 @@ def test_a_resumed_session_begins_again_and_keeps_its_cost(room: Room) -> None:
     [live] = room.shown()
     assert (live.state, live.tool, live.cost) == (State.IDLE, None, DOLLAR)
     assert live.started_ns == live.state_since_ns == round(room.at * SECOND)
+
+
+def test_sessions_that_wait_for_a_person_come_first_and_the_longest_wait_at_the_top(room: Room) -> None:
+    for session in ("early", "late"):
+        room.event("SessionStart", session=session, source="startup")
+        room.event("UserPromptSubmit", session=session, prompt="x", prompt_id=session)
+    for session in ("late", "early"):
+        room.event("PermissionRequest", session=session, tool_name="Bash", tool_input={})
+    room.event("UserPromptSubmit", prompt="x", prompt_id="p")
+    assert [(live.session_id, live.state) for live in room.shown()] == [
+        ("late", State.WAITING),
+        ("early", State.WAITING),
+        ("s", State.THINKING),
+    ]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from claude_hooks_otel.report.ranges import Range, RangeError, parse_range
+from claude_hooks_otel.report.ranges import Range, RangeError, parse_range, range_before
 from claude_hooks_otel.units import END_OF_TIME, SECOND
 
 # A Thursday, 00:30 in Berlin, still Wednesday in UTC.
@@ -53,10 +53,33 @@ def test_dates_are_whole_and_times_are_exact(options: dict[str, str], since: str
     assert moments(parsed(**options)) == (since, until)
 
 
-@pytest.mark.parametrize(("last", "hours"), [("24h", 24), ("7d", 168), ("2w", 336)])
-def test_the_last_hours_or_days_end_now(last: str, hours: int) -> None:
-    found = parsed(last=last)
-    assert (NOW - found.since_ns, found.until_ns) == (hours * 3600 * SECOND, END_OF_TIME)
+def test_the_last_hours_end_now() -> None:
+    found = parsed(last="24h")
+    assert (NOW - found.since_ns, found.until_ns) == (24 * 3600 * SECOND, END_OF_TIME)
+
+
+@pytest.mark.parametrize(
+    ("last", "since"),
+    [
+        ("1d", "2026-11-26T00:00+01:00"),
+        ("7d", "2026-11-20T00:00+01:00"),
+        ("2w", "2026-11-13T00:00+01:00"),
+        ("40d", "2026-10-18T00:00+02:00"),
+    ],
+)
+def test_the_last_days_are_whole_and_end_with_today(last: str, since: str) -> None:
+    assert moments(parsed(last=last)) == (since, "2026-11-27T00:00+01:00")
+
+
+def test_the_last_days_are_compared_with_as_much_of_the_days_before() -> None:
+    before = range_before(parsed(last="7d"), NOW)
+    assert before is not None
+    assert moments(before) == ("2026-11-13T00:00+01:00", "2026-11-19T00:30+01:00")
+
+
+def test_more_days_than_a_calendar_has_are_refused() -> None:
+    with pytest.raises(RangeError, match="beyond the years that count"):
+        parsed(last="999999d")
 
 
 @pytest.mark.parametrize("word", [None, "all"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from claude_hooks_otel.store.connection import connect
 from monitoring.rig.local import HASTE, LOOPBACK
 from monitoring.rig.stack import Stack
 from tests.support.otlp_receiver import OtlpReceiver
-from tests.support.otlp_records import accepted
+from tests.support.otlp_records import accepted, spans
 from tests.support.real_daemon import wait_until
 from tests.support.stack.team import Machine
 
@@ -53,6 +54,26 @@ def test_a_real_collector_forwards_every_item_once(
     found = accepted(otlp_receiver)
     assert len(found) == written
     assert {len(copies) for copies in found.values()} == {1}
+
+
+def test_a_point_of_a_panel_leads_to_a_trace(tmp_path: Path, otlp_receiver: OtlpReceiver, servers: None) -> None:
+    """Exemplars pass the Collector and Prometheus. Their traces are those that were sent."""
+    stack = Stack(tmp_path / "stack", HASTE)
+    _forward_to(tmp_path / "stack" / "collector.yml", otlp_receiver)
+    with stack:
+        machine = Machine(tmp_path / "machine", stack.through_the_collector)
+        try:
+            machine.installation.start()
+            machine.play("basic-edit", "subagents")
+
+            def found() -> set[str]:
+                told = stack.ask("query_exemplars", query='{__name__=~"claude_.+"}', start=0, end=time.time() + 60)
+                return {each["labels"]["trace_id"] for series in told for each in series["exemplars"]}
+
+            wait_until(found, 60)
+            wait_until(lambda: found() <= {span.trace_id.hex() for span in spans(otlp_receiver)}, 60)
+        finally:
+            machine.installation.close()
 
 
 def _count(machine: Machine, table: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from monitoring.generate import SETUP, files
@@ -21,6 +22,9 @@ def test_the_collectors_file_differs_only_in_addresses_and_the_expiration(tmp_pa
     name = "otel-collector-config.yml"
     assert changed(name, local.collector(local.shipped(name), PORTS, tmp_path, local.HASTE)) == {
         "extensions.health_check.endpoint",
+        "extensions.file_storage.directory",
+        "exporters.otlp_http/traces.traces_endpoint",
+        "exporters.otlp_http/logs.logs_endpoint",
         "receivers.otlp.protocols.grpc.endpoint",
         "receivers.otlp.protocols.http.endpoint",
         "exporters.prometheus.endpoint",
@@ -28,6 +32,16 @@ def test_the_collectors_file_differs_only_in_addresses_and_the_expiration(tmp_pa
         "service.telemetry.metrics.readers[0].pull.exporter.prometheus.host",
         "service.telemetry.metrics.readers[0].pull.exporter.prometheus.port",
     }
+
+
+def test_the_file_of_jaeger_differs_only_in_addresses() -> None:
+    places = changed("jaeger.yml", local.jaeger(local.shipped("jaeger.yml"), local.StorePorts.free()))
+    assert all(place.endswith((".endpoint", ".host", ".port")) for place in places), places
+
+
+def test_victorialogs_runs_with_the_flags_of_the_compose_file() -> None:
+    flags = local.victorialogs_flags(local.shipped("docker-compose.yml"))
+    assert flags == ["-retentionPeriod=90d", "-inmemoryDataFlushInterval=1s"]
 
 
 def test_the_file_of_prometheus_differs_only_in_addresses_the_folder_and_the_intervals(tmp_path: Path) -> None:
@@ -57,3 +71,21 @@ def test_the_committed_files_are_what_the_generator_writes() -> None:
     """If it fails, run: python -m monitoring.generate."""
     for path, content in files():
         assert path.read_text(encoding="utf-8") == content, path.name
+
+
+@pytest.mark.parametrize(
+    "name", ["otel-collector-config.yml", "otel-collector-vendor.yml", "team/agent.yml", "team/gateway.yml"]
+)
+def test_spans_and_log_events_wait_on_disk_without_a_limit_in_time(name: str) -> None:
+    """Nothing that keeps items in memory is before the queue: not the processor ``batch``, not a queue without a store."""
+    config = yaml.safe_load(local.shipped(name))
+    for signal in ("traces", "logs"):
+        pipeline = config["service"]["pipelines"][signal]
+        assert "batch" not in pipeline.get("processors", ())
+        exporters = [each for each in pipeline["exporters"] if each in config["exporters"] and each != "debug"]
+        assert exporters
+        for exporter in (config["exporters"][each] for each in exporters):
+            assert exporter["sending_queue"]["storage"] == "file_storage"
+            assert exporter["retry_on_failure"]["max_elapsed_time"] in (0, "0s")
+    if "extensions" in config:
+        assert config["extensions"]["file_storage"]["fsync"] is True

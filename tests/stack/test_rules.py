@@ -44,20 +44,22 @@ def test_amtool_accepts_the_configuration() -> None:
 
 COMPOSE = SETUP / "docker-compose.yml"
 COMPOSE_VENDOR = SETUP / "docker-compose.vendor.yml"
+SERVICES = {"volumes", "otel-collector", "prometheus", "jaeger", "victorialogs", "alertmanager", "grafana"}
 SECRETS = {"GRAFANA_ADMIN_PASSWORD", "VENDOR_OTLP_ENDPOINT", "VENDOR_OTLP_API_KEY"}
 
 
 def test_compose_loads_the_file_and_requires_a_password() -> None:
     """The test uses the library of `docker compose config`, which needs no engine."""
     project = yaml.safe_load(run("compose", COMPOSE, GRAFANA_ADMIN_PASSWORD="chosen"))
-    assert set(project["services"]) == {"otel-collector", "prometheus", "alertmanager", "grafana"}
+    assert set(project["services"]) == SERVICES
     for name, service in project["services"].items():
         assert re.search(r":v?\d+\.\d+\.\d+$", service["image"]), name
-        assert all(port["host_ip"] == "127.0.0.1" for port in service["ports"]), name
+        assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", ())), name
         for volume in service["volumes"]:
             assert volume["type"] == "volume" or Path(volume["source"]).exists(), volume
-    published = {int(port["published"]) for service in project["services"].values() for port in service["ports"]}
-    assert published >= {4317, 4318, 8889, 9090, 9093, 3000}
+    services = project["services"].values()
+    published = {int(port["published"]) for service in services for port in service.get("ports", ())}
+    assert published >= {4317, 4318, 8889, 9090, 9093, 3000, 16686, 9428}
     environ = {name: value for name, value in os.environ.items() if name not in SECRETS}
     refused = subprocess.run([binary("compose"), COMPOSE], capture_output=True, text=True, check=False, env=environ)
     assert refused.returncode != 0
@@ -65,14 +67,20 @@ def test_compose_loads_the_file_and_requires_a_password() -> None:
 
 
 def test_every_container_is_confined() -> None:
-    """No root, no capability, no new privilege, and a root file system that nothing can write."""
+    """No root, no capability, no new privilege, and a root file system that nothing can write.
+
+    The container that gives new volumes to their users is root, may only do that, has no network, and ends.
+    """
     project = yaml.safe_load(run("compose", COMPOSE, COMPOSE_VENDOR, **dict.fromkeys(SECRETS, "chosen")))
     for name, service in project["services"].items():
         user, _, _ = service["user"].partition(":")
-        assert int(user) > 0, name
+        if name == "volumes":
+            assert (service["cap_add"], service["network_mode"], service["restart"]) == (["CHOWN"], "none", "no")
+        else:
+            assert int(user) > 0, name
+            assert "cap_add" not in service, name
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
-        assert "cap_add" not in service, name
         assert not service.get("privileged"), name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         for volume in service["volumes"]:  # configuration is read-only; the rest is the service's own data
@@ -105,6 +113,10 @@ def test_an_override_with_digests_pins_every_image(tmp_path: Path) -> None:
     assert {name: {"image": service["image"]} for name, service in project["services"].items()} == locked
 
 
+# Jaeger's modules have the versions of Jaeger 1, its images those of Jaeger 2: module 1.76.0 is image 2.13.0.
+JAEGER = "2.13.0"
+
+
 def test_the_images_have_the_versions_that_the_tests_run() -> None:
     images = {service["image"] for service in yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"].values()}
     modules = (MONITORING / "rig" / "prometheus" / "go.mod").read_text(encoding="utf-8")
@@ -112,10 +124,14 @@ def test_the_images_have_the_versions_that_the_tests_run() -> None:
     (prometheus,) = re.findall(r"prometheus/prometheus v0\.(\d)(\d+)\.(\d+)", modules)
     (alertmanager,) = re.findall(r"prometheus/alertmanager v(\S+)", modules)
     (exporter,) = re.findall(r"exporter/prometheusexporter v(\S+)", collector)
+    logs = (MONITORING / "rig" / "victorialogs" / "go.mod").read_text(encoding="utf-8")
+    (victorialogs,) = re.findall(r"VictoriaLogs v(\S+)", logs)
     assert images >= {
         "prom/prometheus:v{}.{}.{}".format(*prometheus),
         f"prom/alertmanager:v{alertmanager}",
         f"otel/opentelemetry-collector-contrib:{exporter}",
+        f"victoriametrics/victoria-logs:v{victorialogs}",
+        f"jaegertracing/jaeger:{JAEGER}",
     }
 
 

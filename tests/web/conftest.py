@@ -20,7 +20,10 @@ from claude_hooks_otel.home.paths import Home
 from claude_hooks_otel.units import SECOND
 from claude_hooks_otel.web.server import PageServer
 from tests.support import sample_week
+from tests.support.places import ROOT
 
+PAGES = ("/", "/agents", "/quality", "/technical", "/sessions", "/live", "/health")
+AXE = ROOT / ".cache" / "page" / "node_modules" / "axe-core" / "axe.min.js"
 WEEK_NS = round(sample_week.NOW.timestamp()) * SECOND
 
 
@@ -156,3 +159,60 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path
+
+
+class Visit:
+    """A tab of the browser, and everything that went wrong in it."""
+
+    def __init__(self, browser: Any, served: Served, *, width: int = 1440, scheme: str = "light") -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        name, _, value = served.cookie.partition("=")
+        self.context.add_cookies([{"name": name, "value": value, "domain": "127.0.0.1", "path": "/"}])
+        self.served = served
+        self.faults: list[str] = []
+        self.elsewhere: list[str] = []
+        self.context.set_default_timeout(90_000)  # a busy machine is no fault of the page
+        self.page = self.context.new_page()
+        self.page.on("console", lambda message: self._note(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("request", self._request)
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.faults.append(text)
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith((self.served.address, "data:")):
+            self.elsewhere.append(request.url)
+
+    def open(self, path: str) -> Any:
+        self.page.goto(self.served.address + path)
+        if path == "/health":
+            self.page.wait_for_selector("#checks .findings")
+        return self.page
+
+    def violations(self) -> list[str]:
+        """Return what axe-core finds in the page that is open."""
+        self.page.evaluate(
+            AXE.read_text(encoding="utf-8")
+        )  # the protocol of the browser: no policy of the page forbids it
+        found = self.page.evaluate("async () => (await axe.run()).violations")
+        return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found]
+
+    def assert_sound(self) -> None:
+        assert self.faults == []
+        assert self.elsewhere == []
+        assert self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+@pytest.fixture
+def visit(browser: Any, account: Path) -> Iterator[Callable[..., Visit]]:
+    """Open tabs. They are closed at the end."""
+    with contextlib.ExitStack() as opened:
+
+        def open_tab(served: Served, **options: Any) -> Visit:
+            tab = Visit(browser, served, **options)
+            opened.callback(tab.context.close)
+            return tab
+
+        yield open_tab

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,73 +16,12 @@ from claude_hooks_otel.home.paths import HOME_VARIABLE
 from claude_hooks_otel.sources.registration import command
 from tests.support.places import EMIT, ROOT
 from tests.support.real_daemon import Installation
-from tests.web.conftest import Served, serve
+from tests.web.conftest import AXE, PAGES, Served, serve
 
 pytestmark = pytest.mark.web
 
-PAGES = ("/", "/agents", "/quality", "/technical", "/sessions", "/live", "/health")
 WIDTHS = (390, 1440)
 SCHEMES = ("light", "dark")
-AXE = ROOT / ".cache" / "page" / "node_modules" / "axe-core" / "axe.min.js"
-
-
-class Visit:
-    """A tab of the browser, and everything that went wrong in it."""
-
-    def __init__(self, browser: Any, served: Served, *, width: int = 1440, scheme: str = "light") -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        name, _, value = served.cookie.partition("=")
-        self.context.add_cookies([{"name": name, "value": value, "domain": "127.0.0.1", "path": "/"}])
-        self.served = served
-        self.faults: list[str] = []
-        self.elsewhere: list[str] = []
-        self.context.set_default_timeout(90_000)  # a busy machine is no fault of the page
-        self.page = self.context.new_page()
-        self.page.on("console", lambda message: self._note(message.type, message.text))
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("request", self._request)
-
-    def _note(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning"):
-            self.faults.append(text)
-
-    def _request(self, request: Any) -> None:
-        if not request.url.startswith((self.served.address, "data:")):
-            self.elsewhere.append(request.url)
-
-    def open(self, path: str) -> Any:
-        self.page.goto(self.served.address + path)
-        if path == "/health":
-            self.page.wait_for_selector("#checks .findings")
-        return self.page
-
-    def violations(self) -> list[str]:
-        """Return what axe-core finds in the page that is open."""
-        self.page.evaluate(
-            AXE.read_text(encoding="utf-8")
-        )  # the protocol of the browser: no policy of the page forbids it
-        found = self.page.evaluate("async () => (await axe.run()).violations")
-        return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found]
-
-    def assert_sound(self) -> None:
-        assert self.faults == []
-        assert self.elsewhere == []
-        assert self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-
-
-@pytest.fixture
-def visit(browser: Any, account: Path) -> Iterator[Callable[..., Visit]]:
-    """Open tabs. They are closed at the end."""
-    with contextlib.ExitStack() as opened:
-
-        def open_tab(served: Served, **options: Any) -> Visit:
-            tab = Visit(browser, served, **options)
-            opened.callback(tab.context.close)
-            return tab
-
-        yield open_tab
-
-
 needs_axe = pytest.mark.skipif(not AXE.exists(), reason=f"axe-core is not installed in {AXE.parents[2].name}")
 
 
@@ -304,7 +242,7 @@ def test_a_running_session_appears_within_two_seconds_and_leaves(running: Runnin
     with serve(running.installation.home) as served:
         tab = visit(served)
         page = tab.open("/live")
-        page.wait_for_function("document.querySelector('[data-live]').textContent.startsWith('Connected')")
+        page.wait_for_selector("[data-live]:has-text('Connected')")
         began = running.hook("SessionStart", source="startup", model="claude-opus-4-5")
         page.wait_for_selector(".live-session", timeout=90_000)
         shown = time.monotonic() - began
@@ -332,8 +270,8 @@ def test_the_live_page_says_when_the_server_is_gone(running: Running, visit: Any
     with serve(running.installation.home) as served:
         tab = visit(served)
         page = tab.open("/live")
-        page.wait_for_function("document.querySelector('[data-live]').textContent.startsWith('Connected')")
-    page.wait_for_function("document.querySelector('[data-live]').textContent.includes('was lost')")
+        page.wait_for_selector("[data-live]:has-text('Connected')")
+    page.wait_for_selector("[data-live]:has-text('was lost')")
 
 
 def test_the_command_prints_a_link_that_opens_the_page(week_home: Any, browser: Any, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from claude_hooks_otel.store.connection import connect
 from claude_hooks_otel.traces.session_facts import SessionFacts
 from claude_hooks_otel.traces.spans import spans_of_turns
 from claude_hooks_otel.units import DAY, HOUR
+from claude_hooks_otel.web.pages import sessions
 from claude_hooks_otel.web.question import Question
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.web.conftest import WEEK_NS, Served
@@ -236,7 +237,7 @@ def test_the_range_before_has_the_same_length() -> None:
     week = parse_range(None, since=None, until=None, last="7d", zone="UTC", now_ns=WEEK_NS)
     before = range_before(week, WEEK_NS)
     assert before is not None
-    assert (before.until_ns, before.until_ns - before.since_ns) == (week.since_ns, 7 * DAY)
+    assert (before.since_ns, before.until_ns) == (week.since_ns - 7 * DAY, WEEK_NS - 7 * DAY)
     today = parse_range("today", since=None, until=None, last=None, zone="UTC", now_ns=WEEK_NS)
     before = range_before(today, WEEK_NS)
     assert before is not None
@@ -247,7 +248,7 @@ def test_the_range_before_has_the_same_length() -> None:
 
 
 def test_the_first_day_of_a_range_that_begins_within_it_leads_to_its_rest() -> None:
-    question = Question.of([("last", "7d"), ("tz", "UTC"), ("agent", "backend")], WEEK_NS)
+    question = Question.of([("last", "168h"), ("tz", "UTC"), ("agent", "backend")], WEEK_NS)
     link = question.url_of("/sessions", {"day": "2026-11-20"})
     given = dict(parse_qsl(urlsplit(link).query))
     assert given["agent"] == "backend"
@@ -257,6 +258,23 @@ def test_the_first_day_of_a_range_that_begins_within_it_leads_to_its_rest() -> N
         question.within.since_ns,
         question.within.since_ns + 5 * HOUR + HOUR // 2,
     )
+
+
+def test_the_last_days_are_whole_on_the_page_and_in_the_report(week: Served) -> None:
+    days = [row["day"] for row in week.table("overview", "times", "?last=7d&tz=UTC")]
+    assert days[0] == "2026-11-21"
+    same = week.table("overview", "times", "?since=2026-11-21&until=2026-11-27&tz=UTC")
+    assert week.table("overview", "times", "?last=7d&tz=UTC") == same
+
+
+def test_a_search_reads_the_newest_sessions_and_says_so(week: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = week.table("sessions", "sessions", "?range=all")
+    monkeypatch.setattr(sessions, "SEARCHED", 10)
+    found = week.table("sessions", "sessions", "?range=all&q=opus")
+    newest = {row["session_id"] for row in sorted(rows, key=lambda row: -row["began_ns"])[:10]}
+    assert found == [row for row in rows if row["session_id"] in newest and "opus" in (row["model"] or "")]
+    text = week.ask("/sessions?range=all&q=opus").text
+    assert f"The search has read the newest 10 of {len(rows)} sessions" in text
 
 
 def test_every_figure_of_the_report_is_in_the_exports(week: Served) -> None:

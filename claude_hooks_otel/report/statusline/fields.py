@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from claude_hooks_otel.formats import duration
+from claude_hooks_otel.formats import percent as format_percent
+
 TYPE_CHECKING = False  # as in ``typing``, whose import takes longer than the whole line
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +20,7 @@ def _context(given: Given) -> Shown:
     if percent is None:  # before the first answer, and from an old client
         tokens, size = _tokens(given), given.number("context_window", "context_window_size")
         percent = 100 * tokens / size if tokens is not None and size else None
-    return None if percent is None else (f"{percent:.0f}%", percent)
+    return None if percent is None else (format_percent(percent), percent)
 
 
 def _tokens(given: Given) -> float | None:
@@ -67,7 +70,7 @@ def _folder(*path: str) -> Callable[[Given], Shown]:
 def _used(window: str) -> Callable[[Given], Shown]:
     def field(given: Given) -> Shown:
         limit = given.limit(window)
-        return None if limit is None else (f"{limit[0]:.0f}%", limit[0])
+        return None if limit is None else (format_percent(limit[0]), limit[0])
 
     return field
 
@@ -95,20 +98,7 @@ def _budget(given: Given) -> Shown:
     if found is None:
         return None
     name, percent, is_incomplete = found
-    return f"{name} {'>' if is_incomplete else ''}{percent:.0f}%", percent
-
-
-def duration(seconds: float) -> str:
-    """Return a time as its two largest units, such as ``2h5m`` or ``3d4h``.
-
-    >>> duration(7500)
-    '2h5m'
-    """
-    minutes = max(0, int(seconds)) // 60
-    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    if days:
-        return f"{days}d{hours}h"
-    return f"{hours}h{minutes}m" if hours else f"{minutes}m"
+    return f"{name} {'>' if is_incomplete else ''}{format_percent(percent)}", percent
 
 
 _SHARE = (50.0, 80.0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from claude_hooks_otel.facts.repository import FactReader
+from claude_hooks_otel.formats import dollars, number, share
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.report.breakdown import NONE, Figures
-from claude_hooks_otel.report.figures import dollars, number
 from claude_hooks_otel.series.points import SeriesPoint
 from claude_hooks_otel.series.scores import Scores
 from claude_hooks_otel.series.totals import read_points
@@ -91,7 +91,7 @@ def _add(table: Table, group: tuple[str, ...], figures: Figures, scores: dict[st
             Cell("–" if level is None else f"{level:.0f}", level, badge=level is not None),
             Cell("–" if experience is None else number(experience), experience),
             Cell("–" if million is None else f"{million:,.1f}", million),
-            *(Cell("–" if each is None else f"{each:.0%}", each, share=each) for each in (quality, collaboration)),
+            *(Cell("–" if each is None else share(each), each, share=each) for each in (quality, collaboration)),
             Cell(number(tasks) if tasks else "–", tasks),
             Cell(number(points) if points else "–", points),
             Cell("–" if cost is None else dollars(cost / DOLLAR), cost, href),

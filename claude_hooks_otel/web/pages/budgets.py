@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from claude_hooks_otel.formats import share
 from claude_hooks_otel.report.budgets import BudgetState, as_json, blocking, budgets, ends, money, title, used
-from claude_hooks_otel.report.figures import share
 from claude_hooks_otel.settings import load_usable
 from claude_hooks_otel.units import SECOND
 from claude_hooks_otel.web.tables import Table

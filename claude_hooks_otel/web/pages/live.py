@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
+from claude_hooks_otel.formats import dollars, duration
 from claude_hooks_otel.report import live
-from claude_hooks_otel.report.figures import dollars
 from claude_hooks_otel.units import DOLLAR, SECOND
 from claude_hooks_otel.web.question import session_path
 from claude_hooks_otel.web.tables import Cell, Head, Table
@@ -54,11 +54,11 @@ def _row(each: live.LiveSession, now_ns: int) -> dict[str, Any]:
         "state": str(each.state),
         "tone": _TONES.get(str(each.state), "quiet"),
         "state_since": each.state_since_ns / SECOND,
-        "state_seconds": max(0, round((now_ns - each.state_since_ns) / SECOND)),
+        "state_for": duration((now_ns - each.state_since_ns) / SECOND),
         "tool": each.tool or "",
         "context": each.context_percent,
         "is_nearly_full": (each.context_percent or 0) >= NEARLY_FULL,
         "cost": "unknown" if cost is None else dollars(cost),
         "started": each.started_ns / SECOND,
-        "started_seconds": max(0, round((now_ns - each.started_ns) / SECOND)),
+        "runs_for": duration((now_ns - each.started_ns) / SECOND),
     }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from claude_hooks_otel.formats import share
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.report.breakdown import COLUMNS, Breakdown, Column, Figures, break_down
-from claude_hooks_otel.report.figures import figure_text, share
+from claude_hooks_otel.report.figures import figure_text
 from claude_hooks_otel.web.charts import stacked
 from claude_hooks_otel.web.pages import budgets
 from claude_hooks_otel.web.question import Question
@@ -106,7 +107,7 @@ def headlines(view: View, by_time: Breakdown) -> list[Headline]:
     found.append(_headline("Active time", _BY_NAME["active_seconds"], by_time, before, question))
     hits = by_time.total.cache_hit_share
     earlier = before.cache_hit_share if before else None
-    points = "" if hits is None or earlier is None else f"{round(100 * hits) - round(100 * earlier):+d} points"
+    points = "" if hits is None or earlier is None else _points(round(100 * hits) - round(100 * earlier))
     rows = [figures.cache_hit_share or 0 for _, figures in sorted(by_time.rows.items())]
     found.append(
         Headline(
@@ -142,7 +143,13 @@ def _change(value: float, earlier: float | None) -> str:
     if not earlier:
         return ""
     change = round(100 * (value - earlier) / earlier)
-    return f"{change:+,d} %".replace("-", "−") if change else "unchanged"
+    return f"{change:+,d}%".replace("-", "−") if change else "unchanged"
+
+
+def _points(change: int) -> str:
+    """Return how much a percentage changed."""
+    unit = "point" if abs(change) == 1 else "points"
+    return f"{change:+d} {unit}".replace("-", "−") if change else "unchanged"
 
 
 def _table(view: View, group: str) -> Table:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from claude_hooks_otel.facts.repository import FactReader
+from claude_hooks_otel.formats import duration, number, percent, share
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.metrics.definition import Metric
 from claude_hooks_otel.report.breakdown import Column, Figures
-from claude_hooks_otel.report.figures import number, share
 from claude_hooks_otel.series.gauges import gauges
-from claude_hooks_otel.units import duration_text
 from claude_hooks_otel.web.charts import stacked
 from claude_hooks_otel.web.pages.overview import Headline
 from claude_hooks_otel.web.tables import Cell, Head, Table, figures_table
@@ -89,7 +88,7 @@ def _headlines(view: View, total: Figures) -> list[Headline]:
         Headline("Runs that passed", share(passed / runs if runs else None), passed, "", "", href),
         Headline("Bugs introduced", number(amounts.get("bugs", 0)), amounts.get("bugs", 0), "", "", href),
         Headline("Pull requests merged", number(merged) if merged else "–", merged, "", "", href),
-        Headline("Mean time in review", duration_text(seconds / reviews) if reviews else "–", reviews, "", "", href),
+        Headline("Mean time in review", duration(seconds / reviews) if reviews else "–", reviews, "", "", href),
     ]
 
 
@@ -103,11 +102,11 @@ def _coverage(view: View) -> Table:
         group = (labels["agent"], labels["project"]) if point.metric is catalog.TEST_COVERAGE else None
         if group is None or any(wanted.get(name) and labels[name] not in wanted[name] for name in ("agent", "project")):
             continue
-        percent = point.value / point.metric.scale
+        value = point.value / point.metric.scale
         href = view.question.url_of("/sessions", {"agent": group[0], "project": group[1]})
         table.rows.append(
-            [*(Cell(text, text, href) for text in group), Cell(f"{percent:.1f} %", percent, share=percent / 100)]
+            [*(Cell(text, text, href) for text in group), Cell(percent(value, 1), value, share=value / 100)]
         )
-        table.records.append({"agent": group[0], "project": group[1], "coverage_percent": percent})
+        table.records.append({"agent": group[0], "project": group[1], "coverage_percent": value})
     table.note = "As the newest test run reported it, whatever the range." if table.rows else ""
     return table

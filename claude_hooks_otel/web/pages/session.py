@@ -6,10 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from claude_hooks_otel.facts.repository import FactReader
-from claude_hooks_otel.report.figures import dollars, number
+from claude_hooks_otel.formats import dollars, duration, number, precise_duration
 from claude_hooks_otel.report.sessions import SessionRow, find_session, read_some_sessions, read_timeline
-from claude_hooks_otel.units import SECOND, duration_text
-from claude_hooks_otel.web.pages.technical import seconds_text
+from claude_hooks_otel.units import SECOND
 from claude_hooks_otel.web.question import session_path
 from claude_hooks_otel.web.tables import Cell, Head, Table
 from claude_hooks_otel.web.view import Page, View
@@ -52,7 +51,7 @@ def build(view: View, session_id: str) -> Page | None:
             "previous": f"{path}?page={page - 1}" if page > 1 else None,
             "following": f"{path}?page={page + 1}" if page < pages else None,
             "kinds": KINDS,
-            "seconds_text": seconds_text,
+            "seconds_text": precise_duration,
             "dollars": dollars,
             "clock": lambda at_ns: f"{view.question.within.local(at_ns):%H:%M:%S}",
             "day": lambda at_ns: f"{view.question.within.local(at_ns):%Y-%m-%d}",
@@ -71,7 +70,7 @@ def _facts(view: View, row: SessionRow) -> list[tuple[str, str, str | None]]:
         ("Requests", f"{row.requests:,}", None),
         ("Tokens in", number(row.tokens_in), None),
         ("Tokens out", number(row.tokens_out), None),
-        ("Length", duration_text((row.seen_ns - row.began_ns) / SECOND), None),
+        ("Length", duration((row.seen_ns - row.began_ns) / SECOND), None),
         ("Agent", row.agent or "–", question.url_of("/sessions", {"agent": row.agent}) if row.agent else None),
         (
             "Project",
@@ -98,7 +97,7 @@ def _steps(view: View, row: SessionRow) -> Table:
         so_far += step.cost or 0
         texts = (f"{view.question.within.local(step.at_ns):%H:%M:%S}", step.kind, step.who, step.what)
         took, cost = (
-            seconds_text(step.seconds) if step.seconds is not None else "",
+            precise_duration(step.seconds) if step.seconds is not None else "",
             "" if step.cost is None else dollars(step.cost),
         )
         table.rows.append(

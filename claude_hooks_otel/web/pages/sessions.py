@@ -6,22 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from claude_hooks_otel.formats import dollars, duration, number
 from claude_hooks_otel.metrics.labels import normalize
 from claude_hooks_otel.report.breakdown import COLUMNS
-from claude_hooks_otel.report.figures import dollars, number
-from claude_hooks_otel.report.ranges import EVERYTHING, Range
+from claude_hooks_otel.report.ranges import Range
 from claude_hooks_otel.report.sessions import (
     SessionRow,
     SessionTimes,
     Spending,
-    read_sessions,
     read_some_sessions,
     read_spending,
     read_times,
     sessions_with,
 )
 from claude_hooks_otel.series.aggregates import buckets
-from claude_hooks_otel.units import DOLLAR, SECOND, duration_text
+from claude_hooks_otel.units import DOLLAR, SECOND
 from claude_hooks_otel.web.question import session_path
 from claude_hooks_otel.web.tables import Cell, Head, Table
 from claude_hooks_otel.web.view import Page, View
@@ -30,6 +29,8 @@ from claude_hooks_otel.web.view import Page, View
 PAGE: Final = 50
 # The beginning of a session's id that the list shows, as git shows commits.
 ID_LENGTH: Final = 8
+# A search reads so many sessions of the range, the newest first.
+SEARCHED: Final = 5_000
 _NOTHING: Final = Spending(0, 0, 0, 0)
 _COST: Final = next(column for column in COLUMNS if column.name == "cost_usd")
 # Filters that divide no cost. The sessions that have them are listed with their whole cost.
@@ -71,6 +72,8 @@ def build(view: View) -> Page:
     table = _table(view, pairs, order, search)
     table.records = [_record(row, used) for row, used in pairs]
     table.empty = _empty(search, listed)
+    if search and len(listed) > SEARCHED:
+        table.note = f"The search has read the newest {SEARCHED:,} of {len(listed):,} sessions. Choose an earlier range to reach older ones."
     more = {"sort": order} | ({"q": search} if search else {})
     return Page(
         "sessions",
@@ -121,17 +124,19 @@ def _is_of(times: SessionTimes, only: Mapping[str, Sequence[str]]) -> bool:
 
 
 def _found(view: View, listed: Sequence[Listed], search: str) -> Sequence[Listed]:
-    """Return the sessions that a search finds, in their id, agent, project, branch, model, end or first words."""
+    """Return the sessions that a search finds, in their id, agent, project, branch, model, end or first words, of the newest SEARCHED."""
     if not search:
         return listed
     wanted = search.casefold()
-    rows = {row.session_id: row for row in read_sessions(view.connection, EVERYTHING)}
+    newest = sorted(listed, key=_ORDERS["began"], reverse=True)[:SEARCHED]
+    ids = [each.times.session_id for each in newest]
+    rows = {row.session_id: row for row in read_some_sessions(view.connection, ids)}
 
     def matches(row: SessionRow) -> bool:
         texts = (row.session_id, row.agent, row.project, row.branch, row.model, row.outcome, row.first_words)
         return any(wanted in text.casefold() for text in texts if text)
 
-    return [each for each in listed if each.times.session_id in rows and matches(rows[each.times.session_id])]
+    return [each for each in newest if each.times.session_id in rows and matches(rows[each.times.session_id])]
 
 
 def _sums(view: View, chosen: Sequence[Listed], *, is_all: bool) -> dict[str, Any]:
@@ -177,7 +182,7 @@ def _cells(view: View, row: SessionRow, used: Spending, highest: int) -> list[Ce
         Cell(row.agent or "–"), Cell(row.project or "–"), Cell((row.model or "–").removeprefix("claude-")),
         Cell(cost, used.cost, share=(used.cost or 0) / highest if highest else None), Cell(f"{row.turns:,}", row.turns),
         Cell(f"{used.requests:,}", used.requests), Cell(number(used.tokens_out), used.tokens_out),
-        Cell(duration_text(seconds), seconds), Cell(row.outcome.replace("_", " "), tone=tone, badge=True),
+        Cell(duration(seconds), seconds), Cell(row.outcome.replace("_", " "), tone=tone, badge=True),
     ]  # fmt: skip
 
 
@@ -189,5 +194,5 @@ def _record(row: SessionRow, used: Spending) -> dict[str, Any]:
 
 def _empty(search: str, found: Sequence[Listed]) -> str:
     if search and found:
-        return f"None of {len(found):,} sessions matches the search. It looks at id, agent, project, branch, model, end and first words."
+        return f"None of {min(len(found), SEARCHED):,} sessions matches the search. It looks at id, agent, project, branch, model, end and first words."
     return "No session was open in this range. Choose a longer range, or take a filter away."

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from claude_hooks_otel.facts.repository import FactReader
+from claude_hooks_otel.formats import number, percent, precise_duration, share
 from claude_hooks_otel.metrics import catalog
 from claude_hooks_otel.report.breakdown import COLUMNS, Breakdown, Column, Figures
-from claude_hooks_otel.report.figures import figure_text, number, share
+from claude_hooks_otel.report.figures import figure_text
+from claude_hooks_otel.report.tool_names import tool_name
 from claude_hooks_otel.series.gauges import gauges
 from claude_hooks_otel.web.charts import stacked
 from claude_hooks_otel.web.pages.overview import Headline
@@ -95,23 +97,7 @@ def _headlines(view: View) -> list[Headline]:
 def _mean(figures: Figures, time: Column, count: Column) -> tuple[str, float | None]:
     counted = figures.amounts.get(count.name, 0)
     seconds = (figures.value(time) or 0) / counted if counted else None
-    return seconds_text(seconds), seconds
-
-
-def seconds_text(seconds: float | None) -> str:
-    """Return a short time for people; a dash for None."""
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
-    minutes = round(seconds / 60) if seconds >= 600 else seconds / 60
-    return (
-        f"{minutes:.1f} min"
-        if seconds < 600
-        else f"{minutes // 60} h {minutes % 60:02d}"
-        if minutes >= 60
-        else f"{minutes} min"
-    )
+    return precise_duration(seconds), seconds
 
 
 def _tools(view: View) -> Table:
@@ -134,8 +120,8 @@ def _tools(view: View) -> Table:
         cells = [Cell(figure_text(row, column), row.amounts.get(column.name)) for column in TOOLS]
         cells[0] = Cell(cells[0].text, calls, href, calls / highest)
         seconds = row.value(_RUNNING)
-        last = [Cell(share(ok / calls), ok / calls), Cell(text, mean), Cell(seconds_text(seconds), seconds)]
-        table.rows.append([Cell(group[0], group[0], href), *cells, *last])
+        last = [Cell(share(ok / calls), ok / calls), Cell(text, mean), Cell(precise_duration(seconds), seconds)]
+        table.rows.append([Cell(tool_name(group[0]), group[0], href), *cells, *last])
         counts = {column.name: row.amounts.get(column.name, 0) for column in TOOLS}
         table.records.append({"tool": group[0]} | counts | {"mean_seconds": mean, "seconds": seconds})
     return table
@@ -150,6 +136,6 @@ def _context(view: View) -> Table:
             continue
         labels = dict(point.labels)
         cells = [Cell(labels[name], labels[name]) for name in ("agent", "project")]
-        table.rows.append([*cells, Cell(f"{point.value} %", point.value, "/live", point.value / 100)])
+        table.rows.append([*cells, Cell(percent(point.value), point.value, "/live", point.value / 100)])
         table.records.append({"agent": labels["agent"], "project": labels["project"], "context_percent": point.value})
     return table

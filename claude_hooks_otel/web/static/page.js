@@ -39,7 +39,7 @@ const oneDigit = new Intl.NumberFormat("en-US", { minimumFractionDigits: 1, maxi
 
 function figure(value, unit) {
   if (unit === "usd") return dollars(value);
-  if (unit === "seconds") return hours(value);
+  if (unit === "seconds") return duration(value);
   if (value < 10000) return grouped.format(value);
   return value < 999950 ? `${oneDigit.format(value / 1e3)}k` : `${oneDigit.format(value / 1e6)}M`;
 }
@@ -50,14 +50,21 @@ function dollars(value) {
   return `$${value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
 }
 
-function hours(seconds) {
-  const minutes = Math.round(seconds / 60);
-  return minutes >= 60 ? `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")}` : `${minutes} min`;
+// As claude_hooks_otel/formats.py: the two largest units.
+function duration(seconds) {
+  const left = Math.max(0, Math.floor(seconds));
+  for (const [unit, below, size, part] of [["d", "h", 86400, 3600], ["h", "m", 3600, 60], ["m", "s", 60, 1]]) {
+    if (left >= size) {
+      const rest = Math.floor((left % size) / part);
+      return `${Math.floor(left / size)}${unit}${rest ? ` ${rest}${below}` : ""}`;
+    }
+  }
+  return `${left}s`;
 }
 
 function short(value, unit) {
   if (value === 0) return "0";
-  if (unit === "seconds") return value >= 3600 ? `${+(value / 3600).toFixed(1)} h` : `${+(value / 60).toFixed(1)} min`;
+  if (unit === "seconds") return value >= 60 ? duration(value) : `${+value.toPrecision(3)}s`;
   const sign = unit === "usd" ? "$" : "";
   if (value >= 1e9) return `${sign}${+(value / 1e9).toFixed(1)}G`;
   if (value >= 1e6) return `${sign}${+(value / 1e6).toFixed(1)}M`;
@@ -200,6 +207,29 @@ function put(holder, plot, box, lines) {
   box.style.top = "14px";
 }
 
+// Whole steps of time, in seconds, between two times. A step of a day begins at midnight here.
+function moments(low, high, step, most) {
+  const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+  const whole = steps.find((each) => each >= step && (high - low) / each <= most) ?? Math.ceil((high - low) / most / 86400) * 86400;
+  const shift = new Date(low * 1000).getTimezoneOffset() * 60;
+  const found = [];
+  for (let at = Math.ceil((low - shift) / whole) * whole + shift; at <= high; at += whole) found.push(at);
+  return found;
+}
+
+// As exact as it takes to tell neighbours apart, with the date where a day begins.
+function clock(found) {
+  const hasSeconds = found.some((at) => at % 60);
+  const spansDays = found.length > 1 && found[found.length - 1] - found[0] >= 86400;
+  const time = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(hasSeconds ? { second: "2-digit" } : {}) };
+  return found.map((at) => {
+    const date = new Date(at * 1000);
+    const day = `${date.getDate()} ${MONTHS[date.getMonth()]}`;
+    const text = date.toLocaleTimeString("en-GB", time);
+    return spansDays ? (text === "00:00" ? day : `${day} ${text}`) : text;
+  });
+}
+
 function course(holder, data) {
   const [cost, context] = data.series;
   const plotHolder = holder.querySelector(".plot");
@@ -210,7 +240,7 @@ function course(holder, data) {
     cursor: { drag: { x: false, y: false }, y: false },
     scales: { y: { range: (_, low, high) => [0, (high || 1) * 1.08] }, tokens: { range: (_, low, high) => [0, (high || 1) * 1.08] } },
     axes: [
-      axis({ size: 30, grid: { show: false }, space: 90, values: (_, found) => found.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })) }),
+      axis({ size: 30, grid: { show: false }, space: 90, splits: (u, _, low, high, step) => moments(low, high, step, u.width < 560 ? 4 : 8), values: (_, found) => clock(found) }),
       axis({ size: 58, values: (_, found) => found.map((value) => short(value, "usd")) }),
       axis({ size: 58, side: 1, scale: "tokens", grid: { show: false }, values: (_, found) => found.map((value) => short(value, "tokens")) }),
     ],
@@ -292,15 +322,8 @@ function prepareForms() {
 
 // -- live -----------------------------------------------------------------------------------------------------------------------
 
-function ago(seconds) {
-  for (const [unit, length] of [["days", 86400], ["h", 3600], ["min", 60]]) {
-    if (seconds >= 2 * length) return `${Math.floor(seconds / length)} ${unit}`;
-  }
-  return `${Math.max(0, Math.floor(seconds))} s`;
-}
-
 function tick() {
-  for (const time of document.querySelectorAll("time[data-since]")) time.textContent = ago(Date.now() / 1000 - Number(time.dataset.since));
+  for (const time of document.querySelectorAll("time[data-since]")) time.textContent = duration(Date.now() / 1000 - Number(time.dataset.since));
 }
 
 function prepareLive() {

@@ -1,8 +1,6 @@
-//go:build tools
+//go:build commands
 
-// Package tools pins the command that build.py builds.
-package tools
+// Package commands keeps the module in go.mod. Nothing compiles it.
+package commands
 
-import (
-	_ "github.com/rhysd/actionlint/cmd/actionlint"
-)
+import _ "github.com/rhysd/actionlint/cmd/actionlint"

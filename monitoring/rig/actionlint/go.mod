@@ -1,5 +1,4 @@
-// The linter of workflows and actions; build.py builds it.
-module claude-hooks-otel-rig/actionlint
+module rig.test/actionlint
 
 go 1.26
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
 from monitoring.expressions import fill
 from monitoring.generate import SETUP
 
@@ -48,3 +50,11 @@ def panel_queries() -> Iterator[PanelQuery]:
         for panel in board["panels"]:
             for target in panel.get("targets", ()):
                 yield PanelQuery(board["uid"], panel["title"], target["expr"], bool(target.get("instant")))
+
+
+def rule_expressions() -> Iterator[tuple[str, str]]:
+    """Yield the name and the expression of every shipped rule, alerts too."""
+    for path in sorted((SETUP / "rules").glob("*.yml")):
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            for rule in group["rules"]:
+                yield rule.get("record") or rule["alert"], rule["expr"]

@@ -188,7 +188,9 @@ def _lacking(stack: Stack, wanted: Mapping[tuple[str, Labels], float], at: float
     for labels, value in stack.instant('last_over_time({__name__=~"claude_.+_(total|sum|count)"}[1h])', at).items():
         pairs = dict(labels)
         name = pairs.pop("__name__")
-        found[name, frozenset((key, text) for key, text in pairs.items() if key not in ("job", "instance"))] += value
+        found[
+            name, frozenset((key, text) for key, text in pairs.items() if key not in ("job", "instance", "gateway"))
+        ] += value
     return [
         f"{name} {sorted(labels)}: {found.get((name, labels))}, wanted {value}"
         for (name, labels), value in wanted.items()

@@ -1,0 +1,173 @@
+"""Two real gateways behind a real balancer. All metrics of an installation pass one of them, and a kill of a gateway changes no total."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import trustme
+import yaml
+
+from monitoring import tokens
+from monitoring.rig import local
+from monitoring.rig.build import binary
+from monitoring.rig.local import HASTE, LOOPBACK
+from monitoring.rig.stack import Server, Stack
+from monitoring.rig.stores import Stores
+from tests.support.corpus import Scenario
+from tests.support.exported_replay import ExportedReplay
+from tests.support.log_events import all_events
+from tests.support.real_daemon import wait_until
+from tests.support.stack.stored_items import sent_event, sent_spans, spans_in_jaeger, stored_event
+from tests.support.stack.team import Machine, arrived, final_totals
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
+TOKEN = "a-token-of-the-tests"
+# So many that the chance that all of them get the same gateway is 1 in 32.
+MACHINES = 6
+
+
+class Team:
+    """A balancer and two gateways with the shipped files. Each gateway puts its name on its series."""
+
+    def __init__(self, folder: Path, stack: Stack, stores: Stores) -> None:
+        authority = trustme.CA()
+        certificate = authority.issue_cert("localhost", LOOPBACK)
+        self.authority = folder / "ca.pem"
+        authority.cert_pem.write_to_path(self.authority)
+        certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+        certificate.private_key_pem.write_to_path(folder / "key.pem")
+        tokens.write(folder / "tokens", [tokens.Token(TOKEN, "tests", datetime.max.replace(tzinfo=UTC))])
+        (folder / "token").write_text(TOKEN)
+        self._folder = folder
+        ports = [local.Ports.free() for _ in range(3)]
+        self.ports = ports[0]
+        targets = [f"localhost:{each.grpc}" for each in ports[1:]]
+        self._environ = {
+            "TLS_CERTIFICATE": str(folder / "cert.pem"),
+            "TLS_KEY": str(folder / "key.pem"),
+            "GATEWAY_TOKEN_FILE": str(folder / "tokens"),
+            "BALANCER_TOKEN_FILE": str(folder / "token"),
+            "GATEWAY_CA": str(self.authority),
+            "GATEWAY_NAME": "localhost",
+            "GATEWAY_RESOLVER": yaml.safe_dump({"static": {"hostnames": targets}}, default_flow_style=True).strip(),
+            "GATEWAY_TARGET": f"dns:///{targets[0]}",
+            "REMOTE_WRITE_URL": f"{stack.url}/api/v1/write",
+            "REMOTE_WRITE_AUTHORIZATION": "Bearer none-is-asked-for-here",
+            "TRACES_URL": f"http://{LOOPBACK}:{stores.ports.jaeger_otlp}/v1/traces",
+            "LOGS_URL": f"http://{LOOPBACK}:{stores.ports.victorialogs}/insert/opentelemetry/v1/logs",
+        }
+        self.gateways = [self._server("gateway", each, f"gateway-{n}") for n, each in enumerate(ports[1:])]
+        self.balancer = self._server("balancer", ports[0], "balancer")
+
+    def _server(self, kind: str, ports: local.Ports, name: str) -> Server:
+        config = yaml.safe_load(local.collector(local.shipped(f"team/{kind}.yml"), ports, self._folder))
+        if kind == "gateway":
+            config["exporters"]["prometheus_remote_write"]["external_labels"] = {"gateway": name}
+        path = self._folder / f"{name}.yml"
+        path.write_text(yaml.safe_dump(config))
+        return Server(
+            [str(binary("otelcol")), "--config", str(path)],
+            f"http://{LOOPBACK}:{ports.health}", self._folder / f"{name}.log", self._environ,
+        )  # fmt: skip
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that make a daemon send to the balancer."""
+        return {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://localhost:{self.ports.http}",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": str(self.authority),
+            "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer%20{TOKEN}",
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        }
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, servers: None) -> Iterator[tuple[Stack, Stores, Team]]:
+    folder = tmp_path_factory.mktemp("balancer")
+    stack = Stack(folder / "stack", HASTE, ("--web.enable-remote-write-receiver",))
+    stores = Stores(folder)
+    team = Team(folder, stack, stores)
+    running = (stores.jaeger, stores.victorialogs, stack.prometheus, *team.gateways, team.balancer)
+    for server in running:
+        server.start()
+    yield stack, stores, team
+    for server in reversed(running):
+        server.stop()
+
+
+def gateways_of_installations(stack: Stack) -> dict[str, set[str]]:
+    """Return installation → the gateways that its series have passed."""
+    found = defaultdict(set)
+    for labels in stack.instant('count by (instance, gateway) (last_over_time({__name__=~"claude_.+_total"}[1h]))'):
+        told = dict(labels)
+        found[told["instance"]].add(told["gateway"])
+    return dict(found)
+
+
+def test_the_file_of_the_balancer_differs_only_in_addresses(tmp_path: Path) -> None:
+    text = local.shipped("team/balancer.yml")
+    adapted = yaml.safe_load(local.collector(text, local.Ports.free(), tmp_path))
+    places = local.differences(yaml.safe_load(text), adapted)
+    assert all(place.endswith(("endpoint", "host", "port")) for place in places), places
+
+
+def test_totals_are_exact_while_a_gateway_is_killed_and_comes_back(
+    served: tuple[Stack, Stores, Team], tmp_path: Path
+) -> None:
+    stack, _, team = served
+    machines = [Machine(tmp_path / str(number), team.variables()) for number in range(MACHINES)]
+    try:
+        for machine in machines:
+            machine.installation.start()
+            machine.play("basic-edit")
+        arrived(stack, final_totals(machines))
+        before = gateways_of_installations(stack)
+        assert {machine.instance for machine in machines} == before.keys()
+        assert Counter(map(len, before.values())) == {1: MACHINES}
+        assert set.union(*before.values()) == {"gateway-0", "gateway-1"}
+
+        team.gateways[1].stop(kill=True)
+        for machine in machines:
+            machine.play("tasks")
+        team.gateways[1].start()
+        arrived(stack, final_totals(machines), 90)
+        assert gateways_of_installations(stack) == before
+        for series in stack.ask("query", query='{__name__=~"claude_.+_(total|sum|count)"}[1h]')["result"]:
+            values = [float(value) for _, value in series["values"]]
+            assert values == sorted(values), series["metric"]
+    finally:
+        for machine in machines:
+            machine.installation.close()
+
+
+def test_spans_and_log_events_pass_once_while_their_gateway_is_killed(
+    served: tuple[Stack, Stores, Team], tmp_path: Path
+) -> None:
+    _, stores, team = served
+    replays = [ExportedReplay(Scenario(name), tmp_path / name, team.variables()) for name in ("subagents", "mcp")]
+    try:
+        assert replays[0].play().ok
+        team.gateways[0].stop(kill=True)
+        assert not replays[1].play().ok
+        team.gateways[0].start()
+        replays[1].clock.advance(3600)
+        wait_until(lambda: replays[1].daemon.deliveries.flush().ok, 60)
+        spans = [span for replay in replays for span in sent_spans(replay)]
+        traces = {span.trace_id for span in spans}
+        wait_until(lambda: len(spans_in_jaeger(stores, traces)) >= len(spans), 60)
+        assert Counter(span.span_id for span in spans_in_jaeger(stores, traces)) == {span.span_id: 1 for span in spans}
+        events = Counter(sent_event(event) for replay in replays for event in all_events(replay))
+        uids = {dict(fields)["log.record.uid"] for _, _, fields in events}
+
+        def kept() -> Counter[object]:
+            return Counter(stored_event(each) for each in stores.log_events() if each["log.record.uid"] in uids)
+
+        wait_until(lambda: kept().total() >= events.total(), 60)
+        assert kept() == events
+    finally:
+        for replay in replays:
+            replay.daemon.close()
