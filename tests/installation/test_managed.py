@@ -71,7 +71,7 @@ def test_a_marketplace_enables_the_plugin_instead_of_hooks(source: str, expected
         (["--marketplace", "a/b", "--events", "light"], "Leave --events and --prefix out"),
     ],
 )
-def test_what_makes_no_sense_is_refused(options: list[str], reason: str) -> None:
+def test_contradictions_and_secrets_are_refused(options: list[str], reason: str) -> None:
     assert reason in " ".join(run(*options, code=1).stderr.split())
 
 
