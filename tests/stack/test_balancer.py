@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import requests
 import trustme
 import yaml
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 
 from monitoring import tokens
 from monitoring.rig import local
@@ -26,8 +30,9 @@ from tests.support.stack.team import Machine, arrived, final_totals
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
 TOKEN = "a-token-of-the-tests"
-# So many that the chance that all of them get the same gateway is 1 in 32.
-MACHINES = 6
+MACHINES = 4
+# So many that all of them at the same gateway would be a fault.
+PROBES = 60
 
 
 class Team:
@@ -74,6 +79,21 @@ class Team:
             f"http://{LOOPBACK}:{ports.health}", self._folder / f"{name}.log", self._environ,
         )  # fmt: skip
 
+    def send_probe(self, instance: str) -> None:
+        """Send one total of an installation."""
+        request = ExportMetricsServiceRequest()
+        resource = request.resource_metrics.add()
+        resource.resource.attributes.add(key="service.instance.id").value.string_value = instance
+        metric = resource.scope_metrics.add().metrics.add(name="probe")
+        metric.sum.is_monotonic = True
+        metric.sum.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+        metric.sum.data_points.add(time_unix_nano=time.time_ns(), as_int=1)
+        answer = requests.post(
+            f"https://localhost:{self.ports.http}/v1/metrics", data=request.SerializeToString(), timeout=10,
+            verify=str(self.authority), headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/x-protobuf"},
+        )  # fmt: skip
+        answer.raise_for_status()
+
     def variables(self) -> dict[str, str]:
         """Return the variables that make a daemon send to the balancer."""
         return {
@@ -99,10 +119,10 @@ def served(tmp_path_factory: pytest.TempPathFactory, servers: None) -> Iterator[
         server.stop()
 
 
-def gateways_of_installations(stack: Stack) -> dict[str, set[str]]:
+def gateways_of_installations(stack: Stack, names: str = "claude_.+_total") -> dict[str, set[str]]:
     """Return installation → the gateways that its series have passed."""
     found = defaultdict(set)
-    for labels in stack.instant('count by (instance, gateway) (last_over_time({__name__=~"claude_.+_total"}[1h]))'):
+    for labels in stack.instant(f'count by (instance, gateway) (last_over_time({{__name__=~"{names}"}}[1h]))'):
         told = dict(labels)
         found[told["instance"]].add(told["gateway"])
     return dict(found)
@@ -113,6 +133,17 @@ def test_the_file_of_the_balancer_differs_only_in_addresses(tmp_path: Path) -> N
     adapted = yaml.safe_load(local.collector(text, local.Ports.free(), tmp_path))
     places = local.differences(yaml.safe_load(text), adapted)
     assert all(place.endswith(("endpoint", "host", "port")) for place in places), places
+
+
+def test_installations_are_spread_over_the_gateways(served: tuple[Stack, Stores, Team]) -> None:
+    stack, _, team = served
+    for number in range(PROBES):
+        team.send_probe(f"probe-{number}")
+    wait_until(lambda: len(gateways_of_installations(stack, "probe_total")) == PROBES)
+    found = gateways_of_installations(stack, "probe_total").values()
+    assert Counter(map(len, found)) == {1: PROBES}
+    assert min(Counter(name for names in found for name in names).values()) > PROBES / 10
+    assert set.union(*found) == {"gateway-0", "gateway-1"}
 
 
 def test_totals_are_exact_while_a_gateway_is_killed_and_comes_back(
@@ -128,12 +159,12 @@ def test_totals_are_exact_while_a_gateway_is_killed_and_comes_back(
         before = gateways_of_installations(stack)
         assert {machine.instance for machine in machines} == before.keys()
         assert Counter(map(len, before.values())) == {1: MACHINES}
-        assert set.union(*before.values()) == {"gateway-0", "gateway-1"}
 
-        team.gateways[1].stop(kill=True)
+        killed = team.gateways[0 if {"gateway-0"} in before.values() else 1]
+        killed.stop(kill=True)
         for machine in machines:
             machine.play("tasks")
-        team.gateways[1].start()
+        killed.start()
         arrived(stack, final_totals(machines), 90)
         assert gateways_of_installations(stack) == before
         for series in stack.ask("query", query='{__name__=~"claude_.+_(total|sum|count)"}[1h]')["result"]:
