@@ -117,4 +117,4 @@ def client(session: nox.Session) -> None:
 def stack(session: nox.Session) -> None:
     """Drive a real Collector and a real Prometheus. The first run builds them with Go, which takes some minutes."""
     session.run("python", "-m", "monitoring.rig.build")
-    session.run("pytest", "-q", "-n", "0", "-m", "stack", "--timeout", "1200", *session.posargs)
+    session.run("pytest", "-q", "-n", "2", "--dist", "loadfile", "-m", "stack", "--timeout", "1200", *session.posargs)

@@ -23,6 +23,9 @@ MAX_NESTED_LINES = 8
 MAX_DEPTH = 200
 
 _BASH = Language(tree_sitter_bash.language())
+# What the parser must not see, and what it sees instead. Both begin and end a word nowhere.
+_BEYOND_ASCII: Final = re.compile(rb"[\x01\x80-\xff]+")
+_MASKED: Final = re.compile(rb"\x01((?:[0-9a-f]{2})+)\x01")
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -123,7 +126,7 @@ def _parsed(command: str) -> tuple[list[SimpleCommand], bool]:
     if _PLAIN.fullmatch(command) and (words := command.split())[0] not in _KEYWORDS:
         return list(_Reader(0).run([_Word(word, word, dynamic=False) for word in words], True, None)), True
     source = _bounded(command)
-    root = Parser(_BASH).parse(source).root_node
+    root = _parse(source)
     return list(_Reader(0).walk(root, decisive=True, depth=0)), len(source) >= len(command) and not root.has_error
 
 
@@ -140,7 +143,12 @@ def _bounded(text: str) -> bytes:
 
 def _commands(text: str, *, decisive: bool, level: int) -> Iterator[SimpleCommand]:
     if level <= MAX_NESTED_LINES:
-        yield from _Reader(level).walk(Parser(_BASH).parse(_bounded(text)).root_node, decisive, 0)
+        yield from _Reader(level).walk(_parse(_bounded(text)), decisive, 0)
+
+
+def _parse(source: bytes) -> Node:
+    """Return the syntax tree. Its scanner calls ``isalnum`` of C, which may crash for characters beyond ASCII, so it gets none."""
+    return Parser(_BASH).parse(_BEYOND_ASCII.sub(lambda found: b"\1%s\1" % found[0].hex().encode(), source)).root_node
 
 
 class _Reader:
@@ -339,4 +347,5 @@ def _unescaped(backslash: re.Pattern[str], text: str) -> str:
 
 
 def _text(node: Node) -> str:
-    return (node.text or b"").decode("utf-8", "replace")
+    text = _MASKED.sub(lambda found: bytes.fromhex(found[1].decode()), node.text or b"")
+    return text.decode("utf-8", "replace")

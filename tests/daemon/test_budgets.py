@@ -173,8 +173,8 @@ def test_a_broken_configuration_changes_no_budget(owner: Owner) -> None:
 
 def test_the_status_line_shows_the_present_state_until_the_period_ends(owner: Owner) -> None:
     def shown() -> str:
-        given = Given({"session_id": "one"}, str(owner.home.root), owner.clock() / SECOND)
-        return render(parse_format("[{budget}]"), given, colour=False)
+        with contextlib.closing(Given({"session_id": "one"}, str(owner.home.root), owner.clock() / SECOND)) as given:
+            return render(parse_format("[{budget}]"), given, colour=False)
 
     assert shown() == ""
     owner.configure(day=10, agent={"Backend": {"day": 2}, "frontend": {"day": 1}}, month=100)

@@ -188,7 +188,10 @@ def test_the_packages_hold_no_file_of_a_machine(wheel: Path, sdist: Path) -> Non
     with zipfile.ZipFile(wheel) as content:
         assert {name.partition("/")[0] for name in content.namelist()} == {
             "claude_hooks_otel", "claude_monitoring", f"claude_hooks_otel-{__version__}.dist-info",
+            f"claude_hooks_otel-{__version__}.data",
         }  # fmt: skip
+        shared = [name for name in content.namelist() if ".data/" in name]
+        assert shared == [f"claude_hooks_otel-{__version__}.data/data/share/claude-hooks-otel/emit"]
         assert "claude_hooks_otel/settings/backends.toml" in content.namelist()
 
 

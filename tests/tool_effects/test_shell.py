@@ -262,3 +262,16 @@ def test_a_line_of_plain_words_is_split_as_the_grammar_parses_it():
         if shell._PLAIN.fullmatch(line) and line.split()[0] not in shell._KEYWORDS:
             assert (simple_commands(line), is_fully_read(line)) == (parsed, not root.has_error), line
             assert [each.decisive for each in simple_commands(line)] == [each.decisive for each in parsed]
+
+
+def test_characters_beyond_ascii_stay_as_they_are():
+    line = "echo 'größe' \"日本$(date +%é)\" b\\ü \x01c3 && sh <<E\ntouch ñ\nE\n"
+    assert [command.argv for command in simple_commands(line)] == [
+        ("date", "+%é"), ("echo", "größe", '"日本$(date +%é)"', "bü", "\x01c3"), ("sh",), ("touch", "ñ"),
+    ]  # fmt: skip
+
+
+def test_characters_beyond_ascii_do_not_crash_the_parser():
+    """The scanner of tree-sitter-bash read beyond a table of C's library, which crashed only now and then."""
+    for _ in range(3000):
+        assert not is_fully_read("{\U001029ca'Q\U000ee36e=R\U00081ce3")
