@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import requests
-import trustme
 import yaml
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
@@ -25,11 +24,11 @@ from tests.support.corpus import Scenario
 from tests.support.exported_replay import ExportedReplay
 from tests.support.log_events import all_events
 from tests.support.real_daemon import wait_until
+from tests.support.stack.gateway import TOKEN, addresses, write_certificate
 from tests.support.stack.stored_items import sent_event, sent_spans, spans_in_jaeger, stored_event
 from tests.support.stack.team import Machine, arrived, final_totals
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
-TOKEN = "a-token-of-the-tests"
 MACHINES = 4
 # So many that all of them at the same gateway would be a fault.
 PROBES = 60
@@ -39,12 +38,7 @@ class Team:
     """A balancer and two gateways with the shipped files. Each gateway puts its name on its series."""
 
     def __init__(self, folder: Path, stack: Stack, stores: Stores) -> None:
-        authority = trustme.CA()
-        certificate = authority.issue_cert("localhost", LOOPBACK)
-        self.authority = folder / "ca.pem"
-        authority.cert_pem.write_to_path(self.authority)
-        certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
-        certificate.private_key_pem.write_to_path(folder / "key.pem")
+        self.authority = write_certificate(folder)
         tokens.write(folder / "tokens", [tokens.Token(TOKEN, "tests", datetime.max.replace(tzinfo=UTC))])
         (folder / "token").write_text(TOKEN)
         self._folder = folder
@@ -60,10 +54,7 @@ class Team:
             "GATEWAY_NAME": "localhost",
             "GATEWAY_RESOLVER": yaml.safe_dump({"static": {"hostnames": targets}}, default_flow_style=True).strip(),
             "GATEWAY_TARGET": f"dns:///{targets[0]}",
-            "REMOTE_WRITE_URL": f"{stack.url}/api/v1/write",
-            "REMOTE_WRITE_AUTHORIZATION": "Bearer none-is-asked-for-here",
-            "TRACES_URL": f"http://{LOOPBACK}:{stores.ports.jaeger_otlp}/v1/traces",
-            "LOGS_URL": f"http://{LOOPBACK}:{stores.ports.victorialogs}/insert/opentelemetry/v1/logs",
+            **addresses(stack, stores),
         }
         self.gateways = [self._server("gateway", each, f"gateway-{n}") for n, each in enumerate(ports[1:])]
         self.balancer = self._server("balancer", ports[0], "balancer")

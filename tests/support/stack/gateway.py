@@ -18,16 +18,31 @@ from monitoring.rig.stores import Stores
 TOKEN = "a-token-of-the-tests"
 
 
+def write_certificate(folder: Path) -> Path:
+    """Write ``cert.pem`` and ``key.pem`` for localhost into a folder. Return the file of their authority."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost", LOOPBACK)
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    return folder / "ca.pem"
+
+
+def addresses(stack: PrometheusApi, stores: Stores) -> dict[str, str]:
+    """Return the variables that say where a gateway writes to."""
+    return {
+        "REMOTE_WRITE_URL": f"{stack.url}/api/v1/write",
+        "REMOTE_WRITE_AUTHORIZATION": "Bearer none-is-asked-for-here",
+        "TRACES_URL": f"http://{LOOPBACK}:{stores.ports.jaeger_otlp}/v1/traces",
+        "LOGS_URL": f"http://{LOOPBACK}:{stores.ports.victorialogs}/insert/opentelemetry/v1/logs",
+    }
+
+
 class Gateway:
     """The gateway and the Collector of a developer's machine, both with the shipped files."""
 
     def __init__(self, folder: Path, stack: PrometheusApi, stores: Stores) -> None:
-        authority = trustme.CA()
-        certificate = authority.issue_cert("localhost", LOOPBACK)
-        self.authority = folder / "ca.pem"
-        authority.cert_pem.write_to_path(self.authority)
-        certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
-        certificate.private_key_pem.write_to_path(folder / "key.pem")
+        self.authority = write_certificate(folder)
         self.stores = stores
         self.tokens = folder / "token"
         tokens.write(self.tokens, [tokens.Token(TOKEN, "tests", datetime.max.replace(tzinfo=UTC))])
@@ -38,10 +53,7 @@ class Gateway:
             "TLS_CERTIFICATE": str(folder / "cert.pem"),
             "TLS_KEY": str(folder / "key.pem"),
             "GATEWAY_TOKEN_FILE": str(folder / "token"),
-            "REMOTE_WRITE_URL": f"{stack.url}/api/v1/write",
-            "REMOTE_WRITE_AUTHORIZATION": "Bearer none-is-asked-for-here",
-            "TRACES_URL": f"http://{LOOPBACK}:{stores.ports.jaeger_otlp}/v1/traces",
-            "LOGS_URL": f"http://{LOOPBACK}:{stores.ports.victorialogs}/insert/opentelemetry/v1/logs",
+            **addresses(stack, stores),
             "GATEWAY_ENDPOINT": f"localhost:{self.ports.grpc}",
             "GATEWAY_CA": str(self.authority),
         }
